@@ -1,0 +1,103 @@
+/** What a node is told at boot: the part of the compiled lab that concerns it. Times are ms, already scaled. */
+export interface NodeConfig {
+  readonly schema: 1;
+  readonly lab: string;
+  readonly name: string;
+  /** Number in the lab, from 1; the high part of the node's event ids. */
+  readonly number: number;
+  readonly role: 'node' | 'reflector' | 'router' | 'host';
+  readonly labels: Readonly<Record<string, string>>;
+  readonly seed: number;
+  readonly interfaces: readonly InterfaceConfig[];
+  /** Addresses on lo beside 127.0.0.1/8, with prefix length. */
+  readonly loopbacks: readonly string[];
+  readonly routes: readonly StaticRoute[];
+  readonly ipForward: boolean;
+  readonly bgp?: BgpConfig;
+  readonly cni?: CniConfig;
+  readonly timers: Timings;
+}
+
+export interface InterfaceConfig {
+  readonly name: string;
+  /** Index of the machine's port, from 0; frames go in and out by it. */
+  readonly port: number;
+  readonly segment: string;
+  readonly mac: string;
+  readonly mtu: number;
+  readonly addresses: readonly string[];
+  /** One-way delay of the link, ms; kept by the shells, not by the machine. */
+  readonly delay: number;
+}
+
+export interface StaticRoute {
+  readonly dst: string;
+  readonly via: string;
+  /** '' lets the kernel find the device from the gateway. */
+  readonly dev: string;
+}
+
+export interface BgpConfig {
+  readonly asn: number;
+  readonly routerId: string;
+  /** Set on a route reflector. */
+  readonly clusterId?: string;
+  /** Prefixes that this speaker originates. */
+  readonly networks: readonly string[];
+  /** 1 = single path. */
+  readonly maximumPaths: number;
+  readonly neighbors: readonly BgpNeighbor[];
+}
+
+export interface BgpNeighbor {
+  /** Unique on the speaker; also what `peer` is in events: the neighbour's node name where there is one. */
+  readonly name: string;
+  readonly address: string;
+  readonly localAddress: string;
+  readonly remoteAs: number;
+  readonly type: 'node-to-node mesh' | 'global' | 'node specific' | 'external';
+  readonly routeReflectorClient: boolean;
+  readonly nextHopSelf: boolean;
+  readonly passive: boolean;
+  /** External peers more than one hop away: the TTL of outgoing segments; 1 for a direct eBGP peer. */
+  readonly ttl: number;
+}
+
+export type CniConfig =
+  | { readonly type: 'calico'; readonly pool: string; readonly blockSize: number; readonly mtu: number }
+  | {
+      readonly type: 'flannel';
+      readonly network: string;
+      readonly subnetLen: number;
+      readonly backend: FlannelBackend;
+      /** Name of the interface whose address is the node's public address. */
+      readonly iface: string;
+    };
+
+export type FlannelBackend =
+  | { readonly type: 'udp'; readonly port: number }
+  | { readonly type: 'vxlan'; readonly vni: number; readonly port: number; readonly directRouting: boolean }
+  | { readonly type: 'host-gw' };
+
+/** All in ms, after the lab's time scale. Defaults in orchestrator/lab are those of the real systems. */
+export interface Timings {
+  readonly bgp: {
+    readonly holdTime: number;
+    readonly keepalive: number;
+    readonly connectRetry: number;
+    readonly connectDelay: number;
+    readonly mraiIbgp: number;
+    readonly mraiEbgp: number;
+    readonly idleHold: number;
+    readonly idleHoldMax: number;
+  };
+  readonly neighbor: {
+    readonly reachable: number;
+    readonly delayFirstProbe: number;
+    readonly retrans: number;
+    readonly gcStale: number;
+  };
+  readonly bridge: { readonly ageing: number };
+  readonly tcp: { readonly rtoInitial: number; readonly rtoMin: number; readonly rtoMax: number; readonly msl: number };
+  readonly flannel: { readonly leaseTtl: number; readonly renewMargin: number; readonly routeCheck: number };
+}

@@ -1,0 +1,9 @@
+import type { BgpEvent } from './bgp.ts';
+import type { ClusterEvent } from './cluster.ts';
+import type { KernelEvent } from './kernel.ts';
+import type { NodeEvent } from './node.ts';
+import type { EventRecord } from './record.ts';
+
+/** Everything that a node's log can hold. */
+export type LabEvent = KernelEvent | BgpEvent | ClusterEvent | NodeEvent;
+export type LogRecord = EventRecord<LabEvent>;

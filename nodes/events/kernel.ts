@@ -1,0 +1,108 @@
+/**
+ * Events of the emulated kernel. Addresses, prefixes and MACs are text as iproute2 prints them, so that a log
+ * line reads as the command would; `ns` is the namespace's name, '' for the node's own (root) namespace.
+ */
+
+export type LinkKind = 'loopback' | 'ether' | 'veth' | 'bridge' | 'vxlan' | 'tun' | 'dummy' | 'ipip';
+
+/** Static facts of a device, and those that change. */
+export interface LinkFacts {
+  readonly ifindex: number;
+  readonly name: string;
+  readonly kind: LinkKind;
+  /** MAC address, '' where the device has none. */
+  readonly mac: string;
+  readonly mtu: number;
+  /** Administratively up (IFF_UP). */
+  readonly up: boolean;
+  /** Carrier present (LOWER_UP). */
+  readonly carrier: boolean;
+  /** Name of the bridge this device is a port of, '' if none. */
+  readonly master: string;
+  /** veth: index of the peer, and the peer's namespace. 0 and '' otherwise. */
+  readonly peerIfindex: number;
+  readonly peerNs: string;
+  /** Kind-specific facts for display: `vxlan id 1 local 10.0.0.1 dstport 8472 nolearning`; '' if none. */
+  readonly detail: string;
+}
+
+export type RouteType = 'unicast' | 'blackhole' | 'unreachable' | 'local' | 'broadcast';
+export type RouteProtocol = 'kernel' | 'boot' | 'static' | 'bird' | 'bgp' | 'flannel' | 'felix';
+export type RouteScope = 'global' | 'link' | 'host';
+
+export interface NexthopFacts {
+  /** Gateway address, '' for a directly attached destination. */
+  readonly via: string;
+  /** Device name, '' for a blackhole or unreachable route. */
+  readonly dev: string;
+  readonly onlink: boolean;
+  readonly weight: number;
+}
+
+export interface RouteFacts {
+  /** Destination as a prefix, `0.0.0.0/0` for the default route. */
+  readonly dst: string;
+  readonly type: RouteType;
+  readonly protocol: RouteProtocol;
+  readonly scope: RouteScope;
+  readonly metric: number;
+  /** Preferred source address, '' if none. */
+  readonly src: string;
+  readonly nexthops: readonly NexthopFacts[];
+}
+
+export type NeighborState =
+  | 'INCOMPLETE'
+  | 'REACHABLE'
+  | 'STALE'
+  | 'DELAY'
+  | 'PROBE'
+  | 'FAILED'
+  | 'PERMANENT'
+  | 'NOARP';
+
+export interface NeighborFacts {
+  readonly dev: string;
+  readonly ip: string;
+  /** '' while unresolved. */
+  readonly mac: string;
+  readonly state: NeighborState;
+}
+
+export interface FdbFacts {
+  /** Bridge or VXLAN device that holds the row. */
+  readonly dev: string;
+  readonly mac: string;
+  /** Bridge: the port's device name. VXLAN: ''. */
+  readonly port: string;
+  /** VXLAN: the remote VTEP's address. Bridge: ''. */
+  readonly dst: string;
+  readonly kind: 'learned' | 'static' | 'permanent';
+}
+
+/** One change to a route table: a route that is there now, or the key (dst, metric) of one that went. */
+export type RouteChange =
+  | ({ readonly op: 'set' } & RouteFacts)
+  | { readonly op: 'del'; readonly dst: string; readonly metric: number };
+
+export type KernelEvent =
+  | { readonly type: 'netns.added'; readonly ns: string }
+  | { readonly type: 'netns.removed'; readonly ns: string }
+  /** Added, or any fact of it changed: the link's whole state now. */
+  | { readonly type: 'link.set'; readonly ns: string; readonly link: LinkFacts }
+  | { readonly type: 'link.removed'; readonly ns: string; readonly name: string }
+  | {
+      readonly type: 'addr.added';
+      readonly ns: string;
+      readonly dev: string;
+      /** Address with prefix length, `172.17.0.2/16`. */
+      readonly address: string;
+      readonly scope: RouteScope;
+    }
+  | { readonly type: 'addr.removed'; readonly ns: string; readonly dev: string; readonly address: string }
+  /** `table` 254 is main. Route tables change in batches: a BGP update can touch thousands of rows. */
+  | { readonly type: 'route.changed'; readonly ns: string; readonly table: number; readonly changes: readonly RouteChange[] }
+  | { readonly type: 'neighbor.set'; readonly ns: string; readonly neighbor: NeighborFacts }
+  | { readonly type: 'neighbor.removed'; readonly ns: string; readonly dev: string; readonly ip: string }
+  | { readonly type: 'fdb.set'; readonly ns: string; readonly fdb: FdbFacts }
+  | { readonly type: 'fdb.removed'; readonly ns: string; readonly dev: string; readonly mac: string; readonly dst: string };
