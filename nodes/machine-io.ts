@@ -1,0 +1,74 @@
+import type { CommandReply, NodeCommand } from './commands.ts';
+import type { LogRecord } from './events/index.ts';
+import type { EventId } from './events/record.ts';
+import type { StoreResult } from './runtime.ts';
+import type { StoreChange, StoreOp } from './store.ts';
+
+/** Everything that can happen to a node. There is no other way in. */
+export type NodeInput =
+  | { readonly type: 'boot' }
+  /** A frame on a physical port. The machine owns the buffer from here on. A shell may reuse the input object. */
+  | { readonly type: 'frame'; readonly port: number; readonly frame: Uint8Array; readonly cause: EventId }
+  /** The clock reached the deadline the machine asked for. */
+  | { readonly type: 'time' }
+  | { readonly type: 'command'; readonly id: string; readonly command: NodeCommand; readonly cause: EventId }
+  | { readonly type: 'store'; readonly change: StoreChange }
+  /** The store's answer to the request numbered `request`. */
+  | { readonly type: 'stored'; readonly request: number; readonly result: StoreResult };
+
+/**
+ * Everything that a node can do to the world. The shell gives it to the machine, which calls it within `step`:
+ * a sink in place of a list of outputs, so that forwarding a frame allocates nothing.
+ */
+export interface NodeOutputs {
+  /** A frame leaves by a port. The buffer belongs to the shell from here on. */
+  transmit(port: number, frame: Uint8Array, cause: EventId): void;
+  /** An event for the node's log. */
+  record(record: LogRecord): void;
+  /** A request to the store; answered by a `stored` input with the same number. */
+  store(request: number, op: StoreOp, cause: EventId): void;
+  reply(id: string, reply: CommandReply): void;
+  /** The node ends after this step: 'halt' as a power cut, 'exit' in order. */
+  end(how: 'halt' | 'exit'): void;
+}
+
+/** What one end of a BGP session counts, to be compared with the other end. */
+export interface SessionCount {
+  readonly peer: string;
+  /** Same text on both ends of one TCP connection. '' while not established. */
+  readonly key: string;
+  readonly established: boolean;
+  /**
+   * Established, or at least one whole attempt has failed since the last change of this node's topology: there is
+   * nothing to wait for.
+   */
+  readonly settled: boolean;
+  /** Messages other than KEEPALIVE since the session was established. */
+  readonly sent: number;
+  readonly received: number;
+}
+
+/** A node's answer to 'are you done?': the terms of the quiescence sum, and what is counted on the way. */
+export interface NodeReport {
+  readonly node: string;
+  readonly boot: number;
+  /** Time of the answer, the node's clock, ms. */
+  readonly at: number;
+  readonly sessions: readonly SessionCount[];
+  /**
+   * Work that will change state without any further input: dirty prefixes, armed advertisement timers, unsent bytes,
+   * pods not yet running, store requests not yet answered.
+   */
+  readonly work: number;
+  /** Highest store revision seen by a watch; 0 if none. */
+  readonly storeRevision: number;
+  /** Changes to the node's forwarding state (routes of the root namespace, static FDB and ARP rows). */
+  readonly fibChanges: number;
+  readonly lastFibChange: number;
+  readonly lastFibEvent: EventId;
+  readonly updatesSent: number;
+  readonly updatesReceived: number;
+  readonly routes: number;
+  readonly podsRunning: number;
+  readonly dropped: Readonly<Record<string, number>>;
+}

@@ -1,0 +1,66 @@
+import type { LabEvent } from '../events/index.ts';
+import { BgpFold } from './bgp-fold.ts';
+import type { BgpView } from './bgp-view.ts';
+import { ClusterFold } from './cluster-fold.ts';
+import type { ClusterDisk, ClusterView } from './cluster-view.ts';
+import { KernelFold } from './kernel-fold.ts';
+import type { KernelView } from './kernel-view.ts';
+
+/** All of a node's state that its log determines, slice by slice. */
+export interface NodeView {
+  readonly kernel: KernelView;
+  readonly bgp: BgpView;
+  readonly cluster: ClusterView;
+}
+
+/** The fold of a node's log: what the node's state was after the events applied so far. */
+export class NodeFold {
+  readonly #kernel = new KernelFold();
+  readonly #bgp = new BgpFold();
+  readonly #cluster = new ClusterFold();
+
+  apply(event: LabEvent): void {
+    switch (event.type) {
+      case 'node.booted':
+        this.#kernel.apply(event);
+        this.#bgp.apply(event);
+        this.#cluster.apply(event);
+        break;
+      case 'node.stopped':
+      case 'command.received':
+      case 'frames.dropped':
+        break;
+      case 'bgp.session':
+      case 'bgp.received':
+      case 'bgp.sent':
+      case 'bgp.best':
+      case 'bgp.originated':
+      case 'bgp.unoriginated':
+        this.#bgp.apply(event);
+        break;
+      case 'pod.sandbox':
+      case 'pod.removed':
+      case 'ipam.block':
+      case 'ipam.block.released':
+      case 'ipam.assigned':
+      case 'ipam.released':
+      case 'flannel.acquired':
+      case 'flannel.revoked':
+      case 'flannel.peer':
+      case 'flannel.peer.removed':
+        this.#cluster.apply(event);
+        break;
+      default:
+        this.#kernel.apply(event);
+    }
+  }
+
+  view(): NodeView {
+    return { kernel: this.#kernel.view(), bgp: this.#bgp.view(), cluster: this.#cluster.view() };
+  }
+
+  /** What a reboot finds on the node's disk. */
+  disk(): ClusterDisk {
+    return this.#cluster.disk();
+  }
+}

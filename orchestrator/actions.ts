@@ -1,0 +1,91 @@
+import type { CommandReply, NodeCommand } from '../nodes/commands.ts';
+import type { EventId } from '../nodes/events/record.ts';
+import type { Random, StoreResult } from '../nodes/runtime.ts';
+import { type PodSpec, type StoreOp, storeKeys } from '../nodes/store.ts';
+import type { LabAction, OrchestratorEvent } from './events.ts';
+import { type CommandOptions, type NodeState, UnknownNodeError } from './running-lab.ts';
+
+/** What performing an action needs of whatever runs the lab. */
+export interface ActionHost {
+  /** Appends to the orchestrator's log. */
+  record(event: OrchestratorEvent, cause?: EventId): EventId;
+  /** undefined if the lab has no such node. */
+  stateOf(node: string): NodeState | undefined;
+  readonly nodeNames: readonly string[];
+  /** The devices at the other end of a point-to-point link; none for a port on a LAN segment. */
+  farEnd(node: string, device: string): { readonly node: string; readonly device: string } | null;
+  hasDevice(node: string, device: string): boolean;
+  devicesOf(node: string): readonly string[];
+  command(node: string, command: NodeCommand, options?: CommandOptions): Promise<CommandReply>;
+  /** Links without carrier, as `node:device`: a node that boots finds its cable still pulled. */
+  readonly pulled: Set<string>;
+  /** Ends the node's process at once (SIGKILL); resolves when it is gone. */
+  halt(node: string): Promise<void>;
+  start(node: string, cause: EventId): Promise<void>;
+  store(op: StoreOp, cause: EventId): Promise<StoreResult>;
+  readonly random: Random;
+}
+
+export class ActionError extends Error {
+  override readonly name = 'ActionError';
+}
+
+/** Performs an action: checks it, logs it, does it. The event's id is the cause of all that follows. */
+export async function perform(host: ActionHost, action: LabAction): Promise<EventId> {
+  const state = host.stateOf(action.node);
+  if (state === undefined) throw new UnknownNodeError(action.node, host.nodeNames);
+  switch (action.type) {
+    case 'kill': {
+      if (state === 'down') throw new ActionError(`node ${action.node} is already down`);
+      const id = host.record({ type: 'action', action });
+      if (action.how === 'reset') await host.command(action.node, { type: 'crash', how: 'reset' }, { cause: id });
+      await host.halt(action.node);
+      return id;
+    }
+    case 'start': {
+      if (state !== 'down') throw new ActionError(`node ${action.node} is already running`);
+      const id = host.record({ type: 'action', action });
+      await host.start(action.node, id);
+      return id;
+    }
+    case 'link': {
+      if (!host.hasDevice(action.node, action.device)) {
+        const known = host.devicesOf(action.node).join(', ');
+        throw new ActionError(`node ${action.node} has no interface ${action.device}; it has: ${known}`);
+      }
+      const id = host.record({ type: 'action', action });
+      const far = host.farEnd(action.node, action.device);
+      const ends = far === null ? [action] : [action, far];
+      for (const end of ends) {
+        const name = `${end.node}:${end.device}`;
+        if (action.carrier === 'down') host.pulled.add(name);
+        else host.pulled.delete(name);
+        if (host.stateOf(end.node) === 'down') continue;
+        await host.command(end.node, { type: 'carrier', device: end.device, carrier: action.carrier }, { cause: id });
+      }
+      return id;
+    }
+    case 'pod.create': {
+      const id = host.record({ type: 'action', action });
+      const { namespace, name, node, labels } = action;
+      const value: PodSpec = { namespace, name, node, labels, uid: uuid(host.random) };
+      const result = await host.store({ op: 'create', key: storeKeys.pod(node, namespace, name), value }, id);
+      if (!result.ok) throw new ActionError(`pod ${namespace}/${name} already exists on node ${node}`);
+      return id;
+    }
+    case 'pod.delete': {
+      const id = host.record({ type: 'action', action });
+      await host.store({ op: 'delete', key: storeKeys.pod(action.node, action.namespace, action.name) }, id);
+      return id;
+    }
+  }
+}
+
+/** A version 4 UUID (RFC 9562 §5.4) from the lab's own generator, so that a seed gives the same uids. */
+export function uuid(random: Random): string {
+  const hex = Array.from({ length: 32 }, () => random.int(0, 15).toString(16));
+  hex[12] = '4';
+  hex[16] = (8 + random.int(0, 3)).toString(16);
+  const text = hex.join('');
+  return [text.slice(0, 8), text.slice(8, 12), text.slice(12, 16), text.slice(16, 20), text.slice(20)].join('-');
+}
