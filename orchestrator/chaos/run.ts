@@ -1,0 +1,198 @@
+import type { Random } from '../../nodes/runtime.ts';
+import type { LabAction } from '../events.ts';
+import { type Baseline, baseline, type Convergence, waitConverged } from '../observe/quiescence.ts';
+import { findPod, listPods, type Pod, selectPods } from '../pods.ts';
+import type { RunningLab } from '../running-lab.ts';
+import { parseSelector } from '../selector.ts';
+import { type ChurnResult, churn, describeMisdelivery } from './churn.ts';
+import { Holders } from './holders.ts';
+import { Probe, type ProbeResult, reachable } from './probes.ts';
+import type { ChaosFile, Endpoint, Step } from './schema.ts';
+
+/** How one step ended. */
+export type StepOutcome =
+  | { readonly type: 'done'; readonly detail: string }
+  | { readonly type: 'met'; readonly detail: string }
+  | { readonly type: 'failed'; readonly detail: string };
+
+export interface ChaosListener {
+  onStep(index: number, text: string): void;
+  onOutcome(index: number, outcome: StepOutcome): void;
+}
+
+export interface ChaosResult {
+  /** Expectations that were not met, in words. Empty: the run passed. */
+  readonly failures: readonly string[];
+  readonly expectations: number;
+  readonly probes: readonly ProbeResult[];
+  readonly churns: readonly ChurnResult[];
+}
+
+/** How often an expectation looks again before its time is up, ms. */
+const RETRY = 100;
+
+/** Runs a chaos file against a lab. Steps run in order; a step with `at` waits for its time first. */
+export class ChaosRun {
+  readonly #lab: RunningLab;
+  readonly #file: ChaosFile;
+  readonly #random: Random;
+  readonly #failures: string[] = [];
+  readonly #probes: Probe[] = [];
+  readonly #churns: ChurnResult[] = [];
+  #expectations = 0;
+  /** State before the last fault: what `converged within` measures from. */
+  #since: Baseline | null = null;
+
+  constructor(lab: RunningLab, file: ChaosFile, random: Random) {
+    this.#lab = lab;
+    this.#file = file;
+    this.#random = random;
+  }
+
+  async run(listener: ChaosListener): Promise<ChaosResult> {
+    const started = this.#lab.now();
+    for (const [i, step] of this.#file.steps.entries()) {
+      if (step.at !== undefined && started + step.at > this.#lab.now()) {
+        await this.#lab.sleep(started + step.at - this.#lab.now());
+      }
+      listener.onStep(i, describeStep(step));
+      const outcome = await this.#step(step);
+      if (outcome.type === 'failed') this.#failures.push(`${step.place}: ${describeStep(step)}: ${outcome.detail}`);
+      listener.onOutcome(i, outcome);
+    }
+    const reports = await Promise.all(this.#probes.map(async (probe) => ({ probe, report: await probe.stop() })));
+    const holders = await Holders.of(this.#lab);
+    const probes = reports.flatMap(({ probe, report }) => (report === null ? [] : [probe.judge(report, holders)]));
+    for (const probe of probes) {
+      if (probe.misdelivered > 0) {
+        this.#failures.push(
+          `probe ${probe.from} -> ${probe.to}: ${probe.misdelivered} answers from pods that did not hold the address`,
+        );
+      }
+    }
+    return { failures: this.#failures, expectations: this.#expectations, probes, churns: this.#churns };
+  }
+
+  async #step(step: Step): Promise<StepOutcome> {
+    switch (step.do) {
+      case 'kill':
+        return this.#act({ type: 'kill', node: step.node, how: step.how });
+      case 'start':
+        return this.#act({ type: 'start', node: step.node });
+      case 'link':
+        return this.#act({ type: 'link', node: step.node, device: step.device, carrier: step.carrier });
+      case 'wait':
+        await this.#lab.sleep(step.for);
+        return { type: 'done', detail: '' };
+      case 'probe':
+        return this.#startProbes(step.from, step.to, step.every);
+      case 'churn': {
+        this.#since = await baseline(this.#lab);
+        const { pods, rate, for: duration, probes, every: interval } = step;
+        const selector = parseSelector(pods);
+        const options = { pods: selector, rate, duration, probes, interval, random: this.#random };
+        const result = await churn(this.#lab, options);
+        this.#churns.push(result);
+        const wrong = describeMisdelivery(result);
+        if (wrong.length > 0) return { type: 'failed', detail: wrong.join('; ') };
+        return { type: 'done', detail: `${result.replaced} pods replaced, ${result.reused} addresses reused` };
+      }
+      case 'converged': {
+        this.#expectations++;
+        const since = this.#since ?? (await baseline(this.#lab));
+        const result = await waitConverged(this.#lab, { within: step.within, since });
+        return convergedOutcome(result, step.within);
+      }
+      case 'reachable':
+      case 'unreachable': {
+        this.#expectations++;
+        return this.#reach(step.do, step.from, step.to, step.within);
+      }
+    }
+  }
+
+  async #act(action: LabAction): Promise<StepOutcome> {
+    this.#since = await baseline(this.#lab);
+    await this.#lab.act(action);
+    return { type: 'done', detail: '' };
+  }
+
+  async #startProbes(from: Endpoint, to: Endpoint, interval: number): Promise<StepOutcome> {
+    const pods = await listPods(this.#lab);
+    const sources = resolve(pods, from);
+    const targets = resolve(pods, to);
+    let count = 0;
+    for (const [i, source] of sources.entries()) {
+      const others = targets.filter((target) => target !== source);
+      const target = others[i % Math.max(1, others.length)];
+      if (target === undefined) continue;
+      const id = `chaos-${this.#probes.length}`;
+      this.#probes.push(await Probe.start(this.#lab, { id, from: source, to: target, interval }));
+      count++;
+    }
+    if (count === 0) return { type: 'failed', detail: 'no pair of running pods to probe between' };
+    return { type: 'done', detail: `${count} probes` };
+  }
+
+  async #reach(want: 'reachable' | 'unreachable', from: Endpoint, to: Endpoint, within: number): Promise<StepOutcome> {
+    const started = this.#lab.now();
+    for (;;) {
+      const pods = await listPods(this.#lab);
+      const wrong: string[] = [];
+      let pairs = 0;
+      for (const source of resolve(pods, from)) {
+        for (const target of resolve(pods, to)) {
+          if (source === target) continue;
+          pairs++;
+          const problem = await reachable(this.#lab, source, target);
+          if ((problem === null) !== (want === 'reachable')) {
+            wrong.push(`${source.spec.name} -> ${target.spec.name}: ${problem ?? 'answers'}`);
+          }
+        }
+      }
+      if (pairs === 0) wrong.push('no pair of pods matches');
+      if (wrong.length === 0) return { type: 'met', detail: `${pairs} pairs` };
+      if (this.#lab.now() - started >= within) return { type: 'failed', detail: wrong.slice(0, 5).join('; ') };
+      await this.#lab.sleep(RETRY);
+    }
+  }
+}
+
+function resolve(pods: readonly Pod[], endpoint: Endpoint): Pod[] {
+  if (endpoint.includes('=')) return selectPods(pods, parseSelector(endpoint));
+  const pod = findPod(pods, endpoint);
+  return pod === undefined ? [] : [pod];
+}
+
+function convergedOutcome(result: Convergence, within: number): StepOutcome {
+  if (!result.converged) {
+    return { type: 'failed', detail: `not converged after ${Math.round(result.waited)} ms: ${result.reasons.slice(0, 3).join('; ')}` };
+  }
+  if (result.after > within) {
+    return { type: 'failed', detail: `converged after ${result.after.toFixed(1)} ms, not within ${within} ms` };
+  }
+  const { after, updatesSent, fibChanges } = result;
+  return { type: 'met', detail: `${after.toFixed(1)} ms, ${updatesSent} updates, ${fibChanges} FIB changes` };
+}
+
+export function describeStep(step: Step): string {
+  switch (step.do) {
+    case 'kill':
+      return `kill ${step.node}${step.how === 'silent' ? ' --silent' : ''}`;
+    case 'start':
+      return `start ${step.node}`;
+    case 'link':
+      return `link ${step.carrier} ${step.node}:${step.device}`;
+    case 'wait':
+      return `wait ${step.for} ms`;
+    case 'probe':
+      return `probe ${step.from} -> ${step.to} every ${step.every} ms`;
+    case 'churn':
+      return `churn ${step.pods}, ${step.rate}/s for ${step.for / 1000} s`;
+    case 'converged':
+      return `expect converged within ${step.within} ms`;
+    case 'reachable':
+    case 'unreachable':
+      return `expect ${step.do} ${step.from} -> ${step.to}`;
+  }
+}

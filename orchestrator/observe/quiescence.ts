@@ -1,0 +1,182 @@
+import type { NodeReport, SessionCount } from '../../nodes/machine-io.ts';
+import { type PodSpec, type PodStatus, storeKeys } from '../../nodes/store.ts';
+import { NodeDownError, type RunningLab } from '../running-lab.ts';
+
+/** Time between two looks at the counters, ms. */
+const POLL = 20;
+
+/** What the lab's counters add up to. */
+export interface Verdict {
+  /** Why the lab is not quiescent, in words; empty when it is. */
+  readonly reasons: readonly string[];
+  /** Equal for two looks between which nothing was sent, received or changed. */
+  readonly fingerprint: string;
+}
+
+/**
+ * Judges one set of reports. A lab is quiescent when every node has answered and has no work of its own left, both
+ * ends of every established session have counted the same messages, every session that is not established has
+ * been tried in vain, and all watchers of shared keys have seen the same revision.
+ */
+export function judge(reports: readonly NodeReport[], expected: readonly string[]): Verdict {
+  const reasons: string[] = [];
+  const byName = new Map(reports.map((report) => [report.node, report]));
+  for (const name of expected) if (!byName.has(name)) reasons.push(`${name}: no answer`);
+  for (const report of reports) {
+    if (report.work > 0) reasons.push(`${report.node}: ${report.work} pieces of work left`);
+    for (const session of report.sessions) {
+      const reason = judgeSession(report.node, session, byName.get(session.peer));
+      if (reason !== null) reasons.push(reason);
+    }
+  }
+  const watching = reports.filter((report) => report.storeRevision > 0);
+  const newest = Math.max(0, ...watching.map((report) => report.storeRevision));
+  for (const report of watching) {
+    if (report.storeRevision < newest) {
+      reasons.push(`${report.node}: has seen revision ${report.storeRevision} of the store, others ${newest}`);
+    }
+  }
+  const fingerprint = reports
+    .map((report) => {
+      const counts = report.sessions.map(({ key, sent, received }) => `${key}/${sent}/${received}`);
+      return `${report.node}:${report.boot}:${report.fibChanges}:${report.storeRevision}:${counts.join(',')}`;
+    })
+    .sort()
+    .join('\n');
+  return { reasons, fingerprint };
+}
+
+function judgeSession(node: string, session: SessionCount, peer: NodeReport | undefined): string | null {
+  const name = `${node} -> ${session.peer}`;
+  if (!session.established) {
+    if (peer === undefined || session.settled) return null;
+    return `${name}: session not yet tried`;
+  }
+  const far = peer?.sessions.find((candidate) => candidate.established && candidate.key === session.key);
+  if (far === undefined) return `${name}: established here, not at the other end; its hold timer decides`;
+  if (session.sent !== far.received) return `${name}: ${session.sent} messages sent, ${far.received} received`;
+  return null;
+}
+
+/** The state of a lab's counters at one moment, to measure a change from. */
+export interface Baseline {
+  readonly at: number;
+  readonly reports: readonly NodeReport[];
+}
+
+export interface Convergence {
+  readonly converged: boolean;
+  /** Time from the baseline to the last change of any node's FIB, ms; 0 if none changed. */
+  readonly after: number;
+  /** Node that changed last, '' if none. */
+  readonly lastNode: string;
+  readonly fibChanges: number;
+  readonly updatesSent: number;
+  readonly updatesReceived: number;
+  /** Time that the wait itself took on the lab's clock, ms. */
+  readonly waited: number;
+  /** What was still going on, if it did not converge. */
+  readonly reasons: readonly string[];
+}
+
+export async function collectReports(lab: RunningLab): Promise<NodeReport[]> {
+  const nodes = (await lab.nodes()).filter((node) => node.state === 'running');
+  const answers = await Promise.all(
+    nodes.map(async (node) => {
+      try {
+        const reply = await lab.command(node.name, { type: 'report' });
+        return reply.type === 'value' ? (reply.value as NodeReport) : null;
+      } catch (error) {
+        // A node that died between the listing and the question is simply not there to be asked.
+        if (error instanceof NodeDownError) return null;
+        throw error;
+      }
+    }),
+  );
+  return answers.filter((answer) => answer !== null);
+}
+
+export async function baseline(lab: RunningLab): Promise<Baseline> {
+  return { reports: await collectReports(lab), at: lab.now() };
+}
+
+export interface WaitOptions {
+  /** Give up after this long on the lab's clock, ms. */
+  readonly within: number;
+  /** What the convergence is measured from. */
+  readonly since: Baseline;
+  /** Called after each look at the lab. */
+  readonly onLook?: (reports: readonly NodeReport[], reasons: readonly string[]) => void;
+}
+
+/** Waits until the lab is quiescent, twice in a row with nothing moving in between. */
+export async function waitConverged(lab: RunningLab, options: WaitOptions): Promise<Convergence> {
+  const started = lab.now();
+  let previous: string | null = null;
+  for (;;) {
+    const nodes = await lab.nodes();
+    const reports = await collectReports(lab);
+    const expected = nodes.filter((node) => node.state !== 'down').map((node) => node.name);
+    const verdict = judge(reports, expected);
+    const reasons = verdict.reasons.length > 0 ? verdict.reasons : await podsOutstanding(lab, expected);
+    options.onLook?.(reports, reasons);
+    if (reasons.length === 0 && verdict.fingerprint === previous) {
+      return summary(true, options.since, reports, lab.now() - started, []);
+    }
+    previous = reasons.length === 0 ? verdict.fingerprint : null;
+    if (lab.now() - started >= options.within) {
+      return summary(false, options.since, reports, lab.now() - started, reasons);
+    }
+    await lab.sleep(POLL);
+  }
+}
+
+/** Pods whose status is not what their spec asks for, on nodes that could do something about it. */
+async function podsOutstanding(lab: RunningLab, running: readonly string[]): Promise<string[]> {
+  const up = new Set(running);
+  const specs = (await lab.list('pods.>')).map((entry) => entry.value as PodSpec);
+  const statuses = (await lab.list('podstatus.>')).map((entry) => entry.value as PodStatus);
+  const key = (pod: PodSpec | PodStatus) => storeKeys.pod(pod.node, pod.namespace, pod.name);
+  const statusOf = new Map(statuses.map((status) => [key(status), status]));
+  const wanted = new Set(specs.map(key));
+  const reasons: string[] = [];
+  for (const spec of specs) {
+    const status = statusOf.get(key(spec));
+    const done = status !== undefined && status.uid === spec.uid && status.phase !== 'Pending';
+    if (up.has(spec.node) && !done) reasons.push(`pod ${spec.namespace}/${spec.name}: not yet running`);
+  }
+  for (const status of statuses) {
+    if (up.has(status.node) && !wanted.has(key(status))) {
+      reasons.push(`pod ${status.namespace}/${status.name}: not yet gone`);
+    }
+  }
+  return reasons;
+}
+
+function summary(
+  converged: boolean,
+  since: Baseline,
+  reports: readonly NodeReport[],
+  waited: number,
+  reasons: readonly string[],
+): Convergence {
+  const before = new Map(since.reports.map((report) => [report.node, report]));
+  let last = since.at;
+  let lastNode = '';
+  let fibChanges = 0;
+  let updatesSent = 0;
+  let updatesReceived = 0;
+  for (const report of reports) {
+    const old = before.get(report.node);
+    const base = old !== undefined && old.boot === report.boot ? old : undefined;
+    fibChanges += report.fibChanges - (base?.fibChanges ?? 0);
+    updatesSent += report.updatesSent - (base?.updatesSent ?? 0);
+    updatesReceived += report.updatesReceived - (base?.updatesReceived ?? 0);
+    if (report.fibChanges > (base?.fibChanges ?? 0) && report.lastFibChange > last) {
+      last = report.lastFibChange;
+      lastNode = report.node;
+    }
+  }
+  const after = last - since.at;
+  return { converged, after, lastNode, fibChanges, updatesSent, updatesReceived, waited, reasons };
+}

@@ -1,0 +1,31 @@
+/** The Internet checksum, RFC 1071, and its incremental update, RFC 1624. */
+
+/** Sum of 16-bit big-endian words, not folded; an odd last byte is padded with zero. */
+export function partialSum(buf: Uint8Array, off: number, len: number, seed: number): number {
+  let sum = seed;
+  const end = off + len - 1;
+  let i = off;
+  for (; i < end; i += 2) sum += (buf[i]! << 8) | buf[i + 1]!;
+  if (i === end) sum += buf[i]! << 8;
+  return sum;
+}
+
+/** Folded complement of the sum: 0 over data that holds its own right checksum. */
+export function internetChecksum(buf: Uint8Array, off: number, len: number, seed = 0): number {
+  let sum = partialSum(buf, off, len, seed);
+  while (sum > 0xffff) sum = (sum & 0xffff) + Math.floor(sum / 0x10000);
+  return ~sum & 0xffff;
+}
+
+/** Sum of the IPv4 pseudo-header (RFC 768, RFC 9293 §3.1), to seed the checksum of a segment with. */
+export function pseudoHeaderSum(src: number, dst: number, proto: number, len: number): number {
+  return (src >>> 16) + (src & 0xffff) + (dst >>> 16) + (dst & 0xffff) + proto + len;
+}
+
+/** The checksum after one 16-bit word changed: HC' = ~(~HC + ~m + m'), RFC 1624 eqn. 3. */
+export function adjustChecksum16(checksum: number, oldWord: number, newWord: number): number {
+  let sum = (~checksum & 0xffff) + (~oldWord & 0xffff) + newWord;
+  sum = (sum & 0xffff) + (sum >>> 16);
+  sum = (sum & 0xffff) + (sum >>> 16);
+  return ~sum & 0xffff;
+}
