@@ -98,6 +98,11 @@ export interface Timings {
     readonly gcStale: number;
   };
   readonly bridge: { readonly ageing: number };
-  readonly tcp: { readonly rtoInitial: number; readonly rtoMin: number; readonly rtoMax: number; readonly msl: number };
+  readonly tcp: {
+    readonly rtoInitial: number;
+    readonly rtoMin: number;
+    readonly rtoMax: number;
+    readonly msl: number;
+  };
   readonly flannel: { readonly leaseTtl: number; readonly renewMargin: number; readonly routeCheck: number };
 }

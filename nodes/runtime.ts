@@ -1,5 +1,5 @@
-import type { EventId } from './events/record.ts';
 import type { LabEvent } from './events/index.ts';
+import type { EventId } from './events/record.ts';
 import type { StoreOp } from './store.ts';
 
 /** A pending timer; opaque to its owner. */

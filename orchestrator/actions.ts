@@ -38,7 +38,8 @@ export async function perform(host: ActionHost, action: LabAction): Promise<Even
     case 'kill': {
       if (state === 'down') throw new ActionError(`node ${action.node} is already down`);
       const id = host.record({ type: 'action', action });
-      if (action.how === 'reset') await host.command(action.node, { type: 'crash', how: 'reset' }, { cause: id });
+      if (action.how === 'reset')
+        await host.command(action.node, { type: 'crash', how: 'reset' }, { cause: id });
       await host.halt(action.node);
       return id;
     }
@@ -61,7 +62,11 @@ export async function perform(host: ActionHost, action: LabAction): Promise<Even
         if (action.carrier === 'down') host.pulled.add(name);
         else host.pulled.delete(name);
         if (host.stateOf(end.node) === 'down') continue;
-        await host.command(end.node, { type: 'carrier', device: end.device, carrier: action.carrier }, { cause: id });
+        await host.command(
+          end.node,
+          { type: 'carrier', device: end.device, carrier: action.carrier },
+          { cause: id },
+        );
       }
       return id;
     }
@@ -87,5 +92,7 @@ export function uuid(random: Random): string {
   hex[12] = '4';
   hex[16] = (8 + random.int(0, 3)).toString(16);
   const text = hex.join('');
-  return [text.slice(0, 8), text.slice(8, 12), text.slice(12, 16), text.slice(16, 20), text.slice(20)].join('-');
+  return [text.slice(0, 8), text.slice(8, 12), text.slice(12, 16), text.slice(16, 20), text.slice(20)].join(
+    '-',
+  );
 }

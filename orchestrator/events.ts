@@ -1,5 +1,5 @@
-import type { EventRecord } from '../nodes/events/record.ts';
 import type { LabEvent } from '../nodes/events/index.ts';
+import type { EventRecord } from '../nodes/events/record.ts';
 
 /** What is done to a lab from outside: the faults, and the changes to its desired state. */
 export type LabAction =
@@ -18,11 +18,21 @@ export type LabAction =
 
 /** Events of the orchestrator, node 0 of every lab's log. */
 export type OrchestratorEvent =
-  | { readonly type: 'lab.started'; readonly lab: string; readonly seed: number; readonly nodes: readonly string[] }
+  | {
+      readonly type: 'lab.started';
+      readonly lab: string;
+      readonly seed: number;
+      readonly nodes: readonly string[];
+    }
   | { readonly type: 'lab.stopped' }
   | { readonly type: 'action'; readonly action: LabAction }
   /** A node's process ended without being told to. */
-  | { readonly type: 'node.exited'; readonly node: string; readonly code: number | null; readonly signal: string | null }
+  | {
+      readonly type: 'node.exited';
+      readonly node: string;
+      readonly code: number | null;
+      readonly signal: string | null;
+    }
   | {
       readonly type: 'lab.converged';
       /** Time from the action (or the start) to the last FIB change, ms. */

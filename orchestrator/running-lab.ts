@@ -63,7 +63,9 @@ export class NodeDownError extends Error {
 
 export class UnknownNodeError extends Error {
   constructor(node: string, known: readonly string[]) {
-    super(`no node ${node} in this lab; nodes: ${known.slice(0, 12).join(', ')}${known.length > 12 ? ', …' : ''}`);
+    super(
+      `no node ${node} in this lab; nodes: ${known.slice(0, 12).join(', ')}${known.length > 12 ? ', …' : ''}`,
+    );
     this.name = 'UnknownNodeError';
   }
 }

@@ -16,8 +16,14 @@ export function parseSelector(text: string): Selector {
   return text.split(',').map((part): Requirement => {
     const match = /^(!?)([^=!]+)(?:(==?|!=)(.*))?$/.exec(part.trim());
     const [, negated, key = '', operator, value = ''] = match ?? [];
-    if (!LABEL.test(key) || (value !== '' && !LABEL.test(value)) || (negated === '!' && operator !== undefined)) {
-      throw new SelectorError(`'${part}' is no label requirement; write it as key=value, key!=value, key or !key`);
+    if (
+      !LABEL.test(key) ||
+      (value !== '' && !LABEL.test(value)) ||
+      (negated === '!' && operator !== undefined)
+    ) {
+      throw new SelectorError(
+        `'${part}' is no label requirement; write it as key=value, key!=value, key or !key`,
+      );
     }
     if (operator === undefined) return { op: negated === '!' ? 'absent' : 'exists', key };
     return { op: operator === '!=' ? 'notin' : 'in', key, value };

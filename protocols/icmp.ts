@@ -116,7 +116,10 @@ export function encodeIcmpError(
   originalOff: number,
   originalLen: number,
 ): Uint8Array {
-  const quoted = Math.min(originalLen, Math.max(MAX_ERROR - 20 - ICMP_HLEN, ipHeaderLength(original, originalOff) + 8));
+  const quoted = Math.min(
+    originalLen,
+    Math.max(MAX_ERROR - 20 - ICMP_HLEN, ipHeaderLength(original, originalOff) + 8),
+  );
   const message = new Uint8Array(ICMP_HLEN + quoted);
   message[0] = type;
   message[1] = code;

@@ -11,7 +11,10 @@ export function parseMac(text: string): number | null {
 }
 
 export function formatMac(mac: number): string {
-  return mac.toString(16).padStart(12, '0').replace(/..(?=.)/g, '$&:');
+  return mac
+    .toString(16)
+    .padStart(12, '0')
+    .replace(/..(?=.)/g, '$&:');
 }
 
 /** Whether the group bit is set: broadcast or multicast. */

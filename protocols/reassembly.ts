@@ -1,6 +1,15 @@
 import { setU16 } from './bytes.ts';
 import { internetChecksum } from './checksum.ts';
-import { ipDst, ipFragmentOffset, ipHeaderLength, ipId, ipMf, ipProto, ipSrc, ipTotalLength } from './ipv4.ts';
+import {
+  ipDst,
+  ipFragmentOffset,
+  ipHeaderLength,
+  ipId,
+  ipMf,
+  ipProto,
+  ipSrc,
+  ipTotalLength,
+} from './ipv4.ts';
 
 interface Piece {
   readonly offset: number;
@@ -57,7 +66,11 @@ export class Reassembler {
     const offset = ipFragmentOffset(packet, 0);
     const more = ipMf(packet, 0);
     const key = `${ipSrc(packet, 0)},${ipDst(packet, 0)},${ipProto(packet, 0)},${ipId(packet, 0)}`;
-    if (data.length === 0 || (more && data.length % 8 !== 0) || offset + data.length + headerLength > 65_535) {
+    if (
+      data.length === 0 ||
+      (more && data.length % 8 !== 0) ||
+      offset + data.length + headerLength > 65_535
+    ) {
       this.#drop(key);
       return null;
     }
@@ -67,8 +80,12 @@ export class Reassembler {
       this.#datagrams.set(key, datagram);
     }
     const end = offset + data.length;
-    const overlaps = datagram.pieces.some((piece) => offset < piece.offset + piece.data.length && piece.offset < end);
-    const duplicate = datagram.pieces.some((piece) => piece.offset === offset && piece.data.length === data.length);
+    const overlaps = datagram.pieces.some(
+      (piece) => offset < piece.offset + piece.data.length && piece.offset < end,
+    );
+    const duplicate = datagram.pieces.some(
+      (piece) => piece.offset === offset && piece.data.length === data.length,
+    );
     if (duplicate) return null;
     const beyond = datagram.total >= 0 && (end > datagram.total || !more);
     const short = !more && datagram.pieces.some((piece) => piece.offset + piece.data.length > end);

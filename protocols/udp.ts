@@ -13,7 +13,13 @@ export interface UdpDatagram {
 }
 
 /** Null when truncated, of a bad length, or of a wrong checksum (0 means that there is none). */
-export function decodeUdp(buf: Uint8Array, off: number, len: number, src: number, dst: number): UdpDatagram | null {
+export function decodeUdp(
+  buf: Uint8Array,
+  off: number,
+  len: number,
+  src: number,
+  dst: number,
+): UdpDatagram | null {
   if (len < UDP_HLEN) return null;
   const length = u16(buf, off + 4);
   if (length < UDP_HLEN || length > len) return null;

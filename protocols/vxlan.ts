@@ -6,7 +6,11 @@ import { ipHeaderLength, PROTO_TCP, PROTO_UDP } from './ipv4.ts';
 export const VXLAN_HLEN = 8;
 
 /** Null when truncated or without a valid VNI. Reserved bits are ignored, as RFC 7348 §5 asks. */
-export function decodeVxlan(buf: Uint8Array, off: number, len: number): { vni: number; payloadOffset: number } | null {
+export function decodeVxlan(
+  buf: Uint8Array,
+  off: number,
+  len: number,
+): { vni: number; payloadOffset: number } | null {
   if (len < VXLAN_HLEN || (buf[off]! & 0x08) === 0) return null;
   return { vni: u32(buf, off + 4) >>> 8, payloadOffset: off + VXLAN_HLEN };
 }
@@ -36,7 +40,8 @@ export function flowSourcePort(frame: Uint8Array, off: number, len: number): num
     mix(proto);
     const ports = ip + ipHeaderLength(frame, ip);
     const unfragmented = (u16(frame, ip + 6) & 0x3fff) === 0;
-    if ((proto === PROTO_TCP || proto === PROTO_UDP) && unfragmented && ports + 4 <= off + len) mix(u32(frame, ports));
+    if ((proto === PROTO_TCP || proto === PROTO_UDP) && unfragmented && ports + 4 <= off + len)
+      mix(u32(frame, ports));
   } else {
     for (let i = off; i < off + Math.min(len, 12); i++) mix(frame[i]!);
   }

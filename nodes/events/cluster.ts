@@ -35,7 +35,13 @@ export interface LeaseFacts {
 
 export type ClusterEvent =
   | { readonly type: 'pod.sandbox'; readonly sandbox: SandboxFacts }
-  | { readonly type: 'pod.removed'; readonly namespace: string; readonly pod: string; readonly uid: string; readonly ip: string }
+  | {
+      readonly type: 'pod.removed';
+      readonly namespace: string;
+      readonly pod: string;
+      readonly uid: string;
+      readonly ip: string;
+    }
   | { readonly type: 'ipam.block'; readonly block: BlockFacts }
   | { readonly type: 'ipam.block.released'; readonly cidr: string }
   /** `handle` is the CNI container id that holds the address. */

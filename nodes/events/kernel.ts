@@ -101,8 +101,19 @@ export type KernelEvent =
     }
   | { readonly type: 'addr.removed'; readonly ns: string; readonly dev: string; readonly address: string }
   /** `table` 254 is main. Route tables change in batches: a BGP update can touch thousands of rows. */
-  | { readonly type: 'route.changed'; readonly ns: string; readonly table: number; readonly changes: readonly RouteChange[] }
+  | {
+      readonly type: 'route.changed';
+      readonly ns: string;
+      readonly table: number;
+      readonly changes: readonly RouteChange[];
+    }
   | { readonly type: 'neighbor.set'; readonly ns: string; readonly neighbor: NeighborFacts }
   | { readonly type: 'neighbor.removed'; readonly ns: string; readonly dev: string; readonly ip: string }
   | { readonly type: 'fdb.set'; readonly ns: string; readonly fdb: FdbFacts }
-  | { readonly type: 'fdb.removed'; readonly ns: string; readonly dev: string; readonly mac: string; readonly dst: string };
+  | {
+      readonly type: 'fdb.removed';
+      readonly ns: string;
+      readonly dev: string;
+      readonly mac: string;
+      readonly dst: string;
+    };

@@ -55,7 +55,8 @@ export async function churn(lab: RunningLab, options: ChurnOptions): Promise<Chu
   const { random } = options;
   const running = (await listPods(lab)).filter((pod) => pod.status?.phase === 'Running');
   const slots = selectPods(running, options.pods).map((pod): Slot => ({ pod, probes: [], busy: false }));
-  if (slots.length === 0) throw new ChurnError('no running pod matches; reroute get pods --show-labels lists them');
+  if (slots.length === 0)
+    throw new ChurnError('no running pod matches; reroute get pods --show-labels lists them');
   const bystanders = running.filter((pod) => !matches(options.pods, pod.spec.labels));
   const temporary = bystanders.length > 0 ? [] : await createProbers(lab);
   const sources = bystanders.length > 0 ? bystanders : temporary;
@@ -66,7 +67,12 @@ export async function churn(lab: RunningLab, options: ChurnOptions): Promise<Chu
     const others = sources.filter((source) => source.spec.node !== slot.pod.spec.node);
     const pool = others.length > 0 ? others : sources;
     const from = pool[random.int(0, pool.length - 1)]!;
-    const probe = await Probe.start(lab, { id: `churn-${i}`, from, to: slot.pod, interval: options.interval });
+    const probe = await Probe.start(lab, {
+      id: `churn-${i}`,
+      from,
+      to: slot.pod,
+      interval: options.interval,
+    });
     slot.probes.push(probe);
     probes.push(probe);
   }
@@ -74,7 +80,9 @@ export async function churn(lab: RunningLab, options: ChurnOptions): Promise<Chu
   const replaced = await replaceSteadily(lab, slots, options);
   const reports = await Promise.all(probes.map(async (probe) => ({ probe, report: await probe.stop() })));
   const holders = await Holders.of(lab);
-  const results = reports.flatMap(({ probe, report }) => (report === null ? [] : [probe.judge(report, holders)]));
+  const results = reports.flatMap(({ probe, report }) =>
+    report === null ? [] : [probe.judge(report, holders)],
+  );
   await Promise.all(temporary.map((pod) => lab.act({ type: 'pod.delete', ...identity(pod) })));
   return {
     replaced,
@@ -85,7 +93,11 @@ export async function churn(lab: RunningLab, options: ChurnOptions): Promise<Chu
   };
 }
 
-async function replaceSteadily(lab: RunningLab, slots: readonly Slot[], options: ChurnOptions): Promise<number> {
+async function replaceSteadily(
+  lab: RunningLab,
+  slots: readonly Slot[],
+  options: ChurnOptions,
+): Promise<number> {
   const { random, rate, duration } = options;
   const started = lab.now();
   const pending: Promise<void>[] = [];
@@ -124,11 +136,18 @@ function suffix(random: Random): string {
   return Array.from({ length: 5 }, () => alphabet[random.int(0, alphabet.length - 1)]).join('');
 }
 
-async function awaitRunning(lab: RunningLab, node: string, namespace: string, name: string): Promise<Pod | null> {
+async function awaitRunning(
+  lab: RunningLab,
+  node: string,
+  namespace: string,
+  name: string,
+): Promise<Pod | null> {
   const started = lab.now();
   while (lab.now() - started < POD_TIMEOUT) {
     const pods = await listPods(lab);
-    const pod = pods.find(({ spec }) => spec.node === node && spec.namespace === namespace && spec.name === name);
+    const pod = pods.find(
+      ({ spec }) => spec.node === node && spec.namespace === namespace && spec.name === name,
+    );
     if (pod === undefined) return null;
     if (pod.status?.phase === 'Running') return pod;
     await lab.sleep(POD_POLL);
@@ -159,11 +178,14 @@ function identity(pod: Pod): { readonly namespace: string; readonly name: string
 export function describeMisdelivery(result: ChurnResult): string[] {
   return [
     ...result.conflicts.map(
-      ({ ip, first, second }) => `${ip}: held by ${first.pod} on ${first.node} and by ${second.pod} on ${second.node}`,
+      ({ ip, first, second }) =>
+        `${ip}: held by ${first.pod} on ${first.node} and by ${second.pod} on ${second.node}`,
     ),
     ...result.probes
       .filter((probe) => probe.misdelivered > 0)
-      .map((probe) => `${probe.from} -> ${probe.to}: ${probe.misdelivered} answers from pods that did not hold the address`),
+      .map(
+        (probe) =>
+          `${probe.from} -> ${probe.to}: ${probe.misdelivered} answers from pods that did not hold the address`,
+      ),
   ];
 }
-

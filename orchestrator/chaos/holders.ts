@@ -37,7 +37,13 @@ export class Holders {
       const { uid, ip, namespace, pod } = event.sandbox;
       const key = `${node}/${uid}`;
       if (this.#open.has(key)) return;
-      const tenure: Tenure = { uid, pod: `${namespace}/${pod}`, node, from: at, to: Number.POSITIVE_INFINITY };
+      const tenure: Tenure = {
+        uid,
+        pod: `${namespace}/${pod}`,
+        node,
+        from: at,
+        to: Number.POSITIVE_INFINITY,
+      };
       this.#open.set(key, tenure);
       const tenures = this.#byIp.get(ip);
       if (tenures === undefined) this.#byIp.set(ip, [tenure]);
@@ -55,7 +61,9 @@ export class Holders {
 
   /** Whether the pod held the address at any moment between the two times, both included. */
   held(ip: string, uid: string, from: number, to: number): boolean {
-    return (this.#byIp.get(ip) ?? []).some((tenure) => tenure.uid === uid && tenure.from <= to && tenure.to >= from);
+    return (this.#byIp.get(ip) ?? []).some(
+      (tenure) => tenure.uid === uid && tenure.from <= to && tenure.to >= from,
+    );
   }
 
   /** Pairs of pods that held one address at one time. */
@@ -75,7 +83,8 @@ export class Holders {
   /** Number of addresses that more than one pod has held in turn. */
   get reused(): number {
     let count = 0;
-    for (const tenures of this.#byIp.values()) if (new Set(tenures.map((tenure) => tenure.uid)).size > 1) count++;
+    for (const tenures of this.#byIp.values())
+      if (new Set(tenures.map((tenure) => tenure.uid)).size > 1) count++;
     return count;
   }
 }

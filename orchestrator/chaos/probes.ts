@@ -1,7 +1,7 @@
 import type { ProbeReport } from '../../nodes/daemons/prober.ts';
-import type { Holders } from './holders.ts';
 import { listPods, type Pod, podName } from '../pods.ts';
 import { NodeDownError, type RunningLab } from '../running-lab.ts';
+import type { Holders } from './holders.ts';
 
 /** A probe's path: packets at a steady rate from a pod to whatever pod fills a slot at the moment. */
 export interface ProbePlan {
@@ -61,7 +61,11 @@ export class Probe {
   async retarget(uid: string, ip: string): Promise<void> {
     this.#targets.push({ at: this.#lab.now(), ip, uid });
     try {
-      await this.#lab.command(this.#plan.from.spec.node, { type: 'probe.target', probe: this.#plan.id, target: ip });
+      await this.#lab.command(this.#plan.from.spec.node, {
+        type: 'probe.target',
+        probe: this.#plan.id,
+        target: ip,
+      });
     } catch (error) {
       if (!(error instanceof NodeDownError)) throw error;
     }
@@ -70,7 +74,10 @@ export class Probe {
   /** Ends the probe; null if its node died with what it had counted. */
   async stop(): Promise<ProbeReport | null> {
     try {
-      const reply = await this.#lab.command(this.#plan.from.spec.node, { type: 'probe.stop', probe: this.#plan.id });
+      const reply = await this.#lab.command(this.#plan.from.spec.node, {
+        type: 'probe.stop',
+        probe: this.#plan.id,
+      });
       return reply.type === 'value' ? (reply.value as ProbeReport) : null;
     } catch (error) {
       if (error instanceof NodeDownError) return null;

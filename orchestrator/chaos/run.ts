@@ -57,12 +57,17 @@ export class ChaosRun {
       }
       listener.onStep(i, describeStep(step));
       const outcome = await this.#step(step);
-      if (outcome.type === 'failed') this.#failures.push(`${step.place}: ${describeStep(step)}: ${outcome.detail}`);
+      if (outcome.type === 'failed')
+        this.#failures.push(`${step.place}: ${describeStep(step)}: ${outcome.detail}`);
       listener.onOutcome(i, outcome);
     }
-    const reports = await Promise.all(this.#probes.map(async (probe) => ({ probe, report: await probe.stop() })));
+    const reports = await Promise.all(
+      this.#probes.map(async (probe) => ({ probe, report: await probe.stop() })),
+    );
     const holders = await Holders.of(this.#lab);
-    const probes = reports.flatMap(({ probe, report }) => (report === null ? [] : [probe.judge(report, holders)]));
+    const probes = reports.flatMap(({ probe, report }) =>
+      report === null ? [] : [probe.judge(report, holders)],
+    );
     for (const probe of probes) {
       if (probe.misdelivered > 0) {
         this.#failures.push(
@@ -95,7 +100,10 @@ export class ChaosRun {
         this.#churns.push(result);
         const wrong = describeMisdelivery(result);
         if (wrong.length > 0) return { type: 'failed', detail: wrong.join('; ') };
-        return { type: 'done', detail: `${result.replaced} pods replaced, ${result.reused} addresses reused` };
+        return {
+          type: 'done',
+          detail: `${result.replaced} pods replaced, ${result.reused} addresses reused`,
+        };
       }
       case 'converged': {
         this.#expectations++;
@@ -134,7 +142,12 @@ export class ChaosRun {
     return { type: 'done', detail: `${count} probes` };
   }
 
-  async #reach(want: 'reachable' | 'unreachable', from: Endpoint, to: Endpoint, within: number): Promise<StepOutcome> {
+  async #reach(
+    want: 'reachable' | 'unreachable',
+    from: Endpoint,
+    to: Endpoint,
+    within: number,
+  ): Promise<StepOutcome> {
     const started = this.#lab.now();
     for (;;) {
       const pods = await listPods(this.#lab);
@@ -152,7 +165,8 @@ export class ChaosRun {
       }
       if (pairs === 0) wrong.push('no pair of pods matches');
       if (wrong.length === 0) return { type: 'met', detail: `${pairs} pairs` };
-      if (this.#lab.now() - started >= within) return { type: 'failed', detail: wrong.slice(0, 5).join('; ') };
+      if (this.#lab.now() - started >= within)
+        return { type: 'failed', detail: wrong.slice(0, 5).join('; ') };
       await this.#lab.sleep(RETRY);
     }
   }
@@ -166,10 +180,16 @@ function resolve(pods: readonly Pod[], endpoint: Endpoint): Pod[] {
 
 function convergedOutcome(result: Convergence, within: number): StepOutcome {
   if (!result.converged) {
-    return { type: 'failed', detail: `not converged after ${Math.round(result.waited)} ms: ${result.reasons.slice(0, 3).join('; ')}` };
+    return {
+      type: 'failed',
+      detail: `not converged after ${Math.round(result.waited)} ms: ${result.reasons.slice(0, 3).join('; ')}`,
+    };
   }
   if (result.after > within) {
-    return { type: 'failed', detail: `converged after ${result.after.toFixed(1)} ms, not within ${within} ms` };
+    return {
+      type: 'failed',
+      detail: `converged after ${result.after.toFixed(1)} ms, not within ${within} ms`,
+    };
   }
   const { after, updatesSent, fibChanges } = result;
   return { type: 'met', detail: `${after.toFixed(1)} ms, ${updatesSent} updates, ${fibChanges} FIB changes` };

@@ -22,7 +22,8 @@ function formatFields(fields: object): string {
 }
 
 function formatValue(value: unknown): string {
-  if (value instanceof Uint8Array) return `<${value.length} bytes ${hex(value.subarray(0, 24))}${value.length > 24 ? '…' : ''}>`;
+  if (value instanceof Uint8Array)
+    return `<${value.length} bytes ${hex(value.subarray(0, 24))}${value.length > 24 ? '…' : ''}>`;
   if (typeof value === 'string') return /^[^\s"]+$/.test(value) ? value : JSON.stringify(value);
   if (Array.isArray(value)) return `[${value.map(formatValue).join(', ')}]`;
   if (typeof value === 'object' && value !== null) return `{${formatFields(value)}}`;

@@ -33,7 +33,9 @@ export function judge(reports: readonly NodeReport[], expected: readonly string[
   const newest = Math.max(0, ...watching.map((report) => report.storeRevision));
   for (const report of watching) {
     if (report.storeRevision < newest) {
-      reasons.push(`${report.node}: has seen revision ${report.storeRevision} of the store, others ${newest}`);
+      reasons.push(
+        `${report.node}: has seen revision ${report.storeRevision} of the store, others ${newest}`,
+      );
     }
   }
   const fingerprint = reports
@@ -54,7 +56,8 @@ function judgeSession(node: string, session: SessionCount, peer: NodeReport | un
   }
   const far = peer?.sessions.find((candidate) => candidate.established && candidate.key === session.key);
   if (far === undefined) return `${name}: established here, not at the other end; its hold timer decides`;
-  if (session.sent !== far.received) return `${name}: ${session.sent} messages sent, ${far.received} received`;
+  if (session.sent !== far.received)
+    return `${name}: ${session.sent} messages sent, ${far.received} received`;
   return null;
 }
 

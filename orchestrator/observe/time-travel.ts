@@ -37,12 +37,17 @@ export async function parseMoment(source: LogSource, text: string): Promise<Mome
     for await (const record of source.records(node)) {
       if (record.id === id) return { type: 'event', node, id, at: record.at };
     }
-    throw new MomentError(`--at ${text}: no such event in ${node}'s log; reroute log --node ${node} lists them`);
+    throw new MomentError(
+      `--at ${text}: no such event in ${node}'s log; reroute log --node ${node} lists them`,
+    );
   }
-  if (text.startsWith('+')) return { type: 'time', at: (await source.startedAt()) + parseDuration(text.slice(1)) };
+  if (text.startsWith('+'))
+    return { type: 'time', at: (await source.startedAt()) + parseDuration(text.slice(1)) };
   const at = Date.parse(text);
   if (Number.isNaN(at)) {
-    throw new MomentError(`--at ${text}: give an event (n1:42), a time since the start (+2.5s) or an ISO time`);
+    throw new MomentError(
+      `--at ${text}: give an event (n1:42), a time since the start (+2.5s) or an ISO time`,
+    );
   }
   return { type: 'time', at };
 }
@@ -54,7 +59,8 @@ export async function parseMoment(source: LogSource, text: string): Promise<Mome
 export async function viewAt(source: LogSource, node: string, moment: Moment): Promise<NodeView> {
   const fold = new NodeFold();
   for await (const record of source.records(node)) {
-    const past = moment.type === 'event' && moment.node === node ? record.id <= moment.id : record.at <= moment.at;
+    const past =
+      moment.type === 'event' && moment.node === node ? record.id <= moment.id : record.at <= moment.at;
     if (!past) break;
     fold.apply(record.event as LabEvent);
   }

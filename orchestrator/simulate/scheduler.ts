@@ -55,7 +55,8 @@ export class Scheduler {
         this.#woken = false;
         while (this.#rejects.size > 0 && !this.#woken) {
           const entry = this.#agenda.pop();
-          if (entry === undefined) throw new Error('simulator: waiting for something that nothing will bring about');
+          if (entry === undefined)
+            throw new Error('simulator: waiting for something that nothing will bring about');
           this.#now = entry.at;
           entry.run();
         }

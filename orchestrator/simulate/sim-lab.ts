@@ -75,7 +75,15 @@ export class SimLab implements RunningLab, ActionHost {
     this.random = seededRandom(deriveSeed(lab.seed, ORCHESTRATOR));
     this.#wireRandom = seededRandom(deriveSeed(lab.seed, 'wire'));
     for (const config of lab.nodes) {
-      const node = { config, records: [], ports: [], machine: null, boot: 0, wakeAt: Infinity, unwatch: () => {} };
+      const node = {
+        config,
+        records: [],
+        ports: [],
+        machine: null,
+        boot: 0,
+        wakeAt: Infinity,
+        unwatch: () => {},
+      };
       this.#nodes.set(config.name, node);
     }
     for (const node of this.#nodes.values()) node.ports = this.#wire(node);
@@ -84,7 +92,12 @@ export class SimLab implements RunningLab, ActionHost {
   /** Boots every node and writes the desired pods, as `up` does. */
   async start(): Promise<EventId> {
     const { seed, name, nodes, pods } = this.#lab;
-    const cause = this.record({ type: 'lab.started', lab: name, seed, nodes: nodes.map((node) => node.name) });
+    const cause = this.record({
+      type: 'lab.started',
+      lab: name,
+      seed,
+      nodes: nodes.map((node) => node.name),
+    });
     for (const node of this.#nodes.values()) this.#boot(node, cause);
     for (const pod of pods) await this.act({ type: 'pod.create', ...pod });
     return cause;
@@ -115,7 +128,12 @@ export class SimLab implements RunningLab, ActionHost {
     const id = `c${++this.#commands}`;
     options.signal?.addEventListener('abort', () => {
       if (node.machine !== null) {
-        this.#step(node, { type: 'command', id: `${id}i`, command: { type: 'interrupt', target: id }, cause: NO_CAUSE });
+        this.#step(node, {
+          type: 'command',
+          id: `${id}i`,
+          command: { type: 'interrupt', target: id },
+          cause: NO_CAUSE,
+        });
       }
     });
     return this.#scheduler.wait((resolve) => {
@@ -127,7 +145,8 @@ export class SimLab implements RunningLab, ActionHost {
       });
       this.#scheduler.at(this.now(), () => {
         const input: NodeInput = { type: 'command', id, command, cause: options.cause ?? NO_CAUSE };
-        if (node.machine === null) this.#answer(id, { type: 'error', message: new NodeDownError(name).message });
+        if (node.machine === null)
+          this.#answer(id, { type: 'error', message: new NodeDownError(name).message });
         else this.#step(node, input);
       });
     });

@@ -12,7 +12,10 @@ interface Row {
 /** The store of a simulated lab: the semantics of a JetStream KV bucket, in memory. */
 export class SimStore {
   readonly #rows = new Map<string, Row>();
-  readonly #watches = new Set<{ readonly pattern: string; readonly deliver: (change: StoreChange) => void }>();
+  readonly #watches = new Set<{
+    readonly pattern: string;
+    readonly deliver: (change: StoreChange) => void;
+  }>();
   #revision = 0;
 
   get revision(): number {

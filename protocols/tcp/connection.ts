@@ -126,7 +126,13 @@ export class TcpConnection {
   }
 
   /** Passive open from a SYN that came to a listener: answers SYN-ACK. */
-  static accept(options: TcpOptions, syn: TcpSegment, out: TcpOutput, now: number, cause: number): TcpConnection {
+  static accept(
+    options: TcpOptions,
+    syn: TcpSegment,
+    out: TcpOutput,
+    now: number,
+    cause: number,
+  ): TcpConnection {
     const connection = new TcpConnection(options, out, 'SYN-RECEIVED', cause);
     connection.#learnSyn(syn);
     connection.#sendSyn(now, cause);
@@ -295,12 +301,16 @@ export class TcpConnection {
     if ((flags & RST) !== 0) {
       // RFC 5961 §3.2: exactly the next byte resets; elsewhere in the window asks the peer to confirm.
       if (segment.seq !== this.#rcvNxt) this.#ack(cause);
-      else this.#end(this.#state === 'SYN-RECEIVED' ? 'refused' : this.#state === 'TIME-WAIT' ? 'closed' : 'reset');
+      else
+        this.#end(
+          this.#state === 'SYN-RECEIVED' ? 'refused' : this.#state === 'TIME-WAIT' ? 'closed' : 'reset',
+        );
       return;
     }
     if ((flags & SYN) !== 0) {
       // RFC 5961 §4.2. In SYN-RECEIVED it is the peer's SYN again: our SYN-ACK was lost.
-      if (this.#state === 'SYN-RECEIVED' && segment.seq === seqAdd(this.#rcvNxt, -1)) this.#sendSyn(now, cause);
+      if (this.#state === 'SYN-RECEIVED' && segment.seq === seqAdd(this.#rcvNxt, -1))
+        this.#sendSyn(now, cause);
       else this.#ack(cause);
       return;
     }
@@ -346,7 +356,8 @@ export class TcpConnection {
       return false;
     }
     if (acked > this.#una) this.#advance(acked, now);
-    else if (acked === this.#una && segment.payload.length === 0 && this.#nxt > this.#una) this.#duplicate(segment, now);
+    else if (acked === this.#una && segment.payload.length === 0 && this.#nxt > this.#una)
+      this.#duplicate(segment, now);
     if (acked >= this.#una) this.#updateWindow(segment);
     this.#finAcknowledged(now);
     return this.#isOpen();
@@ -396,7 +407,8 @@ export class TcpConnection {
   }
 
   #updateWindow(segment: TcpSegment): void {
-    const newer = seqLt(this.#wl1, segment.seq) || (this.#wl1 === segment.seq && seqLe(this.#wl2, segment.ack));
+    const newer =
+      seqLt(this.#wl1, segment.seq) || (this.#wl1 === segment.seq && seqLe(this.#wl2, segment.ack));
     if (!newer) return;
     this.#peerWindow = segment.window;
     this.#wl1 = segment.seq;
@@ -431,7 +443,11 @@ export class TcpConnection {
     }
     const finSeq = seqAdd(start, bytes.length);
     if (bytes.length > 0) this.#deliver(bytes);
-    for (let next = this.#early.take(this.#rcvNxt); next !== null && this.#isOpen(); next = this.#early.take(this.#rcvNxt)) {
+    for (
+      let next = this.#early.take(this.#rcvNxt);
+      next !== null && this.#isOpen();
+      next = this.#early.take(this.#rcvNxt)
+    ) {
       this.#deliver(next);
     }
     if (!this.#isOpen()) return;
@@ -513,7 +529,8 @@ export class TcpConnection {
     const length = Math.min(this.#sendBuffer.end - this.#una, this.#mss, this.#nxt - this.#una);
     this.#rttOffset = NEVER;
     if (length > 0) this.#sendData(this.#una, length, now);
-    else if (this.#fin === 'sent') this.#emit(FIN | ACK, this.#seq(this.#sendBuffer.end), new Uint8Array(0), this.#finCause);
+    else if (this.#fin === 'sent')
+      this.#emit(FIN | ACK, this.#seq(this.#sendBuffer.end), new Uint8Array(0), this.#finCause);
     this.#rttOffset = NEVER;
     this.#rtxAt = now + this.#rto.rto;
   }

@@ -17,7 +17,10 @@ export class ReceiveBuffer {
 
   /** Keeps an early piece (copied: the frame it came in is not ours to keep), unless it would take more than `limit`. */
   add(seq: number, bytes: Uint8Array, limit: number): void {
-    if (this.#bytes + bytes.length > limit || this.#pieces.some((piece) => piece.seq === seq && piece.bytes.length >= bytes.length)) {
+    if (
+      this.#bytes + bytes.length > limit ||
+      this.#pieces.some((piece) => piece.seq === seq && piece.bytes.length >= bytes.length)
+    ) {
       return;
     }
     const piece = { seq, bytes: bytes.slice() };

@@ -43,7 +43,13 @@ const OPT_TIMESTAMPS = 8;
 type Options = Pick<TcpSegment, 'mss' | 'windowScale' | 'sackPermitted' | 'timestamps'>;
 
 /** Null when truncated, of a bad data offset, or of a wrong checksum. The payload is a view of the buffer. */
-export function decodeTcp(buf: Uint8Array, off: number, len: number, src: number, dst: number): TcpSegment | null {
+export function decodeTcp(
+  buf: Uint8Array,
+  off: number,
+  len: number,
+  src: number,
+  dst: number,
+): TcpSegment | null {
   if (len < TCP_HLEN) return null;
   const headerLength = (buf[off + 12]! >> 4) * 4;
   if (headerLength < TCP_HLEN || headerLength > len) return null;
@@ -106,7 +112,8 @@ export function encodeTcp(segment: TcpSegment, src: number, dst: number): Uint8A
 
 function encodeOptions(segment: TcpSegment): readonly number[] {
   const { mss, windowScale, timestamps } = segment;
-  if (mss === undefined && windowScale === undefined && !segment.sackPermitted && timestamps === undefined) return [];
+  if (mss === undefined && windowScale === undefined && !segment.sackPermitted && timestamps === undefined)
+    return [];
   const bytes: number[] = [];
   if (mss !== undefined) bytes.push(OPT_MSS, 4, mss >>> 8, mss & 255);
   if (segment.sackPermitted) bytes.push(OPT_SACK_PERMITTED, 2);

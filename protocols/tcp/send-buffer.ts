@@ -38,7 +38,11 @@ export class SendBuffer {
   push(bytes: Uint8Array, cause: number): number {
     const taken = Math.min(bytes.length, this.space);
     if (taken === 0) return 0;
-    this.#chunks.push({ bytes: taken === bytes.length ? bytes : bytes.subarray(0, taken), start: this.#end, cause });
+    this.#chunks.push({
+      bytes: taken === bytes.length ? bytes : bytes.subarray(0, taken),
+      start: this.#end,
+      cause,
+    });
     this.#end += taken;
     return taken;
   }

@@ -1,0 +1,81 @@
+import { formatIp4, parseIp4 } from '../../protocols/ip4.ts';
+import type { BlockFacts } from '../events/cluster.ts';
+import type { Runtime } from '../runtime.ts';
+import { inPrefixOrder, type IpamView } from '../state/cluster-view.ts';
+
+/** What this node's IPAM keeps on disk: its blocks, the addresses it has given out, and the last of them. */
+export class IpamLedger {
+  readonly #rt: Runtime;
+  readonly #blocks = new Map<string, BlockFacts>();
+  readonly #handles = new Map<number, string>();
+  #last: number | null;
+
+  /** `disk` is what a reboot finds, null on a new node. */
+  constructor(rt: Runtime, disk: IpamView | null) {
+    this.#rt = rt;
+    this.#last = parseIp4(disk?.last ?? '');
+    for (const block of disk?.blocks ?? []) this.#blocks.set(block.cidr, block);
+    for (const { ip, handle } of disk?.assigned ?? []) {
+      const addr = parseIp4(ip);
+      if (addr !== null) this.#handles.set(addr, handle);
+    }
+  }
+
+  /** Address assigned last, null if none ever was. */
+  get last(): number | null {
+    return this.#last;
+  }
+
+  isAssigned(addr: number): boolean {
+    return this.#handles.has(addr);
+  }
+
+  addressesOf(handle: string): number[] {
+    return this.addressesWhere((held) => held === handle);
+  }
+
+  addressesWhere(accepts: (handle: string) => boolean): number[] {
+    return Array.from(this.#handles)
+      .filter(([, handle]) => accepts(handle))
+      .map(([addr]) => addr);
+  }
+
+  assign(addr: number, handle: string): void {
+    this.#handles.set(addr, handle);
+    this.#last = addr;
+    this.#rt.emit({ type: 'ipam.assigned', ip: formatIp4(addr), handle });
+  }
+
+  release(addr: number): void {
+    const handle = this.#handles.get(addr);
+    if (handle === undefined) return;
+    this.#handles.delete(addr);
+    this.#rt.emit({ type: 'ipam.released', ip: formatIp4(addr), handle });
+  }
+
+  blocks(): Iterable<BlockFacts> {
+    return this.#blocks.values();
+  }
+
+  block(cidr: string): BlockFacts | undefined {
+    return this.#blocks.get(cidr);
+  }
+
+  setBlock(block: BlockFacts): void {
+    this.#blocks.set(block.cidr, block);
+    this.#rt.emit({ type: 'ipam.block', block });
+  }
+
+  releaseBlock(cidr: string): void {
+    if (this.#blocks.delete(cidr)) this.#rt.emit({ type: 'ipam.block.released', cidr });
+  }
+
+  view(): IpamView {
+    const assigned = Array.from(this.#handles, ([addr, handle]) => ({ ip: formatIp4(addr), handle }));
+    return {
+      blocks: inPrefixOrder(this.#blocks.values(), (block) => block.cidr),
+      assigned: assigned.sort((a, b) => (parseIp4(a.ip) ?? 0) - (parseIp4(b.ip) ?? 0)),
+      last: this.#last === null ? '' : formatIp4(this.#last),
+    };
+  }
+}

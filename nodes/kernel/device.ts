@@ -1,0 +1,189 @@
+import { formatMac } from '../../protocols/mac.ts';
+import type { LinkFacts, LinkKind } from '../events/kernel.ts';
+import type { NeighborTable } from './neighbor.ts';
+import type { Netns } from './netns.ts';
+
+export interface InterfaceAddress {
+  readonly addr: number;
+  readonly len: number;
+  readonly scope: 'global' | 'link' | 'host';
+}
+
+export interface DeviceOptions {
+  readonly ifindex: number;
+  readonly name: string;
+  /** 0 where the device has no MAC address. */
+  readonly mac: number;
+  readonly mtu: number;
+}
+
+/** What a bridge needs to be to its ports. */
+export interface BridgeMaster {
+  readonly name: string;
+  receiveFrom(port: Device, frame: Uint8Array): void;
+}
+
+/**
+ * A network device in a namespace. `transmit` is the driver: it takes a frame from the stack (or from a bridge) and
+ * sends it on its way. What a device receives it hands to its namespace, or to the bridge it is a port of.
+ */
+export abstract class Device {
+  abstract readonly kind: LinkKind;
+  readonly ifindex: number;
+  readonly name: string;
+  mac: number;
+  mtu: number;
+  up = false;
+  carrier = true;
+  master: BridgeMaster | null = null;
+  /** Answers ARP requests for addresses that are routed out of another device. */
+  proxyArp = false;
+  readonly ns: Netns;
+  readonly addresses: InterfaceAddress[] = [];
+  neighbors!: NeighborTable;
+
+  constructor(ns: Netns, options: DeviceOptions) {
+    this.ns = ns;
+    this.ifindex = options.ifindex;
+    this.name = options.name;
+    this.mac = options.mac;
+    this.mtu = options.mtu;
+  }
+
+  /** Sends a frame, Ethernet header first. For a device without link layer the header is there but empty. */
+  abstract transmit(frame: Uint8Array): void;
+
+  /** Whether packets need an Ethernet header with a resolved address. */
+  get hasLinkLayer(): boolean {
+    return true;
+  }
+
+  get usable(): boolean {
+    return this.up && this.carrier;
+  }
+
+  detail(): string {
+    return '';
+  }
+
+  peer(): Device | null {
+    return null;
+  }
+
+  /** A frame has come in by this device. */
+  receive(frame: Uint8Array): void {
+    if (!this.up) this.ns.kernel.drop('device-down');
+    else if (this.master !== null) this.master.receiveFrom(this, frame);
+    else this.ns.receiveFrame(this, frame);
+  }
+
+  /** Called when the device is taken out of its namespace. */
+  removed(): void {}
+
+  facts(): LinkFacts {
+    const peer = this.peer();
+    return {
+      ifindex: this.ifindex,
+      name: this.name,
+      kind: this.kind,
+      mac: this.mac === 0 ? '' : formatMac(this.mac),
+      mtu: this.mtu,
+      up: this.up,
+      carrier: this.carrier,
+      master: this.master?.name ?? '',
+      peerIfindex: peer?.ifindex ?? 0,
+      peerNs: peer?.ns.name ?? '',
+      detail: this.detail(),
+    };
+  }
+}
+
+/** lo: what goes in comes out. */
+export class LoopbackDevice extends Device {
+  override readonly kind = 'loopback';
+
+  override get hasLinkLayer(): boolean {
+    return false;
+  }
+
+  override transmit(frame: Uint8Array): void {
+    this.ns.kernel.enqueue(this, frame);
+  }
+}
+
+/** A device that swallows what it is given, to hold addresses. */
+export class DummyDevice extends Device {
+  override readonly kind = 'dummy';
+
+  override transmit(): void {}
+}
+
+/** A physical port: the node's end of a wire. */
+export class PortDevice extends Device {
+  override readonly kind = 'ether';
+  readonly port: number;
+
+  constructor(ns: Netns, options: DeviceOptions, port: number) {
+    super(ns, options);
+    this.port = port;
+  }
+
+  override transmit(frame: Uint8Array): void {
+    if (this.usable) this.ns.kernel.transmitOnPort(this.port, frame);
+    else this.ns.kernel.drop('no-carrier');
+  }
+
+  override receive(frame: Uint8Array): void {
+    if (this.carrier) super.receive(frame);
+    else this.ns.kernel.drop('no-carrier');
+  }
+}
+
+/** One end of a veth pair. */
+export class VethDevice extends Device {
+  override readonly kind = 'veth';
+  #peer: VethDevice | null = null;
+
+  /** Joins two ends. */
+  join(peer: VethDevice): void {
+    this.#peer = peer;
+    peer.#peer = this;
+  }
+
+  override peer(): VethDevice | null {
+    return this.#peer;
+  }
+
+  override transmit(frame: Uint8Array): void {
+    const peer = this.#peer;
+    if (peer === null || !this.usable || !peer.up) this.ns.kernel.drop('no-carrier');
+    else this.ns.kernel.enqueue(peer, frame);
+  }
+}
+
+/** A TUN device: packets routed to it go to a user-space daemon, which puts others back. */
+export class TunDevice extends Device {
+  override readonly kind = 'tun';
+  readonly #onPacket: (packet: Uint8Array) => void;
+
+  constructor(ns: Netns, options: DeviceOptions, onPacket: (packet: Uint8Array) => void) {
+    super(ns, options);
+    this.#onPacket = onPacket;
+  }
+
+  override get hasLinkLayer(): boolean {
+    return false;
+  }
+
+  override transmit(frame: Uint8Array): void {
+    this.#onPacket(frame.subarray(14));
+  }
+
+  /** Puts an IP packet into the stack, as a write to /dev/net/tun. */
+  inject(packet: Uint8Array): void {
+    const frame = new Uint8Array(14 + packet.length);
+    frame[12] = 0x08;
+    frame.set(packet, 14);
+    this.ns.kernel.enqueue(this, frame);
+  }
+}

@@ -1,0 +1,163 @@
+import { u16 } from '../../protocols/bytes.ts';
+import { ETH_HLEN } from '../../protocols/ethernet.ts';
+import {
+  decodeIcmp,
+  ICMP_ECHO_REPLY,
+  ICMP_ECHO_REQUEST,
+  ICMP_HLEN,
+  type IcmpMessage,
+  UNREACH_FRAG_NEEDED,
+  writeEcho,
+} from '../../protocols/icmp.ts';
+import {
+  IPV4_HLEN,
+  ipDst,
+  ipHeaderLength,
+  ipProto,
+  ipSrc,
+  ipTtl,
+  PROTO_ICMP,
+  PROTO_TCP,
+  PROTO_UDP,
+} from '../../protocols/ipv4.ts';
+import type { SendError } from './ip.ts';
+import type { Netns } from './netns.ts';
+
+/** An ICMP error as the socket sees it that sent the packet it quotes. */
+export interface IcmpErrorReport {
+  /** Who sent the error. */
+  readonly from: number;
+  readonly type: 'dest-unreachable' | 'time-exceeded' | 'parameter-problem' | 'redirect';
+  readonly code: number;
+  /** Next hop's MTU, for code 4 of dest-unreachable; else 0. */
+  readonly mtu: number;
+  /** Destination, and port or echo id and sequence, of the packet that is quoted. */
+  readonly dst: number;
+  readonly dstPort: number;
+  readonly id: number;
+  readonly seq: number;
+}
+
+export interface EchoReply {
+  readonly from: number;
+  readonly id: number;
+  readonly seq: number;
+  readonly ttl: number;
+  readonly payload: Uint8Array;
+}
+
+export interface IcmpHandlers {
+  onReply(reply: EchoReply): void;
+  onError(report: IcmpErrorReport): void;
+}
+
+export interface EchoOptions {
+  readonly id: number;
+  readonly seq: number;
+  /** Bytes of payload. */
+  readonly size: number;
+  readonly src?: number;
+  readonly ttl?: number;
+  readonly df?: boolean;
+}
+
+export interface IcmpSocket {
+  sendEcho(dst: number, options: EchoOptions): SendError | null;
+  close(): void;
+}
+
+/** ICMP of a namespace (RFC 792, RFC 1122 §3.2.2): answers echoes, brings errors to the sockets they are about. */
+export class IcmpLayer {
+  readonly #ns: Netns;
+  readonly #sockets = new Set<IcmpHandlers>();
+
+  constructor(ns: Netns) {
+    this.#ns = ns;
+  }
+
+  open(handlers: IcmpHandlers): IcmpSocket {
+    this.#sockets.add(handlers);
+    return {
+      sendEcho: (dst, options) => {
+        const at = ETH_HLEN + IPV4_HLEN;
+        const packet = new Uint8Array(at + ICMP_HLEN + options.size);
+        for (let i = 0; i < options.size; i++) packet[at + ICMP_HLEN + i] = i;
+        writeEcho(packet, at, ICMP_ECHO_REQUEST, options.id, options.seq, options.size);
+        return this.#ns.ip.output(packet, {
+          src: options.src ?? 0,
+          dst,
+          proto: PROTO_ICMP,
+          ...(options.ttl === undefined ? {} : { ttl: options.ttl }),
+          ...(options.df === undefined ? {} : { df: options.df }),
+        });
+      },
+      close: () => this.#sockets.delete(handlers),
+    };
+  }
+
+  receive(frame: Uint8Array, at: number, length: number): void {
+    const message = decodeIcmp(frame, at, length);
+    if (message === null) {
+      this.#ns.kernel.drop('icmp-malformed');
+      return;
+    }
+    switch (message.type) {
+      case 'echo-request':
+        this.#answer(frame, at, length);
+        return;
+      case 'echo-reply': {
+        const { id, seq, payloadOffset, payloadLength } = message;
+        const payload = frame.subarray(payloadOffset, payloadOffset + payloadLength);
+        const reply = { from: ipSrc(frame, ETH_HLEN), id, seq, ttl: ipTtl(frame, ETH_HLEN), payload };
+        for (const socket of [...this.#sockets]) socket.onReply(reply);
+        return;
+      }
+      case 'other':
+        this.#ns.kernel.drop('icmp-unknown-type');
+        return;
+      default:
+        this.#error(frame, message);
+    }
+  }
+
+  #answer(frame: Uint8Array, at: number, length: number): void {
+    const start = ETH_HLEN + IPV4_HLEN;
+    const packet = new Uint8Array(start + length);
+    packet.set(frame.subarray(at, at + length), start);
+    writeEcho(packet, start, ICMP_ECHO_REPLY, u16(frame, at + 4), u16(frame, at + 6), length - ICMP_HLEN);
+    const dst = ipDst(frame, ETH_HLEN);
+    const src = this.#ns.isLocal(dst) ? dst : 0;
+    this.#ns.ip.output(packet, { src, dst: ipSrc(frame, ETH_HLEN), proto: PROTO_ICMP });
+  }
+
+  #error(frame: Uint8Array, message: Extract<IcmpMessage, { innerOffset: number }>): void {
+    const { innerOffset, innerLength, type, code } = message;
+    if (innerLength < IPV4_HLEN + 8 || innerLength < ipHeaderLength(frame, innerOffset) + 8) {
+      this.#ns.kernel.drop('icmp-malformed');
+      return;
+    }
+    // A quote of a packet that we did not send is none of our business.
+    if (!this.#ns.isLocal(ipSrc(frame, innerOffset))) {
+      this.#ns.kernel.drop('icmp-not-ours');
+      return;
+    }
+    const inner = innerOffset + ipHeaderLength(frame, innerOffset);
+    const proto = ipProto(frame, innerOffset);
+    const report: IcmpErrorReport = {
+      from: ipSrc(frame, ETH_HLEN),
+      type,
+      code,
+      mtu: message.type === 'dest-unreachable' ? message.nextHopMtu : 0,
+      dst: ipDst(frame, innerOffset),
+      dstPort: proto === PROTO_ICMP ? 0 : u16(frame, inner + 2),
+      id: proto === PROTO_ICMP ? u16(frame, inner + 4) : 0,
+      seq: proto === PROTO_ICMP ? u16(frame, inner + 6) : 0,
+    };
+    if (proto === PROTO_UDP) this.#ns.udp.error(u16(frame, inner), report);
+    if (proto === PROTO_TCP && type === 'dest-unreachable') {
+      const kind = code === UNREACH_FRAG_NEEDED ? 'frag-needed' : 'unreachable';
+      this.#ns.tcp.error(u16(frame, inner), report.dst, report.dstPort, kind, report.mtu);
+    }
+    for (const socket of [...this.#sockets]) socket.onError(report);
+  }
+}

@@ -1,0 +1,160 @@
+import type { Timings } from '../config.ts';
+import type { EventId } from '../events/record.ts';
+import type { Runtime } from '../runtime.ts';
+import type { KernelView } from '../state/kernel-view.ts';
+import type { Device, PortDevice } from './device.ts';
+import { Netns } from './netns.ts';
+import { snapshotKernel } from './snapshot.ts';
+
+export interface KernelOptions {
+  readonly timings: Timings;
+  /** A frame leaves by a physical port; the buffer is the receiver's. */
+  transmit(port: number, frame: Uint8Array, cause: EventId): void;
+}
+
+interface Backlogged {
+  readonly device: Device;
+  readonly frame: Uint8Array;
+  readonly cause: EventId;
+}
+
+/**
+ * The emulated kernel of a node: its namespaces and what passes between them. Frames between devices of the node go
+ * through a backlog, as Linux' softirqs do, so that no path through it recurses.
+ */
+export class Kernel {
+  readonly rt: Runtime;
+  readonly timings: Timings;
+  readonly root: Netns;
+  /** Packets dropped, by reason. */
+  readonly drops = new Map<string, number>();
+  dropped = 0;
+  forwarded = 0;
+  /** Called after the root namespace's routes have changed. */
+  onFibChange: (() => void) | null = null;
+  /** Called after a physical port has lost or regained its carrier. */
+  onLinkChange: ((device: Device) => void) | null = null;
+  readonly #transmit: KernelOptions['transmit'];
+  readonly #namespaces = new Map<string, Netns>();
+  readonly #ports = new Map<number, PortDevice>();
+  #backlog: Backlogged[] = [];
+  #busy = false;
+  #ifindex = 1;
+
+  constructor(rt: Runtime, options: KernelOptions) {
+    this.rt = rt;
+    this.timings = options.timings;
+    this.#transmit = options.transmit;
+    rt.emit({ type: 'netns.added', ns: '' });
+    this.root = new Netns(this, '');
+    this.#namespaces.set('', this.root);
+  }
+
+  netns(name: string): Netns | undefined {
+    return this.#namespaces.get(name);
+  }
+
+  namespaces(): readonly Netns[] {
+    return [...this.#namespaces.values()];
+  }
+
+  addNetns(name: string): Netns {
+    if (this.#namespaces.has(name))
+      throw new Error(`Cannot create namespace file "/var/run/netns/${name}": File exists`);
+    this.rt.emit({ type: 'netns.added', ns: name });
+    const ns = new Netns(this, name);
+    this.#namespaces.set(name, ns);
+    return ns;
+  }
+
+  removeNetns(name: string): void {
+    const ns = this.#namespaces.get(name);
+    if (ns === undefined || ns === this.root) return;
+    ns.dismantle();
+    this.#namespaces.delete(name);
+    this.rt.emit({ type: 'netns.removed', ns: name });
+  }
+
+  /** A frame from the wire. Whatever it holds, it is handled or counted, and never throws. */
+  receive(port: number, frame: Uint8Array): void {
+    const device = this.#ports.get(port);
+    if (device === undefined) this.drop('no-such-port');
+    else if (frame.length < 14) this.drop('frame-truncated');
+    else {
+      const nested = this.#busy;
+      this.#busy = true;
+      device.receive(frame);
+      this.#busy = nested;
+      this.drain();
+    }
+  }
+
+  /** The cable of a port is pulled or plugged in. */
+  setCarrier(port: number, carrier: 'up' | 'down'): void {
+    const device = this.#ports.get(port);
+    if (device !== undefined) device.ns.setCarrier(device, carrier === 'up');
+  }
+
+  registerPort(port: number, device: PortDevice): void {
+    this.#ports.set(port, device);
+  }
+
+  transmitOnPort(port: number, frame: Uint8Array): void {
+    this.#transmit(port, frame, this.rt.cause);
+  }
+
+  /** Hands a frame to a device of this node, after what is being done now. */
+  enqueue(device: Device, frame: Uint8Array): void {
+    this.#backlog.push({ device, frame, cause: this.rt.cause });
+    // From a daemon or a timer there is nobody to drain afterwards: a timer of this very moment does.
+    if (!this.#busy && this.#backlog.length === 1) this.rt.timers.set(this.rt.now, () => this.drain());
+  }
+
+  /** Works off the backlog. */
+  drain(): void {
+    if (this.#busy) return;
+    this.#busy = true;
+    const { rt } = this;
+    const cause = rt.cause;
+    try {
+      while (this.#backlog.length > 0) {
+        const batch = this.#backlog;
+        this.#backlog = [];
+        for (const { device, frame, cause: own } of batch) {
+          rt.cause = own;
+          device.receive(frame);
+        }
+      }
+    } finally {
+      this.#busy = false;
+      rt.cause = cause;
+    }
+  }
+
+  drop(reason: string): void {
+    this.dropped++;
+    this.drops.set(reason, (this.drops.get(reason) ?? 0) + 1);
+  }
+
+  nextIfindex(): number {
+    return ++this.#ifindex;
+  }
+
+  fibChanged(ns: Netns): void {
+    if (ns === this.root) this.onFibChange?.();
+  }
+
+  linkChanged(device: Device): void {
+    this.onLinkChange?.(device);
+    this.fibChanged(device.ns);
+  }
+
+  /** Resets every TCP connection of the root namespace, as when the processes there die. */
+  abortAll(): void {
+    this.root.tcp.abortAll();
+  }
+
+  snapshot(): KernelView {
+    return snapshotKernel(this);
+  }
+}

@@ -1,0 +1,35 @@
+import { formatIp4 } from '../../protocols/ip4.ts';
+import { type KernelView, viewOrder } from '../state/kernel-view.ts';
+import type { Kernel } from './kernel.ts';
+import type { Netns } from './netns.ts';
+
+/** The live kernel's state, in the shape that the fold of its events has. */
+export function snapshotKernel(kernel: Kernel): KernelView {
+  const collect = <T>(list: (ns: Netns) => T[], order: (item: T) => string): Record<string, T[]> =>
+    Object.fromEntries(
+      kernel.namespaces().map((ns) => {
+        const keyed = list(ns).map((item) => ({ key: order(item), item }));
+        keyed.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
+        return [ns.name, keyed.map(({ item }) => item)];
+      }),
+    );
+  return {
+    links: collect((ns) => ns.devices().map((device) => device.facts()), viewOrder.link),
+    addresses: collect(
+      (ns) =>
+        ns
+          .devices()
+          .flatMap((device) =>
+            device.addresses.map(({ addr, len, scope }) => ({
+              dev: device.name,
+              address: `${formatIp4(addr)}/${len}`,
+              scope,
+            })),
+          ),
+      viewOrder.address,
+    ),
+    routes: collect((ns) => ns.routes.list(), viewOrder.route),
+    neighbors: collect((ns) => ns.neighbors(), viewOrder.neighbor),
+    fdb: collect((ns) => ns.fdb(), viewOrder.fdb),
+  };
+}

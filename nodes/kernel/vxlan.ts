@@ -1,0 +1,151 @@
+import { formatIp4 } from '../../protocols/ip4.ts';
+import { IPV4_HLEN } from '../../protocols/ipv4.ts';
+import { formatMac, isGroupMac, readMac } from '../../protocols/mac.ts';
+import { UDP_HLEN } from '../../protocols/udp.ts';
+import { decodeVxlan, flowSourcePort, VXLAN_HLEN, writeVxlan } from '../../protocols/vxlan.ts';
+import type { FdbFacts } from '../events/kernel.ts';
+import { Device, type DeviceOptions } from './device.ts';
+import type { Netns } from './netns.ts';
+import type { UdpSocket } from './udp.ts';
+
+export interface VxlanOptions {
+  readonly vni: number;
+  /** Address of the local VTEP. */
+  readonly local: number;
+  readonly dstPort: number;
+  readonly learning: 'on' | 'off';
+}
+
+interface Row {
+  readonly dst: number;
+  readonly kind: FdbFacts['kind'];
+}
+
+/** Destination of the rows that take broadcast, unknown unicast and multicast. */
+const DEFAULT_MAC = 0;
+const VXLAN_TTL = 64;
+
+/** A VXLAN device (RFC 7348): frames to a MAC of the FDB travel in UDP to the VTEP of that row. */
+export class VxlanDevice extends Device {
+  override readonly kind = 'vxlan';
+  readonly #options: VxlanOptions;
+  /** Several remotes are allowed for the default row only. */
+  readonly #fdb = new Map<number, Row[]>();
+  readonly #socket: UdpSocket;
+
+  constructor(ns: Netns, options: DeviceOptions, vxlan: VxlanOptions) {
+    super(ns, options);
+    this.#options = vxlan;
+    this.#socket = ns.bindUdp({ addr: 0, port: vxlan.dstPort }, (datagram) => {
+      this.#receive(datagram.payload, datagram.src);
+    });
+  }
+
+  override detail(): string {
+    const { vni, local, dstPort, learning } = this.#options;
+    return `vxlan id ${vni} local ${formatIp4(local)} dstport ${dstPort}${learning === 'off' ? ' nolearning' : ''}`;
+  }
+
+  override transmit(frame: Uint8Array): void {
+    if (!this.up) {
+      this.ns.kernel.drop('device-down');
+      return;
+    }
+    const dst = readMac(frame, 0);
+    const rows = (isGroupMac(dst) ? undefined : this.#fdb.get(dst)) ?? this.#fdb.get(DEFAULT_MAC);
+    if (rows === undefined) {
+      this.ns.kernel.drop('vxlan-no-fdb-row');
+      return;
+    }
+    for (const row of rows) this.#encapsulate(frame, row.dst);
+  }
+
+  #encapsulate(frame: Uint8Array, remote: number): void {
+    const header = 14 + IPV4_HLEN + UDP_HLEN + VXLAN_HLEN;
+    const packet = new Uint8Array(header + frame.length);
+    packet.set(frame, header);
+    writeVxlan(packet, header - VXLAN_HLEN, this.#options.vni);
+    const srcPort = flowSourcePort(frame, 0, frame.length);
+    const { local, dstPort } = this.#options;
+    this.ns.sendUdpPacket(packet, {
+      src: local,
+      dst: remote,
+      srcPort,
+      dstPort,
+      ttl: VXLAN_TTL,
+      checksum: 'zero',
+    });
+  }
+
+  #receive(payload: Uint8Array, remote: number): void {
+    const header = decodeVxlan(payload, 0, payload.length);
+    if (header === null || header.vni !== this.#options.vni || payload.length < VXLAN_HLEN + 14) {
+      this.ns.kernel.drop('vxlan-malformed');
+      return;
+    }
+    const inner = payload.subarray(header.payloadOffset);
+    const source = readMac(inner, 6);
+    if (this.#options.learning === 'on' && !isGroupMac(source)) this.#learn(source, remote);
+    this.receive(inner);
+  }
+
+  #learn(mac: number, dst: number): void {
+    const rows = this.#fdb.get(mac);
+    if (rows?.some((row) => row.kind !== 'learned' || row.dst === dst)) return;
+    this.#set(mac, [{ dst, kind: 'learned' }]);
+  }
+
+  /** Adds a row (`bridge fdb append`); a unicast MAC has one, so a second replaces the first. */
+  addFdb(mac: number, dst: number, kind: 'static' | 'permanent'): void {
+    const rows = this.#fdb.get(mac) ?? [];
+    if (rows.some((row) => row.dst === dst && row.kind === kind)) return;
+    if (mac === DEFAULT_MAC) this.#set(mac, [...rows.filter((row) => row.dst !== dst), { dst, kind }]);
+    else {
+      for (const row of rows) if (row.dst !== dst) this.#emitRemoved(mac, row.dst);
+      this.#set(mac, [{ dst, kind }]);
+    }
+  }
+
+  /** Removes the row to one VTEP, or all of a MAC's without one. */
+  deleteFdb(mac: number, dst?: number): boolean {
+    const rows = this.#fdb.get(mac) ?? [];
+    const gone = rows.filter((row) => dst === undefined || row.dst === dst);
+    if (gone.length === 0) return false;
+    const left = rows.filter((row) => !gone.includes(row));
+    if (left.length === 0) this.#fdb.delete(mac);
+    else this.#fdb.set(mac, left);
+    for (const row of gone) this.#emitRemoved(mac, row.dst);
+    return true;
+  }
+
+  fdb(): FdbFacts[] {
+    return [...this.#fdb].flatMap(([mac, rows]) => rows.map((row) => this.#facts(mac, row)));
+  }
+
+  override removed(): void {
+    for (const mac of [...this.#fdb.keys()]) this.deleteFdb(mac);
+    this.#socket.close();
+  }
+
+  #set(mac: number, rows: Row[]): void {
+    this.#fdb.set(mac, rows);
+    const last = rows.at(-1);
+    if (last !== undefined)
+      this.ns.kernel.rt.emit({ type: 'fdb.set', ns: this.ns.name, fdb: this.#facts(mac, last) });
+  }
+
+  #emitRemoved(mac: number, dst: number): void {
+    const { name, ns } = this;
+    ns.kernel.rt.emit({
+      type: 'fdb.removed',
+      ns: ns.name,
+      dev: name,
+      mac: formatMac(mac),
+      dst: formatIp4(dst),
+    });
+  }
+
+  #facts(mac: number, row: Row): FdbFacts {
+    return { dev: this.name, mac: formatMac(mac), port: '', dst: formatIp4(row.dst), kind: row.kind };
+  }
+}

@@ -1,0 +1,106 @@
+import type { FdbFacts, KernelEvent, LinkFacts, NeighborFacts, RouteFacts } from '../events/kernel.ts';
+import type { NodeEvent } from '../events/node.ts';
+import { type AddressFacts, type KernelView, viewOrder } from './kernel-view.ts';
+
+interface Slices {
+  readonly links: Map<string, LinkFacts>;
+  readonly addresses: Map<string, AddressFacts>;
+  readonly routes: Map<string, RouteFacts>;
+  readonly neighbors: Map<string, NeighborFacts>;
+  readonly fdb: Map<string, FdbFacts>;
+}
+
+/** Folds kernel events. Shares nothing with the kernel but the facts' types, so that equality with it means something. */
+export class KernelFold {
+  readonly #namespaces = new Map<string, Slices>();
+
+  apply(event: KernelEvent | Extract<NodeEvent, { type: 'node.booted' }>): void {
+    if (event.type === 'node.booted') {
+      this.#namespaces.clear();
+      return;
+    }
+    if (event.type === 'netns.removed') {
+      this.#namespaces.delete(event.ns);
+      return;
+    }
+    const slices = this.#slices(event.ns);
+    switch (event.type) {
+      case 'netns.added':
+        return;
+      case 'link.set':
+        slices.links.set(event.link.name, event.link);
+        return;
+      case 'link.removed':
+        slices.links.delete(event.name);
+        return;
+      case 'addr.added': {
+        const { dev, address, scope } = event;
+        slices.addresses.set(`${dev} ${address}`, { dev, address, scope });
+        return;
+      }
+      case 'addr.removed':
+        slices.addresses.delete(`${event.dev} ${event.address}`);
+        return;
+      case 'route.changed':
+        for (const change of event.changes) {
+          const key = `${change.dst} ${change.metric}`;
+          if (change.op === 'del') slices.routes.delete(key);
+          else {
+            const { op: _op, ...facts } = change;
+            slices.routes.set(key, facts);
+          }
+        }
+        return;
+      case 'neighbor.set':
+        slices.neighbors.set(`${event.neighbor.dev} ${event.neighbor.ip}`, event.neighbor);
+        return;
+      case 'neighbor.removed':
+        slices.neighbors.delete(`${event.dev} ${event.ip}`);
+        return;
+      case 'fdb.set':
+        slices.fdb.set(`${event.fdb.dev} ${event.fdb.mac} ${event.fdb.dst}`, event.fdb);
+        return;
+      case 'fdb.removed':
+        slices.fdb.delete(`${event.dev} ${event.mac} ${event.dst}`);
+    }
+  }
+
+  view(): KernelView {
+    return {
+      links: this.#slice((slices) => slices.links, viewOrder.link),
+      addresses: this.#slice((slices) => slices.addresses, viewOrder.address),
+      routes: this.#slice((slices) => slices.routes, viewOrder.route),
+      neighbors: this.#slice((slices) => slices.neighbors, viewOrder.neighbor),
+      fdb: this.#slice((slices) => slices.fdb, viewOrder.fdb),
+    };
+  }
+
+  #slice<T>(pick: (slices: Slices) => Map<string, T>, order: (item: T) => string): Record<string, T[]> {
+    const view: Record<string, T[]> = {};
+    for (const [name, slices] of this.#namespaces) view[name] = sortBy([...pick(slices).values()], order);
+    return view;
+  }
+
+  #slices(ns: string): Slices {
+    let slices = this.#namespaces.get(ns);
+    if (slices === undefined) {
+      slices = {
+        links: new Map(),
+        addresses: new Map(),
+        routes: new Map(),
+        neighbors: new Map(),
+        fdb: new Map(),
+      };
+      this.#namespaces.set(ns, slices);
+    }
+    return slices;
+  }
+}
+
+function sortBy<T>(items: T[], order: (item: T) => string): T[] {
+  return items.sort((a, b) => {
+    const x = order(a);
+    const y = order(b);
+    return x < y ? -1 : x > y ? 1 : 0;
+  });
+}

@@ -1,0 +1,27 @@
+import type { FdbFacts, LinkFacts, NeighborFacts, RouteFacts, RouteScope } from '../events/kernel.ts';
+
+export interface AddressFacts {
+  readonly dev: string;
+  /** With prefix length. */
+  readonly address: string;
+  readonly scope: RouteScope;
+}
+
+/** The kernel's state by slice and namespace ('' is the root), each list in a fixed order. */
+export interface KernelView {
+  readonly links: Readonly<Record<string, readonly LinkFacts[]>>;
+  readonly addresses: Readonly<Record<string, readonly AddressFacts[]>>;
+  /** The main table of each namespace. */
+  readonly routes: Readonly<Record<string, readonly RouteFacts[]>>;
+  readonly neighbors: Readonly<Record<string, readonly NeighborFacts[]>>;
+  readonly fdb: Readonly<Record<string, readonly FdbFacts[]>>;
+}
+
+/** Order of a view's lists. Links go by index, the others by their text. */
+export const viewOrder = {
+  link: (link: LinkFacts) => String(link.ifindex).padStart(8, '0'),
+  address: (address: AddressFacts) => `${address.dev} ${address.address}`,
+  route: (route: RouteFacts) => `${route.dst} ${String(route.metric).padStart(10, '0')}`,
+  neighbor: (neighbor: NeighborFacts) => `${neighbor.dev} ${neighbor.ip}`,
+  fdb: (row: FdbFacts) => `${row.dev} ${row.mac} ${row.dst}`,
+} as const;

@@ -1,0 +1,149 @@
+import { encodeAttributes } from './attribute-encode.ts';
+import { type AsPath, type AsSize, asPathLength, needsFourOctets, neighborAs } from './as-path.ts';
+import type { ExtendedCommunity, LargeCommunity } from './community.ts';
+
+/** ORIGIN: 0 IGP, 1 EGP, 2 INCOMPLETE; lower is preferred. */
+export type Origin = 0 | 1 | 2;
+export const ORIGIN_NAMES = ['IGP', 'EGP', 'INCOMPLETE'] as const;
+
+export interface Aggregator {
+  readonly asn: number;
+  readonly address: number;
+}
+
+/** An optional transitive attribute that is not known here, kept to be passed on with the Partial bit set. */
+export interface UnknownAttribute {
+  /** Optional, transitive and partial bits; the extended-length bit follows from the length. */
+  readonly flags: number;
+  readonly type: number;
+  readonly value: Uint8Array;
+}
+
+/** The attributes of a path, RFC 4271 §5 and the documents that added to it. Addresses and identifiers are numbers. */
+export interface AttributeFields {
+  readonly origin: Origin;
+  readonly asPath: AsPath;
+  /** IPv4 next hop; null where a family of MP_REACH_NLRI has its own. */
+  readonly nextHop: number | null;
+  readonly med: number | null;
+  readonly localPref: number | null;
+  readonly atomicAggregate: boolean;
+  readonly aggregator: Aggregator | null;
+  readonly communities: readonly number[];
+  readonly originatorId: number | null;
+  readonly clusterList: readonly number[];
+  readonly extendedCommunities: readonly ExtendedCommunity[];
+  readonly largeCommunities: readonly LargeCommunity[];
+  /** In order of type code. */
+  readonly unknown: readonly UnknownAttribute[];
+}
+
+export const NO_ATTRIBUTES: AttributeFields = {
+  origin: 0,
+  asPath: [],
+  nextHop: null,
+  med: null,
+  localPref: null,
+  atomicAggregate: false,
+  aggregator: null,
+  communities: [],
+  originatorId: null,
+  clusterList: [],
+  extendedCommunities: [],
+  largeCommunities: [],
+  unknown: [],
+};
+
+/**
+ * An interned set of attributes: within one table equal sets are the same object, so that comparing paths, grouping
+ * prefixes into messages and suppressing duplicates compare references. Immutable.
+ */
+export class PathAttributes implements AttributeFields {
+  readonly origin: Origin;
+  readonly asPath: AsPath;
+  readonly nextHop: number | null;
+  readonly med: number | null;
+  readonly localPref: number | null;
+  readonly atomicAggregate: boolean;
+  readonly aggregator: Aggregator | null;
+  readonly communities: readonly number[];
+  readonly originatorId: number | null;
+  readonly clusterList: readonly number[];
+  readonly extendedCommunities: readonly ExtendedCommunity[];
+  readonly largeCommunities: readonly LargeCommunity[];
+  readonly unknown: readonly UnknownAttribute[];
+  /** `asPathLength` of the path. */
+  readonly pathLength: number;
+  /** `neighborAs` of the path. */
+  readonly neighborAs: number | null;
+  readonly #wire4: Uint8Array;
+  #wire2: Uint8Array | null = null;
+
+  /** `wire` is the encoding with 4-octet AS numbers. Made by `AttributeTable` alone. */
+  constructor(fields: AttributeFields, wire: Uint8Array) {
+    this.origin = fields.origin;
+    this.asPath = fields.asPath;
+    this.nextHop = fields.nextHop;
+    this.med = fields.med;
+    this.localPref = fields.localPref;
+    this.atomicAggregate = fields.atomicAggregate;
+    this.aggregator = fields.aggregator;
+    this.communities = fields.communities;
+    this.originatorId = fields.originatorId;
+    this.clusterList = fields.clusterList;
+    this.extendedCommunities = fields.extendedCommunities;
+    this.largeCommunities = fields.largeCommunities;
+    this.unknown = fields.unknown;
+    this.pathLength = asPathLength(fields.asPath);
+    this.neighborAs = neighborAs(fields.asPath);
+    this.#wire4 = wire;
+  }
+
+  /** The path attributes field of an UPDATE on a session with AS numbers of this size. Not to be written to. */
+  wire(size: AsSize): Uint8Array {
+    if (size === 4) return this.#wire4;
+    this.#wire2 ??= encodeAttributes(this, 2);
+    return this.#wire2;
+  }
+
+  /** Whether a speaker without 4-octet AS numbers gets AS4_PATH beside AS_PATH. */
+  get hasFourOctetAs(): boolean {
+    return needsFourOctets(this.asPath);
+  }
+}
+
+/** Sweeping starts above this many entries. */
+const SWEEP_MINIMUM = 1024;
+
+/** Interns attribute sets by their encoded bytes. Sets that nothing else refers to any more are forgotten. */
+export class AttributeTable {
+  readonly #sets = new Map<string, WeakRef<PathAttributes>>();
+  #sweepAt = SWEEP_MINIMUM;
+
+  /** Entries, swept or not. */
+  get size(): number {
+    return this.#sets.size;
+  }
+
+  intern(fields: AttributeFields): PathAttributes {
+    const wire = encodeAttributes(fields, 4);
+    const key = bytesKey(wire, 0, wire.length);
+    const known = this.#sets.get(key)?.deref();
+    if (known !== undefined) return known;
+    const made = new PathAttributes(fields, wire);
+    this.#sets.set(key, new WeakRef(made));
+    if (this.#sets.size > this.#sweepAt) this.#sweep();
+    return made;
+  }
+
+  #sweep(): void {
+    for (const [key, ref] of this.#sets) if (ref.deref() === undefined) this.#sets.delete(key);
+    this.#sweepAt = Math.max(SWEEP_MINIMUM, 2 * this.#sets.size);
+  }
+}
+
+/** Bytes as a string of their codes, to key a map with. */
+export function bytesKey(buf: Uint8Array, off: number, end: number): string {
+  // A message is at most 4 KiB long, well within what an argument list can be.
+  return String.fromCharCode(...buf.subarray(off, end));
+}

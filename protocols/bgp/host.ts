@@ -1,0 +1,68 @@
+import type { BestPathChange } from './facts.ts';
+import type { SessionState } from './fsm.ts';
+import type { PrefixKey } from './nlri.ts';
+
+/** Number of a TCP connection, given by the speaker, unique in its life. */
+export type ConnectionId = number;
+
+export interface Endpoint {
+  readonly addr: number;
+  readonly port: number;
+}
+
+export interface TimerHandle {
+  readonly at: number;
+}
+
+/** How a connection ends: 'fin' after what was sent has gone out, 'rst' at once. */
+export type CloseMode = 'fin' | 'rst';
+
+export interface ConnectRequest {
+  readonly peer: string;
+  readonly localAddress: number;
+  readonly address: number;
+  readonly ttl: number;
+}
+
+/** A change for the forwarding table: next hops as BGP has them, still to be resolved; empty to remove the route. */
+export interface ForwardingChange {
+  readonly prefix: PrefixKey;
+  readonly nextHops: readonly number[];
+}
+
+/**
+ * Everything that a speaker asks of what surrounds it. The calls may answer at once: the speaker takes inputs that
+ * arrive while it works one after the other.
+ */
+export interface SpeakerHost {
+  /** ms */
+  readonly now: number;
+  readonly random: { unit(): number };
+  readonly timers: {
+    set(at: number, fire: () => void): TimerHandle;
+    cancel(timer: TimerHandle): void;
+  };
+  /**
+   * Id of the event that what happens now follows from. The hooks below that record an event move it to that event;
+   * the speaker saves and restores it around independent things.
+   */
+  cause: number;
+
+  /** Begins a TCP connect to port 179; answered by `tcpConnected` or `tcpClosed`. */
+  connect(connection: ConnectionId, request: ConnectRequest): void;
+  /** Returns the number of bytes taken. When it is not all, `tcpWritable` follows once there is room. */
+  send(connection: ConnectionId, bytes: Uint8Array, cause: number): number;
+  /** No `tcpClosed` follows. */
+  close(connection: ConnectionId, how: CloseMode): void;
+
+  /** Cost of reaching a next hop; null if it cannot be reached, or is this node itself. */
+  resolveNexthop(addr: number): { readonly metric: number } | null;
+  installRoutes(changes: readonly ForwardingChange[]): void;
+
+  sessionChanged(peer: string, from: SessionState, to: SessionState, reason: string): void;
+  received(peer: string, message: Uint8Array): void;
+  sent(peer: string, message: Uint8Array): void;
+  bestChanged(changes: readonly BestPathChange[]): void;
+  originated(prefix: string): void;
+  unoriginated(prefix: string): void;
+}

@@ -1,0 +1,255 @@
+import { setU16, u16 } from '../bytes.ts';
+import { decodeAttributes, type DecodedAttributes, type UpdateContext, type UpdateFault } from './attribute-decode.ts';
+import { type AttributeTable, bytesKey, type PathAttributes } from './attributes.ts';
+import { Attr, type Family, HEADER_LENGTH, IPV4_UNICAST, MAX_MESSAGE, MessageType } from './constants.ts';
+import { frameMessage } from './header.ts';
+import { ipv4NextHop, type MpNlri, type MpReach } from './mp-nlri.ts';
+import {
+  decodeIpv4Nlri,
+  type Ipv4NlriList,
+  ipv4NlriSize,
+  NO_IPV4_NLRI,
+  type PrefixKey,
+  writeIpv4Nlri,
+} from './nlri.ts';
+import { ErrorCode, type Notification, notification, UpdateError } from './notification.ts';
+
+/** Routes that one family of an UPDATE makes reachable. */
+export interface MpAnnouncement {
+  readonly reach: MpReach;
+  /** Its attributes; `nextHop` is that of the MP attribute if it is an IPv4 one, else null. */
+  readonly attributes: PathAttributes;
+}
+
+export interface Update {
+  readonly withdrawn: Ipv4NlriList;
+  /** Attributes of `reach`; null if nothing is announced. */
+  readonly attributes: PathAttributes | null;
+  readonly reach: Ipv4NlriList;
+  readonly mpReach: MpAnnouncement | null;
+  readonly mpWithdrawn: readonly MpNlri[];
+  /** The family whose initial table is complete, if the message is an End-of-RIB marker (RFC 4724 §2). */
+  readonly endOfRib: Family | null;
+}
+
+/**
+ * What an UPDATE calls for, RFC 7606 §2. With `attribute-discard`, `update` lacks the attributes in question; with
+ * `treat-as-withdraw`, it has its routes among the withdrawn.
+ */
+export type UpdateResult =
+  | { readonly action: 'ok'; readonly update: Update }
+  | { readonly action: 'attribute-discard'; readonly update: Update; readonly faults: readonly UpdateFault[] }
+  | { readonly action: 'treat-as-withdraw'; readonly update: Update; readonly faults: readonly UpdateFault[] }
+  | { readonly action: 'session-reset'; readonly error: Notification };
+
+/** Raw attribute fields remembered, so that a run of equal ones is decoded once. */
+const CACHE_LIMIT = 2048;
+
+/** Decodes UPDATEs of any session into the attribute sets of one table. */
+export class UpdateDecoder {
+  readonly #table: AttributeTable;
+  readonly #cache = new Map<string, PathAttributes>();
+
+  constructor(table: AttributeTable) {
+    this.#table = table;
+  }
+
+  /**
+   * The body of an UPDATE: withdrawn routes length (2), withdrawn routes, total path attribute length (2), path
+   * attributes, NLRI. Errors of every kind are in the result (RFC 4271 §6.3 as revised by RFC 7606).
+   */
+  decode(body: Uint8Array, context: UpdateContext): UpdateResult {
+    if (body.length < 4) return reset(UpdateError.malformedAttributeList);
+    const withdrawnEnd = 2 + u16(body, 0);
+    if (withdrawnEnd + 2 > body.length) return reset(UpdateError.malformedAttributeList);
+    const attributesAt = withdrawnEnd + 2;
+    const attributesEnd = attributesAt + u16(body, withdrawnEnd);
+    if (attributesEnd > body.length) return reset(UpdateError.malformedAttributeList);
+    const withdrawn = decodeIpv4Nlri(body, 2, withdrawnEnd, context.pathIds.ipv4);
+    const reach = decodeIpv4Nlri(body, attributesEnd, body.length, context.pathIds.ipv4);
+    if (withdrawn === null || reach === null) return reset(UpdateError.invalidNetworkField);
+    if (attributesAt === attributesEnd) return this.#withoutAttributes(withdrawn, reach);
+    return this.#withAttributes(body, attributesAt, attributesEnd, withdrawn, reach, context);
+  }
+
+  #withoutAttributes(withdrawn: Ipv4NlriList, reach: Ipv4NlriList): UpdateResult {
+    const nothing = { attributes: null, reach: NO_IPV4_NLRI, mpReach: null, mpWithdrawn: [] };
+    if (reach.keys.length > 0) {
+      const update = { ...nothing, withdrawn: joined(withdrawn, reach), endOfRib: null };
+      return { action: 'treat-as-withdraw', update, faults: [missing(Attr.origin)] };
+    }
+    const endOfRib = withdrawn.keys.length === 0 ? IPV4_UNICAST : null;
+    return { action: 'ok', update: { ...nothing, withdrawn, endOfRib } };
+  }
+
+  #withAttributes(
+    body: Uint8Array,
+    off: number,
+    end: number,
+    withdrawn: Ipv4NlriList,
+    reach: Ipv4NlriList,
+    context: UpdateContext,
+  ): UpdateResult {
+    const cacheKey = `${context.asSize}${context.peer}${bytesKey(body, off, end)}`;
+    const cached = this.#cache.get(cacheKey);
+    if (cached !== undefined && reach.keys.length > 0) {
+      const update = { withdrawn, attributes: cached, reach, mpReach: null, mpWithdrawn: [], endOfRib: null };
+      return { action: 'ok', update };
+    }
+    const decoded = decodeAttributes(body, off, end, context);
+    const faults = [...decoded.faults, ...missingMandatory(decoded, reach)];
+    const fatal = faults.find((fault) => fault.action === 'session-reset');
+    if (fatal !== undefined) return reset(fatal.subcode, fatal.data);
+    const bad = faults.find((fault) => fault.action === 'treat-as-withdraw');
+    if (bad !== undefined) {
+      // RFC 7606 §5.2: without reachable NLRI there is nothing to withdraw in its place, and withdrawals may be lost.
+      if (reach.keys.length === 0 && decoded.mpReach === null) return reset(bad.subcode, bad.data);
+      return { action: 'treat-as-withdraw', update: asWithdrawal(decoded, withdrawn, reach), faults };
+    }
+    const attributes = reach.keys.length > 0 ? this.#table.intern(decoded.fields) : null;
+    const { mpReach, mpUnreach } = decoded;
+    const update: Update = {
+      withdrawn,
+      attributes,
+      reach,
+      mpReach: mpReach === null ? null : this.#announcement(decoded, mpReach),
+      mpWithdrawn: mpUnreach === null ? [] : [mpUnreach],
+      endOfRib: endOfRib(decoded, withdrawn, reach),
+    };
+    if (faults.length > 0) return { action: 'attribute-discard', update, faults };
+    if (attributes !== null && mpReach === null && mpUnreach === null) this.#remember(cacheKey, attributes);
+    return { action: 'ok', update };
+  }
+
+  #announcement(decoded: DecodedAttributes, reach: MpReach): MpAnnouncement {
+    return { reach, attributes: this.#table.intern({ ...decoded.fields, nextHop: ipv4NextHop(reach) }) };
+  }
+
+  #remember(key: string, attributes: PathAttributes): void {
+    if (this.#cache.size >= CACHE_LIMIT) this.#cache.clear();
+    this.#cache.set(key, attributes);
+  }
+}
+
+function reset(subcode: number, data?: Uint8Array): UpdateResult {
+  return { action: 'session-reset', error: notification(ErrorCode.updateMessage, subcode, data) };
+}
+
+function missing(attribute: number): UpdateFault {
+  const data = Uint8Array.of(attribute);
+  return { action: 'treat-as-withdraw', subcode: UpdateError.missingWellKnown, attribute, data };
+}
+
+/**
+ * RFC 7606 §3 d. LOCAL_PREF is not among them: a path from an internal peer without one gets the default, as it
+ * does in BIRD.
+ */
+function missingMandatory(decoded: DecodedAttributes, reach: Ipv4NlriList): UpdateFault[] {
+  const classic = reach.keys.length > 0;
+  if (!classic && decoded.mpReach === null) return [];
+  const wanted = classic ? [Attr.origin, Attr.asPath, Attr.nextHop] : [Attr.origin, Attr.asPath];
+  return wanted.filter((attribute) => !decoded.present.has(attribute)).map(missing);
+}
+
+function asWithdrawal(decoded: DecodedAttributes, withdrawn: Ipv4NlriList, reach: Ipv4NlriList): Update {
+  const mpWithdrawn: MpNlri[] = [];
+  if (decoded.mpUnreach !== null) mpWithdrawn.push(decoded.mpUnreach);
+  if (decoded.mpReach !== null) mpWithdrawn.push(decoded.mpReach.nlri);
+  return {
+    withdrawn: joined(withdrawn, reach),
+    attributes: null,
+    reach: NO_IPV4_NLRI,
+    mpReach: null,
+    mpWithdrawn,
+    endOfRib: null,
+  };
+}
+
+function joined(a: Ipv4NlriList, b: Ipv4NlriList): Ipv4NlriList {
+  const pathIds = a.pathIds === null && b.pathIds === null ? null : [...(a.pathIds ?? []), ...(b.pathIds ?? [])];
+  return { keys: [...a.keys, ...b.keys], pathIds };
+}
+
+function endOfRib(decoded: DecodedAttributes, withdrawn: Ipv4NlriList, reach: Ipv4NlriList): Family | null {
+  const { mpUnreach, present } = decoded;
+  if (mpUnreach === null || present.size !== 1) return null;
+  if (withdrawn.keys.length > 0 || reach.keys.length > 0) return null;
+  return isEmpty(mpUnreach) ? mpUnreach.family : null;
+}
+
+function isEmpty(nlri: MpNlri): boolean {
+  if (nlri.type === 'ipv4') return nlri.list.keys.length === 0;
+  return nlri.type === 'ipv6' ? nlri.prefixes.length === 0 : nlri.bytes.length === 0;
+}
+
+/** Bytes of an UPDATE beside its attributes and prefixes. */
+const UPDATE_OVERHEAD = HEADER_LENGTH + 4;
+
+/** Whether an UPDATE with these attributes has room for a prefix; RFC 4271 §9.2: what has not is not advertised. */
+export function fitsMessage(attributes: Uint8Array): boolean {
+  return UPDATE_OVERHEAD + attributes.length + 5 <= MAX_MESSAGE;
+}
+
+/**
+ * Packs prefixes into one UPDATE up to the message limit: announced with the attributes, or withdrawn when there are
+ * none.
+ */
+export class UpdatePacker {
+  readonly #buffer = new Uint8Array(MAX_MESSAGE);
+  #nlriAt = 0;
+  #at = 0;
+  #attributes: Uint8Array | null = null;
+
+  /** Begins a message, forgetting what was added since the last. */
+  begin(attributes: Uint8Array | null): void {
+    this.#attributes = attributes;
+    this.#nlriAt = attributes === null ? HEADER_LENGTH + 2 : UPDATE_OVERHEAD + attributes.length;
+    this.#at = this.#nlriAt;
+  }
+
+  get isEmpty(): boolean {
+    return this.#at === this.#nlriAt;
+  }
+
+  /** Adds a prefix; false, and nothing added, if there is no room left for it. */
+  add(key: PrefixKey): boolean {
+    // The total path attribute length of a withdrawal comes after its prefixes.
+    const tail = this.#attributes === null ? 2 : 0;
+    if (this.#at + ipv4NlriSize(key) + tail > MAX_MESSAGE) return false;
+    this.#at = writeIpv4Nlri(this.#buffer, this.#at, key);
+    return true;
+  }
+
+  finish(): Uint8Array {
+    const length = this.#at - this.#nlriAt;
+    const nlri = this.#buffer.subarray(this.#nlriAt, this.#at);
+    const attributes = this.#attributes;
+    const message = frameMessage(MessageType.update, 4 + (attributes?.length ?? 0) + length);
+    if (attributes === null) {
+      setU16(message, HEADER_LENGTH, length);
+      message.set(nlri, HEADER_LENGTH + 2);
+    } else {
+      setU16(message, HEADER_LENGTH + 2, attributes.length);
+      message.set(attributes, UPDATE_OVERHEAD);
+      message.set(nlri, UPDATE_OVERHEAD + attributes.length);
+    }
+    return message;
+  }
+}
+
+/** A whole UPDATE from its parts, as they are: MP attributes go with the other attributes. */
+export function encodeUpdate(withdrawn: Uint8Array, attributes: Uint8Array, nlri: Uint8Array): Uint8Array {
+  const message = frameMessage(MessageType.update, 4 + withdrawn.length + attributes.length + nlri.length);
+  setU16(message, HEADER_LENGTH, withdrawn.length);
+  message.set(withdrawn, HEADER_LENGTH + 2);
+  setU16(message, HEADER_LENGTH + 2 + withdrawn.length, attributes.length);
+  message.set(attributes, HEADER_LENGTH + 4 + withdrawn.length);
+  message.set(nlri, HEADER_LENGTH + 4 + withdrawn.length + attributes.length);
+  return message;
+}
+
+/** The End-of-RIB marker of IPv4 unicast: an UPDATE with nothing in it. */
+export function encodeEndOfRib(): Uint8Array {
+  return frameMessage(MessageType.update, 4);
+}
+

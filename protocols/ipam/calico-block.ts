@@ -1,0 +1,99 @@
+import { formatPrefix, type Prefix, parsePrefix } from '../ip4.ts';
+
+/** What an allocated address is held by: Calico's AllocationAttribute. */
+export interface BlockAllocation {
+  readonly handle: string;
+  /** Node that the address is in use on; not the block's for a borrowed address. */
+  readonly node: string;
+}
+
+/** A Calico IPAM block as it stands in the store. Changes make a new value, to be written by compare and swap. */
+export interface IpamBlock {
+  readonly cidr: string;
+  /** Node that the block is affine to, '' if none. */
+  readonly affinity: string;
+  /** A pending affinity is claimed and not yet to be used or announced. */
+  readonly state: 'pending' | 'confirmed';
+  /** By ordinal: the address' offset in the block. */
+  readonly allocations: Readonly<Record<string, BlockAllocation>>;
+  /** Free ordinals in the order in which they are given out. */
+  readonly unallocated: readonly number[];
+}
+
+/** A new block, all of it free, the affinity pending. Calico gives out every address of a block, the first and last too. */
+export function newBlock(prefix: Prefix, affinity: string): IpamBlock {
+  const unallocated = Array.from({ length: 2 ** (32 - prefix.len) }, (_, ordinal) => ordinal);
+  return { cidr: formatPrefix(prefix), affinity, state: 'pending', allocations: {}, unallocated };
+}
+
+export function confirmBlock(block: IpamBlock): IpamBlock {
+  return { ...block, state: 'confirmed' };
+}
+
+/** Allocates the ordinal at the head of the free list; null if the block is full. */
+export function autoAssign(
+  block: IpamBlock,
+  allocation: BlockAllocation,
+): { readonly block: IpamBlock; readonly ordinal: number } | null {
+  const [ordinal, ...unallocated] = block.unallocated;
+  if (ordinal === undefined) return null;
+  const allocations = { ...block.allocations, [ordinal]: allocation };
+  return { block: { ...block, allocations, unallocated }, ordinal };
+}
+
+/** Ordinals whose allocation the predicate accepts, ascending. */
+export function ordinalsWhere(block: IpamBlock, accepts: (allocation: BlockAllocation) => boolean): number[] {
+  return Object.entries(block.allocations)
+    .filter(([, allocation]) => accepts(allocation))
+    .map(([ordinal]) => Number(ordinal));
+}
+
+/** Frees ordinals; they go to the end of the free list, so that an address rests as long as it can. */
+export function releaseOrdinals(block: IpamBlock, ordinals: readonly number[]): IpamBlock {
+  const released = ordinals.filter((ordinal) => Object.hasOwn(block.allocations, ordinal));
+  const gone = new Set(released.map(String));
+  const allocations = Object.fromEntries(
+    Object.entries(block.allocations).filter(([ordinal]) => !gone.has(ordinal)),
+  );
+  return { ...block, allocations, unallocated: [...block.unallocated, ...released] };
+}
+
+/**
+ * Reads a block from the store. Null unless it is one: prefix, affinity, and every ordinal either allocated or in the
+ * free list, exactly once.
+ */
+export function parseBlock(value: Readonly<Record<string, unknown>>): IpamBlock | null {
+  const { cidr, affinity, state, allocations, unallocated } = value;
+  const prefix = typeof cidr === 'string' ? parsePrefix(cidr) : null;
+  if (prefix === null || prefix.len < 20 || typeof affinity !== 'string') return null;
+  if (state !== 'pending' && state !== 'confirmed') return null;
+  if (typeof allocations !== 'object' || allocations === null || !Array.isArray(unallocated)) return null;
+  const size = 2 ** (32 - prefix.len);
+  const seen = new Set<number>();
+  const parsed: Record<string, BlockAllocation> = {};
+  for (const [key, allocation] of Object.entries(allocations)) {
+    const ordinal = Number(key);
+    if (!isOrdinal(ordinal, size) || !isAllocation(allocation)) return null;
+    seen.add(ordinal);
+    parsed[key] = { handle: allocation.handle, node: allocation.node };
+  }
+  const free: number[] = [];
+  for (const ordinal of unallocated) {
+    if (!isOrdinal(ordinal, size) || seen.has(ordinal)) return null;
+    seen.add(ordinal);
+    free.push(ordinal);
+  }
+  if (seen.size !== size) return null;
+  return { cidr: formatPrefix(prefix), affinity, state, allocations: parsed, unallocated: free };
+}
+
+function isOrdinal(value: unknown, size: number): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value < size;
+}
+
+function isAllocation(value: unknown): value is BlockAllocation {
+  if (typeof value !== 'object' || value === null) return false;
+  return (
+    'handle' in value && 'node' in value && typeof value.handle === 'string' && typeof value.node === 'string'
+  );
+}
