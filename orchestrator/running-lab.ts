@@ -35,8 +35,6 @@ export interface RunningLab {
   /** Does something to the lab, logs it as an event first, and resolves when it is done. */
   act(action: LabAction): Promise<EventId>;
   list(keyPattern: string): Promise<readonly StoreEntry[]>;
-  /** Highest revision of the store. */
-  storeRevision(): Promise<number>;
   /** One log from its beginning; `ORCHESTRATOR` is the orchestrator's. All that was emitted before the call is in it. */
   records(node: string): AsyncIterable<AnyRecord>;
 }

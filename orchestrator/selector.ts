@@ -40,7 +40,7 @@ export function matches(selector: Selector, labels: Readonly<Record<string, stri
         return value !== requirement.value;
       case 'exists':
         return value !== undefined;
-      case 'absent':
+      default:
         return value === undefined;
     }
   });

@@ -1,7 +1,7 @@
 import { formatIp4, parseIp4 } from '../../protocols/ip4.ts';
 import type { BlockFacts } from '../events/cluster.ts';
 import type { Runtime } from '../runtime.ts';
-import { inPrefixOrder, type IpamView } from '../state/cluster-view.ts';
+import { type IpamView, inPrefixOrder } from '../state/cluster-view.ts';
 
 /** What this node's IPAM keeps on disk: its blocks, the addresses it has given out, and the last of them. */
 export class IpamLedger {

@@ -125,7 +125,9 @@ export class Kubelet {
   }
 
   snapshot(): SandboxFacts[] {
-    const live = [...this.#entries.values()].flatMap(({ sandbox }) => (sandbox === null ? [] : [sandbox.facts]));
+    const live = [...this.#entries.values()].flatMap(({ sandbox }) =>
+      sandbox === null ? [] : [sandbox.facts],
+    );
     return inPodOrder([...this.#checkpointed, ...live]);
   }
 
@@ -177,7 +179,8 @@ export class Kubelet {
     this.#rt.cause = entry.cause;
     const unready = this.#options.cni.status();
     if (unready === null) this.#create(entry, desired);
-    else this.#writeStatus(entry, desired, this.#hasFailed(entry) ? 'Failed' : 'Pending', '', notReady(unready));
+    else
+      this.#writeStatus(entry, desired, this.#hasFailed(entry) ? 'Failed' : 'Pending', '', notReady(unready));
   }
 
   #create(entry: Entry, pod: PodSpec): void {

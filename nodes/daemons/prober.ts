@@ -61,7 +61,8 @@ export class Prober {
    */
   start(options: ProbeOptions): void {
     if (this.#probes.has(options.id)) throw new ProbeError(`probe ${options.id} is already running`);
-    if (!(options.interval > 0)) throw new ProbeError('the interval of a probe is a positive number of milliseconds');
+    if (!(options.interval > 0))
+      throw new ProbeError('the interval of a probe is a positive number of milliseconds');
     this.#probes.set(options.id, new RunningProbe(this.#rt, options));
   }
 

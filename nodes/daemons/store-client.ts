@@ -2,7 +2,9 @@ import type { EventId } from '../events/record.ts';
 import type { Runtime } from '../runtime.ts';
 import type { StoreOp } from '../store.ts';
 
-export type StoreAnswer = { readonly type: 'done'; readonly revision: number } | { readonly type: 'conflict' };
+export type StoreAnswer =
+  | { readonly type: 'done'; readonly revision: number }
+  | { readonly type: 'conflict' };
 
 /** Time until a request that the store did not answer is made again, ms. */
 const RETRY = 1000;

@@ -1,4 +1,4 @@
-import { storeKeys, type StoreChange } from '../store.ts';
+import { type StoreChange, storeKeys } from '../store.ts';
 import type { StoreClient } from './store-client.ts';
 
 /**

@@ -1,5 +1,12 @@
+import {
+  answer,
+  isProbeRequest,
+  mayBeProbe,
+  PROBE_HLEN,
+  PROBE_PORT,
+  replyTemplate,
+} from '../../protocols/probe.ts';
 import type { Netns } from '../kernel/netns.ts';
-import { answer, isProbeRequest, mayBeProbe, PROBE_HLEN, PROBE_PORT, replyTemplate } from '../../protocols/probe.ts';
 
 /** What runs in every pod: an echo service (RFC 862) on UDP and TCP that answers a probe with the pod's uid. */
 export class Workload {

@@ -270,7 +270,7 @@ export class IpLayer {
   static choose(route: Route, hash: number): Nexthop | null {
     const { nexthops } = route;
     const first = nexthops[0];
-    if (nexthops.length === 1) return first !== undefined && first.device.usable ? first : null;
+    if (nexthops.length === 1) return first?.device.usable ? first : null;
     let total = 0;
     for (const hop of nexthops) if (hop.device.usable) total += hop.weight;
     if (total === 0) return null;

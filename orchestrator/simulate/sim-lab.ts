@@ -160,10 +160,6 @@ export class SimLab implements RunningLab, ActionHost {
     return this.#store.list(pattern);
   }
 
-  async storeRevision(): Promise<number> {
-    return this.#store.revision;
-  }
-
   async *records(name: string): AsyncIterable<AnyRecord> {
     yield* name === ORCHESTRATOR ? this.#log : (this.#nodes.get(name)?.records ?? []);
   }

@@ -57,7 +57,7 @@ export class Exporter {
 
   #attributes(path: Path): PathAttributes | null {
     const made = this.#peer.kind === 'external' ? this.#toExternal(path) : this.#toInternal(path);
-    return fitsMessage(made.wire(4)) ? made : null;
+    return fitsMessage(made.wire(this.#peer.asSize)) ? made : null;
   }
 
   /**

@@ -1,3 +1,4 @@
+import type { AsSize } from './as-path.ts';
 import type { PathAttributes } from './attributes.ts';
 import type { Destination } from './loc-rib.ts';
 import type { NextHop } from './nexthops.ts';
@@ -7,8 +8,6 @@ export type PeerKind = 'internal' | 'external';
 /** What the RIBs know of an established session's peer. A new one for each session. */
 export interface Peer {
   readonly name: string;
-  /** Index in the speaker's configuration. */
-  readonly index: number;
   readonly kind: PeerKind;
   readonly asn: number;
   readonly identifier: number;
@@ -17,6 +16,7 @@ export interface Peer {
   readonly localAddress: number;
   readonly client: boolean;
   readonly nextHopSelf: boolean;
+  readonly asSize: AsSize;
 }
 
 /** Why a path is kept in the Adj-RIB-In but is no candidate: RFC 4271 §9.1.2, §5.1.3; RFC 4456 §8. */

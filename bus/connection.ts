@@ -1,0 +1,44 @@
+import { connect, type NatsConnection } from 'nats';
+
+export interface BusAddress {
+  readonly url: string;
+  /** '' where the server asks for none. */
+  readonly token: string;
+}
+
+export interface ConnectOptions extends BusAddress {
+  /** Shown in the server's own lists. */
+  readonly name: string;
+  /** A node does not hear its own broadcasts. */
+  readonly echo: 'on' | 'off';
+}
+
+export class BusError extends Error {
+  override readonly name = 'BusError';
+}
+
+const RECONNECT_WAIT = 100;
+const FIRST_TIMEOUT = 5_000;
+
+/**
+ * Connects to the bus; afterwards reconnects for ever.
+ * @throws BusError that says which server could not be reached and why.
+ */
+export async function connectBus(options: ConnectOptions): Promise<NatsConnection> {
+  try {
+    return await connect({
+      servers: options.url,
+      name: options.name,
+      noEcho: options.echo === 'off',
+      reconnect: true,
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: RECONNECT_WAIT,
+      reconnectJitter: RECONNECT_WAIT,
+      timeout: FIRST_TIMEOUT,
+      ...(options.token === '' ? {} : { token: options.token }),
+    });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new BusError(`cannot reach the bus at ${options.url}: ${reason}; is the lab up? reroute ls shows`);
+  }
+}

@@ -1,0 +1,225 @@
+import {
+  consumerOpts,
+  type JetStreamClient,
+  type NatsConnection,
+  NatsError,
+  RetentionPolicy,
+  StorageType,
+} from 'nats';
+import { Observable } from 'rxjs';
+import { decode, encode } from './codec.ts';
+import { logStream, logSubject, logSubjects } from './subjects.ts';
+
+/** What the log needs to know of a record. */
+export interface Numbered {
+  readonly id: number;
+}
+
+/** The log as one stream a lab, one subject a node, a batch of records a message. Creates it if it is not there. */
+export async function ensureLog(nc: NatsConnection, lab: string): Promise<void> {
+  const manager = await nc.jetstreamManager();
+  await manager.streams.add({
+    name: logStream(lab),
+    subjects: [logSubjects(lab)],
+    storage: StorageType.File,
+    retention: RetentionPolicy.Limits,
+    duplicate_window: 120 * 1_000_000_000,
+  });
+}
+
+const BATCH_RECORDS = 512;
+/** Time a record waits for company, ms. */
+const BATCH_DELAY = 5;
+/** Batches on their way at one time. */
+const WINDOW = 16;
+const RETRY_DELAY = 50;
+const ACK_TIMEOUT = 5_000;
+
+/**
+ * Appends a node's records to the log: batched, several batches on their way at once, each kept until the server
+ * has stored it and sent again if it has not. A batch has an id, so that sending it twice stores it once.
+ */
+export class LogPublisher<R extends Numbered> {
+  readonly #js: JetStreamClient;
+  readonly #subject: string;
+  readonly #onError: (error: unknown) => void;
+  #open: R[] = [];
+  readonly #waiting: R[][] = [];
+  #inFlight = 0;
+  #unstored = 0;
+  #timer: NodeJS.Timeout | null = null;
+  #idle: (() => void)[] = [];
+
+  constructor(nc: NatsConnection, lab: string, node: string, onError: (error: unknown) => void = () => {}) {
+    this.#js = nc.jetstream({ timeout: ACK_TIMEOUT });
+    this.#subject = logSubject(lab, node);
+    this.#onError = onError;
+  }
+
+  /** Records not yet stored: what a crash now would lose. */
+  get lag(): number {
+    return this.#unstored;
+  }
+
+  append(record: R): void {
+    this.#open.push(record);
+    this.#unstored++;
+    if (this.#open.length >= BATCH_RECORDS) this.#close();
+    else if (this.#timer === null) this.#timer = setTimeout(() => this.#close(), BATCH_DELAY);
+  }
+
+  /** Resolves when everything appended so far is stored. */
+  flush(): Promise<void> {
+    this.#close();
+    if (this.#unstored === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#idle.push(resolve));
+  }
+
+  #close(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    if (this.#open.length > 0) {
+      this.#waiting.push(this.#open);
+      this.#open = [];
+    }
+    this.#send();
+  }
+
+  #send(): void {
+    while (this.#inFlight < WINDOW) {
+      const batch = this.#waiting.shift();
+      if (batch === undefined) return;
+      this.#inFlight++;
+      void this.#store(batch);
+    }
+  }
+
+  async #store(batch: R[]): Promise<void> {
+    const bytes = encode(batch);
+    const msgID = `${batch[0]?.id ?? 0}`;
+    for (;;) {
+      try {
+        await this.#js.publish(this.#subject, bytes, { msgID });
+        break;
+      } catch (error) {
+        this.#onError(error);
+        await new Promise((resolve) => setTimeout(resolve, RETRY_DELAY));
+      }
+    }
+    this.#inFlight--;
+    this.#unstored -= batch.length;
+    if (this.#unstored === 0) {
+      const idle = this.#idle;
+      this.#idle = [];
+      for (const resolve of idle) resolve();
+    }
+    this.#send();
+  }
+}
+
+/** Reads logs of a lab. */
+export class LogReader<R extends Numbered> {
+  readonly #nc: NatsConnection;
+  readonly #lab: string;
+
+  constructor(nc: NatsConnection, lab: string) {
+    this.#nc = nc;
+    this.#lab = lab;
+  }
+
+  /** The records of one node that are stored now, in order. */
+  async *read(node: string): AsyncIterable<R> {
+    const last = await this.#lastSequence(node);
+    if (last === 0) return;
+    const options = consumerOpts();
+    options.orderedConsumer();
+    options.deliverAll();
+    const subscription = await this.#nc.jetstream().subscribe(logSubject(this.#lab, node), options);
+    try {
+      // Batches sent again after a lost acknowledgment stand later in the stream than they were appended.
+      const late = new Sequencer<R>();
+      for await (const message of subscription) {
+        yield* late.add(decode(message.data) as R[]);
+        if (message.seq >= last) break;
+      }
+      yield* late.rest();
+    } finally {
+      subscription.unsubscribe();
+    }
+  }
+
+  /** Batches as they are stored, of one node or of all, from now on or from the beginning. */
+  follow(node: string | null, from: 'now' | 'beginning'): Observable<readonly R[]> {
+    return new Observable((observer) => {
+      const options = consumerOpts();
+      options.orderedConsumer();
+      if (from === 'now') options.deliverNew();
+      else options.deliverAll();
+      const subject = node === null ? logSubjects(this.#lab) : logSubject(this.#lab, node);
+      let stop = () => {};
+      let closed = false;
+      this.#nc
+        .jetstream()
+        .subscribe(subject, options)
+        .then(async (subscription) => {
+          stop = () => subscription.unsubscribe();
+          if (closed) stop();
+          for await (const message of subscription) observer.next(decode(message.data) as R[]);
+          observer.complete();
+        })
+        .catch((error: unknown) => observer.error(error));
+      return () => {
+        closed = true;
+        stop();
+      };
+    });
+  }
+
+  async #lastSequence(node: string): Promise<number> {
+    const manager = await this.#nc.jetstreamManager();
+    try {
+      const message = await manager.streams.getMessage(logStream(this.#lab), {
+        last_by_subj: logSubject(this.#lab, node),
+      });
+      return message.seq;
+    } catch (error) {
+      if (error instanceof NatsError && error.code === '404') return 0;
+      throw error;
+    }
+  }
+}
+
+/** Puts batches of consecutive records back in order, and drops what it has seen. */
+class Sequencer<R extends Numbered> {
+  #last = 0;
+  #held: R[][] = [];
+
+  /** Gives on what follows directly; holds what came too early, within the publisher's window. */
+  *add(batch: R[]): Iterable<R> {
+    this.#held.push(batch);
+    this.#held.sort((a, b) => (a[0]?.id ?? 0) - (b[0]?.id ?? 0));
+    while (this.#held.length > WINDOW || this.#follows(this.#held[0])) {
+      const next = this.#held.shift();
+      if (next === undefined) return;
+      yield* this.#take(next);
+    }
+  }
+
+  *rest(): Iterable<R> {
+    for (const batch of this.#held) yield* this.#take(batch);
+    this.#held = [];
+  }
+
+  #follows(batch: R[] | undefined): boolean {
+    const first = batch?.[0]?.id;
+    return first !== undefined && this.#last !== 0 && first <= this.#last + 1;
+  }
+
+  *#take(batch: R[]): Iterable<R> {
+    for (const record of batch) {
+      if (record.id <= this.#last) continue;
+      this.#last = record.id;
+      yield record;
+    }
+  }
+}

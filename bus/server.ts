@@ -1,0 +1,142 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { connect as connectSocket, createServer } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { BusAddress } from './connection.ts';
+
+export interface ServerOptions {
+  /** Executable. */
+  readonly program: string;
+  /** Folder for the configuration, the log and the JetStream store. */
+  readonly folder: string;
+  /** Port and token of an earlier run of the same server; chosen freely without. */
+  readonly address?: { readonly port: number; readonly token: string };
+}
+
+const START_TIMEOUT = 10_000;
+const LOOK = 5;
+
+/**
+ * Waits on its standard input beside the server: when whoever started it dies, even by kill -9, the pipe closes and
+ * the server goes too.
+ */
+const GUARD = `
+exec 3<&0
+"$@" </dev/null &
+server=$!
+{ cat <&3 >/dev/null; kill -TERM $server 2>/dev/null; } &
+wait $server
+`;
+
+/** A NATS server of a lab's own: loopback only, a free port, a random token, JetStream in the lab's folder. */
+export class BusServer implements BusAddress {
+  readonly url: string;
+  readonly token: string;
+  readonly port: number;
+  readonly #options: ServerOptions;
+  #child: ChildProcess | null = null;
+
+  private constructor(options: ServerOptions, port: number, token: string) {
+    this.#options = options;
+    this.port = port;
+    this.token = token;
+    this.url = `nats://127.0.0.1:${port}`;
+  }
+
+  /** Starts a server and resolves when it takes connections. @throws Error with the server's own words. */
+  static async start(options: ServerOptions): Promise<BusServer> {
+    const port = options.address?.port ?? (await freePort());
+    const token = options.address?.token ?? randomBytes(18).toString('base64url');
+    const server = new BusServer(options, port, token);
+    await server.start();
+    return server;
+  }
+
+  get pid(): number {
+    return this.#child?.pid ?? 0;
+  }
+
+  /** Starts it again, on the same port and store. */
+  async start(): Promise<void> {
+    const { folder, program } = this.#options;
+    mkdirSync(folder, { recursive: true });
+    const config = join(folder, 'nats.conf');
+    writeFileSync(config, this.#config(), { mode: 0o600 });
+    const log = openSync(join(folder, 'nats.log'), 'a');
+    // A process group of its own: Ctrl-C in the terminal must not take the bus from under an orderly end.
+    const child = spawn('sh', ['-c', GUARD, 'sh', program, '-c', config], {
+      stdio: ['pipe', log, log],
+      detached: true,
+    });
+    this.#child = child;
+    child.once('exit', () => child.stdin?.destroy());
+    const deadline = Date.now() + START_TIMEOUT;
+    while (!(await accepts(this.port))) {
+      if (child.exitCode !== null || Date.now() > deadline) {
+        const last = readFileSync(join(folder, 'nats.log'), 'utf8').trim().split('\n').slice(-3).join('\n');
+        throw new Error(`nats-server did not start:\n${last}`);
+      }
+      await pause(LOOK);
+    }
+  }
+
+  /** Ends the server in order. */
+  stop(): Promise<void> {
+    return this.#end(() => this.#child?.stdin?.end());
+  }
+
+  /** Ends the server and its guard with SIGKILL, as a crash would. */
+  kill(): Promise<void> {
+    return this.#end(() => {
+      if (this.#child?.pid !== undefined) process.kill(-this.#child.pid, 'SIGKILL');
+    });
+  }
+
+  async #end(how: () => void): Promise<void> {
+    const child = this.#child;
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+    how();
+    await gone;
+    this.#child = null;
+  }
+
+  #config(): string {
+    return [
+      `listen: "127.0.0.1:${this.port}"`,
+      `authorization { token: "${this.token}" }`,
+      `jetstream { store_dir: ${JSON.stringify(join(this.#options.folder, 'jetstream'))} }`,
+      'max_payload: 8MB',
+      'max_pending: 512MB',
+      'write_deadline: "60s"',
+      'max_connections: 65536',
+      '',
+    ].join('\n');
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      const port = typeof address === 'object' && address !== null ? address.port : 0;
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connectSocket(port, '127.0.0.1');
+    socket.once('data', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+    socket.once('close', () => resolve(false));
+  });
+}

@@ -1,0 +1,53 @@
+/**
+ * Every subject, stream and bucket of a lab. Names of labs, nodes and segments are tokens: letters, digits, `-`
+ * and `_`.
+ *
+ *     reroute.<lab>.wire.<segment>.<mac>   frames to one MAC address, 12 hex digits, or `bcast`
+ *     reroute.<lab>.cmd.<node>             commands to a node; `orchestrator` is the lab's own
+ *     reroute.<lab>.ready                  a node has booted
+ *     reroute.<lab>.log.<node>             the durable log
+ */
+export class SubjectError extends Error {
+  override readonly name = 'SubjectError';
+}
+
+export function token(name: string): string {
+  if (!/^[A-Za-z0-9_-]+$/.test(name)) {
+    throw new SubjectError(`'${name}' cannot name anything on the bus; use letters, digits, - and _`);
+  }
+  return name;
+}
+
+export function wireSubject(lab: string, segment: string, mac: string): string {
+  return `reroute.${token(lab)}.wire.${token(segment)}.${mac}`;
+}
+
+export function wirePrefix(lab: string, segment: string): string {
+  return `reroute.${token(lab)}.wire.${token(segment)}.`;
+}
+
+export const BROADCAST = 'bcast';
+
+export function commandSubject(lab: string, node: string): string {
+  return `reroute.${token(lab)}.cmd.${token(node)}`;
+}
+
+export function readySubject(lab: string): string {
+  return `reroute.${token(lab)}.ready`;
+}
+
+export function logSubject(lab: string, node: string): string {
+  return `reroute.${token(lab)}.log.${token(node)}`;
+}
+
+export function logSubjects(lab: string): string {
+  return `reroute.${token(lab)}.log.*`;
+}
+
+export function logStream(lab: string): string {
+  return `REROUTE_LOG_${token(lab)}`;
+}
+
+export function storeBucket(lab: string): string {
+  return `reroute_${token(lab)}`;
+}

@@ -1,0 +1,284 @@
+import { formatPrefix, type Prefix, parsePrefix, prefixContains } from '../../../protocols/ip4.ts';
+import { candidateBlocks } from '../../../protocols/ipam/block-order.ts';
+import {
+  autoAssign,
+  type BlockAllocation,
+  confirmBlock,
+  type IpamBlock,
+  newBlock,
+  ordinalsWhere,
+  releaseOrdinals,
+} from '../../../protocols/ipam/calico-block.ts';
+import type { EventId } from '../../events/record.ts';
+import type { Runtime } from '../../runtime.ts';
+import { inPrefixOrder } from '../../state/cluster-view.ts';
+import { type StoreChange, type StoreValue, storeKeys } from '../../store.ts';
+import type { IpamLedger } from '../ipam-ledger.ts';
+import type { StoreClient } from '../store-client.ts';
+import { WatchSync } from '../watch-sync.ts';
+import { BlockView } from './block-view.ts';
+
+export interface CalicoIpamOptions {
+  readonly node: string;
+  readonly pool: Prefix;
+  /** Prefix length of a block. */
+  readonly blockSize: number;
+  /** Whether an address may come from another node's block when the pool has no free one. */
+  readonly borrowing: 'allowed' | 'strict-affinity';
+  /** Blocks that this node may have an affinity for at most; Calico's default is 20. */
+  readonly maxBlocks: number;
+}
+
+export interface CalicoIpamListener {
+  /** All that stood in the store at the start is known. */
+  synced(): void;
+  /** A block is this node's, and its affinity confirmed. May be said more than once. */
+  blockConfirmed(cidr: string): void;
+  blockLost(cidr: string): void;
+}
+
+export type AssignOutcome =
+  | { readonly type: 'assigned'; readonly addr: number }
+  | { readonly type: 'failed'; readonly message: string };
+
+type Work =
+  | { readonly type: 'assign'; readonly handle: string; readonly done: (outcome: AssignOutcome) => void }
+  | { readonly type: 'release'; readonly accepts: (handle: string) => boolean; readonly done: () => void };
+
+interface Job {
+  readonly work: Work;
+  cause: EventId;
+}
+
+/**
+ * Calico's IPAM on one node: addresses from blocks that stand in the store and are changed by compare and swap alone.
+ * As under Calico's host-wide lock, one assignment or release runs at a time. Each step looks at the blocks as they
+ * are now and makes one change to one of them; after a conflict it looks again, when the watch has told what is there.
+ */
+export class CalicoIpam {
+  readonly #rt: Runtime;
+  readonly #store: StoreClient;
+  readonly #ledger: IpamLedger;
+  readonly #options: CalicoIpamOptions;
+  readonly #listener: CalicoIpamListener;
+  readonly #view = new BlockView();
+  readonly #sync: WatchSync;
+  readonly #jobs: Job[] = [];
+  #current: Job | null = null;
+  /** The row that the current job lost a race for, and the revision it had. */
+  #awaited: { readonly cidr: string; readonly revision: number } | null = null;
+
+  constructor(
+    rt: Runtime,
+    store: StoreClient,
+    ledger: IpamLedger,
+    options: CalicoIpamOptions,
+    listener: CalicoIpamListener,
+  ) {
+    this.#rt = rt;
+    this.#store = store;
+    this.#ledger = ledger;
+    this.#options = options;
+    this.#listener = listener;
+    this.#sync = new WatchSync(store, 'ipam', options.node, () => this.#synced());
+  }
+
+  start(): void {
+    this.#sync.start();
+  }
+
+  get synced(): boolean {
+    return this.#sync.synced;
+  }
+
+  storeChanged(change: StoreChange): void {
+    if (this.#view.apply(change) && this.synced) {
+      this.#ownershipChanged(change.key);
+      this.#resume();
+    }
+    this.#sync.storeChanged(change);
+  }
+
+  /** Assigns an address to a handle. An address that the handle has already is given again. */
+  assign(handle: string, done: (outcome: AssignOutcome) => void): void {
+    this.#enqueue({ type: 'assign', handle, done });
+  }
+
+  /** Releases whatever this node has assigned to the handles accepted. */
+  release(accepts: (handle: string) => boolean, done: () => void): void {
+    this.#enqueue({ type: 'release', accepts, done });
+  }
+
+  /** Whether the address lies in a block that this node has confirmed. */
+  isInOwnBlock(addr: number): boolean {
+    for (const { cidr, state } of this.#ledger.blocks()) {
+      const prefix = parsePrefix(cidr);
+      if (state === 'confirmed' && prefix !== null && prefixContains(prefix, addr)) return true;
+    }
+    return false;
+  }
+
+  #synced(): void {
+    const { cause } = this.#rt;
+    const keys = new Set<string>();
+    for (const block of this.#view.blocks()) keys.add(storeKeys.ipamBlock(block.cidr));
+    for (const block of this.#ledger.blocks()) keys.add(storeKeys.ipamBlock(block.cidr));
+    for (const key of keys) this.#ownershipChanged(key);
+    // What was confirmed before a reboot is not announced any more.
+    for (const block of [...this.#ledger.blocks()]) {
+      this.#rt.cause = cause;
+      if (block.state === 'confirmed') this.#listener.blockConfirmed(block.cidr);
+    }
+    this.#rt.cause = cause;
+    this.#listener.synced();
+    this.#rt.cause = cause;
+    this.#next();
+  }
+
+  #enqueue(work: Work): void {
+    this.#jobs.push({ work, cause: this.#rt.cause });
+    this.#next();
+  }
+
+  #next(): void {
+    if (this.#current !== null || !this.synced) return;
+    const job = this.#jobs.shift();
+    if (job === undefined) return;
+    this.#current = job;
+    this.#step(job);
+  }
+
+  #resume(): void {
+    const awaited = this.#awaited;
+    if (this.#current === null || awaited === null) return;
+    if (this.#view.revision(awaited.cidr) <= awaited.revision) return;
+    this.#awaited = null;
+    this.#step(this.#current);
+  }
+
+  #step(job: Job): void {
+    const { cause } = this.#rt;
+    this.#rt.cause = job.cause;
+    const { work } = job;
+    if (work.type === 'assign')
+      this.#assignStep(work.handle, (outcome) => this.#finish(() => work.done(outcome)));
+    else this.#releaseStep(work.accepts, () => this.#finish(work.done));
+    this.#rt.cause = cause;
+  }
+
+  #finish(done: () => void): void {
+    this.#current = null;
+    done();
+    this.#next();
+  }
+
+  #assignStep(handle: string, done: (outcome: AssignOutcome) => void): void {
+    const { node, pool, blockSize, borrowing, maxBlocks } = this.#options;
+    const allocation: BlockAllocation = { handle, node };
+    for (const block of this.#view.blocks()) {
+      const [ordinal] = ordinalsWhere(block, (held) => held.handle === handle && held.node === node);
+      if (ordinal === undefined) continue;
+      const addr = addressOf(block, ordinal);
+      this.#ledger.assign(addr, handle);
+      done({ type: 'assigned', addr });
+      return;
+    }
+    const own = this.#ownBlocks();
+    for (const block of own) {
+      if (block.state === 'pending') {
+        this.#write(confirmBlock(block));
+        return;
+      }
+      const assigned = autoAssign(block, allocation);
+      if (assigned !== null) {
+        this.#write(assigned.block);
+        return;
+      }
+    }
+    if (own.length >= maxBlocks) {
+      const limit = `limit of ${maxBlocks} blocks reached for this node`;
+      done(failure(`Need to allocate an IPAM block but could not - ${limit}`));
+      return;
+    }
+    for (const prefix of candidateBlocks(pool, blockSize, node)) {
+      if (this.#view.has(formatPrefix(prefix))) continue;
+      this.#write(newBlock(prefix, node));
+      return;
+    }
+    if (borrowing === 'strict-affinity') {
+      done(failure('No more free affine blocks and strict affinity enabled'));
+      return;
+    }
+    for (const prefix of candidateBlocks(pool, blockSize, node)) {
+      const block = this.#view.get(formatPrefix(prefix));
+      const assigned = block === null ? null : autoAssign(block, allocation);
+      if (assigned === null) continue;
+      this.#write(assigned.block);
+      return;
+    }
+    done(failure(`No IPs available in pools: [${formatPrefix(pool)}]`));
+  }
+
+  #releaseStep(accepts: (handle: string) => boolean, done: () => void): void {
+    const { node } = this.#options;
+    for (const block of this.#view.blocks()) {
+      const ordinals = ordinalsWhere(block, (held) => held.node === node && accepts(held.handle));
+      if (ordinals.length === 0) continue;
+      this.#write(releaseOrdinals(block, ordinals));
+      return;
+    }
+    for (const addr of this.#ledger.addressesWhere(accepts)) this.#ledger.release(addr);
+    done();
+  }
+
+  /** Blocks of this node in order of address. */
+  #ownBlocks(): IpamBlock[] {
+    const own = [...this.#view.blocks()].filter((block) => block.affinity === this.#options.node);
+    return inPrefixOrder(own, (block) => block.cidr);
+  }
+
+  /** Writes a block if it still is what the step looked at, and then takes the job's next step. */
+  #write(block: IpamBlock): void {
+    const key = storeKeys.ipamBlock(block.cidr);
+    const revision = this.#view.revision(block.cidr);
+    const value: StoreValue = { ...block };
+    const job = this.#current;
+    this.#store.request(
+      this.#view.has(block.cidr) ? { op: 'update', key, value, revision } : { op: 'create', key, value },
+      (answer) => {
+        if (answer.type === 'conflict') {
+          this.#awaited = { cidr: block.cidr, revision };
+          this.#resume();
+          return;
+        }
+        if (this.#view.wrote(block, answer.revision)) this.#ownershipChanged(key);
+        if (job !== null) this.#step(job);
+      },
+    );
+  }
+
+  /** Brings the ledger's blocks, and who listens, in line with the store. */
+  #ownershipChanged(key: string): void {
+    const { cause } = this.#rt;
+    const known = [...this.#ledger.blocks()].find((block) => storeKeys.ipamBlock(block.cidr) === key);
+    const block = this.#view.byKey(key);
+    if (block === null || block.affinity !== this.#options.node) {
+      if (known === undefined) return;
+      this.#ledger.releaseBlock(known.cidr);
+      if (known.state === 'confirmed') this.#listener.blockLost(known.cidr);
+    } else if (known?.state !== block.state) {
+      this.#ledger.setBlock({ cidr: block.cidr, state: block.state });
+      if (block.state === 'confirmed') this.#listener.blockConfirmed(block.cidr);
+    }
+    this.#rt.cause = cause;
+  }
+}
+
+function addressOf(block: IpamBlock, ordinal: number): number {
+  return (parsePrefix(block.cidr)?.addr ?? 0) + ordinal;
+}
+
+function failure(message: string): AssignOutcome {
+  const assigned = 'Assigned 0 out of 1 requested IPv4 addresses';
+  return { type: 'failed', message: `failed to request IPv4 addresses: ${assigned}; ${message}` };
+}

@@ -1,0 +1,37 @@
+import type { Kernel } from '../../kernel/kernel.ts';
+import { blackholeRoute } from '../route-facts.ts';
+
+/** Where a node's own prefixes go out from: its BGP speaker. Prefixes are text, `10.244.1.0/26`. */
+export interface PrefixOriginator {
+  originate(prefix: string): void;
+  withdraw(prefix: string): void;
+}
+
+/**
+ * What BIRD does with the node's blocks under Calico's configuration: one aggregate for a block, and a blackhole that
+ * keeps packets for its free addresses from going back to where they came from.
+ */
+export class BlockRoutes {
+  readonly #kernel: Kernel;
+  readonly #originator: PrefixOriginator;
+  readonly #blocks = new Set<string>();
+
+  constructor(kernel: Kernel, originator: PrefixOriginator) {
+    this.#kernel = kernel;
+    this.#originator = originator;
+  }
+
+  /** Does nothing for a block that is announced already. */
+  announce(cidr: string): void {
+    if (this.#blocks.has(cidr)) return;
+    this.#blocks.add(cidr);
+    this.#kernel.root.routes.set(blackholeRoute(cidr, 'bird'));
+    this.#originator.originate(cidr);
+  }
+
+  withdraw(cidr: string): void {
+    if (!this.#blocks.delete(cidr)) return;
+    this.#originator.withdraw(cidr);
+    this.#kernel.root.routes.delete(cidr);
+  }
+}

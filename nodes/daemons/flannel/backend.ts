@@ -1,0 +1,24 @@
+import type { LeaseFacts } from '../../events/cluster.ts';
+
+/** What flanneld has one of for each way of carrying packets between nodes. */
+export interface Backend {
+  /** BackendType of its leases. Leases of another type are no peers. */
+  readonly type: string;
+  /** MTU of pods, bytes. */
+  readonly mtu: number;
+  /** BackendData of this node's lease. */
+  readonly data: Readonly<Record<string, string | number>>;
+  /** The node has its lease: sets up what does not depend on peers. Called once. */
+  up(subnet: string): void;
+  /** A peer's lease is new or other than before; `old` is the one programmed now. False if nothing could be programmed. */
+  setPeer(lease: LeaseFacts, old: LeaseFacts | null): boolean;
+  removePeer(lease: LeaseFacts): void;
+}
+
+/** The interface that flannel's packets leave by. */
+export interface PublicInterface {
+  readonly name: string;
+  /** Address without prefix length: the lease's PublicIP. */
+  readonly address: string;
+  readonly mtu: number;
+}

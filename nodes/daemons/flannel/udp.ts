@@ -1,0 +1,116 @@
+import { encodeIcmpError, ICMP_DEST_UNREACHABLE, UNREACH_NET } from '../../../protocols/icmp.ts';
+import { parseIp4, type Prefix, parsePrefix } from '../../../protocols/ip4.ts';
+import {
+  decrementTtl,
+  IPV4_HLEN,
+  ipDst,
+  ipFragmentOffset,
+  ipHeaderLength,
+  ipProto,
+  ipSrc,
+  ipTtl,
+  PROTO_ICMP,
+  validateIpv4,
+  writeIpv4Header,
+} from '../../../protocols/ipv4.ts';
+import { LpmTrie } from '../../../protocols/trie.ts';
+import type { LeaseFacts } from '../../events/cluster.ts';
+import type { TunDevice } from '../../kernel/device.ts';
+import type { Netns } from '../../kernel/netns.ts';
+import type { UdpSocket } from '../../kernel/udp.ts';
+import { deviceRoute } from '../route-facts.ts';
+import type { Backend, PublicInterface } from './backend.ts';
+
+/** IPv4 and UDP headers: the payload is the packet as it is. */
+const OVERHEAD = 28;
+const DEVICE = 'flannel0';
+/** TTL of the proxy's ICMP errors. */
+const ERROR_TTL = 8;
+
+/** flannel's udp: a TUN device and a process that passes packets between it and a UDP socket (proxy_amd64.c). */
+export class UdpBackend implements Backend {
+  readonly type = 'udp';
+  readonly mtu: number;
+  readonly data = {};
+  readonly #root: Netns;
+  readonly #network: Prefix;
+  readonly #networkText: string;
+  readonly #publicIP: number;
+  readonly #port: number;
+  readonly #peers = new LpmTrie<number>();
+  #tunAddress = 0;
+  #tun: TunDevice | null = null;
+  #socket: UdpSocket | null = null;
+
+  constructor(root: Netns, iface: PublicInterface, options: { readonly port: number; readonly network: string }) {
+    this.#root = root;
+    this.#port = options.port;
+    this.#networkText = options.network;
+    this.#network = parsePrefix(options.network) ?? { addr: 0, len: 0 };
+    this.#publicIP = parseIp4(iface.address) ?? 0;
+    this.mtu = iface.mtu - OVERHEAD;
+  }
+
+  up(subnet: string): void {
+    this.#tunAddress = parsePrefix(subnet)?.addr ?? this.#network.addr;
+    this.#tun = this.#root.addTun({ name: DEVICE, mtu: this.mtu }, (packet) => this.#fromTun(packet));
+    this.#root.addAddress(DEVICE, `${subnet.slice(0, subnet.indexOf('/'))}/32`);
+    this.#root.setUp(DEVICE);
+    this.#root.routes.set(deviceRoute(this.#networkText, DEVICE));
+    this.#socket = this.#root.bindUdp({ addr: this.#publicIP, port: this.#port }, ({ payload }) => this.#fromUdp(payload));
+  }
+
+  setPeer(lease: LeaseFacts): boolean {
+    const subnet = parsePrefix(lease.subnet);
+    const publicIP = parseIp4(lease.publicIP);
+    if (subnet === null || publicIP === null) return false;
+    this.#peers.set(subnet.addr, subnet.len, publicIP);
+    return true;
+  }
+
+  removePeer(lease: LeaseFacts): void {
+    const subnet = parsePrefix(lease.subnet);
+    if (subnet !== null) this.#peers.delete(subnet.addr, subnet.len);
+  }
+
+  #fromTun(packet: Uint8Array): void {
+    if (packet.length < IPV4_HLEN) return;
+    const peer = this.#peers.lookup(ipDst(packet, 0));
+    if (peer === undefined) this.#netUnreachable(packet);
+    else if (this.#hop(packet)) this.#socket?.sendTo(peer, this.#port, packet);
+  }
+
+  #fromUdp(payload: Uint8Array): void {
+    if (validateIpv4(payload, 0, payload.length) !== 'ok') return;
+    if (this.#hop(payload)) this.#tun?.inject(payload);
+  }
+
+  /** Counts a hop; false if it was the last, which the proxy tells nobody. */
+  #hop(packet: Uint8Array): boolean {
+    if (ipTtl(packet, 0) <= 1) return false;
+    decrementTtl(packet, 0);
+    return true;
+  }
+
+  /** RFC 792: about the first fragment alone, and never about ICMP. Quotes the header and 8 bytes. */
+  #netUnreachable(packet: Uint8Array): void {
+    if (ipProto(packet, 0) === PROTO_ICMP || ipFragmentOffset(packet, 0) !== 0) return;
+    const quoted = Math.min(packet.length, ipHeaderLength(packet, 0) + 8);
+    const message = encodeIcmpError(ICMP_DEST_UNREACHABLE, UNREACH_NET, 0, packet, 0, quoted);
+    const error = new Uint8Array(IPV4_HLEN + message.length);
+    error.set(message, IPV4_HLEN);
+    writeIpv4Header(error, 0, {
+      src: this.#tunAddress,
+      dst: ipSrc(packet, 0),
+      proto: PROTO_ICMP,
+      ttl: ERROR_TTL,
+      id: 0,
+      tos: 0,
+      df: false,
+      mf: false,
+      fragmentOffset: 0,
+      totalLength: error.length,
+    });
+    this.#tun?.inject(error);
+  }
+}

@@ -1,0 +1,440 @@
+import type { SpeakerTimings } from './config.ts';
+import { MessageType } from './constants.ts';
+import { Framer } from './framer.ts';
+import { type FsmAction, type FsmEvent, type SessionState, transition, unexpectedSubcode } from './fsm.ts';
+import { encodeKeepalive, messageType } from './header.ts';
+import type { ConnectionId, Endpoint, SpeakerHost, TimerHandle } from './host.ts';
+import { decodeMessage } from './message.ts';
+import type { Negotiated } from './negotiate.ts';
+import { CeaseError, ErrorCode, encodeNotification, type Notification, notification } from './notification.ts';
+import { encodeOpen, type Open } from './open.ts';
+import type { RouteRefresh } from './route-refresh.ts';
+
+/** Hold time while the OPENs are exchanged, for a speaker configured without one: RFC 4271 §8.2.2's four minutes, ms. */
+const OPEN_HOLD = 240_000;
+
+/** What a connection asks of its session. */
+export interface ConnectionOwner {
+  readonly host: SpeakerHost;
+  readonly timings: SpeakerTimings;
+  /** Runs a callback later as an input of the speaker. */
+  later(delay: number, run: () => void): TimerHandle;
+  /** Opens a TCP connection; the number that its events will come under. */
+  connect(connection: Connection): ConnectionId;
+  release(id: ConnectionId): void;
+  localOpen(): Open;
+  /** Holds a valid OPEN against configuration and other connection: agreed, an error, or to give way. */
+  judge(connection: Connection, open: Open): Negotiated | Notification | 'collision';
+  /** Records a message that came or went. */
+  received(connection: Connection, message: Uint8Array): void;
+  sent(connection: Connection, message: Uint8Array): void;
+  /** An UPDATE in Established; the error that ends the session, or null. */
+  update(body: Uint8Array): Notification | null;
+  routeRefresh(refresh: RouteRefresh): void;
+  /** All bytes have gone out that had to wait. */
+  writable(): void;
+  changed(connection: Connection, change: ConnectionChange): void;
+}
+
+export interface ConnectionChange {
+  readonly from: SessionState;
+  readonly to: SessionState;
+  readonly event: FsmEvent;
+  /** What was sent or received with it. */
+  readonly notification: Notification | null;
+}
+
+/** One TCP connection with its state machine, timers and stream. */
+export class Connection {
+  readonly origin: 'outgoing' | 'incoming';
+  readonly #owner: ConnectionOwner;
+  #state: SessionState = 'Idle';
+  #id: ConnectionId | null = null;
+  #local: Endpoint | null = null;
+  #remote: Endpoint | null = null;
+  #framer = new Framer();
+  #unsent: { readonly bytes: Uint8Array; readonly cause: number }[] = [];
+  #negotiated: Negotiated | null = null;
+  #retryCounter = 0;
+  /** Time to the first connect, in place of ConnectRetryTime. */
+  #firstDelay: number | null = null;
+  readonly #passive: boolean;
+
+  #connectRetry: TimerHandle | null = null;
+  #delayOpen: TimerHandle | null = null;
+  #hold: TimerHandle | null = null;
+  #holdTime = 0;
+  #lastReceived = 0;
+  #keepalive: TimerHandle | null = null;
+  #keepaliveTime = 0;
+  #lastSent = 0;
+
+  constructor(owner: ConnectionOwner, options: { readonly origin: 'outgoing' | 'incoming'; readonly passive: boolean }) {
+    this.#owner = owner;
+    this.origin = options.origin;
+    this.#passive = options.passive;
+  }
+
+  get state(): SessionState {
+    return this.#state;
+  }
+
+  get id(): ConnectionId | null {
+    return this.#id;
+  }
+
+  get local(): Endpoint | null {
+    return this.#local;
+  }
+
+  get remote(): Endpoint | null {
+    return this.#remote;
+  }
+
+  get negotiated(): Negotiated | null {
+    return this.#negotiated;
+  }
+
+  /** ConnectRetryCounter: errors since the last start. */
+  get retryCounter(): number {
+    return this.#retryCounter;
+  }
+
+  /** Whether bytes wait for room in the TCP send buffer. */
+  get blocked(): boolean {
+    return this.#unsent.length > 0;
+  }
+
+  /** Times left, ms, for display; null where the timer does not run. */
+  get holdLeft(): number | null {
+    return this.#hold === null ? null : this.#lastReceived + this.#holdTime - this.#owner.host.now;
+  }
+
+  get keepaliveLeft(): number | null {
+    return this.#keepalive === null ? null : this.#lastSent + this.#keepaliveTime - this.#owner.host.now;
+  }
+
+  get connectRetryLeft(): number | null {
+    return this.#connectRetry === null ? null : this.#connectRetry.at - this.#owner.host.now;
+  }
+
+  /** Leaves Idle; `delay` (ms) is how long it only listens at first, null to connect at once. */
+  start(how: 'ManualStart' | 'AutomaticStart', delay: number | null): void {
+    this.#firstDelay = delay;
+    this.handle(delay === null && !this.#passive ? how : `${how}_with_PassiveTcpEstablishment`);
+  }
+
+  /** A connection that the peer opened. */
+  accept(id: ConnectionId, local: Endpoint, remote: Endpoint): void {
+    this.#state = 'Active';
+    this.attach(id, local, remote);
+  }
+
+  /** The peer's connection takes the place of one we were yet to open. */
+  attach(id: ConnectionId, local: Endpoint, remote: Endpoint): void {
+    this.#id = id;
+    this.#local = local;
+    this.#remote = remote;
+    this.handle('TcpConnectionConfirmed');
+  }
+
+  tcpConnected(local: Endpoint, remote: Endpoint): void {
+    this.#local = local;
+    this.#remote = remote;
+    this.handle('Tcp_CR_Acked');
+  }
+
+  tcpClosed(): void {
+    this.#forget();
+    this.handle('TcpConnectionFails');
+  }
+
+  tcpWritable(): void {
+    const { host } = this.#owner;
+    while (this.#id !== null) {
+      const first = this.#unsent[0];
+      if (first === undefined) {
+        this.#owner.writable();
+        return;
+      }
+      const taken = host.send(this.#id, first.bytes, first.cause);
+      if (taken < first.bytes.length) {
+        this.#unsent[0] = { bytes: first.bytes.subarray(taken), cause: first.cause };
+        return;
+      }
+      this.#unsent.shift();
+    }
+  }
+
+  tcpData(bytes: Uint8Array): void {
+    const { host } = this.#owner;
+    const { cause } = host;
+    this.#framer.push(bytes);
+    const stream = this.#framer;
+    // The session may end, and even another begin, at any message.
+    while (this.#framer === stream && this.#id !== null) {
+      const framed = stream.next();
+      if (framed === null) return;
+      host.cause = cause;
+      if (framed.ok) this.#message(framed.message);
+      else this.handle('BGPHeaderErr', framed.error);
+    }
+  }
+
+  #message(message: Uint8Array): void {
+    this.#owner.received(this, message);
+    const decoded = decodeMessage(message);
+    switch (decoded.type) {
+      case 'open':
+        if (decoded.result.ok) this.#open(decoded.result.open);
+        else this.handle('BGPOpenMsgErr', decoded.result.error);
+        break;
+      case 'keepalive':
+        this.handle('KeepAliveMsg');
+        break;
+      case 'notification': {
+        const version = decoded.notification.code === ErrorCode.openMessage && decoded.notification.subcode === 1;
+        this.handle(version ? 'NotifMsgVerErr' : 'NotifMsg', decoded.notification);
+        break;
+      }
+      case 'update': {
+        const error = this.#state === 'Established' ? this.#owner.update(decoded.body) : null;
+        if (error === null) this.handle('UpdateMsg');
+        else this.handle('UpdateMsgErr', error);
+        break;
+      }
+      case 'route-refresh':
+        if (this.#state === 'Established') this.#owner.routeRefresh(decoded.refresh);
+        this.handle('RouteRefreshMsg');
+        break;
+      case 'malformed':
+        this.handle('UpdateMsgErr', notification(ErrorCode.routeRefresh, 1, message));
+        break;
+    }
+  }
+
+  #open(open: Open): void {
+    const delayed = this.#delayOpen !== null;
+    if (!delayed && this.#state !== 'OpenSent') {
+      this.handle('BGPOpen');
+      return;
+    }
+    const verdict = this.#owner.judge(this, open);
+    if (verdict === 'collision') {
+      this.handle('OpenCollisionDump');
+    } else if ('code' in verdict) {
+      this.handle('BGPOpenMsgErr', verdict);
+    } else {
+      this.#negotiated = verdict;
+      this.handle(delayed ? 'BGPOpen_with_DelayOpenTimer_running' : 'BGPOpen');
+    }
+  }
+
+  /** Sends a message, or queues what the TCP send buffer has no room for. */
+  send(message: Uint8Array): void {
+    const { host } = this.#owner;
+    if (this.#id === null) return;
+    const { cause } = host;
+    this.#owner.sent(this, message);
+    this.#lastSent = host.now;
+    if (!this.blocked) {
+      const taken = host.send(this.#id, message, host.cause);
+      if (taken < message.length) this.#unsent.push({ bytes: message.subarray(taken), cause: host.cause });
+    } else {
+      this.#unsent.push({ bytes: message, cause: host.cause });
+    }
+    host.cause = cause;
+  }
+
+  /** One event of the state machine; `error` is the NOTIFICATION that came with it or is to be sent for it. */
+  handle(event: FsmEvent, error: Notification | null = null): void {
+    const from = this.#state;
+    const { next, actions } = transition(from, event, {
+      delayOpen: (this.#owner.timings.delayOpen ?? 0) > 0 ? 'on' : 'off',
+      sendNotificationWithoutOpen: 'off',
+    });
+    let carried = error;
+    for (const action of actions) {
+      if (action === 'send-notification') {
+        carried = error ?? ownNotification(from, event);
+        this.send(encodeNotification(carried));
+      } else {
+        this.#run(action);
+      }
+    }
+    this.#state = next;
+    if (next === 'Idle' || next === 'Active') this.#stopSession();
+    if (next !== from || (from === 'Connect' && event === 'ConnectRetryTimer_Expires')) {
+      this.#owner.changed(this, { from, to: next, event, notification: carried });
+    }
+  }
+
+  #run(action: FsmAction): void {
+    const { timings } = this.#owner;
+    switch (action) {
+      case 'reset-retry-counter':
+        this.#retryCounter = 0;
+        break;
+      case 'count-retry':
+        this.#retryCounter++;
+        break;
+      case 'start-connect-retry':
+        this.#startConnectRetry();
+        break;
+      case 'stop-connect-retry':
+        this.#connectRetry = this.#cancel(this.#connectRetry);
+        break;
+      case 'start-delay-open':
+        this.#delayOpen = this.#owner.later(timings.delayOpen ?? 0, () => {
+          this.#delayOpen = null;
+          this.handle('DelayOpenTimer_Expires');
+        });
+        break;
+      case 'stop-delay-open':
+        this.#delayOpen = this.#cancel(this.#delayOpen);
+        break;
+      case 'connect':
+        this.#id = this.#owner.connect(this);
+        break;
+      case 'send-open':
+        this.send(encodeOpen(this.#owner.localOpen()));
+        break;
+      case 'send-keepalive':
+        // Behind bytes that cannot leave it would say nothing.
+        if (!this.blocked) this.send(encodeKeepalive());
+        break;
+      case 'start-open-hold':
+        this.#startHold(timings.holdTime > 0 ? timings.holdTime : OPEN_HOLD);
+        break;
+      case 'start-hold':
+        this.#startHold(this.#negotiated?.holdTime ?? 0);
+        break;
+      case 'restart-hold':
+        this.#lastReceived = this.#owner.host.now;
+        break;
+      case 'start-keepalive':
+      case 'restart-keepalive':
+        this.#startKeepalive();
+        break;
+      case 'drop-connection':
+        this.#drop();
+        break;
+      case 'send-notification':
+        break;
+    }
+  }
+
+  #cancel(timer: TimerHandle | null): null {
+    if (timer !== null) this.#owner.host.timers.cancel(timer);
+    return null;
+  }
+
+  /** RFC 4271 §10: all these timers vary between 0.75 and 1 of their value. */
+  #jittered(time: number): number {
+    return time * (0.75 + 0.25 * this.#owner.host.random.unit());
+  }
+
+  #startConnectRetry(): void {
+    this.#cancel(this.#connectRetry);
+    this.#connectRetry = null;
+    if (this.#passive) return;
+    const time = this.#firstDelay ?? this.#owner.timings.connectRetry;
+    this.#firstDelay = null;
+    this.#connectRetry = this.#owner.later(this.#jittered(time), () => {
+      this.#connectRetry = null;
+      this.handle('ConnectRetryTimer_Expires');
+    });
+  }
+
+  #startHold(time: number): void {
+    this.#hold = this.#cancel(this.#hold);
+    this.#holdTime = time;
+    this.#lastReceived = this.#owner.host.now;
+    if (time > 0) this.#armHold(time);
+  }
+
+  /** Messages move `lastReceived` only; the timer looks at it when it fires, so that an UPDATE costs no timer. */
+  #armHold(delay: number): void {
+    this.#hold = this.#owner.later(delay, () => {
+      const left = this.#lastReceived + this.#holdTime - this.#owner.host.now;
+      if (left > 0) {
+        this.#armHold(left);
+      } else {
+        this.#hold = null;
+        this.handle('HoldTimer_Expires');
+      }
+    });
+  }
+
+  #startKeepalive(): void {
+    this.#keepalive = this.#cancel(this.#keepalive);
+    const time = this.#negotiated?.keepalive ?? 0;
+    if (time <= 0) return;
+    this.#keepaliveTime = this.#jittered(time);
+    this.#armKeepalive(this.#keepaliveTime);
+  }
+
+  #armKeepalive(delay: number): void {
+    this.#keepalive = this.#owner.later(delay, () => {
+      const left = this.#lastSent + this.#keepaliveTime - this.#owner.host.now;
+      if (left > 0) {
+        this.#armKeepalive(left);
+      } else {
+        this.#keepalive = null;
+        this.handle('KeepaliveTimer_Expires');
+      }
+    });
+  }
+
+  #drop(): void {
+    if (this.#id === null) return;
+    const id = this.#id;
+    const heard = this.#state !== 'Connect';
+    this.#forget();
+    this.#owner.host.close(id, heard ? 'fin' : 'rst');
+  }
+
+  #forget(): void {
+    if (this.#id !== null) this.#owner.release(this.#id);
+    this.#id = null;
+  }
+
+  #stopSession(): void {
+    if (this.#id !== null) return;
+    this.#framer = new Framer();
+    this.#unsent = [];
+    this.#negotiated = null;
+    this.#hold = this.#cancel(this.#hold);
+    this.#keepalive = this.#cancel(this.#keepalive);
+  }
+
+  /** Ends it without a word or an event; another connection has taken its place. */
+  discard(): void {
+    this.#connectRetry = this.#cancel(this.#connectRetry);
+    this.#delayOpen = this.#cancel(this.#delayOpen);
+    this.#drop();
+    this.#stopSession();
+    this.#state = 'Idle';
+  }
+}
+
+/** The NOTIFICATION of an event that brings none itself. */
+function ownNotification(state: SessionState, event: FsmEvent): Notification {
+  switch (event) {
+    case 'HoldTimer_Expires':
+      return notification(ErrorCode.holdTimerExpired, 0);
+    case 'ManualStop':
+      return notification(ErrorCode.cease, CeaseError.administrativeShutdown);
+    case 'OpenCollisionDump':
+      return notification(ErrorCode.cease, CeaseError.connectionCollision);
+    case 'AutomaticStop':
+      return notification(ErrorCode.cease, 0);
+    default:
+      return notification(ErrorCode.finiteStateMachine, unexpectedSubcode(state));
+  }
+}
+
+/** Whether a message is counted for quiescence: KEEPALIVEs come and go for ever. */
+export function isCounted(message: Uint8Array): boolean {
+  return messageType(message) !== MessageType.keepalive;
+}

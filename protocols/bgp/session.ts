@@ -1,0 +1,418 @@
+import { parseIp4 } from '../ip4.ts';
+import { AdjRibIn } from './adj-rib-in.ts';
+import { Advertiser } from './advertiser.ts';
+import type { Family } from './constants.ts';
+import { IPV4_UNICAST, sameFamily } from './constants.ts';
+import { BgpConfigError, type NeighborConfig, type SpeakerTimings } from './config.ts';
+import { Connection, type ConnectionChange, type ConnectionOwner, isCounted } from './connection.ts';
+import type { FsmEvent, SessionState } from './fsm.ts';
+import type { ConnectionId, Endpoint, SpeakerHost, TimerHandle } from './host.ts';
+import { localOpen, type LocalSide, negotiate, type Negotiated, survivor } from './negotiate.ts';
+import { type Notification, notificationText } from './notification.ts';
+import type { Open } from './open.ts';
+import type { Peer, PeerKind } from './path.ts';
+import type { RouteRefresh } from './route-refresh.ts';
+
+/** What a session asks of its speaker. */
+export interface SessionOwner {
+  readonly host: SpeakerHost;
+  readonly timings: SpeakerTimings;
+  later(delay: number, run: () => void): TimerHandle;
+  connect(session: Session, connection: Connection): ConnectionId;
+  release(id: ConnectionId): void;
+  /** The session has come up: its routes are to be exchanged. */
+  established(session: Session, peer: Peer): Advertiser;
+  /** It has gone down: nothing that came over it holds any more. */
+  lost(session: Session): void;
+  update(session: Session, body: Uint8Array): Notification | null;
+}
+
+export interface SessionOptions {
+  readonly asn: number;
+  readonly identifier: number;
+  readonly neighbor: NeighborConfig;
+}
+
+/** Counters since the session was established, KEEPALIVEs aside. */
+export interface SessionCounters {
+  readonly sent: number;
+  readonly received: number;
+}
+
+const RANK: Readonly<Record<SessionState, number>> = {
+  Idle: 0,
+  Active: 1,
+  Connect: 1,
+  OpenSent: 2,
+  OpenConfirm: 3,
+  Established: 4,
+};
+
+/** The session with one configured neighbour: its connection, a second one while they collide, and its RIBs. */
+export class Session implements ConnectionOwner {
+  readonly name: string;
+  readonly neighbor: NeighborConfig;
+  readonly address: number;
+  readonly localAddress: number;
+  readonly kind: PeerKind;
+  readonly ribIn = new AdjRibIn();
+  readonly #owner: SessionOwner;
+  readonly #side: LocalSide;
+  #primary: Connection;
+  #rival: Connection | null = null;
+  #state: SessionState = 'Idle';
+  #since: number;
+  #stopped = true;
+  #started = false;
+  #idleHold: TimerHandle | null = null;
+  #idleHoldTime = 0;
+  #lastError = '';
+  #lastErrorAt = Number.NEGATIVE_INFINITY;
+  #settled = false;
+  /** Counts changes of topology; an attempt counts as tried only within one. */
+  #epoch = 0;
+  #attemptEpoch = -1;
+  #sent = 0;
+  #received = 0;
+  #advertiser: Advertiser | null = null;
+  #peer: Peer | null = null;
+  #endOfRibReceived = false;
+
+  /** @throws BgpConfigError if an address does not parse. */
+  constructor(owner: SessionOwner, options: SessionOptions) {
+    const { neighbor, asn, identifier } = options;
+    this.#owner = owner;
+    this.neighbor = neighbor;
+    this.name = neighbor.name;
+    this.address = parseAddress(neighbor.address, neighbor.name);
+    this.localAddress = parseAddress(neighbor.localAddress, neighbor.name);
+    this.kind = neighbor.remoteAs === asn ? 'internal' : 'external';
+    this.#side = { asn, identifier, remoteAs: neighbor.remoteAs, timings: owner.timings };
+    this.#primary = this.#newConnection('outgoing');
+    this.#since = owner.host.now;
+  }
+
+  get host(): SpeakerHost {
+    return this.#owner.host;
+  }
+
+  get timings(): SpeakerTimings {
+    return this.#owner.timings;
+  }
+
+  get state(): SessionState {
+    return this.#state;
+  }
+
+  /** Time of the last change of state, ms. */
+  get since(): number {
+    return this.#since;
+  }
+
+  /** Whether it was ever started: until then no event has spoken of it. */
+  get started(): boolean {
+    return this.#started;
+  }
+
+  /** The error that ended the last session or attempt, as BIRD words it; '' if there was none since. */
+  get lastError(): string {
+    return this.#lastError;
+  }
+
+  /**
+   * Established, or a whole attempt has failed since the speaker started, the topology changed or the session was
+   * lost: there is no use in waiting for it.
+   */
+  get settled(): boolean {
+    return this.#settled;
+  }
+
+  get counters(): SessionCounters {
+    return { sent: this.#sent, received: this.#received };
+  }
+
+  /** The connection that carries the session, or is furthest on the way to it. */
+  get connection(): Connection {
+    return this.#rival !== null && RANK[this.#rival.state] > RANK[this.#primary.state] ? this.#rival : this.#primary;
+  }
+
+  get advertiser(): Advertiser | null {
+    return this.#advertiser;
+  }
+
+  get peer(): Peer | null {
+    return this.#peer;
+  }
+
+  get endOfRibReceived(): boolean {
+    return this.#endOfRibReceived;
+  }
+
+  get blocked(): boolean {
+    return this.connection.blocked;
+  }
+
+  /** Both ends give the same text for one TCP connection; '' while not established. */
+  get key(): string {
+    const { local, remote, state } = this.connection;
+    if (state !== 'Established' || local === null || remote === null) return '';
+    const ends = [local, remote].sort((a, b) => a.addr - b.addr || a.port - b.port);
+    return ends.map(({ addr, port }) => `${addr.toString(16)}:${port}`).join('-');
+  }
+
+  /** Time to the end of the IdleHoldTimer, ms; null while it does not run. */
+  get idleHoldLeft(): number | null {
+    return this.#idleHold === null ? null : this.#idleHold.at - this.host.now;
+  }
+
+  start(): void {
+    if (!this.#stopped) return;
+    this.#stopped = false;
+    this.#started = true;
+    this.#idleHoldTime = 0;
+    this.topologyChanged();
+    this.#primary.start('ManualStart', this.#startDelay());
+  }
+
+  /** CEASE to the peer, and no further attempt. */
+  stop(): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    if (this.#idleHold !== null) this.host.timers.cancel(this.#idleHold);
+    this.#idleHold = null;
+    this.#settled = true;
+    this.#rival?.handle('ManualStop');
+    this.#primary.handle('ManualStop');
+  }
+
+  /** The node's links are others now: what could not be reached may be reachable, so that it has to be tried again. */
+  topologyChanged(): void {
+    this.#epoch++;
+    if (this.#state === 'Established' || this.#stopped) return;
+    this.#settled = false;
+    this.#settlePassive();
+  }
+
+  /** A connection from the neighbour's address; false if it is not wanted. */
+  accept(id: () => ConnectionId, local: Endpoint, remote: Endpoint): Connection | null {
+    if (this.#state === 'Idle') return null;
+    if (this.#primary.state === 'Active' && this.#primary.id === null) {
+      const incoming = this.#newConnection('incoming');
+      this.#primary.discard();
+      this.#primary = incoming;
+      incoming.accept(id(), local, remote);
+      return incoming;
+    }
+    // The same neighbour has opened another: it has given up the one before.
+    this.#rival?.discard();
+    this.#rival = this.#newConnection('incoming');
+    this.#rival.accept(id(), local, remote);
+    return this.#rival;
+  }
+
+  send(message: Uint8Array): void {
+    this.connection.send(message);
+  }
+
+  later(delay: number, run: () => void): TimerHandle {
+    return this.#owner.later(delay, run);
+  }
+
+  connect(connection: Connection): ConnectionId {
+    this.#attemptEpoch = this.#epoch;
+    return this.#owner.connect(this, connection);
+  }
+
+  release(id: ConnectionId): void {
+    this.#owner.release(id);
+  }
+
+  localOpen(): Open {
+    return localOpen(this.#side);
+  }
+
+  judge(connection: Connection, open: Open): Negotiated | Notification | 'collision' {
+    const verdict = negotiate(this.#side, open);
+    if ('code' in verdict) return verdict;
+    return this.#collides(connection, open) ? 'collision' : verdict;
+  }
+
+  /** RFC 4271 §6.8; also for a connection in OpenSent, as its peer is known from this one. */
+  #collides(connection: Connection, open: Open): boolean {
+    const other = connection === this.#primary ? this.#rival : this.#primary;
+    if (other === null || other.state === 'Idle') return false;
+    if (other.state === 'Established') return true;
+    if (other.id === null || other.state === 'Connect' || other.state === 'Active') return false;
+    const keep = other.origin === connection.origin ? this.#rival?.origin : survivor(this.#side, open);
+    const gives = other.origin === connection.origin ? other === this.#rival : connection.origin !== keep;
+    if (gives) return true;
+    other.handle('OpenCollisionDump');
+    return false;
+  }
+
+  received(connection: Connection, message: Uint8Array): void {
+    if (connection.state === 'Established' && isCounted(message)) this.#received++;
+    this.host.received(this.name, message);
+  }
+
+  sent(connection: Connection, message: Uint8Array): void {
+    if (connection.state === 'Established' && isCounted(message)) this.#sent++;
+    this.host.sent(this.name, message);
+  }
+
+  update(body: Uint8Array): Notification | null {
+    return this.#owner.update(this, body);
+  }
+
+  /** The peer has sent all it had when the session began (RFC 4724 §2). */
+  endOfRib(family: Family): void {
+    if (sameFamily(family, IPV4_UNICAST)) this.#endOfRibReceived = true;
+  }
+
+  routeRefresh({ family }: RouteRefresh): void {
+    if (sameFamily(family, IPV4_UNICAST)) this.#advertiser?.refresh();
+  }
+
+  writable(): void {
+    this.#advertiser?.flush();
+  }
+
+  changed(connection: Connection, change: ConnectionChange): void {
+    this.#noteFailure(change);
+    if (connection === this.#rival) this.#rivalChanged(connection);
+    else if (connection === this.#primary) this.#primaryChanged(connection);
+    this.#reconcile(change);
+    if (connection === this.#primary && connection.state === 'Idle') this.#restart(change.event);
+  }
+
+  #rivalChanged(rival: Connection): void {
+    if (rival.state === 'Idle' || rival.id === null) {
+      rival.discard();
+      this.#rival = null;
+    } else if (RANK[rival.state] >= RANK.OpenConfirm && RANK[this.#primary.state] < RANK.OpenSent) {
+      // Nothing can come of our own attempt but a collision.
+      this.#primary.discard();
+      this.#promote(rival);
+    }
+  }
+
+  #primaryChanged(primary: Connection): void {
+    const rival = this.#rival;
+    const waits = primary.state === 'Idle' || (primary.state === 'Active' && primary.id === null);
+    if (rival !== null && waits && !this.#stopped) {
+      primary.discard();
+      this.#promote(rival);
+    } else if (rival !== null && primary.state === 'Established') {
+      rival.handle('OpenCollisionDump');
+    }
+  }
+
+  #promote(rival: Connection): void {
+    this.#primary = rival;
+    this.#rival = null;
+  }
+
+  /** Tells of the session's state, which is that of the connection furthest on. */
+  #reconcile({ event, notification }: ConnectionChange): void {
+    const from = this.#state;
+    const { connection } = this;
+    const to = connection.state;
+    if (from === to) return;
+    this.#state = to;
+    this.#since = this.host.now;
+    if (from === 'Established') this.#unsettle();
+    const reason = notification === null ? event : `${event}: ${notificationText(notification)}`;
+    this.host.sessionChanged(this.name, from, to, reason);
+    if (from === 'Established') {
+      this.#advertiser = null;
+      this.#owner.lost(this);
+      this.#peer = null;
+    }
+    const { negotiated } = connection;
+    if (to === 'Established' && negotiated !== null) this.#established(connection, negotiated);
+  }
+
+  #established(connection: Connection, negotiated: Negotiated): void {
+    this.#settled = true;
+    this.#lastError = '';
+    this.#sent = 0;
+    this.#received = 0;
+    this.#endOfRibReceived = false;
+    this.#peer = {
+      name: this.name,
+      kind: this.kind,
+      asn: negotiated.asn,
+      identifier: negotiated.identifier,
+      address: this.address,
+      localAddress: connection.local?.addr ?? this.localAddress,
+      client: this.neighbor.routeReflectorClient && this.kind === 'internal',
+      nextHopSelf: this.neighbor.nextHopSelf,
+      asSize: negotiated.asSize,
+    };
+    this.#advertiser = this.#owner.established(this, this.#peer);
+  }
+
+  #unsettle(): void {
+    if (this.#stopped) return;
+    this.#settled = false;
+    this.#settlePassive();
+  }
+
+  /** A passive neighbour cannot be tried: waiting for as long as the peer takes to try twice is all there is. */
+  #settlePassive(): void {
+    if (!this.neighbor.passive) return;
+    const epoch = this.#epoch;
+    this.later(2 * this.timings.connectRetry + this.timings.connectDelay, () => {
+      if (epoch === this.#epoch) this.#settled = true;
+    });
+  }
+
+  #noteFailure({ from, to, event, notification }: ConnectionChange): void {
+    const failed =
+      (from === 'Connect' && (event === 'TcpConnectionFails' || event === 'ConnectRetryTimer_Expires')) ||
+      ((from === 'OpenSent' || from === 'OpenConfirm') && RANK[to] < RANK.OpenSent && event !== 'OpenCollisionDump');
+    if (failed && this.#attemptEpoch === this.#epoch) this.#settled = true;
+    if (to !== 'Idle' && !failed) return;
+    if (event === 'ManualStop') this.#lastError = '';
+    else if (event === 'TcpConnectionFails') this.#lastError = 'Socket: Connection closed';
+    else if (notification !== null) {
+      const received = event === 'NotifMsg' || event === 'NotifMsgVerErr';
+      this.#lastError = `${received ? 'Received' : 'Error'}: ${notificationText(notification)}`;
+    }
+  }
+
+  /** Out of Idle again: at once when the connection just broke, after the IdleHoldTime when there was an error. */
+  #restart(event: FsmEvent): void {
+    if (this.#stopped) return;
+    if (event === 'TcpConnectionFails') {
+      this.#primary = this.#newConnection('outgoing');
+      this.#primary.start('AutomaticStart', this.#startDelay());
+      return;
+    }
+    const { idleHold, idleHoldMax } = this.timings;
+    const { now } = this.host;
+    // BIRD's error forget time is ten times its longest wait.
+    if (now - this.#lastErrorAt > 10 * idleHoldMax) this.#idleHoldTime = 0;
+    this.#lastErrorAt = now;
+    this.#idleHoldTime = this.#idleHoldTime === 0 ? idleHold : Math.min(2 * this.#idleHoldTime, idleHoldMax);
+    this.#idleHold = this.later(this.#idleHoldTime, () => {
+      this.#idleHold = null;
+      this.#primary = this.#newConnection('outgoing');
+      this.#primary.start('AutomaticStart', this.#startDelay());
+    });
+  }
+
+  #startDelay(): number | null {
+    return this.timings.connectDelay > 0 ? this.timings.connectDelay : null;
+  }
+
+  #newConnection(origin: 'outgoing' | 'incoming'): Connection {
+    return new Connection(this, { origin, passive: this.neighbor.passive });
+  }
+}
+
+function parseAddress(text: string, name: string): number {
+  const addr = parseIp4(text);
+  if (addr === null) throw new BgpConfigError(`BGP neighbor ${name}: ${text} is not an IPv4 address`);
+  return addr;
+}

@@ -1,0 +1,169 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { connect as connectSocket } from 'node:net';
+import test from 'ava';
+import { firstValueFrom, filter, take, toArray } from 'rxjs';
+import { CommandClient, NoResponderError, serveCommands } from '../../bus/commands.ts';
+import { BusError, connectBus } from '../../bus/connection.ts';
+import { ensureLog, LogPublisher, LogReader } from '../../bus/log.ts';
+import { Store } from '../../bus/store.ts';
+import { token } from '../../bus/subjects.ts';
+import { WirePort } from '../../bus/wire.ts';
+import { ensureNatsServer } from '../../orchestrator/setup/nats-server.mjs';
+import { connectTo, startServer, temporaryFolder } from '../support/nats.ts';
+
+interface Rec {
+  readonly id: number;
+  readonly text: string;
+}
+
+async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const item of items) all.push(item);
+  return all;
+}
+
+function frame(dst: number[], text: string): Uint8Array {
+  return Uint8Array.from([...dst, 2, 0, 0, 0, 0, 9, 8, 0, ...Buffer.from(text)]);
+}
+
+test('a unicast frame reaches the owner of the MAC, a broadcast all but its sender, and never another lab', async (t) => {
+  const server = await startServer(t);
+  const nc = await connectTo(t, server);
+  const seen: string[] = [];
+  const port = (lab: string, node: number) =>
+    new WirePort(nc, { lab, segment: 'lan', mac: 0x020000000000 + node, node, port: 0 }, (bytes, cause, sentAt) => {
+      seen.push(`${lab}/${node} ${Buffer.from(bytes.subarray(14)).toString()} ${cause} ${sentAt}`);
+    });
+  const one = port('a', 1);
+  port('a', 2);
+  port('a', 3);
+  port('b', 2);
+  one.send(frame([2, 0, 0, 0, 0, 2], 'uni'), 2 ** 40 + 7, 1.5);
+  one.send(frame([255, 255, 255, 255, 255, 255], 'all'), 8, 2.5);
+  one.send(frame([2, 0, 0, 0, 0, 99], 'nobody'), 9, 3.5);
+  await nc.flush();
+  t.deepEqual(seen.sort(), [`a/2 all 8 2.5`, `a/2 uni ${2 ** 40 + 7} 1.5`, `a/3 all 8 2.5`]);
+});
+
+test('what is no envelope is counted and dropped', async (t) => {
+  const server = await startServer(t);
+  const nc = await connectTo(t, server);
+  const port = new WirePort(nc, { lab: 'a', segment: 's', mac: 1, node: 1, port: 0 }, () => t.fail());
+  nc.publish('reroute.a.wire.s.bcast', new Uint8Array(5));
+  nc.publish('reroute.a.wire.s.000000000001', new Uint8Array(60));
+  await nc.flush();
+  t.is(port.malformed, 2);
+});
+
+test('a command is answered in parts, and nobody home is told at once', async (t) => {
+  const server = await startServer(t);
+  const nc = await connectTo(t, server);
+  serveCommands(nc, 'a', 'n1', (command, reply) => {
+    reply({ part: 1, command });
+    reply({ part: 2 });
+    reply({ final: true });
+  });
+  const client = new CommandClient(nc, 'a');
+  const parts: unknown[] = [];
+  const isFinal = (part: unknown) => typeof part === 'object' && part !== null && 'final' in part;
+  const last = await client.request('n1', { do: 'x' }, { isFinal, onPart: (part) => parts.push(part) });
+  t.deepEqual(last, { final: true });
+  t.deepEqual(parts, [{ part: 1, command: { do: 'x' } }, { part: 2 }, { final: true }]);
+  await t.throwsAsync(client.request('n9', {}, { isFinal }), { instanceOf: NoResponderError });
+});
+
+test('the log loses and doubles nothing when the server is killed in the middle', async (t) => {
+  const server = await startServer(t);
+  const nc = await connectTo(t, server);
+  await ensureLog(nc, 'a');
+  const publisher = new LogPublisher<Rec>(nc, 'a', 'n1');
+  const count = 20_000;
+  for (let id = 1; id <= count / 2; id++) publisher.append({ id, text: `event ${id}` });
+  const reader = new LogReader<Rec>(nc, 'a');
+  const follower = await connectTo(t, server);
+  const some = firstValueFrom(new LogReader<Rec>(follower, 'a').follow('n1', 'beginning').pipe(take(1)));
+  await some;
+  await server.kill();
+  for (let id = count / 2 + 1; id <= count; id++) publisher.append({ id, text: `event ${id}` });
+  t.true(publisher.lag >= count / 2);
+  await server.start();
+  await publisher.flush();
+  t.is(publisher.lag, 0);
+  const records = await collect(reader.read('n1'));
+  t.is(records.length, count);
+  t.true(records.every((record, i) => record.id === i + 1 && record.text === `event ${i + 1}`));
+  t.deepEqual(await collect(reader.read('n2')), []);
+});
+
+test('the store compares and swaps, lists, and watches across a restart', async (t) => {
+  const server = await startServer(t);
+  const nc = await connectTo(t, server);
+  const store = await Store.open(nc, 'a');
+  const created = await store.write({ op: 'create', key: 'x.1', value: { n: 1 } }, 5);
+  t.true(created.ok);
+  t.deepEqual(await store.write({ op: 'create', key: 'x.1', value: { n: 2 } }, 5), { ok: false, conflict: true });
+  const revision = created.ok ? created.revision : 0;
+  t.true((await store.write({ op: 'update', key: 'x.1', value: { n: 3 }, revision }, 6)).ok);
+  t.deepEqual(await store.write({ op: 'update', key: 'x.1', value: { n: 4 }, revision }, 6), {
+    ok: false,
+    conflict: true,
+  });
+  await store.write({ op: 'put', key: 'y.1', value: { n: 9 } }, 7);
+  t.deepEqual((await store.list('x.>')).map(({ key, value, cause }) => ({ key, value, cause })), [
+    { key: 'x.1', value: { n: 3 }, cause: 6 },
+  ]);
+  t.deepEqual(await store.list('none.>'), []);
+
+  const seen = firstValueFrom(
+    store.watch('>').pipe(
+      filter((row) => row.key !== 'y.1'),
+      take(3),
+      toArray(),
+    ),
+  );
+  await firstValueFrom(store.watch('>'));
+  await server.kill();
+  await server.start();
+  await store.write({ op: 'put', key: 'z.1', value: { n: 1 } }, 8);
+  await store.write({ op: 'delete', key: 'z.1' }, 9);
+  t.deepEqual(
+    (await seen).map(({ key, value }) => ({ key, value })),
+    [
+      { key: 'x.1', value: { n: 3 } },
+      { key: 'z.1', value: { n: 1 } },
+      { key: 'z.1', value: null },
+    ],
+  );
+  t.is(await store.get('z.1'), null);
+});
+
+test('the server dies with whoever started it, even by kill -9', async (t) => {
+  const folder = temporaryFolder(t);
+  const script = `
+    import { BusServer } from './bus/server.ts';
+    const server = await BusServer.start({ program: ${JSON.stringify(ensureNatsServer(process.cwd()))}, folder: ${JSON.stringify(folder)} });
+    console.log(server.port);
+    setInterval(() => {}, 1000);
+  `;
+  const parent = spawn(process.execPath, ['--import=tsx', '--input-type=module', '-e', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const [line] = (await once(parent.stdout, 'data')) as [Buffer];
+  const port = Number(line.toString());
+  const socket = connectSocket(port, '127.0.0.1');
+  await once(socket, 'connect');
+  const closed = once(socket.resume(), 'close');
+  parent.kill('SIGKILL');
+  // The connection that the server holds ends when the server does: nothing to poll for.
+  await t.notThrowsAsync(closed);
+});
+
+test('an unreachable bus and an impossible name are named', async (t) => {
+  const error = await t.throwsAsync(
+    connectBus({ url: 'nats://127.0.0.1:1', token: '', name: 'test', echo: 'on' }),
+    { instanceOf: BusError },
+  );
+  t.regex(error?.message ?? '', /cannot reach the bus at nats:\/\/127\.0\.0\.1:1/);
+  t.throws(() => token('a.b'), { message: /'a\.b' cannot name/ });
+});
