@@ -1,4 +1,5 @@
-import { connect, type NatsConnection } from 'nats';
+import { connect, ErrorCode, Events, type NatsConnection, NatsError } from 'nats';
+import { filter, from, map, type Observable } from 'rxjs';
 
 export interface BusAddress {
   readonly url: string;
@@ -41,4 +42,18 @@ export async function connectBus(options: ConnectOptions): Promise<NatsConnectio
     const reason = error instanceof Error ? error.message : String(error);
     throw new BusError(`cannot reach the bus at ${options.url}: ${reason}; is the lab up? reroute ls shows`);
   }
+}
+
+/** Emits each time the connection has come back. */
+export function reconnects(nc: NatsConnection): Observable<void> {
+  return from(nc.status()).pipe(
+    filter((status) => status.type === Events.Reconnect),
+    map(() => undefined),
+  );
+}
+
+/** Whether an error tells that the server was away rather than unwilling. */
+export function isTransient(error: unknown): boolean {
+  const codes: readonly string[] = [ErrorCode.Timeout, ErrorCode.NoResponders, ErrorCode.Disconnect];
+  return error instanceof NatsError && codes.includes(error.code);
 }

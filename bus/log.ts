@@ -6,8 +6,9 @@ import {
   RetentionPolicy,
   StorageType,
 } from 'nats';
-import { Observable } from 'rxjs';
+import { defer, map, Observable, startWith, switchMap, tap } from 'rxjs';
 import { decode, encode } from './codec.ts';
+import { isTransient, reconnects } from './connection.ts';
 import { logStream, logSubject, logSubjects } from './subjects.ts';
 
 /** What the log needs to know of a record. */
@@ -25,6 +26,11 @@ export async function ensureLog(nc: NatsConnection, lab: string): Promise<void> 
     retention: RetentionPolicy.Limits,
     duplicate_window: 120 * 1_000_000_000,
   });
+}
+
+interface Stored<R> {
+  readonly seq: number;
+  readonly batch: readonly R[];
 }
 
 const BATCH_RECORDS = 512;
@@ -148,13 +154,31 @@ export class LogReader<R extends Numbered> {
     }
   }
 
-  /** Batches as they are stored, of one node or of all, from now on or from the beginning. */
+  /**
+   * Batches as they are stored, of one node or of all, from now on or from the beginning. Takes up again after a
+   * reconnect where it was.
+   */
   follow(node: string | null, from: 'now' | 'beginning'): Observable<readonly R[]> {
+    return defer(() => {
+      let next = 0;
+      return reconnects(this.#nc).pipe(
+        startWith(undefined),
+        switchMap(() => this.#followOnce(node, next === 0 ? from : next)),
+        tap(({ seq }) => {
+          next = seq + 1;
+        }),
+        map(({ batch }) => batch),
+      );
+    });
+  }
+
+  #followOnce(node: string | null, from: 'now' | 'beginning' | number): Observable<Stored<R>> {
     return new Observable((observer) => {
       const options = consumerOpts();
       options.orderedConsumer();
       if (from === 'now') options.deliverNew();
-      else options.deliverAll();
+      else if (from === 'beginning') options.deliverAll();
+      else options.startSequence(from);
       const subject = node === null ? logSubjects(this.#lab) : logSubject(this.#lab, node);
       let stop = () => {};
       let closed = false;
@@ -164,10 +188,9 @@ export class LogReader<R extends Numbered> {
         .then(async (subscription) => {
           stop = () => subscription.unsubscribe();
           if (closed) stop();
-          for await (const message of subscription) observer.next(decode(message.data) as R[]);
-          observer.complete();
+          for await (const { seq, data } of subscription) observer.next({ seq, batch: decode(data) as R[] });
         })
-        .catch((error: unknown) => observer.error(error));
+        .catch((error: unknown) => (isTransient(error) ? undefined : observer.error(error)));
       return () => {
         closed = true;
         stop();

@@ -5,6 +5,7 @@
  *     reroute.<lab>.wire.<segment>.<mac>   frames to one MAC address, 12 hex digits, or `bcast`
  *     reroute.<lab>.cmd.<node>             commands to a node; `orchestrator` is the lab's own
  *     reroute.<lab>.ready                  a node has booted
+ *     reroute.<lab>.gone                   a node's process has ended
  *     reroute.<lab>.log.<node>             the durable log
  */
 export class SubjectError extends Error {
@@ -34,6 +35,10 @@ export function commandSubject(lab: string, node: string): string {
 
 export function readySubject(lab: string): string {
   return `reroute.${token(lab)}.ready`;
+}
+
+export function goneSubject(lab: string): string {
+  return `reroute.${token(lab)}.gone`;
 }
 
 export function logSubject(lab: string, node: string): string {

@@ -13,6 +13,8 @@ export type NodeCommand =
   | { readonly type: 'carrier'; readonly device: string; readonly carrier: 'up' | 'down' }
   | { readonly type: 'snapshot' }
   | { readonly type: 'report' }
+  /** Answers when the log holds everything up to now. */
+  | { readonly type: 'sync' }
   | {
       readonly type: 'probe.start';
       readonly probe: string;

@@ -21,7 +21,7 @@ export interface ActionHost {
   readonly pulled: Set<string>;
   /** Ends the node's process at once (SIGKILL); resolves when it is gone. */
   halt(node: string): Promise<void>;
-  start(node: string, cause: EventId): Promise<void>;
+  startNode(node: string, cause: EventId): Promise<void>;
   store(op: StoreOp, cause: EventId): Promise<StoreResult>;
   readonly random: Random;
 }
@@ -46,7 +46,7 @@ export async function perform(host: ActionHost, action: LabAction): Promise<Even
     case 'start': {
       if (state !== 'down') throw new ActionError(`node ${action.node} is already running`);
       const id = host.record({ type: 'action', action });
-      await host.start(action.node, id);
+      await host.startNode(action.node, id);
       return id;
     }
     case 'link': {

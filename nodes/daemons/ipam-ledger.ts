@@ -30,6 +30,11 @@ export class IpamLedger {
     return this.#handles.has(addr);
   }
 
+  /** Handles that hold an address. */
+  handles(): Iterable<string> {
+    return this.#handles.values();
+  }
+
   addressesOf(handle: string): number[] {
     return this.addressesWhere((held) => held === handle);
   }
@@ -71,10 +76,10 @@ export class IpamLedger {
   }
 
   view(): IpamView {
-    const assigned = Array.from(this.#handles, ([addr, handle]) => ({ ip: formatIp4(addr), handle }));
+    const assigned = [...this.#handles].sort(([a], [b]) => a - b);
     return {
       blocks: inPrefixOrder(this.#blocks.values(), (block) => block.cidr),
-      assigned: assigned.sort((a, b) => (parseIp4(a.ip) ?? 0) - (parseIp4(b.ip) ?? 0)),
+      assigned: assigned.map(([addr, handle]) => ({ ip: formatIp4(addr), handle })),
       last: this.#last === null ? '' : formatIp4(this.#last),
     };
   }

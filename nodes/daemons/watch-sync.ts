@@ -1,4 +1,4 @@
-import { type StoreChange, storeKeys } from '../store.ts';
+import type { StoreChange } from '../store.ts';
 import type { StoreClient } from './store-client.ts';
 
 /**
@@ -43,12 +43,4 @@ export class WatchSync {
     this.#synced = true;
     this.#onSynced();
   }
-}
-
-/** Patterns that a node watches for its network plug-in. */
-export const familyPatterns = { calico: 'ipam.>', flannel: 'flannel.>' } as const;
-
-/** Patterns that a kubelet watches. */
-export function kubeletPatterns(node: string): string[] {
-  return [storeKeys.podsOf(node), `podstatus.${node}.>`];
 }

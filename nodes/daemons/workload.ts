@@ -7,6 +7,7 @@ import {
   replyTemplate,
 } from '../../protocols/probe.ts';
 import type { Netns } from '../kernel/netns.ts';
+import type { TcpSocket } from '../kernel/tcp.ts';
 
 /** What runs in every pod: an echo service (RFC 862) on UDP and TCP that answers a probe with the pod's uid. */
 export class Workload {
@@ -23,11 +24,7 @@ export class Workload {
       udp.sendTo(src, srcPort, reply, { src: dst });
     });
     this.#close.push(() => udp.close());
-    const tcp = ns.listenTcp({ addr: 0, port: PROBE_PORT }, (socket) => {
-      const stream = new EchoStream(reply, (bytes) => socket.send(bytes));
-      socket.onData = (bytes) => stream.receive(bytes);
-      socket.onPeerClosed = () => socket.close();
-    });
+    const tcp = ns.listenTcp({ addr: 0, port: PROBE_PORT }, (socket) => serveEcho(socket, reply));
     this.#close.push(() => tcp.close());
   }
 
@@ -35,6 +32,35 @@ export class Workload {
   close(): void {
     for (const close of this.#close) close();
   }
+}
+
+/** Reads no faster than it can write: what the send buffer does not take waits, and reading with it. */
+export function serveEcho(socket: TcpSocket, reply: Uint8Array): void {
+  const unsent: Uint8Array[] = [];
+  let peer: 'open' | 'closed' = 'open';
+  const flush = () => {
+    for (let head = unsent[0]; head !== undefined; head = unsent[0]) {
+      const taken = socket.send(head);
+      if (taken < head.length) {
+        unsent[0] = head.subarray(taken);
+        socket.pause();
+        return;
+      }
+      unsent.shift();
+    }
+    if (peer === 'closed') socket.close();
+    else socket.resume();
+  };
+  const stream = new EchoStream(reply, (bytes) => {
+    unsent.push(bytes);
+    if (unsent.length === 1) flush();
+  });
+  socket.onData = (bytes) => stream.receive(bytes);
+  socket.onDrained = flush;
+  socket.onPeerClosed = () => {
+    peer = 'closed';
+    if (unsent.length === 0) socket.close();
+  };
 }
 
 /** One connection's bytes: probes are answered for as long as nothing but probes has come, all else is echoed. */

@@ -93,7 +93,7 @@ export class ChaosRun {
         return this.#startProbes(step.from, step.to, step.every);
       case 'churn': {
         this.#since = await baseline(this.#lab);
-        const { pods, rate, for: duration, probes, every: interval } = step;
+        const { pods, rate, for: duration, probes, interval } = step;
         const selector = parseSelector(pods);
         const options = { pods: selector, rate, duration, probes, interval, random: this.#random };
         const result = await churn(this.#lab, options);

@@ -197,7 +197,7 @@ export class SimLab implements RunningLab, ActionHost {
     if (node !== undefined) this.#end(node);
   }
 
-  async start_(name: string, cause: EventId): Promise<void> {
+  async startNode(name: string, cause: EventId): Promise<void> {
     const node = this.#nodes.get(name);
     if (node !== undefined) this.#boot(node, cause);
   }
@@ -229,7 +229,7 @@ export class SimLab implements RunningLab, ActionHost {
     node.boot++;
     node.wakeAt = Number.POSITIVE_INFINITY;
     const boot = {
-      boot: node.boot,
+      number: node.boot,
       nextSeq: last === undefined ? 1 : eventSeq(last.id) + 1,
       disk: node.boot === 1 ? null : fold.disk(),
       carrierDown: config.interfaces

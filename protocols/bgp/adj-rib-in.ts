@@ -21,14 +21,17 @@ export class AdjRibIn {
   }
 
   set(path: Path): void {
+    const { size } = this.#paths;
     this.#paths.set(path.destination, path);
+    if (this.#paths.size > size) path.destination.holders++;
   }
 
   delete(destination: Destination): void {
-    this.#paths.delete(destination);
+    if (this.#paths.delete(destination)) destination.holders--;
   }
 
   clear(): void {
+    for (const destination of this.#paths.keys()) destination.holders--;
     this.#paths.clear();
   }
 }

@@ -82,7 +82,7 @@ export class AdjRibOut {
   /** The withdrawal has gone out. */
   withdrawn(destination: Destination): void {
     this.#withdrawals.delete(destination);
-    if (this.#advertised.delete(destination)) destination.advertisers--;
+    if (this.#advertised.delete(destination)) destination.holders--;
   }
 
   /** The announcement has gone out. */
@@ -91,14 +91,14 @@ export class AdjRibOut {
     const bucket = this.#buckets.get(attributes);
     bucket?.delete(destination);
     if (bucket?.size === 0) this.#buckets.delete(attributes);
-    if (!this.#advertised.has(destination)) destination.advertisers++;
+    if (!this.#advertised.has(destination)) destination.holders++;
     this.#advertised.set(destination, attributes);
   }
 
   /** The session is gone, and the peer's knowledge with it. Returns the destinations it had. */
   clear(): readonly Destination[] {
     const destinations = [...this.#advertised.keys()];
-    for (const destination of destinations) destination.advertisers--;
+    for (const destination of destinations) destination.holders--;
     this.#advertised.clear();
     this.#withdrawals.clear();
     this.#announced.clear();

@@ -1,6 +1,6 @@
-import type { PathAttributes } from './attributes.ts';
-import type { AsSize } from './as-path.ts';
 import { AdjRibOut } from './adj-rib-out.ts';
+import type { AsSize } from './as-path.ts';
+import type { PathAttributes } from './attributes.ts';
 import type { Exporter } from './export.ts';
 import type { SpeakerHost, TimerHandle } from './host.ts';
 import type { Destination, LocRib } from './loc-rib.ts';
@@ -19,6 +19,7 @@ export interface AdvertiserOwner {
   later(delay: number, run: () => void): TimerHandle;
   send(message: Uint8Array): void;
   readonly blocked: boolean;
+  readonly stats: { exportUpdates: number; exportWithdraws: number };
 }
 
 /** Keeps one established peer informed: Adj-RIB-Out, its packing into UPDATEs, and their timing. */
@@ -111,6 +112,7 @@ export class Advertiser {
     let cause = 0;
     const send = () => {
       if (packed.length === 0) return;
+      this.#owner.stats.exportWithdraws += packed.length;
       for (const destination of packed) {
         this.ribOut.withdrawn(destination);
         this.#locRib.sweep(destination);
@@ -151,6 +153,7 @@ export class Advertiser {
     let cause = 0;
     const send = () => {
       if (packed.length === 0) return;
+      this.#owner.stats.exportUpdates += packed.length;
       for (const destination of packed) this.ribOut.announced(destination, attributes);
       this.#send(cause);
       this.#packer.begin(wire);

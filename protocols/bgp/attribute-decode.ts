@@ -1,9 +1,22 @@
 import { u16, u32 } from '../bytes.ts';
 import { type AsPath, type AsSize, decodeAsPath, mergeAs4Path } from './as-path.ts';
-import { type Aggregator, type AttributeFields, NO_ATTRIBUTES, type Origin, type UnknownAttribute } from './attributes.ts';
+import {
+  type Aggregator,
+  type AttributeFields,
+  NO_ATTRIBUTES,
+  type Origin,
+  type UnknownAttribute,
+} from './attributes.ts';
 import type { ExtendedCommunity, LargeCommunity } from './community.ts';
 import { AS_TRANS, Attr, AttrFlag } from './constants.ts';
-import { decodeMpReach, decodeMpUnreach, type MpFault, type MpNlri, type MpPathIds, type MpReach } from './mp-nlri.ts';
+import {
+  decodeMpReach,
+  decodeMpUnreach,
+  type MpFault,
+  type MpNlri,
+  type MpPathIds,
+  type MpReach,
+} from './mp-nlri.ts';
 import { UpdateError } from './notification.ts';
 
 /** What of the session bears on the meaning of an UPDATE. */
@@ -97,7 +110,12 @@ const KNOWN: ReadonlyMap<number, Known> = new Map<number, Known>([
  * Decodes the path attributes field. Never fails as a whole: everything wrong with it is a fault with the action
  * that RFC 7606 names, and the caller follows the strongest.
  */
-export function decodeAttributes(buf: Uint8Array, off: number, end: number, context: UpdateContext): DecodedAttributes {
+export function decodeAttributes(
+  buf: Uint8Array,
+  off: number,
+  end: number,
+  context: UpdateContext,
+): DecodedAttributes {
   const draft: Draft = { ...NO_ATTRIBUTES };
   const state: Parse = {
     context,
@@ -134,7 +152,12 @@ export function decodeAttributes(buf: Uint8Array, off: number, end: number, cont
     }
     const verdict = present.has(type) ? repeated(type) : parseOne(state, buf, at, valueAt, valueEnd);
     if (verdict !== null) {
-      faults.push({ action: verdict[0], subcode: verdict[1], attribute: type, data: buf.slice(at, valueEnd) });
+      faults.push({
+        action: verdict[0],
+        subcode: verdict[1],
+        attribute: type,
+        data: buf.slice(at, valueEnd),
+      });
     }
     present.add(type);
     at = valueEnd;
@@ -160,7 +183,8 @@ function parseOne(state: Parse, buf: Uint8Array, at: number, valueAt: number, va
     return [fatal ? 'session-reset' : 'treat-as-withdraw', UpdateError.attributeFlags];
   }
   const mayBeEmpty = type === Attr.asPath || type === Attr.atomicAggregate || type === Attr.as4Path;
-  if (valueAt === valueEnd && !mayBeEmpty && type !== Attr.mpReach && type !== Attr.mpUnreach) return LENGTH_WITHDRAW;
+  if (valueAt === valueEnd && !mayBeEmpty && type !== Attr.mpReach && type !== Attr.mpUnreach)
+    return LENGTH_WITHDRAW;
   return known.parse(state, buf, valueAt, valueEnd);
 }
 
@@ -172,10 +196,12 @@ function keepUnknown(state: Parse, flags: number, type: number, value: Uint8Arra
   return null;
 }
 
-/** RFC 6793 §4.2.3 */
+/** RFC 6793 §4.2.3: an AS4_AGGREGATOR beside an AGGREGATOR without AS_TRANS shows that both AS4 attributes are stale. */
 function applyAs4({ draft, as4Path, as4Aggregator }: Parse): void {
-  if (draft.aggregator !== null && draft.aggregator.asn !== AS_TRANS) return;
-  if (draft.aggregator !== null && as4Aggregator !== null) draft.aggregator = as4Aggregator;
+  if (draft.aggregator !== null && as4Aggregator !== null) {
+    if (draft.aggregator.asn !== AS_TRANS) return;
+    draft.aggregator = as4Aggregator;
+  }
   if (as4Path !== null) draft.asPath = mergeAs4Path(draft.asPath, as4Path);
 }
 
@@ -266,7 +292,10 @@ function parseMpUnreach(state: Parse, buf: Uint8Array, off: number, end: number)
 }
 
 function mpFault(fault: MpFault): Verdict {
-  return ['session-reset', fault === 'nlri' ? UpdateError.invalidNetworkField : UpdateError.optionalAttribute];
+  return [
+    'session-reset',
+    fault === 'nlri' ? UpdateError.invalidNetworkField : UpdateError.optionalAttribute,
+  ];
 }
 
 function parseExtendedCommunities({ draft }: Parse, buf: Uint8Array, off: number, end: number): Verdict {

@@ -30,7 +30,8 @@ export function encodeAttributes(fields: AttributeFields, size: AsSize): Uint8Ar
   if (fields.originatorId !== null) {
     parts.push(attribute(OPTIONAL, Attr.originatorId, words([fields.originatorId])));
   }
-  if (fields.clusterList.length > 0) parts.push(attribute(OPTIONAL, Attr.clusterList, words(fields.clusterList)));
+  if (fields.clusterList.length > 0)
+    parts.push(attribute(OPTIONAL, Attr.clusterList, words(fields.clusterList)));
   if (fields.extendedCommunities.length > 0) {
     const value = words(fields.extendedCommunities.flat());
     parts.push(attribute(OPTIONAL_TRANSITIVE, Attr.extendedCommunities, value));
@@ -60,13 +61,19 @@ export function attribute(flags: number, type: number, value: Uint8Array): Uint8
   return encoded;
 }
 
-function mergeUnknown(parts: readonly Uint8Array[], unknown: readonly UnknownAttribute[]): readonly Uint8Array[] {
+function mergeUnknown(
+  parts: readonly Uint8Array[],
+  unknown: readonly UnknownAttribute[],
+): readonly Uint8Array[] {
   if (unknown.length === 0) return parts;
   const all = [...parts, ...unknown.map(({ flags, type, value }) => attribute(flags, type, value))];
   return all.sort((a, b) => a[1]! - b[1]!);
 }
 
-function aggregatorValue({ asn, address }: { readonly asn: number; readonly address: number }, size: AsSize): Uint8Array {
+function aggregatorValue(
+  { asn, address }: { readonly asn: number; readonly address: number },
+  size: AsSize,
+): Uint8Array {
   const value = new Uint8Array(size + 4);
   if (size === 4) setU32(value, 0, asn);
   else setU16(value, 0, asn > 0xffff ? AS_TRANS : asn);

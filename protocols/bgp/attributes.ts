@@ -1,5 +1,5 @@
-import { encodeAttributes } from './attribute-encode.ts';
 import { type AsPath, type AsSize, asPathLength, needsFourOctets, neighborAs } from './as-path.ts';
+import { encodeAttributes } from './attribute-encode.ts';
 import type { ExtendedCommunity, LargeCommunity } from './community.ts';
 
 /** ORIGIN: 0 IGP, 1 EGP, 2 INCOMPLETE; lower is preferred. */

@@ -127,7 +127,7 @@ function decodeAddPath(value: Uint8Array): Capability | null {
 
 /** Code, length, value. A value is at most 255 bytes; what `Capability` can express from a decoded OPEN is. */
 export function encodeCapability(capability: Capability): Uint8Array {
-  const { code, value } = valueOf(capability);
+  const { code, value } = encodeValue(capability);
   const encoded = new Uint8Array(2 + value.length);
   encoded[0] = code;
   encoded[1] = value.length;
@@ -135,7 +135,7 @@ export function encodeCapability(capability: Capability): Uint8Array {
   return encoded;
 }
 
-function valueOf(capability: Capability): { readonly code: number; readonly value: Uint8Array } {
+function encodeValue(capability: Capability): { readonly code: number; readonly value: Uint8Array } {
   switch (capability.type) {
     case 'multiprotocol': {
       const value = new Uint8Array(4);

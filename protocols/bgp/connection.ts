@@ -6,7 +6,13 @@ import { encodeKeepalive, messageType } from './header.ts';
 import type { ConnectionId, Endpoint, SpeakerHost, TimerHandle } from './host.ts';
 import { decodeMessage } from './message.ts';
 import type { Negotiated } from './negotiate.ts';
-import { CeaseError, ErrorCode, encodeNotification, type Notification, notification } from './notification.ts';
+import {
+  CeaseError,
+  ErrorCode,
+  encodeNotification,
+  type Notification,
+  notification,
+} from './notification.ts';
 import { encodeOpen, type Open } from './open.ts';
 import type { RouteRefresh } from './route-refresh.ts';
 
@@ -46,8 +52,8 @@ export interface ConnectionChange {
 
 /** One TCP connection with its state machine, timers and stream. */
 export class Connection {
-  readonly origin: 'outgoing' | 'incoming';
   readonly #owner: ConnectionOwner;
+  #origin: 'outgoing' | 'incoming' = 'outgoing';
   #state: SessionState = 'Idle';
   #id: ConnectionId | null = null;
   #local: Endpoint | null = null;
@@ -56,6 +62,7 @@ export class Connection {
   #unsent: { readonly bytes: Uint8Array; readonly cause: number }[] = [];
   #negotiated: Negotiated | null = null;
   #retryCounter = 0;
+  #closeReason = '';
   /** Time to the first connect, in place of ConnectRetryTime. */
   #firstDelay: number | null = null;
   readonly #passive: boolean;
@@ -69,10 +76,19 @@ export class Connection {
   #keepaliveTime = 0;
   #lastSent = 0;
 
-  constructor(owner: ConnectionOwner, options: { readonly origin: 'outgoing' | 'incoming'; readonly passive: boolean }) {
+  constructor(owner: ConnectionOwner, options: { readonly passive: boolean }) {
     this.#owner = owner;
-    this.origin = options.origin;
     this.#passive = options.passive;
+  }
+
+  /** Who opened the TCP connection. */
+  get origin(): 'outgoing' | 'incoming' {
+    return this.#origin;
+  }
+
+  /** Why the last TCP connection ended, in the host's words. */
+  get closeReason(): string {
+    return this.#closeReason;
   }
 
   get state(): SessionState {
@@ -124,14 +140,10 @@ export class Connection {
     this.handle(delay === null && !this.#passive ? how : `${how}_with_PassiveTcpEstablishment`);
   }
 
-  /** A connection that the peer opened. */
+  /** A connection that the peer opened, in the place of one we were yet to open. */
   accept(id: ConnectionId, local: Endpoint, remote: Endpoint): void {
     this.#state = 'Active';
-    this.attach(id, local, remote);
-  }
-
-  /** The peer's connection takes the place of one we were yet to open. */
-  attach(id: ConnectionId, local: Endpoint, remote: Endpoint): void {
+    this.#origin = 'incoming';
     this.#id = id;
     this.#local = local;
     this.#remote = remote;
@@ -144,9 +156,18 @@ export class Connection {
     this.handle('Tcp_CR_Acked');
   }
 
-  tcpClosed(): void {
+  tcpClosed(reason: string): void {
+    this.#closeReason = reason;
     this.#forget();
     this.handle('TcpConnectionFails');
+  }
+
+  /** Gives the TCP connection up, as if it had failed. */
+  abandon(reason: string): void {
+    if (this.#id === null) return;
+    const id = this.#id;
+    this.tcpClosed(reason);
+    this.#owner.host.close(id, 'rst');
   }
 
   tcpWritable(): void {
@@ -193,7 +214,8 @@ export class Connection {
         this.handle('KeepAliveMsg');
         break;
       case 'notification': {
-        const version = decoded.notification.code === ErrorCode.openMessage && decoded.notification.subcode === 1;
+        const version =
+          decoded.notification.code === ErrorCode.openMessage && decoded.notification.subcode === 1;
         this.handle(version ? 'NotifMsgVerErr' : 'NotifMsg', decoded.notification);
         break;
       }
@@ -294,6 +316,7 @@ export class Connection {
         this.#delayOpen = this.#cancel(this.#delayOpen);
         break;
       case 'connect':
+        this.#origin = 'outgoing';
         this.#id = this.#owner.connect(this);
         break;
       case 'send-open':

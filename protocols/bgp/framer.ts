@@ -68,4 +68,3 @@ export class Framer {
 function headerError(subcode: number, data: Uint8Array): Framed {
   return { ok: false, error: notification(ErrorCode.messageHeader, subcode, data) };
 }
-

@@ -140,7 +140,10 @@ function beforeOpen(state: 'Connect' | 'Active', event: FsmEvent, options: FsmOp
       return { next: 'Idle', actions: CLOSE_STOPPED };
     case 'ConnectRetryTimer_Expires':
       return state === 'Connect'
-        ? { next: 'Connect', actions: ['drop-connection', 'stop-delay-open', 'start-connect-retry', 'connect'] }
+        ? {
+            next: 'Connect',
+            actions: ['drop-connection', 'stop-delay-open', 'start-connect-retry', 'connect'],
+          }
         : { next: 'Connect', actions: ['start-connect-retry', 'connect'] };
     case 'DelayOpenTimer_Expires':
       return { next: 'OpenSent', actions: OPEN_AFTER_DELAY };

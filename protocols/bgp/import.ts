@@ -11,7 +11,11 @@ export interface ImportContext {
 }
 
 /** Why a path cannot be a candidate whatever else is known; null if it can be one. */
-export function rejectionOf(attributes: PathAttributes, peer: Peer, context: ImportContext): Rejection | null {
+export function rejectionOf(
+  attributes: PathAttributes,
+  peer: Peer,
+  context: ImportContext,
+): Rejection | null {
   if (asPathContains(attributes.asPath, context.asn)) return 'as-loop';
   if (attributes.originatorId === context.identifier) return 'own-originator';
   if (context.clusterId !== null && attributes.clusterList.includes(context.clusterId)) return 'cluster-loop';

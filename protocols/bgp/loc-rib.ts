@@ -1,4 +1,4 @@
-import { decide, type DecisionOptions } from './decision.ts';
+import { type DecisionOptions, decide } from './decision.ts';
 import type { NextHop } from './nexthops.ts';
 import type { PrefixKey } from './nlri.ts';
 import type { Path } from './path.ts';
@@ -16,8 +16,8 @@ export class Destination {
   dirty = false;
   /** Event that made it dirty last. */
   cause = 0;
-  /** Adj-RIBs-Out that have it, and so keep it alive. */
-  advertisers = 0;
+  /** Adj-RIBs that have it, rejected paths included, and so keep it alive. */
+  holders = 0;
 
   constructor(key: PrefixKey) {
     this.key = key;
@@ -119,8 +119,8 @@ export class LocRib {
 
   /** Forgets a destination that nothing refers to any more. */
   sweep(destination: Destination): void {
-    const { paths, best, advertisers, dirty, key } = destination;
-    if (paths.length === 0 && best === null && advertisers === 0 && !dirty) this.#destinations.delete(key);
+    const { paths, best, holders, dirty, key } = destination;
+    if (holders === 0 && paths.length === 0 && best === null && !dirty) this.#destinations.delete(key);
   }
 
   #touch(destination: Destination, cause: number): void {

@@ -35,7 +35,12 @@ export type MpFault = 'truncated' | 'next-hop-length' | 'nlri';
  * MP_REACH_NLRI, RFC 4760 §3: AFI (2), SAFI (1), next hop length (1), next hop, reserved (1), NLRI. IPv4 with an IPv6
  * next hop (RFC 8950) is taken too.
  */
-export function decodeMpReach(buf: Uint8Array, off: number, end: number, pathIds: MpPathIds): MpReach | MpFault {
+export function decodeMpReach(
+  buf: Uint8Array,
+  off: number,
+  end: number,
+  pathIds: MpPathIds,
+): MpReach | MpFault {
   if (end - off < 5) return 'truncated';
   const family = { afi: u16(buf, off), safi: buf[off + 2]! };
   const length = buf[off + 3]!;
@@ -50,13 +55,24 @@ export function decodeMpReach(buf: Uint8Array, off: number, end: number, pathIds
 }
 
 /** MP_UNREACH_NLRI, RFC 4760 §4: AFI (2), SAFI (1), withdrawn routes. */
-export function decodeMpUnreach(buf: Uint8Array, off: number, end: number, pathIds: MpPathIds): MpNlri | MpFault {
+export function decodeMpUnreach(
+  buf: Uint8Array,
+  off: number,
+  end: number,
+  pathIds: MpPathIds,
+): MpNlri | MpFault {
   if (end - off < 3) return 'truncated';
   const family = { afi: u16(buf, off), safi: buf[off + 2]! };
   return decodeMpNlri(family, buf, off + 3, end, pathIds) ?? 'nlri';
 }
 
-function decodeMpNlri(family: Family, buf: Uint8Array, off: number, end: number, pathIds: MpPathIds): MpNlri | null {
+function decodeMpNlri(
+  family: Family,
+  buf: Uint8Array,
+  off: number,
+  end: number,
+  pathIds: MpPathIds,
+): MpNlri | null {
   if (sameFamily(family, IPV4_UNICAST)) {
     const list = decodeIpv4Nlri(buf, off, end, pathIds.ipv4);
     return list === null ? null : { type: 'ipv4', family, list };

@@ -102,6 +102,7 @@ function carriesIpv4(open: Open): boolean {
  * or with the higher AS number where the identifiers are equal.
  */
 export function survivor(side: LocalSide, remote: Open): 'outgoing' | 'incoming' {
-  const higher = side.identifier === remote.identifier ? side.asn > remote.asn : side.identifier > remote.identifier;
+  const higher =
+    side.identifier === remote.identifier ? side.asn > remote.asn : side.identifier > remote.identifier;
   return higher ? 'outgoing' : 'incoming';
 }

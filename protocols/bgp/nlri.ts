@@ -35,7 +35,12 @@ export function formatKey(key: PrefixKey): string {
 }
 
 /** Null if a prefix is longer than 32 bits or runs over the end: the field has no syntax then (RFC 7606 §5.3). */
-export function decodeIpv4Nlri(buf: Uint8Array, off: number, end: number, pathIds: PathIds): Ipv4NlriList | null {
+export function decodeIpv4Nlri(
+  buf: Uint8Array,
+  off: number,
+  end: number,
+  pathIds: PathIds,
+): Ipv4NlriList | null {
   if (off === end) return NO_IPV4_NLRI;
   const keys: PrefixKey[] = [];
   const ids: number[] | null = pathIds === 'present' ? [] : null;
@@ -98,7 +103,12 @@ export interface Ipv6Prefix {
 }
 
 /** As `decodeIpv4Nlri`, for prefixes of up to 128 bits. */
-export function decodeIpv6Nlri(buf: Uint8Array, off: number, end: number, pathIds: PathIds): Ipv6Prefix[] | null {
+export function decodeIpv6Nlri(
+  buf: Uint8Array,
+  off: number,
+  end: number,
+  pathIds: PathIds,
+): Ipv6Prefix[] | null {
   const prefixes: Ipv6Prefix[] = [];
   let at = off;
   while (at < end) {

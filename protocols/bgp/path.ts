@@ -33,4 +33,6 @@ export interface Path {
   /** null for one originated here, and for one that is rejected. */
   readonly nextHop: NextHop | null;
   readonly rejection: Rejection | null;
+  /** Time it was learned, ms; for display, never for a decision. */
+  readonly at: number;
 }

@@ -1,13 +1,13 @@
 import { parseIp4 } from '../ip4.ts';
 import { AdjRibIn } from './adj-rib-in.ts';
-import { Advertiser } from './advertiser.ts';
-import type { Family } from './constants.ts';
-import { IPV4_UNICAST, sameFamily } from './constants.ts';
+import type { Advertiser } from './advertiser.ts';
 import { BgpConfigError, type NeighborConfig, type SpeakerTimings } from './config.ts';
 import { Connection, type ConnectionChange, type ConnectionOwner, isCounted } from './connection.ts';
-import type { FsmEvent, SessionState } from './fsm.ts';
-import type { ConnectionId, Endpoint, SpeakerHost, TimerHandle } from './host.ts';
-import { localOpen, type LocalSide, negotiate, type Negotiated, survivor } from './negotiate.ts';
+import { type Family, IPV4_UNICAST, MessageType, sameFamily } from './constants.ts';
+import type { SessionState } from './fsm.ts';
+import { messageType } from './header.ts';
+import type { ConnectionId, SpeakerHost, TimerHandle } from './host.ts';
+import { type LocalSide, localOpen, type Negotiated, negotiate, survivor } from './negotiate.ts';
 import { type Notification, notificationText } from './notification.ts';
 import type { Open } from './open.ts';
 import type { Peer, PeerKind } from './path.ts';
@@ -39,6 +39,21 @@ export interface SessionCounters {
   readonly received: number;
 }
 
+/** What the neighbour and we have told each other since the speaker was made. */
+export interface SessionStats {
+  updatesSent: number;
+  updatesReceived: number;
+  /** Prefixes announced to us, and those of them that a loop check or a fault kept out. */
+  importUpdates: number;
+  importRejected: number;
+  importWithdraws: number;
+  exportUpdates: number;
+  exportWithdraws: number;
+  /** UPDATEs with a fault that was survived (RFC 7606), and attributes dropped. */
+  treatedAsWithdraw: number;
+  attributesDiscarded: number;
+}
+
 const RANK: Readonly<Record<SessionState, number>> = {
   Idle: 0,
   Active: 1,
@@ -56,6 +71,17 @@ export class Session implements ConnectionOwner {
   readonly localAddress: number;
   readonly kind: PeerKind;
   readonly ribIn = new AdjRibIn();
+  readonly stats: SessionStats = {
+    updatesSent: 0,
+    updatesReceived: 0,
+    importUpdates: 0,
+    importRejected: 0,
+    importWithdraws: 0,
+    exportUpdates: 0,
+    exportWithdraws: 0,
+    treatedAsWithdraw: 0,
+    attributesDiscarded: 0,
+  };
   readonly #owner: SessionOwner;
   readonly #side: LocalSide;
   #primary: Connection;
@@ -88,7 +114,7 @@ export class Session implements ConnectionOwner {
     this.localAddress = parseAddress(neighbor.localAddress, neighbor.name);
     this.kind = neighbor.remoteAs === asn ? 'internal' : 'external';
     this.#side = { asn, identifier, remoteAs: neighbor.remoteAs, timings: owner.timings };
-    this.#primary = this.#newConnection('outgoing');
+    this.#primary = new Connection(this, neighbor);
     this.#since = owner.host.now;
   }
 
@@ -114,6 +140,10 @@ export class Session implements ConnectionOwner {
     return this.#started;
   }
 
+  get stopped(): boolean {
+    return this.#stopped;
+  }
+
   /** The error that ended the last session or attempt, as BIRD words it; '' if there was none since. */
   get lastError(): string {
     return this.#lastError;
@@ -133,7 +163,9 @@ export class Session implements ConnectionOwner {
 
   /** The connection that carries the session, or is furthest on the way to it. */
   get connection(): Connection {
-    return this.#rival !== null && RANK[this.#rival.state] > RANK[this.#primary.state] ? this.#rival : this.#primary;
+    return this.#rival !== null && RANK[this.#rival.state] > RANK[this.#primary.state]
+      ? this.#rival
+      : this.#primary;
   }
 
   get advertiser(): Advertiser | null {
@@ -193,20 +225,22 @@ export class Session implements ConnectionOwner {
     this.#settlePassive();
   }
 
-  /** A connection from the neighbour's address; false if it is not wanted. */
-  accept(id: () => ConnectionId, local: Endpoint, remote: Endpoint): Connection | null {
+  /** The way to the neighbour is gone: as if its TCP connections had failed. */
+  neighborLost(reason: string): void {
+    this.#rival?.abandon(reason);
+    this.#primary.abandon(reason);
+  }
+
+  /**
+   * The state machine that is to take a connection from the neighbour's address, by `accept`; null if none is wanted
+   * (RFC 4271 §8.2.2: Idle refuses all).
+   */
+  acceptor(): Connection | null {
     if (this.#state === 'Idle') return null;
-    if (this.#primary.state === 'Active' && this.#primary.id === null) {
-      const incoming = this.#newConnection('incoming');
-      this.#primary.discard();
-      this.#primary = incoming;
-      incoming.accept(id(), local, remote);
-      return incoming;
-    }
+    if (this.#primary.state === 'Active' && this.#primary.id === null) return this.#primary;
     // The same neighbour has opened another: it has given up the one before.
     this.#rival?.discard();
-    this.#rival = this.#newConnection('incoming');
-    this.#rival.accept(id(), local, remote);
+    this.#rival = new Connection(this, this.neighbor);
     return this.#rival;
   }
 
@@ -243,8 +277,8 @@ export class Session implements ConnectionOwner {
     if (other === null || other.state === 'Idle') return false;
     if (other.state === 'Established') return true;
     if (other.id === null || other.state === 'Connect' || other.state === 'Active') return false;
-    const keep = other.origin === connection.origin ? this.#rival?.origin : survivor(this.#side, open);
-    const gives = other.origin === connection.origin ? other === this.#rival : connection.origin !== keep;
+    const sameOrigin = other.origin === connection.origin;
+    const gives = sameOrigin ? other === this.#rival : connection.origin !== survivor(this.#side, open);
     if (gives) return true;
     other.handle('OpenCollisionDump');
     return false;
@@ -257,6 +291,7 @@ export class Session implements ConnectionOwner {
 
   sent(connection: Connection, message: Uint8Array): void {
     if (connection.state === 'Established' && isCounted(message)) this.#sent++;
+    if (messageType(message) === MessageType.update) this.stats.updatesSent++;
     this.host.sent(this.name, message);
   }
 
@@ -278,11 +313,14 @@ export class Session implements ConnectionOwner {
   }
 
   changed(connection: Connection, change: ConnectionChange): void {
-    this.#noteFailure(change);
-    if (connection === this.#rival) this.#rivalChanged(connection);
-    else if (connection === this.#primary) this.#primaryChanged(connection);
+    if (connection === this.#primary) {
+      this.#noteFailure(connection, change);
+      this.#primaryChanged(connection);
+    } else if (connection === this.#rival) {
+      this.#rivalChanged(connection);
+    }
     this.#reconcile(change);
-    if (connection === this.#primary && connection.state === 'Idle') this.#restart(change.event);
+    if (connection === this.#primary && connection.state === 'Idle') this.#restart(change);
   }
 
   #rivalChanged(rival: Connection): void {
@@ -324,6 +362,7 @@ export class Session implements ConnectionOwner {
     const reason = notification === null ? event : `${event}: ${notificationText(notification)}`;
     this.host.sessionChanged(this.name, from, to, reason);
     if (from === 'Established') {
+      this.#advertiser?.close();
       this.#advertiser = null;
       this.#owner.lost(this);
       this.#peer = null;
@@ -367,14 +406,16 @@ export class Session implements ConnectionOwner {
     });
   }
 
-  #noteFailure({ from, to, event, notification }: ConnectionChange): void {
+  #noteFailure(connection: Connection, { from, to, event, notification }: ConnectionChange): void {
     const failed =
       (from === 'Connect' && (event === 'TcpConnectionFails' || event === 'ConnectRetryTimer_Expires')) ||
-      ((from === 'OpenSent' || from === 'OpenConfirm') && RANK[to] < RANK.OpenSent && event !== 'OpenCollisionDump');
+      ((from === 'OpenSent' || from === 'OpenConfirm') &&
+        RANK[to] < RANK.OpenSent &&
+        event !== 'OpenCollisionDump');
     if (failed && this.#attemptEpoch === this.#epoch) this.#settled = true;
     if (to !== 'Idle' && !failed) return;
     if (event === 'ManualStop') this.#lastError = '';
-    else if (event === 'TcpConnectionFails') this.#lastError = 'Socket: Connection closed';
+    else if (event === 'TcpConnectionFails') this.#lastError = `Socket: ${connection.closeReason}`;
     else if (notification !== null) {
       const received = event === 'NotifMsg' || event === 'NotifMsgVerErr';
       this.#lastError = `${received ? 'Received' : 'Error'}: ${notificationText(notification)}`;
@@ -382,10 +423,9 @@ export class Session implements ConnectionOwner {
   }
 
   /** Out of Idle again: at once when the connection just broke, after the IdleHoldTime when there was an error. */
-  #restart(event: FsmEvent): void {
+  #restart({ from, event }: ConnectionChange): void {
     if (this.#stopped) return;
-    if (event === 'TcpConnectionFails') {
-      this.#primary = this.#newConnection('outgoing');
+    if (from === 'Established' && event === 'TcpConnectionFails') {
       this.#primary.start('AutomaticStart', this.#startDelay());
       return;
     }
@@ -397,17 +437,12 @@ export class Session implements ConnectionOwner {
     this.#idleHoldTime = this.#idleHoldTime === 0 ? idleHold : Math.min(2 * this.#idleHoldTime, idleHoldMax);
     this.#idleHold = this.later(this.#idleHoldTime, () => {
       this.#idleHold = null;
-      this.#primary = this.#newConnection('outgoing');
       this.#primary.start('AutomaticStart', this.#startDelay());
     });
   }
 
   #startDelay(): number | null {
     return this.timings.connectDelay > 0 ? this.timings.connectDelay : null;
-  }
-
-  #newConnection(origin: 'outgoing' | 'incoming'): Connection {
-    return new Connection(this, { origin, passive: this.neighbor.passive });
   }
 }
 

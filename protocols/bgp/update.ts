@@ -1,5 +1,10 @@
 import { setU16, u16 } from '../bytes.ts';
-import { decodeAttributes, type DecodedAttributes, type UpdateContext, type UpdateFault } from './attribute-decode.ts';
+import {
+  type DecodedAttributes,
+  decodeAttributes,
+  type UpdateContext,
+  type UpdateFault,
+} from './attribute-decode.ts';
 import { type AttributeTable, bytesKey, type PathAttributes } from './attributes.ts';
 import { Attr, type Family, HEADER_LENGTH, IPV4_UNICAST, MAX_MESSAGE, MessageType } from './constants.ts';
 import { frameMessage } from './header.ts';
@@ -166,7 +171,8 @@ function asWithdrawal(decoded: DecodedAttributes, withdrawn: Ipv4NlriList, reach
 }
 
 function joined(a: Ipv4NlriList, b: Ipv4NlriList): Ipv4NlriList {
-  const pathIds = a.pathIds === null && b.pathIds === null ? null : [...(a.pathIds ?? []), ...(b.pathIds ?? [])];
+  const pathIds =
+    a.pathIds === null && b.pathIds === null ? null : [...(a.pathIds ?? []), ...(b.pathIds ?? [])];
   return { keys: [...a.keys, ...b.keys], pathIds };
 }
 
@@ -252,4 +258,3 @@ export function encodeUpdate(withdrawn: Uint8Array, attributes: Uint8Array, nlri
 export function encodeEndOfRib(): Uint8Array {
   return frameMessage(MessageType.update, 4);
 }
-

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect as connectSocket } from 'node:net';
 import test from 'ava';
-import { firstValueFrom, filter, take, toArray } from 'rxjs';
+import { filter, firstValueFrom, take, toArray } from 'rxjs';
 import { CommandClient, NoResponderError, serveCommands } from '../../bus/commands.ts';
 import { BusError, connectBus } from '../../bus/connection.ts';
 import { ensureLog, LogPublisher, LogReader } from '../../bus/log.ts';
@@ -32,9 +32,13 @@ test('a unicast frame reaches the owner of the MAC, a broadcast all but its send
   const nc = await connectTo(t, server);
   const seen: string[] = [];
   const port = (lab: string, node: number) =>
-    new WirePort(nc, { lab, segment: 'lan', mac: 0x020000000000 + node, node, port: 0 }, (bytes, cause, sentAt) => {
-      seen.push(`${lab}/${node} ${Buffer.from(bytes.subarray(14)).toString()} ${cause} ${sentAt}`);
-    });
+    new WirePort(
+      nc,
+      { lab, segment: 'lan', mac: 0x020000000000 + node, node, port: 0 },
+      (bytes, cause, sentAt) => {
+        seen.push(`${lab}/${node} ${Buffer.from(bytes.subarray(14)).toString()} ${cause} ${sentAt}`);
+      },
+    );
   const one = port('a', 1);
   port('a', 2);
   port('a', 3);
@@ -102,7 +106,10 @@ test('the store compares and swaps, lists, and watches across a restart', async 
   const store = await Store.open(nc, 'a');
   const created = await store.write({ op: 'create', key: 'x.1', value: { n: 1 } }, 5);
   t.true(created.ok);
-  t.deepEqual(await store.write({ op: 'create', key: 'x.1', value: { n: 2 } }, 5), { ok: false, conflict: true });
+  t.deepEqual(await store.write({ op: 'create', key: 'x.1', value: { n: 2 } }, 5), {
+    ok: false,
+    conflict: true,
+  });
   const revision = created.ok ? created.revision : 0;
   t.true((await store.write({ op: 'update', key: 'x.1', value: { n: 3 }, revision }, 6)).ok);
   t.deepEqual(await store.write({ op: 'update', key: 'x.1', value: { n: 4 }, revision }, 6), {
@@ -110,9 +117,10 @@ test('the store compares and swaps, lists, and watches across a restart', async 
     conflict: true,
   });
   await store.write({ op: 'put', key: 'y.1', value: { n: 9 } }, 7);
-  t.deepEqual((await store.list('x.>')).map(({ key, value, cause }) => ({ key, value, cause })), [
-    { key: 'x.1', value: { n: 3 }, cause: 6 },
-  ]);
+  t.deepEqual(
+    (await store.list('x.>')).map(({ key, value, cause }) => ({ key, value, cause })),
+    [{ key: 'x.1', value: { n: 3 }, cause: 6 }],
+  );
   t.deepEqual(await store.list('none.>'), []);
 
   const seen = firstValueFrom(

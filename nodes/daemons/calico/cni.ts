@@ -109,9 +109,15 @@ export class CalicoCni implements CniPlugin {
 
   gc(valid: ReadonlySet<string>): void {
     this.#ipam.release(
-      (handle) => !valid.has(handle),
+      // By the time that this runs, containers may have been added that were no question when it was asked.
+      (handle) => !valid.has(handle) && !this.#isAttached(handle),
       () => {},
     );
+  }
+
+  #isAttached(containerId: string): boolean {
+    for (const key of this.#attached.keys()) if (key.startsWith(`${containerId}/`)) return true;
+    return false;
   }
 
   #configure(request: CniAddRequest, attached: Attached, addr: number): CniResult {

@@ -63,6 +63,8 @@ export class CalicoIpam {
   readonly #listener: CalicoIpamListener;
   readonly #view = new BlockView();
   readonly #sync: WatchSync;
+  /** Handles in use: those of the disk until they are released, and those that have asked for an address since. */
+  readonly #live: Set<string>;
   readonly #jobs: Job[] = [];
   #current: Job | null = null;
   /** The row that the current job lost a race for, and the revision it had. */
@@ -80,6 +82,7 @@ export class CalicoIpam {
     this.#ledger = ledger;
     this.#options = options;
     this.#listener = listener;
+    this.#live = new Set(ledger.handles());
     this.#sync = new WatchSync(store, 'ipam', options.node, () => this.#synced());
   }
 
@@ -94,6 +97,7 @@ export class CalicoIpam {
   storeChanged(change: StoreChange): void {
     if (this.#view.apply(change) && this.synced) {
       this.#ownershipChanged(change.key);
+      this.#collectLeaks(change.key);
       this.#resume();
     }
     this.#sync.storeChanged(change);
@@ -101,6 +105,7 @@ export class CalicoIpam {
 
   /** Assigns an address to a handle. An address that the handle has already is given again. */
   assign(handle: string, done: (outcome: AssignOutcome) => void): void {
+    this.#live.add(handle);
     this.#enqueue({ type: 'assign', handle, done });
   }
 
@@ -123,7 +128,10 @@ export class CalicoIpam {
     const keys = new Set<string>();
     for (const block of this.#view.blocks()) keys.add(storeKeys.ipamBlock(block.cidr));
     for (const block of this.#ledger.blocks()) keys.add(storeKeys.ipamBlock(block.cidr));
-    for (const key of keys) this.#ownershipChanged(key);
+    for (const key of keys) {
+      this.#ownershipChanged(key);
+      this.#collectLeaks(key);
+    }
     // What was confirmed before a reboot is not announced any more.
     for (const block of [...this.#ledger.blocks()]) {
       this.#rt.cause = cause;
@@ -228,6 +236,7 @@ export class CalicoIpam {
       return;
     }
     for (const addr of this.#ledger.addressesWhere(accepts)) this.#ledger.release(addr);
+    for (const handle of this.#live) if (accepts(handle)) this.#live.delete(handle);
     done();
   }
 
@@ -271,6 +280,23 @@ export class CalicoIpam {
       if (block.state === 'confirmed') this.#listener.blockConfirmed(block.cidr);
     }
     this.#rt.cause = cause;
+  }
+
+  /**
+   * Releases what a write of an earlier boot, still on its way when the node died, has allocated to nobody.
+   * Calico finds such leaks as well, 15 minutes later.
+   */
+  #collectLeaks(key: string): void {
+    const block = this.#view.byKey(key);
+    if (block === null) return;
+    const { node } = this.#options;
+    const leaks = ordinalsWhere(block, (held) => held.node === node && !this.#live.has(held.handle));
+    const handles = new Set(leaks.map((ordinal) => block.allocations[ordinal]!.handle));
+    if (handles.size > 0)
+      this.release(
+        (handle) => handles.has(handle),
+        () => {},
+      );
   }
 }
 

@@ -8,11 +8,15 @@ export interface Backend {
   readonly mtu: number;
   /** BackendData of this node's lease. */
   readonly data: Readonly<Record<string, string | number>>;
+  /** flanneld starts. */
+  prepare(): void;
   /** The node has its lease: sets up what does not depend on peers. Called once. */
   up(subnet: string): void;
   /** A peer's lease is new or other than before; `old` is the one programmed now. False if nothing could be programmed. */
   setPeer(lease: LeaseFacts, old: LeaseFacts | null): boolean;
   removePeer(lease: LeaseFacts): void;
+  /** flanneld ends. What stands in the kernel's tables stays there; what lives in the process goes with it. */
+  stop(): void;
 }
 
 /** The interface that flannel's packets leave by. */

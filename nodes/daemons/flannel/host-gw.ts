@@ -1,7 +1,7 @@
 import type { LeaseFacts } from '../../events/cluster.ts';
 import type { Netns } from '../../kernel/netns.ts';
 import { RouteError } from '../../kernel/route-table.ts';
-import type { Runtime } from '../../runtime.ts';
+import type { Runtime, TimerHandle } from '../../runtime.ts';
 import { gatewayRoute } from '../route-facts.ts';
 import type { Backend, PublicInterface } from './backend.ts';
 
@@ -16,6 +16,7 @@ export class HostGwBackend implements Backend {
   readonly #routeCheck: number;
   /** Gateway of each peer's subnet. */
   readonly #routes = new Map<string, string>();
+  #timer: TimerHandle | null = null;
 
   /** `routeCheck` is the time between two looks, ms. */
   constructor(rt: Runtime, root: Netns, iface: PublicInterface, routeCheck: number) {
@@ -26,8 +27,10 @@ export class HostGwBackend implements Backend {
     this.#routeCheck = routeCheck;
   }
 
+  prepare(): void {}
+
   up(): void {
-    this.#rt.timers.set(this.#rt.now + this.#routeCheck, () => this.#check());
+    this.#timer = this.#rt.timers.set(this.#rt.now + this.#routeCheck, () => this.#check());
   }
 
   /** A route that cannot be added now is tried again at each check, so the peer counts as programmed. */
@@ -40,6 +43,10 @@ export class HostGwBackend implements Backend {
   removePeer(lease: LeaseFacts): void {
     this.#routes.delete(lease.subnet);
     this.#root.routes.delete(lease.subnet);
+  }
+
+  stop(): void {
+    if (this.#timer !== null) this.#rt.timers.cancel(this.#timer);
   }
 
   /** Adds what is missing. A route to the same subnet by another way is another's, and is left alone. */

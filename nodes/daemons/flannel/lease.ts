@@ -1,6 +1,6 @@
 import { broadcastOf, formatPrefix, type Prefix, parseIp4, parsePrefix } from '../../../protocols/ip4.ts';
 import type { LeaseFacts } from '../../events/cluster.ts';
-import { storeKeys, type StoreValue } from '../../store.ts';
+import { type StoreValue, storeKeys } from '../../store.ts';
 
 /** Subnets that allocation picks from at most. */
 const CANDIDATES = 100;
@@ -14,10 +14,12 @@ export function leaseValue(lease: LeaseFacts): StoreValue {
 /** Reads a row of `flannel.subnets.>`; null unless it is the lease of the subnet that the key names. */
 export function parseLease(key: string, value: StoreValue): LeaseFacts | null {
   const { subnet, PublicIP: publicIP, BackendType: backendType, BackendData: data, expiresAt } = value;
-  if (typeof subnet !== 'string' || typeof publicIP !== 'string' || typeof backendType !== 'string') return null;
+  if (typeof subnet !== 'string' || typeof publicIP !== 'string' || typeof backendType !== 'string')
+    return null;
   if (typeof expiresAt !== 'number' || typeof data !== 'object' || data === null) return null;
   const prefix = parsePrefix(subnet);
-  if (prefix === null || formatPrefix(prefix) !== subnet || storeKeys.flannelSubnet(subnet) !== key) return null;
+  if (prefix === null || formatPrefix(prefix) !== subnet || storeKeys.flannelSubnet(subnet) !== key)
+    return null;
   if (parseIp4(publicIP) === null) return null;
   const backendData: Record<string, string | number> = {};
   for (const [name, item] of Object.entries(data)) {
@@ -27,7 +29,10 @@ export function parseLease(key: string, value: StoreValue): LeaseFacts | null {
 }
 
 /** First and last subnet that flannel gives out: all of the network but the first (`CheckNetworkConfig`). */
-export function subnetRange(network: Prefix, subnetLen: number): { readonly min: number; readonly max: number } {
+export function subnetRange(
+  network: Prefix,
+  subnetLen: number,
+): { readonly min: number; readonly max: number } {
   const size = 2 ** (32 - subnetLen);
   return { min: network.addr + size, max: broadcastOf(network) + 1 - size };
 }
@@ -45,7 +50,8 @@ export function freeSubnets(network: Prefix, subnetLen: number, taken: readonly 
   const free: Prefix[] = [];
   for (let addr = min; addr <= max && free.length < CANDIDATES; addr += size) {
     const last = addr + size - 1;
-    if (!taken.some((other) => other.addr <= last && broadcastOf(other) >= addr)) free.push({ addr, len: subnetLen });
+    if (!taken.some((other) => other.addr <= last && broadcastOf(other) >= addr))
+      free.push({ addr, len: subnetLen });
   }
   return free;
 }

@@ -1,5 +1,5 @@
 import { encodeIcmpError, ICMP_DEST_UNREACHABLE, UNREACH_NET } from '../../../protocols/icmp.ts';
-import { parseIp4, type Prefix, parsePrefix } from '../../../protocols/ip4.ts';
+import { formatPrefix, type Prefix, parseIp4, parsePrefix } from '../../../protocols/ip4.ts';
 import {
   decrementTtl,
   IPV4_HLEN,
@@ -34,7 +34,6 @@ export class UdpBackend implements Backend {
   readonly data = {};
   readonly #root: Netns;
   readonly #network: Prefix;
-  readonly #networkText: string;
   readonly #publicIP: number;
   readonly #port: number;
   readonly #peers = new LpmTrie<number>();
@@ -42,22 +41,29 @@ export class UdpBackend implements Backend {
   #tun: TunDevice | null = null;
   #socket: UdpSocket | null = null;
 
-  constructor(root: Netns, iface: PublicInterface, options: { readonly port: number; readonly network: string }) {
+  constructor(
+    root: Netns,
+    iface: PublicInterface,
+    options: { readonly port: number; readonly network: Prefix },
+  ) {
     this.#root = root;
     this.#port = options.port;
-    this.#networkText = options.network;
-    this.#network = parsePrefix(options.network) ?? { addr: 0, len: 0 };
+    this.#network = options.network;
     this.#publicIP = parseIp4(iface.address) ?? 0;
     this.mtu = iface.mtu - OVERHEAD;
   }
+
+  prepare(): void {}
 
   up(subnet: string): void {
     this.#tunAddress = parsePrefix(subnet)?.addr ?? this.#network.addr;
     this.#tun = this.#root.addTun({ name: DEVICE, mtu: this.mtu }, (packet) => this.#fromTun(packet));
     this.#root.addAddress(DEVICE, `${subnet.slice(0, subnet.indexOf('/'))}/32`);
     this.#root.setUp(DEVICE);
-    this.#root.routes.set(deviceRoute(this.#networkText, DEVICE));
-    this.#socket = this.#root.bindUdp({ addr: this.#publicIP, port: this.#port }, ({ payload }) => this.#fromUdp(payload));
+    this.#root.routes.set(deviceRoute(formatPrefix(this.#network), DEVICE));
+    this.#socket = this.#root.bindUdp({ addr: this.#publicIP, port: this.#port }, ({ payload }) =>
+      this.#fromUdp(payload),
+    );
   }
 
   setPeer(lease: LeaseFacts): boolean {
@@ -73,11 +79,21 @@ export class UdpBackend implements Backend {
     if (subnet !== null) this.#peers.delete(subnet.addr, subnet.len);
   }
 
+  stop(): void {
+    this.#socket?.close();
+    if (this.#tun !== null) this.#root.removeDevice(DEVICE);
+    this.#tun = null;
+  }
+
   #fromTun(packet: Uint8Array): void {
     if (packet.length < IPV4_HLEN) return;
     const peer = this.#peers.lookup(ipDst(packet, 0));
-    if (peer === undefined) this.#netUnreachable(packet);
-    else if (this.#hop(packet)) this.#socket?.sendTo(peer, this.#port, packet);
+    if (peer !== undefined) {
+      if (this.#hop(packet)) this.#socket?.sendTo(peer, this.#port, packet);
+      return;
+    }
+    const error = netUnreachable(packet, this.#tunAddress);
+    if (error !== null) this.#tun?.inject(error);
   }
 
   #fromUdp(payload: Uint8Array): void {
@@ -91,26 +107,25 @@ export class UdpBackend implements Backend {
     decrementTtl(packet, 0);
     return true;
   }
+}
 
-  /** RFC 792: about the first fragment alone, and never about ICMP. Quotes the header and 8 bytes. */
-  #netUnreachable(packet: Uint8Array): void {
-    if (ipProto(packet, 0) === PROTO_ICMP || ipFragmentOffset(packet, 0) !== 0) return;
-    const quoted = Math.min(packet.length, ipHeaderLength(packet, 0) + 8);
-    const message = encodeIcmpError(ICMP_DEST_UNREACHABLE, UNREACH_NET, 0, packet, 0, quoted);
-    const error = new Uint8Array(IPV4_HLEN + message.length);
-    error.set(message, IPV4_HLEN);
-    writeIpv4Header(error, 0, {
-      src: this.#tunAddress,
-      dst: ipSrc(packet, 0),
-      proto: PROTO_ICMP,
-      ttl: ERROR_TTL,
-      id: 0,
-      tos: 0,
-      df: false,
-      mf: false,
-      fragmentOffset: 0,
-      totalLength: error.length,
-    });
-    this.#tun?.inject(error);
-  }
+/**
+ * The proxy's answer to a packet that no lease covers: header and 8 bytes quoted, about the first fragment alone, and
+ * never about ICMP (RFC 792), for which it is null. It goes out from the node's own address, so a kernel that
+ * does not `accept_local` takes it for a martian, as Linux does.
+ */
+export function netUnreachable(packet: Uint8Array, from: number): Uint8Array | null {
+  if (ipProto(packet, 0) === PROTO_ICMP || ipFragmentOffset(packet, 0) !== 0) return null;
+  const quoted = Math.min(packet.length, ipHeaderLength(packet, 0) + 8);
+  const message = encodeIcmpError(ICMP_DEST_UNREACHABLE, UNREACH_NET, 0, packet, 0, quoted);
+  const error = new Uint8Array(IPV4_HLEN + message.length);
+  error.set(message, IPV4_HLEN);
+  writeIpv4Header(error, 0, {
+    src: from,
+    dst: ipSrc(packet, 0),
+    proto: PROTO_ICMP,
+    ttl: ERROR_TTL,
+    totalLength: error.length,
+  });
+  return error;
 }

@@ -25,6 +25,7 @@ export class VxlanBackend implements Backend {
   readonly data: Readonly<Record<string, string | number>>;
   readonly #root: Netns;
   readonly #device: string;
+  readonly #local: number;
   readonly #options: VxlanBackendOptions;
   /** Peers reached by a plain route. */
   readonly #direct = new Set<string>();
@@ -35,9 +36,13 @@ export class VxlanBackend implements Backend {
     this.mtu = iface.mtu - OVERHEAD;
     this.data = { VNI: options.vni, VtepMAC: formatMac(options.mac) };
     this.#device = `flannel.${options.vni}`;
-    const { vni, port: dstPort, mac } = options;
-    const local = parseIp4(iface.address) ?? 0;
-    root.addVxlan({ name: this.#device, mac, mtu: this.mtu, vni, local, dstPort, learning: 'off' });
+    this.#local = parseIp4(iface.address) ?? 0;
+  }
+
+  prepare(): void {
+    const { vni, port: dstPort, mac } = this.#options;
+    const local = this.#local;
+    this.#root.addVxlan({ name: this.#device, mac, mtu: this.mtu, vni, local, dstPort, learning: 'off' });
   }
 
   up(subnet: string): void {
@@ -78,6 +83,8 @@ export class VxlanBackend implements Backend {
     }
     this.#removeRows(lease);
   }
+
+  stop(): void {}
 
   #removeRows(lease: LeaseFacts): void {
     const mac = macOf(lease);

@@ -1,0 +1,243 @@
+import { formatIp4, formatPrefix, type Prefix, parseAddress, parsePrefix } from '../../protocols/ip4.ts';
+import { parseMac } from '../../protocols/mac.ts';
+import type { CniConfig, NodeConfig } from '../config.ts';
+import type { Kernel } from '../kernel/kernel.ts';
+import type { Netns } from '../kernel/netns.ts';
+import type { Runtime } from '../runtime.ts';
+import type { ClusterDisk, ClusterView, FlannelView } from '../state/cluster-view.ts';
+import { type PodSpec, type StoreChange, type StoreValue, storeKeys } from '../store.ts';
+import { CalicoCni } from './calico/cni.ts';
+import { CalicoIpam } from './calico/ipam.ts';
+import { BlockRoutes, type PrefixOriginator } from './calico/routes.ts';
+import type { CniPlugin } from './cni.ts';
+import type { Backend, PublicInterface } from './flannel/backend.ts';
+import { FlannelCni } from './flannel/cni.ts';
+import { Flanneld } from './flannel/flanneld.ts';
+import { HostGwBackend } from './flannel/host-gw.ts';
+import { UdpBackend } from './flannel/udp.ts';
+import { VxlanBackend } from './flannel/vxlan.ts';
+import { IpamLedger } from './ipam-ledger.ts';
+import { Kubelet } from './kubelet.ts';
+import { randomMac } from './random-names.ts';
+import { StoreClient } from './store-client.ts';
+
+/** Calico's default (`MaxBlocksPerHost`). */
+const MAX_BLOCKS = 20;
+
+/** A configuration that the daemons cannot start with. */
+export class ClusterConfigError extends Error {
+  override readonly name = 'ClusterConfigError';
+}
+
+export interface ClusterDaemonsOptions {
+  readonly kernel: Kernel;
+  readonly config: NodeConfig & { readonly cni: CniConfig };
+  /** What a reboot finds, null on a new node. */
+  readonly disk: ClusterDisk | null;
+  /** Takes Calico's blocks and borrowed addresses; flannel announces nothing. */
+  readonly originator: PrefixOriginator;
+  /** Called before a pod's namespace goes: what runs in it ends. */
+  readonly onNamespaceRemoved: (ns: Netns) => void;
+}
+
+interface Network {
+  readonly plugin: CniPlugin;
+  readonly watch: string;
+  start(): void;
+  storeChanged(change: StoreChange): void;
+  flannel(): FlannelView;
+  /** Things under way that are no request to the store. */
+  work(): number;
+}
+
+/** The cluster daemons of one node: kubelet and the network plug-in, with flanneld or Calico's IPAM behind it. */
+export class ClusterDaemons {
+  /** Patterns of the keys whose changes are to be handed in. */
+  readonly watches: readonly string[];
+  readonly #node: string;
+  readonly #store: StoreClient;
+  readonly #ledger: IpamLedger;
+  readonly #network: Network;
+  readonly #kubelet: Kubelet;
+
+  /** @throws ClusterConfigError */
+  constructor(rt: Runtime, options: ClusterDaemonsOptions) {
+    const { kernel, config, disk, onNamespaceRemoved } = options;
+    this.#node = config.name;
+    this.#store = new StoreClient(rt);
+    this.#ledger = new IpamLedger(rt, disk?.ipam ?? null);
+    const onNetworkChange = () => this.#kubelet.networkChanged();
+    this.#network =
+      config.cni.type === 'calico'
+        ? calicoNetwork(rt, options, config.cni, this.#store, this.#ledger, onNetworkChange)
+        : flannelNetwork(rt, options, config.cni, this.#store, this.#ledger, onNetworkChange);
+    this.#kubelet = new Kubelet(rt, this.#store, {
+      node: config.name,
+      kernel,
+      cni: this.#network.plugin,
+      disk: disk?.sandboxes ?? [],
+      onNamespaceRemoved,
+    });
+    this.watches = [storeKeys.podsOf(config.name), `podstatus.${config.name}.>`, this.#network.watch];
+  }
+
+  /** Called once the interfaces are up. */
+  start(): void {
+    this.#network.start();
+    this.#kubelet.start();
+  }
+
+  /** A change that one of `watches` has delivered. */
+  storeChanged(change: StoreChange): void {
+    const [family, node, namespace, name, ...rest] = change.key.split('.');
+    if (family === 'pods' || family === 'podstatus') {
+      if (node !== this.#node || namespace === undefined || name === undefined || rest.length > 0) return;
+      if (family === 'podstatus') {
+        this.#kubelet.statusChanged(namespace, name, change.value === null ? 'absent' : 'present');
+        return;
+      }
+      const spec = change.value === null ? null : parsePod(change.value, this.#node, namespace, name);
+      if (change.value === null || spec !== null) this.#kubelet.podChanged(namespace, name, spec);
+      return;
+    }
+    this.#network.storeChanged(change);
+  }
+
+  /** Namespace of a pod, `namespace/name`; undefined while it has none. */
+  namespaceOf(pod: string): Netns | undefined {
+    const [namespace = '', name = ''] = pod.split('/');
+    return this.#kubelet.namespaceOf(namespace, name);
+  }
+
+  snapshot(): ClusterView {
+    return {
+      sandboxes: this.#kubelet.snapshot(),
+      ipam: this.#ledger.view(),
+      flannel: this.#network.flannel(),
+    };
+  }
+
+  /** What will change state without further input, and the pods that run. */
+  report(): { readonly work: number; readonly podsRunning: number } {
+    const { work, running } = this.#kubelet.report();
+    return { work: work + this.#store.outstanding + this.#network.work(), podsRunning: running };
+  }
+}
+
+function calicoNetwork(
+  rt: Runtime,
+  options: ClusterDaemonsOptions,
+  cni: Extract<CniConfig, { type: 'calico' }>,
+  store: StoreClient,
+  ledger: IpamLedger,
+  onChange: () => void,
+): Network {
+  const { kernel, config, originator } = options;
+  const pool = parsePrefix(cni.pool);
+  if (pool === null) throw new ClusterConfigError(`Calico pool ${cni.pool} is not a prefix`);
+  if (cni.blockSize < Math.max(pool.len, 20) || cni.blockSize > 32) {
+    throw new ClusterConfigError(
+      `Calico block size /${cni.blockSize} must be in /20 to /32 and fit the pool ${cni.pool}`,
+    );
+  }
+  const routes = new BlockRoutes(kernel, originator);
+  const ipam = new CalicoIpam(
+    rt,
+    store,
+    ledger,
+    { node: config.name, pool, blockSize: cni.blockSize, borrowing: 'allowed', maxBlocks: MAX_BLOCKS },
+    {
+      synced: onChange,
+      blockConfirmed: (cidr) => routes.announce(cidr),
+      blockLost: (cidr) => routes.withdraw(cidr),
+    },
+  );
+  return {
+    plugin: new CalicoCni(rt, kernel, ipam, originator, { mtu: cni.mtu }),
+    watch: 'ipam.>',
+    start: () => ipam.start(),
+    storeChanged: (change) => ipam.storeChanged(change),
+    flannel: () => ({ own: null, revoked: false, peers: [] }),
+    work: () => 0,
+  };
+}
+
+function flannelNetwork(
+  rt: Runtime,
+  options: ClusterDaemonsOptions,
+  cni: Extract<CniConfig, { type: 'flannel' }>,
+  store: StoreClient,
+  ledger: IpamLedger,
+  onChange: () => void,
+): Network {
+  const { kernel, config, disk } = options;
+  const network = parsePrefix(cni.network);
+  if (network === null) throw new ClusterConfigError(`flannel network ${cni.network} is not a prefix`);
+  if (cni.subnetLen < network.len + 2) {
+    throw new ClusterConfigError('network must be able to accommodate at least four subnets');
+  }
+  if (cni.subnetLen > 30) throw new ClusterConfigError('SubnetLen must be less than /31');
+  const iface = publicInterface(config, cni.iface);
+  const backend = flannelBackend(rt, options, cni, network, iface);
+  const flanneld = new Flanneld(rt, store, {
+    node: config.name,
+    network,
+    subnetLen: cni.subnetLen,
+    publicIP: iface.address,
+    backend,
+    timings: config.timers.flannel,
+    disk: disk?.lease ?? null,
+    onStateChange: onChange,
+  });
+  return {
+    plugin: new FlannelCni(rt, kernel, flanneld, ledger, formatPrefix(network)),
+    watch: 'flannel.>',
+    start: () => flanneld.start(),
+    storeChanged: (change) => flanneld.storeChanged(change),
+    flannel: () => flanneld.snapshot(),
+    work: () => (flanneld.state.type === 'starting' ? 1 : 0),
+  };
+}
+
+function flannelBackend(
+  rt: Runtime,
+  options: ClusterDaemonsOptions,
+  cni: Extract<CniConfig, { type: 'flannel' }>,
+  network: Prefix,
+  iface: PublicInterface,
+): Backend {
+  const { root } = options.kernel;
+  const { backend } = cni;
+  switch (backend.type) {
+    case 'udp':
+      return new UdpBackend(root, iface, { port: backend.port, network });
+    case 'host-gw':
+      return new HostGwBackend(rt, root, iface, options.config.timers.flannel.routeCheck);
+    case 'vxlan': {
+      const { vni, port, directRouting } = backend;
+      const { VtepMAC: kept } = options.disk?.lease?.lease.backendData ?? {};
+      const mac = (typeof kept === 'string' ? parseMac(kept) : null) ?? randomMac(rt.random);
+      return new VxlanBackend(root, iface, { vni, port, directRouting: directRouting ? 'on' : 'off', mac });
+    }
+  }
+}
+
+function publicInterface(config: NodeConfig, name: string): PublicInterface {
+  const iface = config.interfaces.find((candidate) => candidate.name === name);
+  const address = parseAddress(iface?.addresses[0] ?? '');
+  if (iface === undefined || address === null) {
+    throw new ClusterConfigError(`flannel: failed to find IPv4 address for interface ${name}`);
+  }
+  return { name, address: formatIp4(address.addr), mtu: iface.mtu };
+}
+
+/** A row of `pods.<node>.>`; null unless it is the pod that its key names. */
+function parsePod(value: StoreValue, node: string, namespace: string, name: string): PodSpec | null {
+  const { uid, labels } = value;
+  if (value.namespace !== namespace || value.name !== name || value.node !== node) return null;
+  if (typeof uid !== 'string' || uid === '' || typeof labels !== 'object' || labels === null) return null;
+  const texts = Object.entries(labels).filter(
+    (entry): entry is [string, string] => typeof entry[1] === 'string',
+  );
+  return { namespace, name, node, uid, labels: Object.fromEntries(texts) };
+}

@@ -1,0 +1,25 @@
+/** What the supervisor tells a node's process, in its environment as JSON. */
+export interface ProcessBoot {
+  readonly lab: string;
+  readonly node: string;
+  readonly bus: { readonly url: string; readonly token: string };
+  /** Counts the node's boots, from 1. */
+  readonly boot: number;
+  readonly carrierDown: readonly string[];
+  /** Id of the event that started the node. */
+  readonly cause: number;
+  /** File for the process's own log, and the least level that goes there. */
+  readonly logFile: string;
+  readonly logLevel: string;
+}
+
+/** Published on the lab's `ready` subject when a node has booted. */
+export interface ReadyMessage {
+  readonly node: string;
+  readonly boot: number;
+}
+
+/** Key of the store under which the orchestrator leaves a node's compiled configuration. */
+export function configKey(node: string): string {
+  return `config.${node}`;
+}

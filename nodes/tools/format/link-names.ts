@@ -1,0 +1,128 @@
+import type { LinkFacts, LinkKind } from '../../events/kernel.ts';
+
+interface KindTraits {
+  /** Flags that the kind of device has for good. */
+  readonly flags: readonly string[];
+  /** ARPHRD_* as iproute2 names it. */
+  readonly linkType: 'loopback' | 'ether' | 'none' | 'ipip';
+  readonly qdisc: 'noqueue' | 'pfifo_fast';
+  /** 0: not shown. CNI plug-ins and dockerd make their devices without a queue. */
+  readonly txqlen: number;
+  /** Whether the driver reports an operational state; others are UNKNOWN while up. */
+  readonly operstate: 'reported' | 'unknown';
+}
+
+const ethernet = { flags: ['BROADCAST', 'MULTICAST'], linkType: 'ether' } as const;
+
+const traits: Readonly<Record<LinkKind, KindTraits>> = {
+  loopback: {
+    flags: ['LOOPBACK'],
+    linkType: 'loopback',
+    qdisc: 'noqueue',
+    txqlen: 1000,
+    operstate: 'unknown',
+  },
+  ether: { ...ethernet, qdisc: 'pfifo_fast', txqlen: 1000, operstate: 'reported' },
+  veth: { ...ethernet, qdisc: 'noqueue', txqlen: 0, operstate: 'reported' },
+  bridge: { ...ethernet, qdisc: 'noqueue', txqlen: 0, operstate: 'reported' },
+  vxlan: { ...ethernet, qdisc: 'noqueue', txqlen: 0, operstate: 'unknown' },
+  tun: {
+    flags: ['POINTOPOINT', 'MULTICAST', 'NOARP'],
+    linkType: 'none',
+    qdisc: 'pfifo_fast',
+    txqlen: 500,
+    operstate: 'unknown',
+  },
+  dummy: {
+    flags: ['BROADCAST', 'NOARP'],
+    linkType: 'ether',
+    qdisc: 'noqueue',
+    txqlen: 1000,
+    operstate: 'unknown',
+  },
+  ipip: { flags: ['NOARP'], linkType: 'ipip', qdisc: 'noqueue', txqlen: 1000, operstate: 'unknown' },
+};
+
+/** Link-layer address and broadcast address as iproute2 shows them, null for a device that has no link layer. */
+export interface LinkLayer {
+  readonly address: string;
+  readonly broadcast: string;
+}
+
+export type Operstate = 'UP' | 'DOWN' | 'LOWERLAYERDOWN' | 'UNKNOWN';
+
+/** What iproute2 derives for a link from the others of its namespace: its peer's name, flags, namespace id. */
+export class LinkNames {
+  readonly #ns: string;
+  readonly #byIndex = new Map<number, LinkFacts>();
+  readonly #netnsids = new Map<string, number>();
+
+  /** All links of the namespace `ns`, in any order. */
+  constructor(links: readonly LinkFacts[], ns: string) {
+    this.#ns = ns;
+    for (const link of [...links].sort((a, b) => a.ifindex - b.ifindex)) {
+      this.#byIndex.set(link.ifindex, link);
+      // The kernel numbers other namespaces from 0 as links to them appear.
+      if (this.#peerIsElsewhere(link) && !this.#netnsids.has(link.peerNs))
+        this.#netnsids.set(link.peerNs, this.#netnsids.size);
+    }
+  }
+
+  traits(link: LinkFacts): KindTraits {
+    return traits[link.kind];
+  }
+
+  /** `eth0@if15`, `veth1@veth2`, `lo`. */
+  name(link: LinkFacts): string {
+    if (link.kind === 'ipip') return `${link.name}@NONE`;
+    if (link.peerIfindex === 0) return link.name;
+    return `${link.name}@${this.peer(link)?.name ?? `if${link.peerIfindex}`}`;
+  }
+
+  /** The veth peer, if it is in the same namespace. */
+  peer(link: LinkFacts): LinkFacts | undefined {
+    return link.peerIfindex === 0 || this.#peerIsElsewhere(link)
+      ? undefined
+      : this.#byIndex.get(link.peerIfindex);
+  }
+
+  /** Id of the namespace that the peer is in, null if it is this one or there is no peer. */
+  netnsid(link: LinkFacts): number | null {
+    return this.#peerIsElsewhere(link) ? (this.#netnsids.get(link.peerNs) ?? null) : null;
+  }
+
+  /** Flags in the order of ipaddress.c's print_link_flags. */
+  flags(link: LinkFacts): string[] {
+    const flags: string[] = [];
+    if (link.up && !link.carrier) flags.push('NO-CARRIER');
+    flags.push(...this.traits(link).flags);
+    if (link.up) flags.push('UP');
+    if (link.up && link.carrier) flags.push('LOWER_UP');
+    if (this.peer(link)?.up === false) flags.push('M-DOWN');
+    return flags;
+  }
+
+  /** RFC 2863 operational state, as Linux' `default_operstate` sets it. */
+  operstate(link: LinkFacts): Operstate {
+    if (!link.up) return 'DOWN';
+    if (!link.carrier) return this.peer(link) === undefined ? 'DOWN' : 'LOWERLAYERDOWN';
+    return this.traits(link).operstate === 'reported' ? 'UP' : 'UNKNOWN';
+  }
+
+  linkLayer(link: LinkFacts): LinkLayer | null {
+    switch (this.traits(link).linkType) {
+      case 'none':
+        return null;
+      case 'ipip':
+        return { address: '0.0.0.0', broadcast: '0.0.0.0' };
+      case 'loopback':
+        return { address: '00:00:00:00:00:00', broadcast: '00:00:00:00:00:00' };
+      case 'ether':
+        return { address: link.mac, broadcast: 'ff:ff:ff:ff:ff:ff' };
+    }
+  }
+
+  #peerIsElsewhere(link: LinkFacts): boolean {
+    return link.peerIfindex !== 0 && link.peerNs !== this.#ns;
+  }
+}

@@ -1,0 +1,129 @@
+import type { LinkFacts } from '../../events/kernel.ts';
+import { formatJson, type Json, type JsonStyle } from './json.ts';
+import { LinkNames } from './link-names.ts';
+
+/** `full` is `ip link`, `oneline` `-o`, `brief` `-br`, the others `-j` and `-j -p` (`brief` as JSON: `-j -br`). */
+export interface LinkFormat {
+  /** Name of the namespace that the links are in; absent: the root. */
+  readonly ns?: string;
+  readonly style?: 'full' | 'oneline' | 'brief';
+  readonly json?: JsonStyle;
+  /** `-d`: adds a line with what is special to the kind of device. */
+  readonly details?: 'shown';
+  /** Which to print; the others still give names and numbers to those. */
+  readonly only?: (link: LinkFacts) => boolean;
+}
+
+/** Text of `ip link show`, byte for byte as iproute2 6.1 prints it. `links` are all those of one namespace. */
+export function formatLinks(links: readonly LinkFacts[], format: LinkFormat = {}): string {
+  const names = new LinkNames(links, format.ns ?? '');
+  const shown = selectLinks(links, format.only);
+  const style = format.style ?? 'full';
+  if (format.json !== undefined) {
+    const objects = shown.map((link) =>
+      style === 'brief' ? briefObject(names, link) : linkObject(names, link, 'link'),
+    );
+    return formatJson(objects, format.json);
+  }
+  if (style === 'brief') {
+    return shown.map((link) => `${briefHead(names, link)}${briefTail(names, link)}\n`).join('');
+  }
+  const newline = style === 'oneline' ? '\\' : '\n';
+  return shown
+    .map((link) => {
+      const kind = format.details === 'shown' ? detailLine(link, newline) : '';
+      const head = linkHeader(names, link, 'with-mode');
+      return `${head}${newline}${linkLayerLine(names, link)}${netnsSuffix(names, link)}${kind}\n`;
+    })
+    .join('');
+}
+
+/** By interface index, as the kernel lists them. */
+export function selectLinks(
+  links: readonly LinkFacts[],
+  only: (link: LinkFacts) => boolean = () => true,
+): LinkFacts[] {
+  return links.filter(only).sort((a, b) => a.ifindex - b.ifindex);
+}
+
+/** The first line, without its newline. `ip addr` leaves the link mode out. */
+export function linkHeader(names: LinkNames, link: LinkFacts, mode: 'with-mode' | 'without-mode'): string {
+  const { qdisc, txqlen } = names.traits(link);
+  const master = link.master === '' ? '' : `master ${link.master} `;
+  return (
+    `${link.ifindex}: ${names.name(link)}: <${names.flags(link).join(',')}> mtu ${link.mtu} qdisc ${qdisc} ` +
+    `${master}state ${names.operstate(link)} ${mode === 'with-mode' ? 'mode DEFAULT ' : ''}group default ` +
+    `${txqlen === 0 ? '' : `qlen ${txqlen}`}`
+  );
+}
+
+export function linkLayerLine(names: LinkNames, link: LinkFacts): string {
+  const layer = names.linkLayer(link);
+  const address = layer === null ? '' : `${layer.address} brd ${layer.broadcast}`;
+  return `    link/${names.traits(link).linkType} ${address}`;
+}
+
+export function netnsSuffix(names: LinkNames, link: LinkFacts): string {
+  const id = names.netnsid(link);
+  return id === null ? '' : ` link-netnsid ${id}`;
+}
+
+/** Of the settings that `ip -d` shows, those that the emulated device has. */
+function detailLine(link: LinkFacts, newline: string): string {
+  if (link.kind === 'loopback' || link.kind === 'ether') return '';
+  return `${newline}    ${link.detail === '' ? link.kind : link.detail} `;
+}
+
+/** Name and state of `ip -br`. */
+export function briefHead(names: LinkNames, link: LinkFacts): string {
+  return `${names.name(link).padEnd(16)} ${names.operstate(link).padEnd(14)} `;
+}
+
+function briefTail(names: LinkNames, link: LinkFacts): string {
+  const layer = names.linkLayer(link);
+  return `${layer === null ? '' : `${layer.address} `}<${names.flags(link).join(',')}> `;
+}
+
+/** The names of a link and of what it is linked to. */
+export function nameFields(names: LinkNames, link: LinkFacts): { [key: string]: Json } {
+  const peer = names.peer(link);
+  if (peer !== undefined) return { link: peer.name, ifname: link.name };
+  if (link.peerIfindex !== 0) return { link_index: link.peerIfindex, ifname: link.name };
+  return link.kind === 'ipip' ? { link: null, ifname: link.name } : { ifname: link.name };
+}
+
+function briefObject(names: LinkNames, link: LinkFacts): Json {
+  const layer = names.linkLayer(link);
+  return {
+    ...nameFields(names, link),
+    operstate: names.operstate(link),
+    ...(layer === null ? {} : { address: layer.address }),
+    flags: names.flags(link),
+  };
+}
+
+/** `ip -j link` (with the link mode), `ip -j addr`, and `ip -j -4 addr` (without the link layer). */
+export function linkObject(
+  names: LinkNames,
+  link: LinkFacts,
+  command: 'link' | 'addr' | 'addr -4',
+): { [key: string]: Json } {
+  const { qdisc, txqlen, linkType } = names.traits(link);
+  const layer = names.linkLayer(link);
+  const netnsid = names.netnsid(link);
+  return {
+    ifindex: link.ifindex,
+    ...nameFields(names, link),
+    flags: names.flags(link),
+    mtu: link.mtu,
+    qdisc,
+    ...(link.master === '' ? {} : { master: link.master }),
+    operstate: names.operstate(link),
+    ...(command === 'link' ? { linkmode: 'DEFAULT' } : {}),
+    group: 'default',
+    ...(txqlen === 0 ? {} : { txqlen }),
+    ...(command === 'addr -4' ? {} : { link_type: linkType }),
+    ...(command === 'addr -4' || layer === null ? {} : { ...layer }),
+    ...(netnsid === null ? {} : { link_netnsid: netnsid }),
+  };
+}

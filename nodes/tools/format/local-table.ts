@@ -1,0 +1,36 @@
+import { formatIp4, formatPrefix, parsePrefix } from '../../../protocols/ip4.ts';
+import type { LinkFacts, RouteFacts, RouteScope, RouteType } from '../../events/kernel.ts';
+import type { AddressFacts } from '../../state/kernel-view.ts';
+import { addressesOf } from './addresses.ts';
+
+/** The local table (255), which the kernel keeps by itself: it follows from the addresses (`fib_add_ifaddr`). */
+export function localTable(links: readonly LinkFacts[], addresses: readonly AddressFacts[]): RouteFacts[] {
+  return links.flatMap((link) => {
+    const row = (dst: string, type: RouteType, scope: RouteScope, src: string): RouteFacts => ({
+      dst,
+      type,
+      protocol: 'kernel',
+      scope,
+      metric: 0,
+      src,
+      nexthops: [{ via: '', dev: link.name, onlink: false, weight: 1 }],
+    });
+    const rows: RouteFacts[] = [];
+    const shown = addressesOf(link, addresses);
+    for (const { facts, prefix, role } of shown) {
+      const subnet = parsePrefix(facts.address);
+      if (subnet === null) continue;
+      const primary = shown.find(
+        (other) => other.role === 'primary' && parsePrefix(other.facts.address)?.addr === subnet.addr,
+      );
+      const src = formatIp4(role === 'secondary' && primary !== undefined ? primary.prefix.addr : prefix.addr);
+      rows.push(row(`${formatIp4(prefix.addr)}/32`, 'local', 'host', src));
+      // The rest goes when the device goes down, the host's own address stays.
+      if (!link.up || role === 'secondary' || prefix.len >= 31) continue;
+      if (link.kind === 'loopback') rows.push(row(formatPrefix(subnet), 'local', 'host', src));
+      const last = formatIp4((subnet.addr + 2 ** (32 - subnet.len) - 1) >>> 0);
+      rows.push(row(`${last}/32`, 'broadcast', 'link', src));
+    }
+    return rows;
+  });
+}

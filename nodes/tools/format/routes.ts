@@ -1,0 +1,141 @@
+import { parsePrefix } from '../../../protocols/ip4.ts';
+import type { LinkFacts, NexthopFacts, RouteFacts } from '../../events/kernel.ts';
+import { formatJson, type Json, type JsonStyle } from './json.ts';
+
+export interface RouteFormat {
+  readonly style?: 'full' | 'oneline';
+  readonly json?: JsonStyle;
+  /** `-d`: shows the type, protocol and scope that are usually understood. */
+  readonly details?: 'shown';
+  /** Links of the namespace: a route out of one without carrier is marked `linkdown`. */
+  readonly links?: readonly LinkFacts[];
+  /** Columns that a filter has made constant, which iproute2 then leaves out. */
+  readonly hide?: ReadonlySet<'dev' | 'via' | 'protocol' | 'scope'>;
+  /** `show table all`: names the table of rows that are not main's. */
+  readonly table?: string;
+}
+
+/**
+ * Text of `ip route show`, byte for byte as iproute2 6.1 prints it, in the kernel's order: by address, then from
+ * longer to shorter prefix, then by metric.
+ */
+export function formatRoutes(routes: readonly RouteFacts[], format: RouteFormat = {}): string {
+  const ordered = inKernelOrder(routes);
+  if (format.json !== undefined) return formatJson(routeObjects(ordered, format), format.json);
+  const down = downDevices(format.links);
+  return ordered.map((route) => `${routeText(route, format, downFor(route, down))}\n`).join('');
+}
+
+/** As `formatRoutes -j`, for listings that join several tables. */
+export function routeObjects(routes: readonly RouteFacts[], format: RouteFormat): Json[] {
+  const down = downDevices(format.links);
+  return inKernelOrder(routes).map((route) => routeObject(route, format, downFor(route, down)));
+}
+
+function inKernelOrder(routes: readonly RouteFacts[]): RouteFacts[] {
+  return routes
+    .map((route) => ({ route, prefix: parsePrefix(route.dst) ?? { addr: 0, len: 0 } }))
+    .sort(
+      (a, b) =>
+        a.prefix.addr - b.prefix.addr || b.prefix.len - a.prefix.len || a.route.metric - b.route.metric,
+    )
+    .map(({ route }) => route);
+}
+
+function downDevices(links: readonly LinkFacts[] = []): ReadonlySet<string> {
+  return new Set(links.filter((link) => link.up && !link.carrier).map((link) => link.name));
+}
+
+const NONE: ReadonlySet<string> = new Set();
+
+/** A host's own addresses do not depend on the carrier (`fib_sync_down_dev`). */
+function downFor(route: RouteFacts, down: ReadonlySet<string>): ReadonlySet<string> {
+  return route.type === 'local' ? NONE : down;
+}
+
+/** A destination as iproute2 writes it: `default`, a host without its /32. */
+function destination(dst: string): string {
+  if (dst === '0.0.0.0/0') return 'default';
+  return dst.endsWith('/32') ? dst.slice(0, -3) : dst;
+}
+
+/** flanneld and felix set no protocol of their own, so that netlink's default shows: boot. */
+export function protocolName(route: RouteFacts): string {
+  return route.protocol === 'flannel' || route.protocol === 'felix' ? 'boot' : route.protocol;
+}
+
+/** What is shown of a route, null where it is understood or filtered. */
+function columns(route: RouteFacts, format: RouteFormat) {
+  const details = format.details === 'shown';
+  const protocol = protocolName(route);
+  const { hide } = format;
+  const showProtocol = details || (protocol !== 'boot' && hide?.has('protocol') !== true);
+  const showScope = details || (route.scope !== 'global' && hide?.has('scope') !== true);
+  return {
+    type: details || route.type !== 'unicast' ? route.type : null,
+    protocol: showProtocol ? protocol : null,
+    scope: showScope ? route.scope : null,
+  };
+}
+
+function flagsOf(nexthop: NexthopFacts, down: ReadonlySet<string>): string[] {
+  return [...(nexthop.onlink ? ['onlink'] : []), ...(down.has(nexthop.dev) ? ['linkdown'] : [])];
+}
+
+function routeText(route: RouteFacts, format: RouteFormat, down: ReadonlySet<string>): string {
+  const { type, protocol, scope } = columns(route, format);
+  const { hide, table } = format;
+  const single = route.nexthops.length === 1 ? route.nexthops[0] : undefined;
+  const words: string[] = [];
+  if (type !== null) words.push(type);
+  words.push(destination(route.dst));
+  if (single !== undefined && single.via !== '' && hide?.has('via') !== true) words.push('via', single.via);
+  if (single !== undefined && hide?.has('dev') !== true) words.push('dev', single.dev);
+  if (table !== undefined) words.push('table', table);
+  if (protocol !== null) words.push('proto', protocol);
+  if (scope !== null) words.push('scope', scope);
+  if (route.src !== '') words.push('src', route.src);
+  if (route.metric !== 0) words.push('metric', String(route.metric));
+  if (single !== undefined) words.push(...flagsOf(single, down));
+  const newline = format.style === 'oneline' ? '\\' : '\n';
+  const hops = single !== undefined ? [] : route.nexthops;
+  return `${words.join(' ')} ${hops.map((hop) => `${newline}\t${nexthopText(hop, down)}`).join('')}`;
+}
+
+function nexthopText(hop: NexthopFacts, down: ReadonlySet<string>): string {
+  const via = hop.via === '' ? '' : `via ${hop.via} `;
+  const flags = flagsOf(hop, down)
+    .map((flag) => `${flag} `)
+    .join('');
+  return `nexthop ${via}dev ${hop.dev} weight ${hop.weight} ${flags}`;
+}
+
+function routeObject(route: RouteFacts, format: RouteFormat, down: ReadonlySet<string>): Json {
+  const { type, protocol, scope } = columns(route, format);
+  const { hide, table } = format;
+  const single = route.nexthops.length === 1 ? route.nexthops[0] : undefined;
+  return {
+    ...(type === null ? {} : { type }),
+    dst: destination(route.dst),
+    ...(single === undefined || single.via === '' || hide?.has('via') === true
+      ? {}
+      : { gateway: single.via }),
+    ...(single === undefined || hide?.has('dev') === true ? {} : { dev: single.dev }),
+    ...(table === undefined ? {} : { table }),
+    ...(protocol === null ? {} : { protocol }),
+    ...(scope === null ? {} : { scope }),
+    ...(route.src === '' ? {} : { prefsrc: route.src }),
+    ...(route.metric === 0 ? {} : { metric: route.metric }),
+    flags: single === undefined ? [] : flagsOf(single, down),
+    ...(route.nexthops.length < 2
+      ? {}
+      : {
+          nexthops: route.nexthops.map((hop) => ({
+            ...(hop.via === '' ? {} : { gateway: hop.via }),
+            dev: hop.dev,
+            weight: hop.weight,
+            flags: flagsOf(hop, down),
+          })),
+        }),
+  };
+}

@@ -1,0 +1,25 @@
+import { formatIp4 } from '../../protocols/ip4.ts';
+import { getopt } from './getopt.ts';
+import type { Command } from './tool.ts';
+import { ToolError } from './tool.ts';
+
+/** hostname(1): the name; `-I` the addresses, `-s` the name up to the first dot. It cannot be set. */
+export const hostname: Command = (args, ctx, out) => {
+  const parsed = getopt(args, { s: 'flag', I: 'flag' });
+  if (!parsed.ok) throw new ToolError(`hostname: invalid option -- '${parsed.name}'`, 255);
+  if (parsed.operands.length > 0)
+    throw new ToolError('hostname: you must be root to change the host name', 1);
+  const flags = new Set(parsed.options.map((option) => option.name));
+  if (flags.has('I')) {
+    const addresses = ctx.ns
+      .devices()
+      .filter((device) => device.kind !== 'loopback' && device.up)
+      .flatMap((device) => device.addresses.map((address) => formatIp4(address.addr)));
+    out.stdout(`${addresses.map((address) => `${address} `).join('')}\n`);
+    return 0;
+  }
+  const name = ctx.hostname;
+  if (name === undefined) throw new ToolError('hostname: this namespace has no host name', 1);
+  out.stdout(`${flags.has('s') ? name.split('.')[0] : name}\n`);
+  return 0;
+};

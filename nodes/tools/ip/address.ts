@@ -1,0 +1,221 @@
+import { broadcastOf, formatIp4, parsePrefix, prefixContains } from '../../../protocols/ip4.ts';
+import type { RouteScope } from '../../events/kernel.ts';
+import { addressesOf, formatAddresses, type ShownAddress } from '../format/addresses.ts';
+import {
+  addressFactsOf,
+  change,
+  type IpContext,
+  linksOf,
+  refused,
+  requireAddress,
+  requireDevice,
+  requireInterfaceAddress,
+  requirePrefix,
+  takeDevice,
+} from './context.ts';
+import { LinkSelection } from './selection.ts';
+import {
+  EXIT_ARGUMENT,
+  EXIT_USAGE,
+  garbage,
+  invalidArgument,
+  keywordOf,
+  notEmulated,
+  usage,
+  Words,
+} from './words.ts';
+import { ToolError } from '../tool.ts';
+
+const COMMANDS = [
+  ...(['add', 'change', 'chg', 'replace', 'delete', 'show', 'lst', 'list', 'flush', 'save'] as const),
+  ...(['showdump', 'restore', 'help'] as const),
+];
+
+const USAGE = `Usage: ip address {add|change|replace} IFADDR dev IFNAME [ noprefixroute ]
+       ip address del IFADDR dev IFNAME
+       ip address flush [ dev IFNAME ] [ scope SCOPE-ID ] [ to PREFIX ] [up]
+       ip address [ show [ dev IFNAME ] [ scope SCOPE-ID ] [ master DEVICE ]
+                         [ nomaster ] [ type TYPE ] [ to PREFIX ]
+                         [ primary | secondary ] [up] ]
+IFADDR := PREFIX [ broadcast + ] [ scope SCOPE-ID ]
+SCOPE-ID := [ host | link | global ]`;
+
+/** `ip address`. @throws ToolError */
+export function ipAddress(args: readonly string[], ctx: IpContext): void {
+  const [word, ...rest] = args;
+  const command = word === undefined ? 'show' : keywordOf(word, COMMANDS);
+  const words = new Words(rest);
+  switch (command) {
+    case 'show':
+    case 'lst':
+    case 'list':
+      show(words, ctx);
+      return;
+    case 'add':
+    case 'change':
+    case 'chg':
+    case 'replace':
+      add(words, ctx, command);
+      return;
+    case 'delete':
+      remove(words, ctx);
+      return;
+    case 'flush':
+      if (words.done) throw new ToolError('Flush requires arguments.', EXIT_ARGUMENT);
+      flush(words, ctx);
+      return;
+    case 'help':
+      throw usage(USAGE);
+    case undefined:
+      throw new ToolError(`Command "${word}" is unknown, try "ip address help".`, EXIT_USAGE);
+    default:
+      throw notEmulated(`ip address ${command}`);
+  }
+}
+
+interface Filter {
+  readonly links: LinkSelection;
+  readonly address: (address: ShownAddress) => boolean;
+  /** Whether a filter leaves out links on which it leaves no address. */
+  readonly to: boolean;
+}
+
+/** @throws ToolError */
+function parseFilter(words: Words, ctx: IpContext): Filter {
+  const links = new LinkSelection(ctx);
+  const tests: ((address: ShownAddress) => boolean)[] = [];
+  let to = false;
+  for (let word = words.next(); word !== undefined; word = words.next()) {
+    if (word === 'scope') {
+      const value = words.argument();
+      const scope = value === 'all' ? null : scopeOf(value);
+      if (scope !== null) tests.push(({ facts }) => facts.scope === scope);
+    } else if (word === 'to') {
+      const prefix = requirePrefix(words.argument());
+      to = true;
+      tests.push(({ prefix: own }) => own.len >= prefix.len && prefixContains(prefix, own.addr));
+    } else if (word === 'primary' || word === 'secondary') {
+      const role = word;
+      tests.push((address) => address.role === role);
+    } else if (word === 'permanent') {
+      // Every address of the emulated kernel is.
+    } else if (word === 'label') throw notEmulated('ip address show label');
+    else links.take(word, words);
+  }
+  return { links, address: (address) => tests.every((test) => test(address)), to };
+}
+
+function show(words: Words, ctx: IpContext): void {
+  const { links, address, to } = parseFilter(words, ctx);
+  const { family, style, json } = ctx.options;
+  const text = formatAddresses(linksOf(ctx.ns), addressFactsOf(ctx.ns), {
+    ns: ctx.ns.name,
+    style,
+    family: family === 'any' && to ? 'inet' : family,
+    only: links.matches,
+    onlyAddress: address,
+    ...(json === undefined ? {} : { json }),
+  });
+  ctx.out.stdout(text);
+}
+
+function scopeOf(word: string): RouteScope {
+  if (word === 'global' || word === 'link' || word === 'host') return word;
+  throw invalidArgument(word, 'invalid scope value.');
+}
+
+interface AddressArguments {
+  readonly text: string;
+  readonly prefixLength: 'given' | 'implied';
+  readonly dev: string;
+  readonly scope: RouteScope | null;
+  readonly prefixRoute: 'add' | 'none';
+}
+
+/** @throws ToolError */
+function parseAddressArguments(words: Words, ctx: IpContext): AddressArguments {
+  let local: string | null = null;
+  let dev: string | null = null;
+  let scope: RouteScope | null = null;
+  let broadcast: string | null = null;
+  let prefixRoute: 'add' | 'none' = 'add';
+  for (let word = words.next(); word !== undefined; word = words.next()) {
+    switch (word) {
+      case 'dev':
+        dev = takeDevice(dev, words.argument());
+        break;
+      case 'scope':
+        scope = scopeOf(words.argument());
+        break;
+      case 'brd':
+      case 'broadcast':
+        broadcast = words.argument();
+        if (broadcast !== '+' && broadcast !== '-') requireAddress(broadcast, 'inet');
+        break;
+      case 'noprefixroute':
+        prefixRoute = 'none';
+        break;
+      case 'peer':
+      case 'label':
+      case 'anycast':
+      case 'metric':
+      case 'valid_lft':
+      case 'preferred_lft':
+        throw notEmulated(`ip address ${word}`);
+      default: {
+        const text = word === 'local' ? words.argument() : word;
+        if (local !== null) throw garbage('local', text);
+        requireInterfaceAddress(text);
+        local = text;
+      }
+    }
+  }
+  if (dev === null) throw new ToolError('Not enough information: "dev" argument is required.', EXIT_ARGUMENT);
+  requireDevice(ctx.ns, dev);
+  if (local === null) throw refused('RTNETLINK answers: Operation not supported');
+  const subnet = parsePrefix(local);
+  const usual = subnet === null ? '' : formatIp4(broadcastOf(subnet));
+  if (broadcast !== null && broadcast !== '+' && broadcast !== usual)
+    throw notEmulated('a broadcast address other than the last of the subnet');
+  return { text: local, prefixLength: local.includes('/') ? 'given' : 'implied', dev, scope, prefixRoute };
+}
+
+function add(words: Words, ctx: IpContext, command: 'add' | 'change' | 'chg' | 'replace'): void {
+  const { text, dev, scope, prefixRoute } = parseAddressArguments(words, ctx);
+  const { addr, len } = requireInterfaceAddress(text);
+  const exists = requireDevice(ctx.ns, dev).addresses.some(
+    (address) => address.addr === addr && address.len === len,
+  );
+  if (command !== 'add' && exists) return;
+  if (command === 'change' || command === 'chg')
+    throw refused('RTNETLINK answers: Cannot assign requested address');
+  const usual = addr >>> 24 === 127 ? 'host' : 'global';
+  change(() => ctx.ns.addAddress(dev, `${formatIp4(addr)}/${len}`, { scope: scope ?? usual, prefixRoute }));
+}
+
+function remove(words: Words, ctx: IpContext): void {
+  const { text, prefixLength, dev } = parseAddressArguments(words, ctx);
+  const { addr, len } = requireInterfaceAddress(text);
+  if (prefixLength === 'given') {
+    change(() => ctx.ns.removeAddress(dev, `${formatIp4(addr)}/${len}`));
+    return;
+  }
+  ctx.out.stderr(
+    'Warning: Executing wildcard deletion to stay compatible with old scripts.\n' +
+      `         Explicitly specify the prefix length (${formatIp4(addr)}/32) to avoid this warning.\n` +
+      '         This special behaviour is likely to disappear in further releases,\n' +
+      '         fix your scripts!\n',
+  );
+  const found = requireDevice(ctx.ns, dev).addresses.find((address) => address.addr === addr);
+  change(() => ctx.ns.removeAddress(dev, `${formatIp4(addr)}/${found?.len ?? 32}`));
+}
+
+function flush(words: Words, ctx: IpContext): void {
+  const { links, address } = parseFilter(words, ctx);
+  const addresses = addressFactsOf(ctx.ns);
+  for (const link of linksOf(ctx.ns)) {
+    if (!links.matches(link)) continue;
+    for (const { facts } of addressesOf(link, addresses).filter(address))
+      change(() => ctx.ns.removeAddress(facts.dev, facts.address));
+  }
+}

@@ -1,0 +1,99 @@
+import { formatIp4, parseAddress, parseIp4, type Prefix, parsePrefix } from '../../../protocols/ip4.ts';
+import type { LinkFacts } from '../../events/kernel.ts';
+import type { Device } from '../../kernel/device.ts';
+import { type Netns, NetlinkError } from '../../kernel/netns.ts';
+import { RouteError } from '../../kernel/route-table.ts';
+import type { AddressFacts } from '../../state/kernel-view.ts';
+import type { JsonStyle } from '../format/json.ts';
+import { type ToolContext, ToolError, type ToolOutput } from '../tool.ts';
+import { EXIT_ARGUMENT, EXIT_KERNEL, garbage, notEmulated } from './words.ts';
+
+/** The options that stand before the object. */
+export interface IpOptions {
+  readonly family: 'any' | 'inet' | 'inet6';
+  readonly style: 'full' | 'oneline' | 'brief';
+  readonly json?: JsonStyle;
+  readonly details?: 'shown';
+}
+
+/** What a subcommand of ip(8) or bridge(8) works with. */
+export interface IpContext {
+  readonly tool: ToolContext;
+  readonly ns: Netns;
+  readonly options: IpOptions;
+  readonly out: Pick<ToolOutput, 'stdout' | 'stderr'>;
+}
+
+export function linksOf(ns: Netns): LinkFacts[] {
+  return ns.devices().map((device) => device.facts());
+}
+
+export function addressFactsOf(ns: Netns): AddressFacts[] {
+  return ns.devices().flatMap((device) =>
+    device.addresses.map(({ addr, len, scope }) => ({
+      dev: device.name,
+      address: `${formatIp4(addr)}/${len}`,
+      scope,
+    })),
+  );
+}
+
+/** @throws ToolError */
+export function requireDevice(ns: Netns, name: string): Device {
+  const device = ns.device(name);
+  if (device === undefined) throw new ToolError(`Cannot find device "${name}"`, EXIT_ARGUMENT);
+  return device;
+}
+
+/** A prefix argument; `default`, `any` and `all` are the prefix of length 0. @throws ToolError */
+export function requirePrefix(word: string): Prefix {
+  if (word === 'default' || word === 'any' || word === 'all') return { addr: 0, len: 0 };
+  refuseIpv6(word);
+  const prefix = parsePrefix(word);
+  if (prefix === null)
+    throw new ToolError(`Error: any valid prefix is expected rather than "${word}".`, EXIT_ARGUMENT);
+  return prefix;
+}
+
+/** An address with a prefix length, its host bits kept. @throws ToolError */
+export function requireInterfaceAddress(word: string): Prefix {
+  refuseIpv6(word);
+  const address = parseAddress(word);
+  if (address === null)
+    throw new ToolError(`Error: any valid prefix is expected rather than "${word}".`, EXIT_ARGUMENT);
+  return address;
+}
+
+/** @throws ToolError that says an address of `kind` was expected. */
+export function requireAddress(word: string, kind: 'inet' | 'any valid'): number {
+  refuseIpv6(word);
+  const addr = parseIp4(word);
+  if (addr === null)
+    throw new ToolError(`Error: ${kind} address is expected rather than "${word}".`, EXIT_ARGUMENT);
+  return addr;
+}
+
+function refuseIpv6(word: string): void {
+  if (/^[0-9a-f:]*:[0-9a-f:.]*(\/\d+)?$/i.test(word)) throw notEmulated(`IPv6 (${word})`);
+}
+
+/** `dev X`, or `X` where a device is understood; a second one is garbage. @throws ToolError */
+export function takeDevice(current: string | null, word: string): string {
+  if (current !== null) throw garbage('dev', word);
+  return word;
+}
+
+/** Does a change; what the kernel refuses becomes the tool's error. @throws ToolError */
+export function change(action: () => void): void {
+  try {
+    action();
+  } catch (error) {
+    if (error instanceof NetlinkError || error instanceof RouteError)
+      throw new ToolError(error.message, EXIT_KERNEL);
+    throw error;
+  }
+}
+
+export function refused(message: string): ToolError {
+  return new ToolError(message, EXIT_KERNEL);
+}

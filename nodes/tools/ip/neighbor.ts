@@ -1,0 +1,200 @@
+import { parseIp4, type Prefix, prefixContains } from '../../../protocols/ip4.ts';
+import { parseMac } from '../../../protocols/mac.ts';
+import type { NeighborFacts, NeighborState } from '../../events/kernel.ts';
+import { formatNeighbors } from '../format/neighbors.ts';
+import { ToolError } from '../tool.ts';
+import {
+  change,
+  type IpContext,
+  refused,
+  requireAddress,
+  requireDevice,
+  requirePrefix,
+  takeDevice,
+} from './context.ts';
+import {
+  EXIT_ARGUMENT,
+  EXIT_USAGE,
+  garbage,
+  invalidArgument,
+  keywordOf,
+  notEmulated,
+  usage,
+  Words,
+} from './words.ts';
+
+const COMMANDS = [
+  ...(['add', 'change', 'chg', 'replace', 'delete', 'get', 'show', 'lst', 'list', 'flush', 'help'] as const),
+];
+
+const USAGE = `Usage: ip neigh { add | del | change | replace }
+                { ADDR [ lladdr LLADDR ] [ nud permanent ] } [ dev DEV ]
+
+	ip neigh { show | flush } [ to PREFIX ] [ dev DEV ] [ nud STATE ]
+	ip neigh get ADDR dev DEV
+
+STATE := { delay | failed | incomplete | noarp |
+           permanent | probe | reachable | stale }`;
+
+/** `ip neigh`. @throws ToolError */
+export function ipNeighbor(args: readonly string[], ctx: IpContext): void {
+  const [word, ...rest] = args;
+  const command = word === undefined ? 'show' : keywordOf(word, COMMANDS);
+  const words = new Words(rest);
+  switch (command) {
+    case 'show':
+    case 'lst':
+    case 'list':
+      show(words, ctx);
+      return;
+    case 'add':
+    case 'change':
+    case 'chg':
+    case 'replace':
+      set(words, ctx, command);
+      return;
+    case 'delete':
+      remove(words, ctx);
+      return;
+    case 'get':
+      get(words, ctx);
+      return;
+    case 'flush':
+      if (words.done) throw new ToolError('Flush requires arguments.', EXIT_ARGUMENT);
+      flush(words, ctx);
+      return;
+    case 'help':
+      throw usage(USAGE);
+    case undefined:
+      throw new ToolError(`Command "${word}" is unknown, try "ip neigh help".`, EXIT_USAGE);
+  }
+}
+
+const STATES: readonly NeighborState[] = [
+  ...(['PERMANENT', 'REACHABLE', 'NOARP', 'STALE', 'DELAY', 'PROBE', 'FAILED', 'INCOMPLETE'] as const),
+];
+
+function stateOf(word: string): NeighborState {
+  const state = STATES.find((candidate) => candidate.toLowerCase() === word);
+  if (state === undefined) throw invalidArgument(word, 'nud state is bad\n');
+  return state;
+}
+
+interface Filter {
+  readonly dev: string | null;
+  matches(neighbor: NeighborFacts): boolean;
+}
+
+/** `usual` are the states that are meant when none is named. @throws ToolError */
+function parseFilter(words: Words, ctx: IpContext, usual: readonly NeighborState[]): Filter {
+  let dev: string | null = null;
+  let to: Prefix | null = null;
+  const states = new Set<NeighborState>();
+  for (let word = words.next(); word !== undefined; word = words.next()) {
+    if (word === 'dev') dev = takeDevice(dev, words.argument());
+    else if (word === 'nud' || word === 'unused') {
+      const value = word === 'nud' ? words.argument() : 'unused';
+      if (value === 'unused') throw notEmulated('ip neigh show unused');
+      for (const state of value === 'all' ? STATES : [stateOf(value)]) states.add(state);
+    } else if (word === 'proxy' || word === 'vrf' || word === 'master' || word === 'nomaster') {
+      throw notEmulated(`ip neigh show ${word}`);
+    } else {
+      const text = word === 'to' ? words.argument() : word;
+      if (to !== null) throw garbage('to', text);
+      to = requirePrefix(text);
+    }
+  }
+  if (dev !== null) requireDevice(ctx.ns, dev);
+  const wanted = states.size === 0 ? new Set(usual) : states;
+  const prefix = to;
+  return {
+    dev,
+    matches: (neighbor) =>
+      ctx.options.family !== 'inet6' &&
+      (dev === null || neighbor.dev === dev) &&
+      (prefix === null || prefixContains(prefix, parseIp4(neighbor.ip) ?? 0)) &&
+      wanted.has(neighbor.state),
+  };
+}
+
+function print(neighbors: readonly NeighborFacts[], ctx: IpContext, dev: 'shown' | 'hidden'): void {
+  const { json } = ctx.options;
+  ctx.out.stdout(formatNeighbors(neighbors, { dev, ...(json === undefined ? {} : { json }) }));
+}
+
+function show(words: Words, ctx: IpContext): void {
+  const filter = parseFilter(
+    words,
+    ctx,
+    STATES.filter((state) => state !== 'NOARP'),
+  );
+  print(ctx.ns.neighbors().filter(filter.matches), ctx, filter.dev === null ? 'shown' : 'hidden');
+}
+
+interface NeighborArguments {
+  readonly ip: number;
+  readonly dev: string;
+  readonly mac: number | null;
+  readonly state: NeighborState;
+}
+
+/** @throws ToolError */
+function parseNeighbor(words: Words, ctx: IpContext): NeighborArguments {
+  let ip: number | null = null;
+  let dev: string | null = null;
+  let mac: number | null = null;
+  let state: NeighborState = 'PERMANENT';
+  for (let word = words.next(); word !== undefined; word = words.next()) {
+    if (word === 'dev') dev = takeDevice(dev, words.argument());
+    else if (word === 'nud') state = stateOf(words.argument());
+    else if (word === 'lladdr') {
+      const text = words.argument();
+      mac = parseMac(text);
+      if (mac === null) throw new ToolError(`"${text}" is invalid lladdr.`, EXIT_ARGUMENT);
+    } else if (['proxy', 'router', 'use', 'managed', 'extern_learn', 'protocol'].includes(word)) {
+      throw notEmulated(`ip neigh ${word}`);
+    } else {
+      const text = word === 'to' ? words.argument() : word;
+      if (ip !== null) throw garbage('to', text);
+      ip = requireAddress(text, 'any valid');
+    }
+  }
+  if (ip === null || dev === null)
+    throw new ToolError('Device and destination are required arguments.', EXIT_USAGE);
+  requireDevice(ctx.ns, dev);
+  return { ip, dev, mac, state };
+}
+
+function find(ctx: IpContext, { ip, dev }: NeighborArguments): NeighborFacts | undefined {
+  return ctx.ns.neighbors().find((neighbor) => neighbor.dev === dev && parseIp4(neighbor.ip) === ip);
+}
+
+function set(words: Words, ctx: IpContext, command: 'add' | 'change' | 'chg' | 'replace'): void {
+  const wanted = parseNeighbor(words, ctx);
+  const { ip, dev, mac, state } = wanted;
+  const exists = find(ctx, wanted) !== undefined;
+  if (command === 'add' && exists) throw refused('RTNETLINK answers: File exists');
+  if ((command === 'change' || command === 'chg') && !exists)
+    throw refused('RTNETLINK answers: No such file or directory');
+  if (state !== 'PERMANENT') throw notEmulated(`ip neigh ${command} nud ${state.toLowerCase()}`);
+  if (mac === null) throw refused('Error: No link layer address given.');
+  change(() => ctx.ns.setNeighbor(dev, ip, mac));
+}
+
+function remove(words: Words, ctx: IpContext): void {
+  const { ip, dev } = parseNeighbor(words, ctx);
+  if (!ctx.ns.deleteNeighbor(dev, ip)) throw refused('RTNETLINK answers: No such file or directory');
+}
+
+function get(words: Words, ctx: IpContext): void {
+  const found = find(ctx, parseNeighbor(words, ctx));
+  if (found === undefined) throw refused('Error: Neighbour entry not found.');
+  print([found], ctx, 'shown');
+}
+
+function flush(words: Words, ctx: IpContext): void {
+  const usual = STATES.filter((state) => state !== 'PERMANENT' && state !== 'NOARP');
+  const filter = parseFilter(words, ctx, usual);
+  for (const neighbor of ctx.ns.neighbors().filter(filter.matches))
+    ctx.ns.deleteNeighbor(neighbor.dev, parseIp4(neighbor.ip) ?? 0);
+}

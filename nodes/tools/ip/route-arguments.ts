@@ -1,0 +1,139 @@
+import { formatIp4, formatPrefix } from '../../../protocols/ip4.ts';
+import type { NexthopFacts, RouteProtocol, RouteScope } from '../../events/kernel.ts';
+import { ToolError } from '../tool.ts';
+import { type IpContext, refused, requireAddress, requireDevice, requirePrefix, takeDevice } from './context.ts';
+import { metricOf, protocolOf, routeScopeOf, tableOf } from './route-protocols.ts';
+import { garbage, invalidArgument, keywordOf, notEmulated, type Words } from './words.ts';
+
+/** A route as a command line names it; null where it says nothing. */
+export interface RouteArguments {
+  /** Canonical prefix. */
+  readonly dst: string;
+  readonly type: 'unicast' | 'blackhole' | 'unreachable' | null;
+  readonly protocol: RouteProtocol | null;
+  readonly scope: RouteScope | null;
+  readonly metric: number | null;
+  readonly src: string;
+  readonly nexthops: readonly NexthopFacts[];
+}
+
+const OTHER_TYPES = ['local', 'broadcast', 'brd', 'anycast', 'multicast', 'prohibit', 'throw', 'nat'];
+const ATTRIBUTES = [
+  ...['mtu', 'advmss', 'as', 'rtt', 'rttvar', 'reordering', 'window', 'cwnd', 'initcwnd', 'ssthresh', 'realms'],
+  ...['rto_min', 'hoplimit', 'initrwnd', 'features', 'quickack', 'congctl', 'pref', 'expires', 'encap', 'tos'],
+  ...['dsfield', 'ttl-propagate', 'fastopen_no_cookie', 'nhid', 'vrf', 'pervasive', 'mark', 'realm'],
+];
+
+const PARTS = ['via', 'dev', 'oif', 'weight', 'onlink'] as const;
+
+interface Hop {
+  via: string;
+  dev: string | null;
+  onlink: boolean;
+  weight: number;
+}
+
+/** @throws ToolError; null: nothing was said. */
+export function parseRoute(words: Words, ctx: IpContext): RouteArguments | null {
+  if (words.done) return null;
+  let dst: string | null = null;
+  let type: RouteArguments['type'] = null;
+  let protocol: RouteProtocol | null = null;
+  let scope: RouteScope | null = null;
+  let metric: number | null = null;
+  let src = '';
+  const first: Hop = { via: '', dev: null, onlink: false, weight: 1 };
+  const more: Hop[] = [];
+  for (let word = words.next(); word !== undefined; word = words.next()) {
+    const hop = more.at(-1) ?? first;
+    if (word === 'nexthop') more.push({ via: '', dev: null, onlink: false, weight: 1 });
+    else if (takeHopPart(hop, word, words)) continue;
+    else if (word === 'src') src = formatIp4(requireAddress(words.argument(), 'inet'));
+    else if (keywordOf(word, ['metric', 'priority', 'preference']) !== undefined && word.length > 1)
+      metric = metricOf(words.argument());
+    else if (word === 'scope') scope = routeScopeOf(words.argument());
+    else if (word === 'proto' || word === 'protocol') protocol = protocolOf(words.argument());
+    else if (word === 'table') requireMain(words.argument());
+    else if (word === 'unicast' || word === 'blackhole' || word === 'unreachable') type = word;
+    else if (OTHER_TYPES.includes(word)) throw notEmulated(`route type ${word}`);
+    else if (ATTRIBUTES.includes(word)) throw notEmulated(`route attribute ${word}`);
+    else {
+      const text = word === 'to' ? words.argument() : word;
+      if (dst !== null) throw garbage('to', text);
+      dst = destinationOf(text);
+    }
+  }
+  const used = first.via !== '' || first.dev !== null ? [first, ...more] : more;
+  for (const { dev } of used) if (dev !== null) requireDevice(ctx.ns, dev);
+  return {
+    dst: dst ?? '0.0.0.0/0',
+    type,
+    protocol,
+    scope,
+    metric,
+    src,
+    nexthops: used.map((hop) => ({ ...hop, dev: hop.dev ?? '' })),
+  };
+}
+
+/** Takes a word that describes a next hop; false if it does not. @throws ToolError */
+function takeHopPart(hop: Hop, word: string, words: Words): boolean {
+  const part = PARTS.find((candidate) => candidate === word);
+  switch (part) {
+    case undefined:
+      return false;
+    case 'via': {
+      const text = words.argument();
+      if (text === 'inet6') throw notEmulated('IPv6');
+      hop.via = formatIp4(requireAddress(text === 'inet' ? words.argument() : text, 'inet'));
+      return true;
+    }
+    case 'dev':
+    case 'oif':
+      hop.dev = takeDevice(hop.dev, words.argument());
+      return true;
+    case 'onlink':
+      hop.onlink = true;
+      return true;
+    case 'weight': {
+      const text = words.argument();
+      const weight = /^\d{1,3}$/.test(text) ? Number(text) : 0;
+      if (weight < 1 || weight > 256) throw invalidArgument(text, '"weight" is invalid\n');
+      hop.weight = weight;
+      return true;
+    }
+  }
+}
+
+function requireMain(word: string): void {
+  if (tableOf(word) !== 'main') throw notEmulated(`a change of route table ${word}`);
+}
+
+/** The kernel takes no prefix with host bits set. @throws ToolError */
+function destinationOf(text: string): string {
+  const prefix = requirePrefix(text);
+  const canonical = formatPrefix(prefix);
+  const given = text.includes('/') ? text : `${text}/32`;
+  if (given !== canonical && !['default', 'any', 'all'].includes(text))
+    throw refused('Error: Invalid prefix for given prefix length.');
+  return canonical;
+}
+
+/** `ip route add` without words. */
+export const ROUTE_USAGE = `Usage: ip route { list | flush } SELECTOR
+       ip route get ADDRESS [ from ADDRESS ]
+       ip route { add | del | change | replace } ROUTE
+SELECTOR := [ root PREFIX ] [ match PREFIX ] [ exact PREFIX ]
+            [ table TABLE_ID ] [ proto RTPROTO ] [ dev STRING ]
+            [ via ADDRESS ] [ src ADDRESS ] [ type TYPE ] [ scope SCOPE ]
+ROUTE := [ TYPE ] PREFIX [ proto RTPROTO ] [ scope SCOPE ] [ metric METRIC ]
+         [ src ADDRESS ] { NH | [ nexthop NH ]... }
+NH := [ via ADDRESS ] [ dev STRING ] [ weight NUMBER ] [ onlink ]
+TYPE := { unicast | unreachable | blackhole }
+TABLE_ID := [ local | main | all | NUMBER ]
+SCOPE := [ host | link | global | NUMBER ]
+RTPROTO := [ kernel | boot | static | bird | bgp | NUMBER ]`;
+
+export function routeUsage(): ToolError {
+  return new ToolError(ROUTE_USAGE, 255);
+}

@@ -1,0 +1,120 @@
+import { formatIp4, type Prefix, parsePrefix, prefixContains } from '../../../protocols/ip4.ts';
+import type { RouteFacts, RouteProtocol, RouteScope } from '../../events/kernel.ts';
+import { protocolName } from '../format/routes.ts';
+import { type IpContext, requireAddress, requireDevice, requirePrefix, takeDevice } from './context.ts';
+import { metricOf, protocolOf, routeScopeOf, type TableName, tableOf } from './route-protocols.ts';
+import { garbage, notEmulated, type Words } from './words.ts';
+
+/** What `ip route show` and `flush` can be narrowed to. */
+export interface RouteFilter {
+  readonly table: TableName;
+  /** Columns that the filter makes constant. */
+  readonly hide: ReadonlySet<'dev' | 'via' | 'protocol' | 'scope'>;
+  /** `cache`: the routing cache, of which nothing is left since Linux 3.6. */
+  readonly cache: boolean;
+  matches(route: RouteFacts): boolean;
+}
+
+const TYPES = ['unicast', 'blackhole', 'unreachable', 'local', 'broadcast'];
+
+/** @throws ToolError */
+export function parseRouteFilter(words: Words, ctx: IpContext): RouteFilter {
+  let table: TableName = 'main';
+  let dev: string | null = null;
+  let cache = false;
+  let prefixSeen = false;
+  const hide = new Set<'dev' | 'via' | 'protocol' | 'scope'>();
+  const tests: ((route: RouteFacts, dst: Prefix) => boolean)[] = [];
+  for (let word = words.next(); word !== undefined; word = words.next()) {
+    switch (word) {
+      case 'table':
+      case 'lookup':
+        table = tableOf(words.argument());
+        break;
+      case 'dev':
+      case 'oif': {
+        const name = takeDevice(dev, words.argument());
+        requireDevice(ctx.ns, name);
+        dev = name;
+        hide.add('dev');
+        // A multipath route has no device of its own, only its next hops have.
+        tests.push(({ nexthops }) => nexthops.length === 1 && nexthops[0]?.dev === name);
+        break;
+      }
+      case 'via': {
+        const via = formatIp4(requireAddress(words.argument(), 'inet'));
+        hide.add('via');
+        tests.push(({ nexthops }) => nexthops.length === 1 && nexthops[0]?.via === via);
+        break;
+      }
+      case 'proto':
+      case 'protocol': {
+        const name = words.argument();
+        if (name === 'all') break;
+        const protocol: RouteProtocol = protocolOf(name);
+        hide.add('protocol');
+        tests.push((route) => protocolName(route) === protocol);
+        break;
+      }
+      case 'scope': {
+        const name = words.argument();
+        if (name === 'all') break;
+        const scope: RouteScope = routeScopeOf(name);
+        hide.add('scope');
+        tests.push((route) => route.scope === scope);
+        break;
+      }
+      case 'type': {
+        const type = words.argument();
+        if (!TYPES.includes(type)) throw notEmulated(`route type ${type}`);
+        tests.push((route) => route.type === type);
+        break;
+      }
+      case 'src': {
+        const src = formatIp4(requireAddress(words.argument(), 'inet'));
+        tests.push((route) => route.src === src);
+        break;
+      }
+      case 'metric': {
+        const metric = metricOf(words.argument());
+        tests.push((route) => route.metric === metric);
+        break;
+      }
+      case 'cache':
+      case 'cached':
+        cache = true;
+        break;
+      case 'root':
+      case 'match':
+      case 'exact':
+        tests.push(prefixTest(word, words.argument()));
+        break;
+      default: {
+        const mode = word === 'to' ? words.argument() : word;
+        const isMode = mode === 'root' || mode === 'match' || mode === 'exact';
+        if (prefixSeen) throw garbage('to', mode);
+        prefixSeen = true;
+        tests.push(isMode ? prefixTest(mode, words.argument()) : prefixTest('exact', mode));
+      }
+    }
+  }
+  return {
+    table,
+    hide,
+    cache,
+    matches: (route) => {
+      const dst = parsePrefix(route.dst);
+      return dst !== null && tests.every((test) => test(route, dst));
+    },
+  };
+}
+
+/** `root`: within the prefix; `match`: around it; `exact`: it. @throws ToolError */
+function prefixTest(mode: 'root' | 'match' | 'exact', word: string) {
+  const wanted = requirePrefix(word);
+  return (_: RouteFacts, dst: Prefix): boolean => {
+    if (mode === 'root') return dst.len >= wanted.len && prefixContains(wanted, dst.addr);
+    if (mode === 'match') return dst.len <= wanted.len && prefixContains(dst, wanted.addr);
+    return dst.len === wanted.len && dst.addr === wanted.addr;
+  };
+}

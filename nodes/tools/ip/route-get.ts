@@ -1,0 +1,75 @@
+import { formatIp4 } from '../../../protocols/ip4.ts';
+import { formatJson } from '../format/json.ts';
+import { ToolError } from '../tool.ts';
+import { type IpContext, refused, requireAddress, requireDevice } from './context.ts';
+import { EXIT_ARGUMENT, garbage, notEmulated, type Words } from './words.ts';
+
+/** `ip route get`: the way that the kernel takes to an address. @throws ToolError */
+export function routeGet(words: Words, ctx: IpContext): void {
+  let target: string | null = null;
+  let from: number | null = null;
+  for (let word = words.next(); word !== undefined; word = words.next()) {
+    if (word === 'from') from = requireAddress(words.argument(), 'inet');
+    else if (word === 'oif' || word === 'dev' || word === 'iif') {
+      requireDevice(ctx.ns, words.argument());
+      throw notEmulated(`ip route get ${word}`);
+    } else if (['tos', 'mark', 'vrf', 'uid', 'ipproto', 'sport', 'dport', 'fibmatch'].includes(word)) {
+      throw notEmulated(`ip route get ${word}`);
+    } else {
+      const text = word === 'to' ? words.argument() : word;
+      if (target !== null) throw garbage('to', text);
+      target = text;
+    }
+  }
+  if (target === null) throw new ToolError('need at least a destination address', EXIT_ARGUMENT);
+  print(ctx, addressOf(target), from);
+}
+
+/** An address, or a prefix of length 32. */
+function addressOf(text: string): number {
+  return requireAddress(text.endsWith('/32') ? text.slice(0, -3) : text, 'any valid');
+}
+
+function print(ctx: IpContext, dst: number, from: number | null): void {
+  const { ns, options } = ctx;
+  if (from !== null && !ns.isLocal(from)) throw refused('RTNETLINK answers: Network is unreachable');
+  const path = ns.lookup(dst, (from ?? 0) ^ dst);
+  if (path === null) throw refused('RTNETLINK answers: Network is unreachable');
+  if (path.type === 'blackhole') throw refused('RTNETLINK answers: Invalid argument');
+  if (path.type === 'unreachable') throw refused('RTNETLINK answers: No route to host');
+  const local = path.type === 'local';
+  const gateway = path.type === 'unicast' && path.nexthop !== dst ? formatIp4(path.nexthop) : '';
+  const source = local ? dst : path.src !== 0 ? path.src : ns.sourceFor(path.device, path.nexthop);
+  const cache = path.type === 'unicast' ? [] : local ? ['local'] : ['local', 'brd'];
+  const type = path.type === 'unicast' && options.details === undefined ? '' : path.type;
+  const table = options.details === undefined ? '' : path.type === 'unicast' ? 'main' : 'local';
+  if (options.json !== undefined) {
+    const object = {
+      ...(type === '' ? {} : { type }),
+      dst: formatIp4(dst),
+      ...(from === null ? {} : { from: formatIp4(from) }),
+      ...(gateway === '' ? {} : { gateway }),
+      dev: path.device.name,
+      ...(table === '' ? {} : { table }),
+      ...(from === null ? { prefsrc: formatIp4(source) } : {}),
+      flags: [],
+      uid: 0,
+      cache,
+    };
+    ctx.out.stdout(formatJson([object], options.json));
+    return;
+  }
+  const words = [
+    ...(type === '' ? [] : [type]),
+    formatIp4(dst),
+    ...(from === null ? [] : ['from', formatIp4(from)]),
+    ...(gateway === '' ? [] : ['via', gateway]),
+    ...['dev', path.device.name],
+    ...(table === '' ? [] : ['table', table]),
+    ...(from === null ? ['src', formatIp4(source)] : []),
+    'uid 0',
+  ];
+  const newline = options.style === 'oneline' ? '\\' : '\n';
+  const flags = cache.length === 0 ? '' : `<${cache.join(',')}> `;
+  ctx.out.stdout(`${words.join(' ')} ${newline}    cache ${flags}\n`);
+}

@@ -1,0 +1,61 @@
+import { bridge } from './bridge/bridge.ts';
+import { cat } from './cat.ts';
+import { hostname } from './hostname.ts';
+import { ip } from './ip/ip.ts';
+import { ping } from './ping.ts';
+import {
+  type Command,
+  type RunningTool,
+  type Tool,
+  type ToolContext,
+  ToolError,
+  type ToolOutput,
+} from './tool.ts';
+import { traceroute } from './traceroute.ts';
+
+const tools: ReadonlyMap<string, Tool> = new Map([
+  ['ping', ping],
+  ['traceroute', traceroute],
+  ['ip', atOnce(ip)],
+  ['bridge', atOnce(bridge)],
+  ['hostname', atOnce(hostname)],
+  ['cat', atOnce(cat)],
+]);
+
+/** What there is to run, by name. */
+export const toolNames: readonly string[] = [...tools.keys()].sort();
+
+/** No such executable; docker exec's and kubectl exec's exit code too. */
+const EXIT_NOT_FOUND = 127;
+const IDLE: RunningTool = { interrupt: () => {} };
+
+/**
+ * Runs a command line in a namespace, as `docker exec` would. Output comes as the tool writes it, from within this
+ * call or from the kernel's timers; `exit` ends it. A command that is not there exits 127, bad usage as the tool's own.
+ */
+export function startTool(argv: readonly string[], ctx: ToolContext, out: ToolOutput): RunningTool {
+  const [name = '', ...args] = argv;
+  const tool = tools.get(name.slice(name.lastIndexOf('/') + 1));
+  if (tool === undefined) {
+    const reason = name.includes('/') ? 'no such file or directory' : 'executable file not found in $PATH';
+    out.stderr(`exec: ${JSON.stringify(name)}: ${reason}\n`);
+    out.exit(EXIT_NOT_FOUND);
+    return IDLE;
+  }
+  return tool(args, ctx, out);
+}
+
+function atOnce(command: Command): Tool {
+  return (args, ctx, out) => {
+    let code: number;
+    try {
+      code = command(args, ctx, out);
+    } catch (error) {
+      if (!(error instanceof ToolError)) throw error;
+      out.stderr(`${error.message}\n`);
+      code = error.code;
+    }
+    out.exit(code);
+    return IDLE;
+  };
+}

@@ -1,0 +1,62 @@
+import type { Kernel } from '../kernel/kernel.ts';
+import type { Netns } from '../kernel/netns.ts';
+import type { Runtime } from '../runtime.ts';
+
+/** Where a tool runs, and what it knows beside the kernel. */
+export interface ToolContext {
+  readonly rt: Runtime;
+  readonly kernel: Kernel;
+  /** The namespace it runs in. */
+  readonly ns: Netns;
+  /** The resolver: the address of a name, null if there is none. */
+  readonly hosts?: (name: string) => number | null;
+  /** The resolver: the name of an address, null if there is none. */
+  readonly reverse?: (addr: number) => string | null;
+  /** What hostname(1) prints. */
+  readonly hostname?: string;
+  /** Text of a file as the namespace sees it (/etc/hosts, /etc/resolv.conf), null if there is none. */
+  readonly files?: (path: string) => string | null;
+}
+
+/** `exit` is called once, and last. */
+export interface ToolOutput {
+  stdout(text: string): void;
+  stderr(text: string): void;
+  exit(code: number): void;
+}
+
+export interface RunningTool {
+  /** SIGINT. */
+  interrupt(): void;
+}
+
+/** A tool that takes time. */
+export type Tool = (args: readonly string[], ctx: ToolContext, out: ToolOutput) => RunningTool;
+
+/** A tool that is done at once; returns its exit code. @throws ToolError */
+export type Command = (
+  args: readonly string[],
+  ctx: ToolContext,
+  out: Pick<ToolOutput, 'stdout' | 'stderr'>,
+) => number;
+
+/** Ends a tool with a message on stderr and an exit code. */
+export class ToolError extends Error {
+  override readonly name = 'ToolError';
+  readonly code: number;
+
+  constructor(message: string, code: number) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** Exit code of a process that SIGKILL ended: what becomes of those in a namespace that is taken down. */
+export const EXIT_KILLED = 137;
+/** Exit code of a process that SIGINT ended. */
+export const EXIT_INTERRUPTED = 130;
+
+/** Whether the tool's namespace is still there. */
+export function isAlive(ctx: ToolContext): boolean {
+  return ctx.kernel.netns(ctx.ns.name) === ctx.ns;
+}

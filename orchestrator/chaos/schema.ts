@@ -1,0 +1,161 @@
+import { readFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { reportIssues } from '../lab/issues.ts';
+import { Reporter } from '../lab/problem.ts';
+import { duration, endpoint, map, name } from '../lab/schema-types.ts';
+import { readYaml } from '../lab/yaml-source.ts';
+import { parseSelector, SelectorError } from '../selector.ts';
+
+/** A pod (`namespace/name` or `name`) or a label selector (`app=web`). */
+export type Endpoint = string;
+
+interface StepBase {
+  /** Time from the start of the run, ms. */
+  readonly at?: number;
+  /** `FILE:LINE`, to point at it. */
+  readonly place: string;
+}
+
+/** One step of a chaos file. Times in ms. */
+export type Step = StepBase &
+  (
+    | { readonly do: 'kill'; readonly node: string; readonly how: 'reset' | 'silent' }
+    | { readonly do: 'start'; readonly node: string }
+    | { readonly do: 'link'; readonly node: string; readonly device: string; readonly carrier: 'up' | 'down' }
+    | { readonly do: 'wait'; readonly for: number }
+    | { readonly do: 'probe'; readonly from: Endpoint; readonly to: Endpoint; readonly every: number }
+    | {
+        readonly do: 'churn';
+        readonly pods: string;
+        /** A second. */
+        readonly rate: number;
+        readonly for: number;
+        readonly probes: number;
+        readonly interval: number;
+      }
+    | { readonly do: 'converged'; readonly within: number }
+    | {
+        readonly do: 'reachable' | 'unreachable';
+        readonly from: Endpoint;
+        readonly to: Endpoint;
+        readonly within: number;
+      }
+  );
+
+export interface ChaosFile {
+  readonly name: string;
+  readonly steps: readonly Step[];
+}
+
+const DEFAULT_INTERVAL = 50;
+const DEFAULT_WITHIN = 30_000;
+
+/** `5/s`, `0.5/s`, `30/m`. */
+export function parseRate(text: string): number | null {
+  const match = /^(\d+(?:\.\d+)?)\/(s|m)$/.exec(text);
+  if (match === null || Number(match[1]) === 0) return null;
+  return Number(match[1]) / (match[2] === 's' ? 1 : 60);
+}
+
+const rate = z.string().transform((text, ctx): number => {
+  const value = parseRate(text);
+  if (value !== null) return value;
+  ctx.addIssue({ code: 'custom', message: `'${text}' is no rate`, params: { mend: 'write it like 5/s or 30/m' } });
+  return z.NEVER;
+});
+
+const selector = z.string().superRefine((text, ctx) => {
+  try {
+    parseSelector(text);
+  } catch (error) {
+    if (!(error instanceof SelectorError)) throw error;
+    ctx.addIssue({ code: 'custom', message: error.message });
+  }
+});
+
+const pair = map({ from: z.string(), to: z.string(), within: duration.optional() });
+
+const step = map({
+  at: duration.optional(),
+  kill: z.union([name, map({ node: name, silent: z.boolean().optional() })]).optional(),
+  start: name.optional(),
+  link: map({ down: endpoint.optional(), up: endpoint.optional() }).optional(),
+  wait: duration.optional(),
+  probe: map({ from: z.string(), to: z.string(), every: duration.optional() }).optional(),
+  churn: map({
+    pods: selector,
+    rate,
+    for: duration,
+    probes: z.int().positive().optional(),
+    every: duration.optional(),
+  }).optional(),
+  expect: map({
+    converged: map({ within: duration }).optional(),
+    reachable: pair.optional(),
+    unreachable: pair.optional(),
+  }).optional(),
+});
+
+const chaosSchema = map({ name: z.string().optional(), steps: z.array(step).min(1) });
+
+type RawStep = z.infer<typeof step>;
+
+/** @throws LabError with every problem and its place. */
+export async function loadChaos(path: string): Promise<ChaosFile> {
+  return parseChaos(await readFile(path, 'utf8'), path);
+}
+
+/** @throws LabError */
+export function parseChaos(text: string, file: string): ChaosFile {
+  const { raw, source, problems } = readYaml(text, file);
+  const reporter = new Reporter(source);
+  reporter.problems.push(...problems);
+  const parsed = chaosSchema.safeParse(raw);
+  if (!parsed.success) reportIssues(parsed.error.issues, raw, reporter);
+  reporter.check();
+  const data = parsed.data;
+  if (data === undefined) throw new Error('a chaos file that did not parse has a problem');
+  const steps = data.steps.flatMap((entry, i): Step[] => {
+    const place = `${file}:${source.placeOf(['steps', i], 'value').line}`;
+    const actions = actionsOf(entry);
+    const [action] = actions;
+    if (action === undefined || actions.length > 1) {
+      const mend = 'write one of kill, start, link, wait, probe, churn, expect';
+      reporter.problem(['steps', i], action === undefined ? 'a step without anything to do' : 'a step does one thing', mend);
+      return [];
+    }
+    return [{ ...action, place, ...(entry.at === undefined ? {} : { at: entry.at }) }];
+  });
+  reporter.check();
+  return { name: data.name ?? file, steps };
+}
+
+type Action = Step extends infer S ? (S extends Step ? Omit<S, 'at' | 'place'> : never) : never;
+
+function actionsOf(raw: RawStep): Action[] {
+  const actions: Action[] = [];
+  const { kill, start, link, wait, probe, churn, expect } = raw;
+  if (typeof kill === 'string') actions.push({ do: 'kill', node: kill, how: 'reset' });
+  else if (kill !== undefined) actions.push({ do: 'kill', node: kill.node, how: kill.silent ? 'silent' : 'reset' });
+  if (start !== undefined) actions.push({ do: 'start', node: start });
+  for (const carrier of ['down', 'up'] as const) {
+    const end = link?.[carrier];
+    if (end !== undefined) actions.push({ do: 'link', node: end.node, device: end.iface, carrier });
+  }
+  if (wait !== undefined) actions.push({ do: 'wait', for: wait });
+  if (probe !== undefined) {
+    actions.push({ do: 'probe', from: probe.from, to: probe.to, every: probe.every ?? DEFAULT_INTERVAL });
+  }
+  if (churn !== undefined) {
+    const { pods, rate: perSecond, for: length, probes = 8, every = DEFAULT_INTERVAL } = churn;
+    actions.push({ do: 'churn', pods, rate: perSecond, for: length, probes, interval: every });
+  }
+  if (expect?.converged !== undefined) actions.push({ do: 'converged', within: expect.converged.within });
+  for (const want of ['reachable', 'unreachable'] as const) {
+    const ends = expect?.[want];
+    if (ends !== undefined) {
+      actions.push({ do: want, from: ends.from, to: ends.to, within: ends.within ?? DEFAULT_WITHIN });
+    }
+  }
+  return actions;
+}

@@ -1,0 +1,275 @@
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { parseRate } from '../chaos/schema.ts';
+import { LabHome } from '../home.ts';
+import { DurationError, parseDuration } from '../lab/duration.ts';
+import { baseline, waitConverged } from '../observe/quiescence.ts';
+import { withLab } from './attach.ts';
+import { chaosRun, churnCommand } from './chaos.ts';
+import { demo } from './demo.ts';
+import { type GetOptions, get, getPast, KINDS, parseKind } from './get.ts';
+import { down, ls } from './labs.ts';
+import { type LogOptions, log } from './log.ts';
+import { bad, humanTime, write } from './output.ts';
+import { execIn, resolveTarget } from './target.ts';
+import { supervise, type UpOptions, up } from './up.ts';
+import { verify } from './verify.ts';
+
+/** Faults given by their class' name are the user's to mend: their message is all there is to say. */
+const PLAIN = 1;
+
+function duration(text: string): number {
+  try {
+    return parseDuration(text);
+  } catch (error) {
+    if (error instanceof DurationError) throw new InvalidArgumentError(error.message);
+    throw error;
+  }
+}
+
+function rate(text: string): number {
+  const value = parseRate(text);
+  if (value === null) throw new InvalidArgumentError(`'${text}' is no rate; write it like 5/s or 30/m`);
+  return value;
+}
+
+function count(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 0) throw new InvalidArgumentError(`'${text}' is no whole number`);
+  return value;
+}
+
+const program = new Command('reroute')
+  .description('What does my cluster network do when things break?')
+  .version('0.1.0')
+  .showHelpAfterError('(reroute --help lists the commands)')
+  .showSuggestionAfterError()
+  .enablePositionalOptions();
+
+const labOption = () => new Option('--lab <name>', 'the lab, where there are several').env('REROUTE_LAB');
+const logLevel = () =>
+  new Option('--log-level <level>', "least level in the nodes' own log files")
+    .choices(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
+    .default('info');
+const seed = () => new Option('--seed <number>', 'seed of the choices').argParser(count).default(1);
+
+/** Runs a command and takes its result as the exit code. */
+function exits<A extends unknown[]>(run: (...args: A) => Promise<number | void> | void) {
+  return async (...args: A) => {
+    process.exitCode = (await run(...args)) ?? 0;
+  };
+}
+
+program
+  .command('up')
+  .description('launch a lab and wait until it has converged')
+  .argument('[file]', 'lab file (YAML) or GraphML topology')
+  .option('-d, --detach', 'leave it running')
+  .option('--graphml <file>', 'a topology as the Internet Topology Zoo writes it')
+  .option('--simulate', 'in one process under a virtual clock')
+  .option('--bus <url>', 'an existing NATS server with JetStream (or REROUTE_BUS)')
+  .addOption(new Option('--within <duration>', 'give up waiting after').argParser(duration).default(120_000, '2m'))
+  .addOption(logLevel())
+  .action(exits((file: string | undefined, options: UpOptions) => up(file, options)));
+
+program
+  .command('supervise', { hidden: true })
+  .argument('<file>')
+  .option('--bus <url>')
+  .addOption(logLevel())
+  .action(exits((file: string, options: { bus?: string; logLevel: string }) => supervise(file, options)));
+
+program
+  .command('down')
+  .description('take a lab down; its log stays')
+  .argument('[lab]')
+  .addOption(labOption())
+  .action(exits((name: string | undefined, options: { lab?: string }) => down(name ?? options.lab)));
+
+program
+  .command('ls')
+  .description('list the labs')
+  .addOption(new Option('-o, --output <format>').choices(['table', 'wide', 'json', 'yaml']).default('table'))
+  .action(exits((options: { output: GetOptions['output'] }) => ls(options.output)));
+
+program
+  .command('get')
+  .description(`show ${KINDS.join(', ')}`)
+  .argument('<kind>', KINDS.join('|'))
+  .argument('[node]', 'only of this node')
+  .addOption(labOption())
+  .addOption(new Option('-o, --output <format>').choices(['table', 'wide', 'json', 'yaml']).default('table'))
+  .option('--at <moment>', 'as it was: after an event (n1:42), at a time (+2.5s since the start, or ISO 8601)')
+  .option('-l, --selector <labels>', 'pods with these labels')
+  .option('--show-labels', 'with the labels of pods')
+  .action(
+    exits(async (kind: string, node: string | undefined, options: GetOptions) => {
+      const all = node === undefined ? options : { ...options, node };
+      const { at } = options;
+      if (at === undefined) await get(parseKind(kind), all);
+      else await getPast(parseKind(kind), LabHome.choose(options.lab, 'any'), { ...all, at });
+    }),
+  );
+
+program
+  .command('exec')
+  .description('run a command on a node or in a pod: ping, traceroute, ip, bridge, …')
+  .argument('<target>', 'node, pod or namespace/pod')
+  .argument('<command...>', 'after --')
+  .addOption(labOption())
+  .passThroughOptions()
+  .action(
+    exits((target: string, argv: string[], options: { lab?: string }) =>
+      withLab(options.lab, async (lab) => execIn(lab, await resolveTarget(lab, target), argv)),
+    ),
+  );
+
+program
+  .command('show')
+  .description("show a node's BGP in birdc's words: show n1 bgp route for 10.244.1.0/26 all")
+  .argument('<node>')
+  .argument('<what...>', 'bgp [protocols|route|status …]; calico for calicoctl node status')
+  .addOption(labOption())
+  .passThroughOptions()
+  .action(
+    exits((node: string, what: string[], options: { lab?: string }) =>
+      withLab(options.lab, async (lab) => {
+        const [topic, ...words] = what;
+        if (topic !== 'bgp' && topic !== 'calico') {
+          process.stderr.write(`reroute: show knows bgp and calico, not '${topic}'\n`);
+          return PLAIN;
+        }
+        const bird = ['birdc', 'show', ...(words.length === 0 ? ['protocols'] : words)];
+        const argv = topic === 'calico' ? ['calicoctl', 'node', 'status'] : bird;
+        return execIn(lab, await resolveTarget(lab, node), argv);
+      }),
+    ),
+  );
+
+program
+  .command('kill')
+  .description("end a node's process; peers see their connections reset")
+  .argument('<node>')
+  .option('--silent', 'as a power cut: no reset, the hold timers decide')
+  .addOption(labOption())
+  .action(
+    exits((node: string, options: { lab?: string; silent?: true }) =>
+      withLab(options.lab, async (lab) => {
+        await lab.act({ type: 'kill', node, how: options.silent ? 'silent' : 'reset' });
+        write(`node ${node} is down\n`);
+      }),
+    ),
+  );
+
+program
+  .command('start')
+  .description('start a node that is down, with what its disk holds')
+  .argument('<node>')
+  .addOption(labOption())
+  .action(
+    exits((node: string, options: { lab?: string }) =>
+      withLab(options.lab, async (lab) => {
+        await lab.act({ type: 'start', node });
+        write(`node ${node} is running\n`);
+      }),
+    ),
+  );
+
+const link = program.command('link').description('pull a cable, plug it in again');
+for (const carrier of ['down', 'up'] as const) {
+  link
+    .command(carrier)
+    .argument('<end>', 'node:interface, as n1:eth0')
+    .addOption(labOption())
+    .action(
+      exits((end: string, options: { lab?: string }) =>
+        withLab(options.lab, async (lab) => {
+          const [node = '', device = ''] = end.split(':');
+          if (node === '' || device === '') {
+            process.stderr.write(`reroute: '${end}' is no end of a link; write it like n1:eth0\n`);
+            return PLAIN;
+          }
+          await lab.act({ type: 'link', node, device, carrier });
+          write(`${end} is ${carrier}\n`);
+          return 0;
+        }),
+      ),
+    );
+}
+
+program
+  .command('wait')
+  .description('wait until the lab is quiescent')
+  .option('--converged', 'what there is to wait for')
+  .addOption(new Option('--within <duration>', 'fail after').argParser(duration).default(60_000, '1m'))
+  .addOption(labOption())
+  .action(
+    exits((options: { lab?: string; within: number }) =>
+      withLab(options.lab, async (lab) => {
+        const result = await waitConverged(lab, { within: options.within, since: await baseline(lab) });
+        if (result.converged) write(`converged after ${humanTime(result.waited)}\n`);
+        else write(`${bad('not converged')} within ${humanTime(options.within)}:\n  ${result.reasons.join('\n  ')}\n`);
+        return result.converged ? 0 : PLAIN;
+      }),
+    ),
+  );
+
+program
+  .command('churn')
+  .description('replace pods at a steady rate while probes run between pods')
+  .requiredOption('--pods <selector>', 'pods to replace, as app=web')
+  .addOption(new Option('--rate <rate>', 'replacements').argParser(rate).default(5, '5/s'))
+  .addOption(new Option('--for <duration>', 'how long').argParser(duration).default(30_000, '30s'))
+  .addOption(new Option('--probes <count>', 'probes that run meanwhile').argParser(count).default(8))
+  .addOption(new Option('--every <duration>', 'time between packets of a probe').argParser(duration).default(50, '50ms'))
+  .addOption(seed())
+  .addOption(labOption())
+  .action(
+    exits((options: { lab?: string; pods: string; rate: number; for: number; probes: number; every: number; seed: number }) =>
+      churnCommand({ ...options, duration: options.for, interval: options.every }),
+    ),
+  );
+
+program
+  .command('chaos')
+  .description('run a file of faults, probes and expectations')
+  .command('run')
+  .argument('<file>')
+  .option('--simulate <lab>', 'on a simulated lab of this file')
+  .addOption(seed())
+  .addOption(labOption())
+  .action(exits((file: string, options: { lab?: string; simulate?: string; seed: number }) => chaosRun(file, options)));
+
+program
+  .command('log')
+  .description('print the events of a lab, also of one that is down')
+  .argument('[lab]')
+  .option('--node <node>', 'only of this node; orchestrator for what was done to the lab')
+  .option('-f, --follow', 'go on as they come')
+  .addOption(new Option('-o, --output <format>').choices(['table', 'json']).default('table'))
+  .addOption(labOption())
+  .action(exits((name: string | undefined, options: LogOptions & { lab?: string }) => log(name ?? options.lab, options)));
+
+program
+  .command('verify')
+  .description("fold every node's log and compare it with the live state")
+  .argument('[lab]')
+  .addOption(labOption())
+  .action(exits((name: string | undefined, options: { lab?: string }) => verify(name ?? options.lab)));
+
+program
+  .command('demo')
+  .description('the demo lab: launch, ping, kill a node, reconverge, end')
+  .action(exits(() => demo()));
+
+/** Errors that name a fault of the user's or the lab's: shown without a stack. */
+function isPlain(error: unknown): error is Error {
+  return error instanceof Error && error.name !== 'Error' && error.name.endsWith('Error') && !(error instanceof TypeError);
+}
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  const text = isPlain(error) ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error);
+  process.stderr.write(`reroute: ${text}\n`);
+  process.exitCode = PLAIN;
+}

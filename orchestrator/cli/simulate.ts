@@ -1,0 +1,45 @@
+import { writeFile } from 'node:fs/promises';
+import { encode } from '../../bus/codec.ts';
+import { type AnyRecord, ORCHESTRATOR } from '../events.ts';
+import { LabHome } from '../home.ts';
+import type { CompiledLab } from '../lab/compiled.ts';
+import { SimLab } from '../simulate/sim-lab.ts';
+import { faint, humanTime, write } from './output.ts';
+import { awaitUp, summaryOf } from './up.ts';
+
+/** `reroute up --simulate`: runs the lab to its convergence under a virtual clock and keeps its log. Exit code. */
+export async function simulate(lab: CompiledLab, file: string, within: number): Promise<number> {
+  const started = performance.now();
+  const sim = new SimLab(lab);
+  await sim.start();
+  const result = await awaitUp(sim, 0, within, () => {});
+  await saveSimulation(sim, lab, file);
+  write(await summaryOf(sim, lab, result));
+  const took = humanTime(performance.now() - started);
+  write(faint(`Simulated ${humanTime(sim.now())} in ${took}. The log is kept: reroute log ${lab.name}\n`));
+  return result.converged ? 0 : 1;
+}
+
+/** Keeps the log of a simulated run in the lab's folder, where `log`, `get --at` and `verify` find it. */
+export async function saveSimulation(sim: SimLab, lab: CompiledLab, file: string): Promise<void> {
+  const home = new LabHome(lab.name);
+  home.reset(lab);
+  const logs: Record<string, AnyRecord[]> = {};
+  for (const name of [ORCHESTRATOR, ...sim.nodeNames]) {
+    const records: AnyRecord[] = [];
+    for await (const record of sim.records(name)) records.push(record);
+    logs[name] = records;
+  }
+  await writeFile(home.simulatedLog, encode(logs));
+  home.writeStatus({
+    name: lab.name,
+    status: 'down',
+    error: '',
+    pid: process.pid,
+    bus: { url: '', token: '' },
+    busOwner: 'lab',
+    startedAt: Date.now(),
+    file,
+    shell: 'simulator',
+  });
+}

@@ -1,0 +1,50 @@
+import { findPod, listPods, podName } from '../pods.ts';
+import { NodeDownError, type RunningLab } from '../running-lab.ts';
+
+/** Where a command is to run: a node itself (`pod` is ''), or a pod on it. */
+export interface Target {
+  readonly node: string;
+  readonly pod: string;
+}
+
+export class TargetError extends Error {
+  override readonly name = 'TargetError';
+}
+
+/** Finds a node or a pod by what the user wrote: a node's name, a pod's, or `namespace/name`. @throws TargetError */
+export async function resolveTarget(lab: RunningLab, text: string): Promise<Target> {
+  const node = (await lab.nodes()).find((info) => info.name === text);
+  if (node !== undefined) {
+    if (node.state === 'down') throw new NodeDownError(text);
+    return { node: text, pod: '' };
+  }
+  const pod = findPod(await listPods(lab), text);
+  if (pod === undefined) {
+    throw new TargetError(`there is no node or pod ${text}; reroute get nodes and reroute get pods list them`);
+  }
+  return { node: pod.spec.node, pod: podName(pod) };
+}
+
+/** Runs a command line in a target, its output to this process's. Ctrl-C goes to the command. Resolves to its exit code. */
+export async function execIn(lab: RunningLab, target: Target, argv: readonly string[]): Promise<number> {
+  const stop = new AbortController();
+  const onInterrupt = () => stop.abort();
+  process.on('SIGINT', onInterrupt);
+  try {
+    const reply = await lab.command(
+      target.node,
+      { type: 'exec', pod: target.pod, argv },
+      {
+        signal: stop.signal,
+        onReply: (part) => {
+          if (part.type === 'stdout') process.stdout.write(part.text);
+          if (part.type === 'stderr') process.stderr.write(part.text);
+        },
+      },
+    );
+    if (reply.type === 'error') throw new TargetError(reply.message);
+    return reply.type === 'exit' ? reply.code : 0;
+  } finally {
+    process.off('SIGINT', onInterrupt);
+  }
+}

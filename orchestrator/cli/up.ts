@@ -1,0 +1,189 @@
+import { spawn } from 'node:child_process';
+import { openSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import ora from 'ora';
+import { BusLab } from '../bus-lab.ts';
+import { LabHome, LabHomeError } from '../home.ts';
+import type { CompiledLab } from '../lab/compiled.ts';
+import { loadLab } from '../lab/load.ts';
+import { type Convergence, waitConverged } from '../observe/quiescence.ts';
+import { listPods } from '../pods.ts';
+import { nodeProgram, projectRoot } from '../root.ts';
+import type { RunningLab } from '../running-lab.ts';
+import { ensureNatsServer } from '../setup/nats-server.mjs';
+import { Supervisor } from '../supervisor/supervisor.ts';
+import { bad, faint, good, humanTime, plural, strong, write } from './output.ts';
+import { simulate } from './simulate.ts';
+
+export interface UpOptions {
+  readonly detach?: true;
+  readonly graphml?: string;
+  readonly simulate?: true;
+  readonly bus?: string;
+  readonly logLevel: string;
+  /** ms */
+  readonly within: number;
+}
+
+/** Bus that the user named by `--bus` or REROUTE_BUS; a token may stand before the host, as in a NATS URL. */
+function namedBus(option: string | undefined): { readonly url: string; readonly token: string } | null {
+  const text = option ?? process.env.REROUTE_BUS ?? '';
+  if (text === '') return null;
+  const url = new URL(text.includes('://') ? text : `nats://${text}`);
+  return { url: `${url.protocol}//${url.host}`, token: decodeURIComponent(url.username) };
+}
+
+export function createSupervisor(
+  lab: CompiledLab,
+  file: string,
+  options: { readonly bus?: string; readonly logLevel: string },
+): Supervisor {
+  const given = namedBus(options.bus);
+  return new Supervisor({
+    home: new LabHome(lab.name),
+    lab,
+    file,
+    nodeProgram: nodeProgram(),
+    logLevel: options.logLevel,
+    bus:
+      given === null ? { type: 'own', program: ensureNatsServer(projectRoot()) } : { type: 'given', ...given },
+  });
+}
+
+/** `reroute up`: exit code. */
+export async function up(file: string | undefined, options: UpOptions): Promise<number> {
+  const path = options.graphml ?? file;
+  if (path === undefined) throw new LabHomeError('name a lab file: reroute up examples/flat.yaml');
+  const lab = await loadLab(path);
+  for (const warning of lab.warnings) process.stderr.write(`warning: ${warning}\n`);
+  if (options.simulate) return simulate(lab, path, options.within);
+  if (options.detach) return upDetached(lab, path, options);
+
+  const supervisor = createSupervisor(lab, path, options);
+  const stop = () => void supervisor.down();
+  process.once('SIGINT', stop);
+  process.once('SIGTERM', stop);
+  const code = await bringUp(supervisor, lab, options.within);
+  if (code !== 0) {
+    await supervisor.down();
+    return code;
+  }
+  write(faint('The lab runs until Ctrl-C (reroute up -d leaves it running). In another terminal: reroute get pods\n'));
+  await supervisor.ended;
+  return 0;
+}
+
+async function bringUp(supervisor: Supervisor, lab: CompiledLab, within: number): Promise<number> {
+  const since = performance.timeOrigin + performance.now();
+  const spinner = ora({ text: `starting ${plural(lab.nodes.length, 'node')}`, discardStdin: false }).start();
+  try {
+    await supervisor.up();
+    const view = await attach(lab.name);
+    const result = await awaitUp(view, since, within, (text) => {
+      spinner.text = text;
+    });
+    spinner.stop();
+    write(await summaryOf(view, lab, result));
+    await view.detach();
+    return result.converged ? 0 : 1;
+  } catch (error) {
+    spinner.stop();
+    throw error;
+  }
+}
+
+async function attach(name: string): Promise<BusLab> {
+  const bus = new LabHome(name).status()?.bus;
+  if (bus === undefined) throw new LabHomeError(`lab ${name} has no bus`);
+  return BusLab.attach(name, bus);
+}
+
+/** Waits for the lab's first convergence, measured from the moment that `up` was called. */
+export function awaitUp(
+  lab: RunningLab,
+  since: number,
+  within: number,
+  say: (text: string) => void,
+): Promise<Convergence> {
+  return waitConverged(lab, {
+    within,
+    since: { at: since, reports: [] },
+    onLook: (reports, reasons) => {
+      const sessions = reports.flatMap((report) => report.sessions);
+      const established = sessions.filter((session) => session.established).length;
+      const pods = reports.reduce((sum, report) => sum + report.podsRunning, 0);
+      say(
+        `converging: ${established}/${sessions.length} session ends, ${plural(pods, 'pod')} running; ${plural(reasons.length, 'thing')} to wait for`,
+      );
+    },
+  });
+}
+
+/** What a person wants to know after `up`. */
+export async function summaryOf(lab: RunningLab, compiled: CompiledLab, result: Convergence): Promise<string> {
+  const roles = new Map<string, number>();
+  for (const node of compiled.nodes) roles.set(node.role, (roles.get(node.role) ?? 0) + 1);
+  const kinds = [...roles].map(([role, count]) => plural(count, role)).join(', ');
+  const pods = await listPods(lab);
+  const running = pods.filter((pod) => pod.status?.phase === 'Running').length;
+  const sessions = compiled.nodes.reduce((sum, node) => sum + (node.bgp?.neighbors.length ?? 0), 0) / 2;
+  const lines = [
+    `${result.converged ? good('✔') : bad('✘')} lab ${strong(lab.name)} ${result.converged ? 'has converged' : 'has not converged'}`,
+    `  nodes      ${kinds}`,
+    ...(pods.length > 0 ? [`  pods       ${running} of ${pods.length} running`] : []),
+    ...(sessions > 0 ? [`  sessions   ${sessions} BGP`] : []),
+    `  time       ${humanTime(result.after)} from the start to the last route (${result.lastNode || 'none'})`,
+    `  counted    ${result.updatesSent} BGP updates sent, ${result.fibChanges} changes to forwarding tables`,
+  ];
+  if (!result.converged) lines.push(...result.reasons.slice(0, 8).map((reason) => `  ${bad('still')}      ${reason}`));
+  return `${lines.join('\n')}\n`;
+}
+
+/** Starts the supervisor as a process of its own and follows it until the lab has converged. */
+async function upDetached(lab: CompiledLab, file: string, options: UpOptions): Promise<number> {
+  const home = new LabHome(lab.name);
+  if (home.isRunning()) {
+    throw new LabHomeError(`lab ${lab.name} is already running; end it with: reroute down --lab ${lab.name}`);
+  }
+  const since = performance.timeOrigin + performance.now();
+  const args = [join(projectRoot(), 'dist', 'reroute.js'), 'supervise', file, '--log-level', options.logLevel];
+  if (options.bus !== undefined) args.push('--bus', options.bus);
+  const child = spawn(process.execPath, args, { detached: true, stdio: ['ignore', 'ignore', openSync('/dev/null', 'w')] });
+  child.unref();
+  const spinner = ora({ text: `starting ${plural(lab.nodes.length, 'node')}`, discardStdin: false }).start();
+  try {
+    for (;;) {
+      const status = home.status();
+      const ours = status !== null && status.pid === child.pid;
+      if (ours && status.status === 'failed') throw new LabHomeError(status.error);
+      if (ours && status.status === 'running') break;
+      if (child.exitCode !== null) throw new LabHomeError('the supervisor has ended before the lab was up');
+      await pause(10);
+    }
+    const view = await attach(lab.name);
+    const result = await awaitUp(view, since, options.within, (text) => {
+      spinner.text = text;
+    });
+    spinner.stop();
+    write(await summaryOf(view, lab, result));
+    write(faint(`The lab runs on; end it with: reroute down ${lab.name}\n`));
+    await view.detach();
+    return result.converged ? 0 : 1;
+  } catch (error) {
+    spinner.stop();
+    throw error;
+  }
+}
+
+/** `reroute supervise`, what `up -d` leaves running. */
+export async function supervise(file: string, options: { readonly bus?: string; readonly logLevel: string }): Promise<number> {
+  const supervisor = createSupervisor(await loadLab(file), file, options);
+  const stop = () => void supervisor.down();
+  process.once('SIGINT', stop);
+  process.once('SIGTERM', stop);
+  process.once('SIGHUP', stop);
+  await supervisor.up();
+  await supervisor.ended;
+  return 0;
+}

@@ -1,0 +1,169 @@
+import type { CniConfig, FlannelBackend } from '../../nodes/config.ts';
+import { formatPrefix, type Prefix } from '../../protocols/ip4.ts';
+import { type AddressedPort, type Addressing, overlaps } from './addressing.ts';
+import type { ResolvedNode } from './inherit.ts';
+import type { Reporter } from './problem.ts';
+import type { Broken } from './read.ts';
+import type { ClusterSpec } from './schema.ts';
+
+/** The `cluster` section with its defaults. */
+export interface Cluster {
+  readonly spec: ClusterSpec;
+  readonly podCIDR: Prefix;
+  /** Calico's block or flannel's subnet. */
+  readonly nodeCidrLen: number;
+  /** Nodes and reflectors. */
+  readonly members: readonly ResolvedNode[];
+  /** The interface whose address is the node's in the cluster. */
+  readonly ports: ReadonlyMap<string, AddressedPort>;
+  readonly asNumber: number;
+  readonly mesh: 'full' | 'reflectors';
+}
+
+/** As in Calico's and flannel's own manifests. */
+const CALICO_POOL: Prefix = { addr: 0xc0a80000, len: 16 };
+const FLANNEL_NETWORK: Prefix = { addr: 0x0af40000, len: 16 };
+const CALICO_AS = 64512;
+
+const VXLAN_PORT = 8472;
+const UDP_PORT = 8285;
+
+export function isClusterNode(node: ResolvedNode): boolean {
+  return node.kind === 'node' || node.kind === 'reflector';
+}
+
+/** Settings that mean nothing to the other CNI. */
+const CALICO_KEYS = ['calico', 'blockSize'] as const;
+const FLANNEL_KEYS = ['flannel', 'backend', 'subnetLen'] as const;
+
+export function resolveCluster(
+  spec: ClusterSpec,
+  nodes: readonly ResolvedNode[],
+  addressing: Addressing,
+  broken: Broken,
+  reporter: Reporter,
+): Cluster {
+  const members = nodes.filter((node) => isClusterNode(node) && !broken.nodes.has(node.name));
+  const reflectors = members.filter((node) => node.kind === 'reflector');
+  const calico = spec.cni === 'calico';
+  for (const key of calico ? FLANNEL_KEYS : CALICO_KEYS) {
+    if (spec[key] === undefined) continue;
+    const other = calico ? 'flannel' : 'calico';
+    reporter.problem(
+      ['cluster', key],
+      `${key} is ${other}'s and the CNI is ${spec.cni}`,
+      `remove it, or set cni: ${other}`,
+      'key',
+    );
+  }
+  if (!calico && reflectors.length > 0) {
+    const first = reflectors[0]!;
+    reporter.problem(
+      first.origin('kind'),
+      'flannel speaks no BGP and has no reflectors',
+      'make it a node, or set cni: calico',
+    );
+  }
+  const mesh = spec.calico?.mesh ?? (reflectors.length > 0 ? 'reflectors' : 'full');
+  if (mesh === 'reflectors' && reflectors.length === 0 && broken.nodes.size === 0) {
+    reporter.problem(
+      ['cluster', 'calico', 'mesh'],
+      'there is no node of kind reflector',
+      'add one, or set mesh: full',
+    );
+  }
+  const podCIDR = spec.podCIDR ?? (calico ? CALICO_POOL : FLANNEL_NETWORK);
+  const nodeCidrLen = calico ? (spec.blockSize ?? 26) : (spec.subnetLen ?? 24);
+  const least = calico ? podCIDR.len : podCIDR.len + 1;
+  if (nodeCidrLen < least) {
+    const key = calico ? 'blockSize' : 'subnetLen';
+    const path = spec[key] === undefined ? ['cluster', 'podCIDR'] : ['cluster', key];
+    const mend = `take at least ${least}, or a larger podCIDR`;
+    reporter.problem(path, `a /${nodeCidrLen} for each node does not fit in ${formatPrefix(podCIDR)}`, mend);
+  }
+  for (const [wire, subnet] of addressing.subnets) {
+    if (!overlaps(podCIDR, subnet)) continue;
+    const path = spec.podCIDR === undefined ? ['cluster'] : ['cluster', 'podCIDR'];
+    const message = `pods' ${formatPrefix(podCIDR)} overlaps ${formatPrefix(subnet)} of ${wire.name}`;
+    reporter.problem(
+      path,
+      message,
+      'set podCIDR to a range of its own',
+      spec.podCIDR === undefined ? 'key' : 'value',
+    );
+  }
+  const ports = clusterPorts(spec, members, addressing, reporter);
+  if (spec.cni === 'flannel' && spec.backend === 'host-gw') warnHostGw(members, ports, reporter);
+  return { spec, podCIDR, nodeCidrLen, members, ports, asNumber: spec.calico?.asNumber ?? CALICO_AS, mesh };
+}
+
+function clusterPorts(
+  spec: ClusterSpec,
+  members: readonly ResolvedNode[],
+  addressing: Addressing,
+  reporter: Reporter,
+): Map<string, AddressedPort> {
+  const ports = new Map<string, AddressedPort>();
+  for (const node of members) {
+    const own = addressing.ports.get(node.name) ?? [];
+    const port = spec.interface === undefined ? own[0] : own.find(({ iface }) => iface === spec.interface);
+    if (port !== undefined) ports.set(node.name, port);
+    else if (spec.interface === undefined) {
+      const message = `${node.name} is in the cluster and has no interface`;
+      reporter.problem(node.origin(), message, 'put it on a segment or a link', 'key');
+    } else {
+      const known = own.map(({ iface }) => iface).join(', ');
+      const message = `${node.name} has no interface ${spec.interface}`;
+      reporter.problem(['cluster', 'interface'], message, known === '' ? '' : `it has ${known}`);
+    }
+  }
+  return ports;
+}
+
+function warnHostGw(
+  members: readonly ResolvedNode[],
+  ports: ReadonlyMap<string, AddressedPort>,
+  reporter: Reporter,
+): void {
+  const wires = new Set(members.map((node) => ports.get(node.name)?.wire));
+  if (wires.size < 2) return;
+  const message = 'host-gw reaches only nodes on the same segment, and the nodes are on several';
+  reporter.warning(['cluster', 'backend'], message, 'use vxlan or udp');
+}
+
+/** What a node of the cluster is told of its CNI plug-in. */
+export function cniConfig(
+  { spec, podCIDR, nodeCidrLen, ports }: Cluster,
+  node: ResolvedNode,
+): CniConfig | null {
+  const port = ports.get(node.name);
+  if (port === undefined) return null;
+  if (spec.cni === 'calico') {
+    return { type: 'calico', pool: formatPrefix(podCIDR), blockSize: nodeCidrLen, mtu: port.mtu };
+  }
+  const network = formatPrefix(podCIDR);
+  return {
+    type: 'flannel',
+    network,
+    subnetLen: nodeCidrLen,
+    backend: flannelBackend(spec),
+    iface: port.iface,
+  };
+}
+
+/** A net-conf without a Backend means udp to flanneld, though every manifest says vxlan. */
+function flannelBackend({ backend = 'udp', flannel = {} }: ClusterSpec): FlannelBackend {
+  switch (backend) {
+    case 'udp':
+      return { type: 'udp', port: flannel.port ?? UDP_PORT };
+    case 'vxlan':
+      return {
+        type: 'vxlan',
+        vni: flannel.vni ?? 1,
+        port: flannel.port ?? VXLAN_PORT,
+        directRouting: flannel.directRouting ?? false,
+      };
+    case 'host-gw':
+      return { type: 'host-gw' };
+  }
+}

@@ -1,0 +1,195 @@
+import type { InterfaceConfig, NodeConfig, StaticRoute, Timings } from '../../nodes/config.ts';
+import { deriveSeed } from '../../nodes/random.ts';
+import { formatIp4, formatPrefix, prefixContains } from '../../protocols/ip4.ts';
+import { formatMac } from '../../protocols/mac.ts';
+import { type AddressedPort, type Addressing, assignAddresses } from './addressing.ts';
+import { compileBgp } from './bgp.ts';
+import { cniConfig, isClusterNode, resolveCluster } from './cluster.ts';
+import type { CompiledLab, CompiledSegment } from './compiled.ts';
+import { inherit, mergeTimers, type ResolvedNode } from './inherit.ts';
+import { desiredPods } from './pods.ts';
+import { formatProblem, type Path, Reporter, type Source } from './problem.ts';
+import { type LabParts, readLab } from './read.ts';
+import { checkTimings, defaultTimings, resolveTimings, scaleTimings } from './timers.ts';
+import { wireUp } from './wiring.ts';
+import { readYaml } from './yaml-source.ts';
+
+/** Seed of a lab that gives none. */
+const DEFAULT_SEED = 1;
+
+/**
+ * Compiles the text of a lab file (docs/lab-file.md).
+ * @throws LabError with everything that is wrong with it.
+ */
+export function compileLab(text: string, filename: string): CompiledLab {
+  const { raw, source, problems, warnings } = readYaml(text, filename);
+  const reporter = new Reporter(source);
+  reporter.problems.push(...problems);
+  reporter.warnings.push(...warnings);
+  return compileRaw(raw, reporter);
+}
+
+/** Compiles plain values in the form of a lab file, from whatever source. */
+export function compileValues(raw: unknown, source: Source, warnings: readonly string[]): CompiledLab {
+  const lab = compileRaw(raw, new Reporter(source));
+  return { ...lab, warnings: [...warnings, ...lab.warnings] };
+}
+
+function compileRaw(raw: unknown, reporter: Reporter): CompiledLab {
+  const parts = readLab(raw, reporter);
+  const lab = parts === null ? null : compileParts(parts, reporter);
+  reporter.check();
+  if (lab === null) throw new Error('a lab file was not understood and nothing was found wrong with it');
+  return { ...lab, warnings: reporter.warnings.map(formatProblem) };
+}
+
+function compileParts(parts: LabParts, reporter: Reporter): CompiledLab {
+  const { file, broken } = parts;
+  const nodes = inherit(file.topology);
+  checkInheritance(parts, nodes, reporter);
+  const wires = wireUp(parts, nodes, reporter);
+  const addressing = assignAddresses(file.topology, nodes, wires, reporter);
+  const cluster =
+    file.cluster === undefined ? null : resolveCluster(file.cluster, nodes, addressing, broken, reporter);
+  const bgp = compileBgp(nodes, addressing, cluster, broken, reporter);
+  const pods = cluster === null ? [] : desiredPods(cluster, reporter);
+  const seed = file.seed ?? DEFAULT_SEED;
+  const timeScale = file.timers?.scale ?? 1;
+
+  const configs = nodes.map((node): NodeConfig => {
+    const { definition, number, name, kind } = node;
+    const bgpConfig = bgp.get(name);
+    const cni = cluster !== null && isClusterNode(node) ? cniConfig(cluster, node) : null;
+    return {
+      schema: 1,
+      lab: file.name,
+      name,
+      number,
+      role: kind,
+      labels: definition.labels ?? {},
+      seed: deriveSeed(seed, name),
+      interfaces: (addressing.ports.get(name) ?? []).map((port, i) => interfaceConfig(port, number, i)),
+      loopbacks: (addressing.loopbacks.get(name) ?? []).map((addr) => `${formatIp4(addr)}/32`),
+      routes: staticRoutes(node, addressing, reporter),
+      ipForward: kind !== 'host',
+      ...(bgpConfig === undefined ? {} : { bgp: bgpConfig }),
+      ...(cni === null ? {} : { cni }),
+      timers: scaleTimings(timingsOf(node, parts, reporter), timeScale),
+    };
+  });
+  const segments = wires.map(
+    (wire): CompiledSegment => ({
+      name: wire.name,
+      kind: wire.kind,
+      subnet: formatPrefix(addressing.subnets.get(wire) ?? { addr: 0, len: 0 }),
+      delay: wire.delay,
+      members: (addressing.members.get(wire) ?? []).map(({ node, iface }) => ({ node: node.name, iface })),
+    }),
+  );
+  return { name: file.name, seed, nodes: configs, segments, pods, timeScale, warnings: [] };
+}
+
+function checkInheritance(
+  { file, broken }: LabParts,
+  nodes: readonly ResolvedNode[],
+  reporter: Reporter,
+): void {
+  const groups = Object.keys(file.topology.groups ?? {});
+  for (const node of nodes) {
+    if (broken.nodes.has(node.name)) continue;
+    const { group, routeReflectorClusterID } = node.definition;
+    if (group !== undefined && !groups.includes(group)) {
+      const mend = groups.length === 0 ? 'add it under topology.groups' : `groups: ${groups.join(', ')}`;
+      reporter.problem(node.origin('group'), `there is no group '${group}'`, mend);
+    }
+    if (routeReflectorClusterID !== undefined && node.kind !== 'reflector') {
+      const message = 'only a reflector has a cluster id';
+      reporter.problem(node.origin('routeReflectorClusterID'), message, 'set kind: reflector', 'key');
+    }
+    if (isClusterNode(node) && file.cluster === undefined && !broken.cluster) {
+      const message = `kind ${node.kind} is part of a cluster, and the lab has none`;
+      reporter.problem(
+        node.origin('kind'),
+        message,
+        'add `cluster: {cni: calico}`, or make it a router or a host',
+      );
+    }
+  }
+  if (file.cluster !== undefined && nodes.length > 0 && !nodes.some(isClusterNode)) {
+    reporter.warning(['cluster'], 'no node is of kind node or reflector, so the cluster is empty');
+  }
+}
+
+function interfaceConfig(
+  { iface, wire, mtu, address }: AddressedPort,
+  number: number,
+  port: number,
+): InterfaceConfig {
+  return {
+    name: iface,
+    port,
+    segment: wire.name,
+    mac: formatMac(0x0252 * 2 ** 32 + number * 2 ** 16 + port),
+    mtu,
+    addresses: [formatPrefix(address)],
+    delay: wire.delay,
+  };
+}
+
+/** The static routes of a node; a host without a gateway takes the one router that it shares a wire with. */
+function staticRoutes(node: ResolvedNode, addressing: Addressing, reporter: Reporter): StaticRoute[] {
+  const { definition } = node;
+  const ports = addressing.ports.get(node.name) ?? [];
+  const routes: StaticRoute[] = [];
+  const add = (dst: string, via: number, dev: string, path: Path) => {
+    const reachable = ports.some(({ wire }) => {
+      const subnet = addressing.subnets.get(wire);
+      return subnet !== undefined && prefixContains(subnet, via);
+    });
+    if (!reachable) {
+      const known = ports.map(({ wire }) => formatPrefix(addressing.subnets.get(wire)!)).join(', ');
+      const message = `${formatIp4(via)} is on no subnet of ${node.name}`;
+      reporter.problem(path, message, known === '' ? 'put the node on a segment' : `they are ${known}`);
+    }
+    routes.push({ dst, via: formatIp4(via), dev });
+  };
+  if (definition.gateway !== undefined) add('0.0.0.0/0', definition.gateway, '', node.origin('gateway'));
+  else if (node.kind === 'host') {
+    const neighbors = ports.flatMap(({ wire }) => addressing.members.get(wire) ?? []);
+    const [gateway, ...more] = neighbors.filter((port) => port.node.kind === 'router');
+    if (gateway !== undefined) add('0.0.0.0/0', gateway.address.addr, '', node.origin());
+    if (gateway === undefined || more.length > 0) {
+      const message =
+        gateway === undefined
+          ? `${node.name} has no router to send to`
+          : `${node.name} has several routers and uses ${gateway.node.name}`;
+      reporter.warning(node.origin(), message, 'set gateway');
+    }
+  }
+  for (const [i, { dst, via, dev = '' }] of (definition.routes ?? []).entries()) {
+    const path = node.origin('routes', i);
+    if (dev !== '' && !ports.some(({ iface }) => iface === dev)) {
+      reporter.problem(
+        [...path, 'dev'],
+        `${node.name} has no interface ${dev}`,
+        'leave it out to find it by via',
+      );
+    }
+    add(formatPrefix(dst), via, dev, [...path, 'via']);
+  }
+  return routes;
+}
+
+/** Timers of a node before the time scale: the node's, the lab's, the real system's. */
+function timingsOf(node: ResolvedNode, { file }: LabParts, reporter: Reporter): Timings {
+  const { scale: _, ...ofLab } = file.timers ?? {};
+  const ofNode = node.definition.timers ?? {};
+  const defaults = defaultTimings(isClusterNode(node) ? 'calico' : 'router');
+  const timings = resolveTimings(defaults, mergeTimers(ofLab, ofNode));
+  for (const { path, message, mend } of checkTimings(timings)) {
+    const [section = '', key = ''] = path.map(String);
+    const own = Object.hasOwn(ofNode, section) && Object.hasOwn(Object(Reflect.get(ofNode, section)), key);
+    reporter.problem(own ? node.origin('timers', ...path) : ['timers', ...path], message, mend);
+  }
+  return timings;
+}

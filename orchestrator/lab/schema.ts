@@ -1,0 +1,206 @@
+import { z } from 'zod';
+import {
+  asNumber,
+  cidr,
+  duration,
+  endpoint,
+  interfaceAddress,
+  interfaceKey,
+  ip,
+  labels,
+  map,
+  name,
+  nameKey,
+} from './schema-types.ts';
+
+/** IPv4's least (RFC 791) and what jumbo frames go to. */
+const mtu = z.int().min(68).max(9216);
+
+const timerSections = {
+  bgp: map({
+    holdTime: duration.optional(),
+    keepalive: duration.optional(),
+    connectRetry: duration.optional(),
+    connectDelay: duration.optional(),
+    mraiIbgp: duration.optional(),
+    mraiEbgp: duration.optional(),
+    idleHold: duration.optional(),
+    idleHoldMax: duration.optional(),
+  }).optional(),
+  neighbor: map({
+    reachable: duration.optional(),
+    delayFirstProbe: duration.optional(),
+    retrans: duration.optional(),
+    gcStale: duration.optional(),
+  }).optional(),
+  bridge: map({ ageing: duration.optional() }).optional(),
+  tcp: map({
+    rtoInitial: duration.optional(),
+    rtoMin: duration.optional(),
+    rtoMax: duration.optional(),
+    msl: duration.optional(),
+  }).optional(),
+  flannel: map({
+    leaseTtl: duration.optional(),
+    renewMargin: duration.optional(),
+    routeCheck: duration.optional(),
+  }).optional(),
+};
+
+const timerOverrides = map(timerSections);
+
+const neighbor = map({
+  node: name.optional(),
+  address: ip.optional(),
+  name: name.optional(),
+  as: asNumber.optional(),
+  localAddress: ip.optional(),
+  ttl: z.int().min(1).max(255).optional(),
+  passive: z.boolean().optional(),
+  nextHopSelf: z.boolean().optional(),
+  routeReflectorClient: z.boolean().optional(),
+});
+
+const bgp = map({
+  as: asNumber.optional(),
+  routerId: ip.optional(),
+  clusterId: ip.optional(),
+  networks: z.array(cidr).optional(),
+  maximumPaths: z.int().min(1).max(64).optional(),
+  neighbors: z.array(neighbor).optional(),
+});
+
+export const KINDS = ['node', 'reflector', 'router', 'host'] as const;
+
+const settings = {
+  labels: labels.optional(),
+  interfaces: z
+    .record(
+      interfaceKey,
+      map({ segment: name.optional(), address: interfaceAddress.optional(), mtu: mtu.optional() }),
+    )
+    .optional(),
+  loopbacks: z.array(ip).optional(),
+  gateway: ip.optional(),
+  routes: z.array(map({ dst: cidr, via: ip, dev: z.string().optional() })).optional(),
+  bgp: bgp.optional(),
+  routeReflectorClusterID: ip.optional(),
+  schedulable: z.boolean().optional(),
+  timers: timerOverrides.optional(),
+};
+
+const kind = z.enum(KINDS).optional();
+const group = name.optional();
+const nodeDefinition = map({ kind, group, ...settings });
+const kindDefinition = map({ group, ...settings });
+const groupDefinition = map({ kind, ...settings });
+
+const link = map({
+  endpoints: z.tuple([endpoint, endpoint]),
+  delay: duration.optional(),
+  mtu: mtu.optional(),
+  subnet: cidr.optional(),
+});
+
+const segment = map({
+  subnet: cidr,
+  rangeStart: ip.optional(),
+  delay: duration.optional(),
+  mtu: mtu.optional(),
+  nodes: z.union([z.literal('all'), z.array(name)]).optional(),
+});
+
+const pods = map({
+  perNode: z.int().min(0).max(65536),
+  name: name.optional(),
+  namespace: name.optional(),
+  labels: labels.optional(),
+});
+
+const cluster = map({
+  cni: z.enum(['calico', 'flannel']),
+  podCIDR: cidr.optional(),
+  interface: z.string().optional(),
+  pods: z.union([z.int().min(0).max(65536), pods]).optional(),
+  deployments: z
+    .array(
+      map({
+        name: name,
+        replicas: z.int().min(0).max(65536),
+        namespace: name.optional(),
+        labels: labels.optional(),
+      }),
+    )
+    .optional(),
+  blockSize: z.int().min(20).max(32).optional(),
+  calico: map({ mesh: z.enum(['full', 'reflectors']).optional(), asNumber: asNumber.optional() }).optional(),
+  backend: z.enum(['udp', 'vxlan', 'host-gw']).optional(),
+  subnetLen: z.int().min(8).max(30).optional(),
+  flannel: map({
+    port: z.int().min(1).max(65535).optional(),
+    vni: z.int().min(1).max(16_777_215).optional(),
+    directRouting: z.boolean().optional(),
+  }).optional(),
+});
+
+const count = (least: number) => z.int().min(least).max(10_000);
+
+const routers = { nodes: count(1), as: asNumber.optional(), delay: duration.optional() };
+
+export const generateSchema = z.discriminatedUnion('kind', [
+  map({
+    kind: z.literal('cluster'),
+    nodes: count(1),
+    reflectors: count(0).optional(),
+    pods: count(0).optional(),
+    cni: z.enum(['calico', 'flannel']).optional(),
+    backend: z.enum(['udp', 'vxlan', 'host-gw']).optional(),
+    subnet: cidr.optional(),
+    delay: duration.optional(),
+  }),
+  map({
+    kind: z.literal('leaf-spine'),
+    spines: z.int().min(1).max(64),
+    leaves: z.int().min(1).max(500),
+    hosts: z.int().min(0).max(250).optional(),
+    delay: duration.optional(),
+  }),
+  map({ kind: z.literal('line'), ...routers }),
+  map({ kind: z.literal('ring'), ...routers, nodes: count(3) }),
+  map({ kind: z.literal('star'), ...routers }),
+  map({ kind: z.literal('clique'), ...routers, nodes: z.int().min(1).max(250) }),
+]);
+
+export const labSchema = map({
+  name,
+  seed: z.int().min(0).max(0xffffffff).optional(),
+  generate: generateSchema.optional(),
+  topology: map({
+    defaults: nodeDefinition.optional(),
+    kinds: map({
+      node: kindDefinition.optional(),
+      reflector: kindDefinition.optional(),
+      router: kindDefinition.optional(),
+      host: kindDefinition.optional(),
+    }).optional(),
+    groups: z.record(nameKey, groupDefinition).optional(),
+    nodes: z.record(nameKey, nodeDefinition),
+    links: z.array(link).optional(),
+    linkSubnet: cidr.optional(),
+    loopbackSubnet: cidr.optional(),
+  }),
+  segments: z.record(nameKey, segment).optional(),
+  cluster: cluster.optional(),
+  timers: map({ scale: z.number().min(0.000001).max(1000).optional(), ...timerSections }).optional(),
+});
+
+export type LabFile = z.infer<typeof labSchema>;
+export type NodeDefinition = z.infer<typeof nodeDefinition>;
+export type Kind = (typeof KINDS)[number];
+export type LinkSpec = z.infer<typeof link>;
+export type SegmentSpec = z.infer<typeof segment>;
+export type ClusterSpec = z.infer<typeof cluster>;
+export type BgpSpec = z.infer<typeof bgp>;
+export type NeighborSpec = z.infer<typeof neighbor>;
+export type TimerOverrides = z.infer<typeof timerOverrides>;
+export type GenerateSpec = z.infer<typeof generateSchema>;

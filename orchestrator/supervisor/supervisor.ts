@@ -1,0 +1,347 @@
+import type { NatsConnection } from 'nats';
+import { decode, encode } from '../../bus/codec.ts';
+import { CommandClient, NoResponderError, serveCommands } from '../../bus/commands.ts';
+import { connectBus } from '../../bus/connection.ts';
+import { ensureLog, LogPublisher } from '../../bus/log.ts';
+import { BusServer } from '../../bus/server.ts';
+import { Store } from '../../bus/store.ts';
+import { goneSubject, readySubject } from '../../bus/subjects.ts';
+import { type CommandReply, isFinal, type NodeCommand } from '../../nodes/commands.ts';
+import type { NodeConfig } from '../../nodes/config.ts';
+import { EVENT_SCHEMA, type EventId, eventId, NO_CAUSE } from '../../nodes/events/record.ts';
+import { deriveSeed, seededRandom } from '../../nodes/random.ts';
+import type { Random, StoreResult } from '../../nodes/runtime.ts';
+import { configKey, type ReadyMessage } from '../../nodes/shell/boot.ts';
+import type { StoreOp } from '../../nodes/store.ts';
+import { type ActionHost, perform } from '../actions.ts';
+import { type AnyRecord, ORCHESTRATOR, type OrchestratorEvent } from '../events.ts';
+import type { LabHome, LabStatus } from '../home.ts';
+import type { CompiledLab } from '../lab/compiled.ts';
+import { farEnd } from '../lab/links.ts';
+import { type CommandOptions, NodeDownError, type NodeInfo, type NodeState } from '../running-lab.ts';
+import { NodeProcess } from './node-process.ts';
+import type { GoneMessage, SupervisorCommand, SupervisorReply } from './protocol.ts';
+
+export interface SupervisorOptions {
+  readonly home: LabHome;
+  readonly lab: CompiledLab;
+  /** Lab file, for `reroute ls`. */
+  readonly file: string;
+  /** The node's bundle. */
+  readonly nodeProgram: string;
+  readonly bus:
+    | { readonly type: 'own'; readonly program: string }
+    | { readonly type: 'given'; readonly url: string; readonly token: string };
+  readonly logLevel: string;
+}
+
+/** Processes that may be starting at one time: more would only make each other slow. */
+const WAVE = 6;
+const READY_TIMEOUT = 60_000;
+/** A process that failed by itself is started again this often, with these waits between, ms. */
+const RESTARTS = 5;
+const RESTART_WAIT = 500;
+const COMMAND_TIMEOUT = 10_000;
+
+interface Supervised {
+  readonly config: NodeConfig;
+  process: NodeProcess | null;
+  state: NodeState;
+  boot: number;
+  restarts: number;
+  /** Ended by us: no surprise when it goes. */
+  expected: boolean;
+  ready: (() => void) | null;
+}
+
+/** Runs one lab: its bus, its node processes, and everything that is done to them. */
+export class Supervisor implements ActionHost {
+  readonly random: Random;
+  readonly pulled = new Set<string>();
+  readonly #options: SupervisorOptions;
+  readonly #nodes = new Map<string, Supervised>();
+  #server: BusServer | null = null;
+  #address = { url: '', token: '' };
+  #nc!: NatsConnection;
+  #store!: Store;
+  #client!: CommandClient;
+  #log!: LogPublisher<AnyRecord>;
+  #seq = 0;
+  #starting = 0;
+  readonly #queue: (() => void)[] = [];
+  #down: Promise<void> | null = null;
+  readonly #startedAt = Date.now();
+  /** Resolves when the lab is down, whoever asked for it. */
+  readonly ended: Promise<void>;
+  #end!: () => void;
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+    this.random = seededRandom(deriveSeed(options.lab.seed, ORCHESTRATOR));
+    for (const config of options.lab.nodes) {
+      const fresh = { process: null, boot: 0, restarts: 0, expected: false, ready: null };
+      this.#nodes.set(config.name, { config, state: 'down', ...fresh });
+    }
+    this.ended = new Promise((resolve) => {
+      this.#end = resolve;
+    });
+  }
+
+  /** Starts the bus, then every node; resolves when all have booted and the pods are asked for. */
+  async up(): Promise<void> {
+    const { home, lab } = this.#options;
+    home.reset(lab);
+    this.#writeStatus('starting');
+    try {
+      await this.#openBus();
+      this.#writeStatus('running');
+      const nodes = [...this.#nodes.keys()];
+      const cause = this.record({ type: 'lab.started', lab: lab.name, seed: lab.seed, nodes });
+      await Promise.all(nodes.map((node) => this.startNode(node, cause)));
+      await Promise.all(lab.pods.map((pod) => perform(this, { type: 'pod.create', ...pod })));
+    } catch (error) {
+      await this.down();
+      this.#writeStatus('failed', error instanceof Error ? error.message : String(error));
+      throw error;
+    }
+  }
+
+  /** Ends the nodes, then the bus. The log and the store stay in the lab's folder. */
+  down(): Promise<void> {
+    this.#down ??= this.#takeDown();
+    return this.#down;
+  }
+
+  async #takeDown(): Promise<void> {
+    for (const node of this.#nodes.values()) node.expected = true;
+    await Promise.all(
+      [...this.#nodes.values()].map(async (node) => {
+        if (node.process === null) return;
+        const kill = setTimeout(() => void node.process?.kill(), 5_000);
+        await node.process.end();
+        clearTimeout(kill);
+      }),
+    );
+    if (this.#nc !== undefined && !this.#nc.isClosed()) {
+      this.record({ type: 'lab.stopped' });
+      await this.#log.flush();
+      await this.#nc.drain();
+    }
+    await this.#server?.stop();
+    this.#writeStatus('down');
+    this.#end();
+  }
+
+  /** The lab's own NATS server, for faults on it; null where the user named one. */
+  get server(): BusServer | null {
+    return this.#server;
+  }
+
+  async #openBus(): Promise<void> {
+    const { bus, home, lab } = this.#options;
+    if (bus.type === 'own') {
+      this.#server = await BusServer.start({ program: bus.program, folder: home.natsFolder });
+      this.#address = { url: this.#server.url, token: this.#server.token };
+    } else this.#address = { url: bus.url, token: bus.token };
+    this.#nc = await connectBus({ ...this.#address, name: ORCHESTRATOR, echo: 'on' });
+    await ensureLog(this.#nc, lab.name);
+    this.#store = await Store.open(this.#nc, lab.name);
+    this.#log = new LogPublisher(this.#nc, lab.name, ORCHESTRATOR);
+    this.#client = new CommandClient(this.#nc, lab.name);
+    this.#nc.subscribe(readySubject(lab.name), {
+      callback: (error, message) => {
+        if (error === null) this.#ready(decode(message.data) as ReadyMessage);
+      },
+    });
+    serveCommands(this.#nc, lab.name, ORCHESTRATOR, (command, reply) => {
+      void this.#serve(command as SupervisorCommand).then(reply);
+    });
+    await Promise.all(
+      lab.nodes.map((config) =>
+        this.#store.write({ op: 'put', key: configKey(config.name), value: config }, NO_CAUSE),
+      ),
+    );
+  }
+
+  async #serve(command: SupervisorCommand): Promise<SupervisorReply> {
+    try {
+      switch (command.type) {
+        case 'nodes':
+          return { type: 'value', value: this.nodes() };
+        case 'act':
+          return { type: 'value', value: await perform(this, command.action) };
+        case 'sync':
+          await this.#log.flush();
+          return { type: 'value', value: null };
+        case 'down':
+          // The answer goes out before the bus does.
+          setImmediate(() => void this.down());
+          return { type: 'value', value: null };
+        default:
+          return { type: 'error', name: 'Error', message: 'the supervisor knows no such command' };
+      }
+    } catch (error) {
+      const { name, message } = error instanceof Error ? error : new Error(String(error));
+      return { type: 'error', name, message };
+    }
+  }
+
+  nodes(): NodeInfo[] {
+    return [...this.#nodes.values()].map(({ config, state, boot, process: child }) => ({
+      name: config.name,
+      number: config.number,
+      role: config.role,
+      state,
+      boot,
+      pid: state === 'down' ? 0 : (child?.pid ?? 0),
+    }));
+  }
+
+  // ---- what actions need
+
+  get nodeNames(): readonly string[] {
+    return [...this.#nodes.keys()];
+  }
+
+  stateOf(node: string): NodeState | undefined {
+    return this.#nodes.get(node)?.state;
+  }
+
+  farEnd(node: string, device: string) {
+    return farEnd(this.#options.lab, node, device);
+  }
+
+  hasDevice(node: string, device: string): boolean {
+    return this.devicesOf(node).includes(device);
+  }
+
+  devicesOf(node: string): readonly string[] {
+    return this.#nodes.get(node)?.config.interfaces.map((iface) => iface.name) ?? [];
+  }
+
+  record(event: OrchestratorEvent, cause: EventId = NO_CAUSE): EventId {
+    const id = eventId(0, ++this.#seq);
+    const at = performance.timeOrigin + performance.now();
+    this.#log.append({ v: EVENT_SCHEMA, id, cause, at, event });
+    return id;
+  }
+
+  async command(node: string, command: NodeCommand, options: CommandOptions = {}): Promise<CommandReply> {
+    const envelope = { id: crypto.randomUUID(), command, cause: options.cause ?? NO_CAUSE };
+    try {
+      const reply = await this.#client.request(node, envelope, {
+        isFinal: (part) => isFinal(part as CommandReply),
+        timeout: COMMAND_TIMEOUT,
+      });
+      return reply as CommandReply;
+    } catch (error) {
+      throw error instanceof NoResponderError ? new NodeDownError(node) : error;
+    }
+  }
+
+  store(op: StoreOp, cause: EventId): Promise<StoreResult> {
+    return this.#store.write(op, cause);
+  }
+
+  async halt(name: string): Promise<void> {
+    const node = this.#nodes.get(name);
+    if (node === undefined || node.process === null) return;
+    node.expected = true;
+    await node.process.kill();
+  }
+
+  /** Starts a node's process and resolves when it has booted. */
+  async startNode(name: string, cause: EventId): Promise<void> {
+    const node = this.#nodes.get(name);
+    if (node === undefined || node.state !== 'down') return;
+    node.state = 'starting';
+    await this.#turn();
+    try {
+      await this.#spawn(node, cause);
+    } finally {
+      this.#starting--;
+      this.#queue.shift()?.();
+    }
+  }
+
+  /** Waits for a place in the start-up wave. */
+  async #turn(): Promise<void> {
+    if (this.#starting >= WAVE) await new Promise<void>((resolve) => this.#queue.push(resolve));
+    this.#starting++;
+  }
+
+  async #spawn(node: Supervised, cause: EventId): Promise<void> {
+    const { home, lab, nodeProgram, logLevel } = this.#options;
+    const { name } = node.config;
+    node.boot++;
+    node.expected = false;
+    const child = new NodeProcess(nodeProgram, {
+      lab: lab.name,
+      node: name,
+      bus: this.#address,
+      boot: node.boot,
+      carrierDown: this.devicesOf(name).filter((device) => this.pulled.has(`${name}:${device}`)),
+      cause,
+      logFile: home.logFile(name),
+      logLevel,
+    });
+    node.process = child;
+    const ready = new Promise<'ready'>((resolve) => {
+      node.ready = () => resolve('ready');
+    });
+    void child.exited.then((exit) => this.#exited(node, child, exit));
+    let timer: NodeJS.Timeout | undefined;
+    const timeout = new Promise<'timeout'>((resolve) => {
+      timer = setTimeout(() => resolve('timeout'), READY_TIMEOUT);
+    });
+    const outcome = await Promise.race([ready, timeout, child.exited.then(() => 'exited' as const)]);
+    clearTimeout(timer);
+    if (outcome === 'ready') {
+      node.state = 'running';
+      return;
+    }
+    await child.kill();
+    throw new Error(`node ${name} did not start (${outcome}); its log: ${home.logFile(name)}.stderr`);
+  }
+
+  #ready(message: ReadyMessage): void {
+    const node = this.#nodes.get(message.node);
+    if (node === undefined || node.boot !== message.boot) return;
+    node.ready?.();
+    node.ready = null;
+  }
+
+  #exited(node: Supervised, child: NodeProcess, exit: { code: number | null; signal: string | null }): void {
+    if (node.process !== child) return;
+    const surprise = !node.expected;
+    const wasRunning = node.state === 'running';
+    node.process = null;
+    node.state = 'down';
+    const { name } = node.config;
+    if (this.#down !== null) return;
+    this.#nc.publish(goneSubject(this.#options.lab.name), encode({ node: name } satisfies GoneMessage));
+    if (!surprise) return;
+    const cause = this.record({ type: 'node.exited', node: name, ...exit });
+    // Killed from outside is a power cut, and stays down until it is started. A process that failed by itself comes back.
+    if (exit.signal !== null || exit.code === 0 || !wasRunning || node.restarts >= RESTARTS) return;
+    node.restarts++;
+    setTimeout(() => {
+      if (this.#down === null && node.state === 'down') void this.startNode(name, cause).catch(() => {});
+    }, RESTART_WAIT * node.restarts);
+  }
+
+  #writeStatus(status: LabStatus['status'], error = ''): void {
+    const { home, file, bus } = this.#options;
+    home.writeStatus({
+      name: home.name,
+      status,
+      error,
+      pid: process.pid,
+      bus: this.#address,
+      busOwner: bus.type === 'own' ? 'lab' : 'user',
+      startedAt: this.#startedAt,
+      file,
+      shell: 'processes',
+    });
+  }
+}
