@@ -4,7 +4,8 @@
  *
  *     reroute.<lab>.wire.<segment>.<mac>   frames to one MAC address, 12 hex digits, or `bcast`
  *     reroute.<lab>.cmd.<node>             commands to a node; `orchestrator` is the lab's own
- *     reroute.<lab>.ready                  a node has booted
+ *     reroute.<lab>.ready                  a node's process is ready to boot
+ *     reroute.<lab>.boot                   the nodes that wait for it boot
  *     reroute.<lab>.gone                   a node's process has ended
  *     reroute.<lab>.log.<node>             the durable log
  */
@@ -35,6 +36,10 @@ export function commandSubject(lab: string, node: string): string {
 
 export function readySubject(lab: string): string {
   return `reroute.${token(lab)}.ready`;
+}
+
+export function bootSubject(lab: string): string {
+  return `reroute.${token(lab)}.boot`;
 }
 
 export function goneSubject(lab: string): string {

@@ -9,6 +9,8 @@ export interface Pod {
   readonly status: PodStatus | null;
 }
 
+const byName = new Intl.Collator('en', { numeric: true });
+
 export async function listPods(lab: RunningLab): Promise<Pod[]> {
   const [specs, statuses] = await Promise.all([lab.list('pods.>'), lab.list('podstatus.>')]);
   const byKey = new Map(statuses.map((entry) => [entry.key, entry.value as PodStatus]));
@@ -18,7 +20,7 @@ export async function listPods(lab: RunningLab): Promise<Pod[]> {
       const status = byKey.get(storeKeys.podStatus(spec.node, spec.namespace, spec.name));
       return { spec, status: status?.uid === spec.uid ? status : null };
     })
-    .sort((a, b) => podName(a).localeCompare(podName(b), 'en', { numeric: true }));
+    .sort((a, b) => byName.compare(podName(a), podName(b)));
 }
 
 export function podName(pod: Pod): string {

@@ -158,7 +158,7 @@ function calicoNetwork(
     start: () => ipam.start(),
     storeChanged: (change) => ipam.storeChanged(change),
     flannel: () => ({ own: null, revoked: false, peers: [] }),
-    work: () => 0,
+    work: () => ipam.pending + (ipam.synced ? 0 : 1),
   };
 }
 

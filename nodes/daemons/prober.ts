@@ -5,7 +5,7 @@ import type { ReceivedDatagram, UdpSocket } from '../kernel/udp.ts';
 import type { Runtime, TimerHandle } from '../runtime.ts';
 
 /** One packet of a probe. */
-export interface ProbeSample {
+interface ProbeSample {
   readonly seq: number;
   /** ms on the node's clock. */
   readonly sentAt: number;

@@ -432,7 +432,7 @@ export class Netns {
   /** A veth end has carrier while its peer is up. */
   #refreshVeth(device: Device): void {
     const peer = device.peer();
-    if (peer === null) return;
+    if (peer === null || peer.ns.#devices.get(peer.name) !== peer) return;
     if (peer.carrier !== device.up) {
       peer.carrier = device.up;
       peer.ns.#changed(peer);

@@ -6,6 +6,8 @@ export interface ProcessBoot {
   /** Counts the node's boots, from 1. */
   readonly boot: number;
   readonly carrierDown: readonly string[];
+  /** 'together' waits, once ready, for the signal that boots all nodes of the lab at one time. */
+  readonly start: 'at-once' | 'together';
   /** Id of the event that started the node. */
   readonly cause: number;
   /** File for the process's own log, and the least level that goes there. */
@@ -13,7 +15,7 @@ export interface ProcessBoot {
   readonly logLevel: string;
 }
 
-/** Published on the lab's `ready` subject when a node has booted. */
+/** Published on the lab's `ready` subject when a node's process has loaded all it needs to boot. */
 export interface ReadyMessage {
   readonly node: string;
   readonly boot: number;

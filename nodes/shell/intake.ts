@@ -42,16 +42,21 @@ export class Intake {
     }, Math.max(head.at - now, 0));
   }
 
+  /** Works off what has waited, as far as it may. */
+  resume(): void {
+    while (this.#waiting.length > 0 && this.#keepsUp()) {
+      const input = this.#waiting.shift();
+      if (input !== undefined) this.#step(input);
+    }
+    if (this.#waiting.length > 0) this.#drainLater();
+  }
+
   #drainLater(): void {
     if (this.#draining) return;
     this.#draining = true;
     setTimeout(() => {
       this.#draining = false;
-      while (this.#waiting.length > 0 && this.#keepsUp()) {
-        const input = this.#waiting.shift();
-        if (input !== undefined) this.#step(input);
-      }
-      if (this.#waiting.length > 0) this.#drainLater();
+      this.resume();
     }, 1);
   }
 }

@@ -6,7 +6,7 @@ import { serveCommands } from '../../bus/commands.ts';
 import { connectBus } from '../../bus/connection.ts';
 import { LogPublisher, LogReader } from '../../bus/log.ts';
 import { Store } from '../../bus/store.ts';
-import { readySubject } from '../../bus/subjects.ts';
+import { bootSubject, readySubject } from '../../bus/subjects.ts';
 import { WirePort } from '../../bus/wire.ts';
 import { parseMac } from '../../protocols/mac.ts';
 import { type CommandEnvelope, type CommandReply, isFinal } from '../commands.ts';
@@ -40,6 +40,7 @@ export class NodeShell {
   #ports: WirePort[] = [];
   #timer: NodeJS.Timeout | null = null;
   #timerAt = Number.POSITIVE_INFINITY;
+  #booted = false;
   #ended = false;
 
   constructor(boot: ProcessBoot) {
@@ -66,15 +67,27 @@ export class NodeShell {
     this.#machine = new NodeMachine(config, context, this.#outputs(config));
     this.#intake = new Intake(
       (input) => this.#step(input),
-      () => this.#publisher.lag < MAX_LAG / 2,
+      () => this.#booted && this.#publisher.lag < MAX_LAG / 2,
     );
     this.#ports = config.interfaces.map((iface) => this.#openPort(config, iface));
     serveCommands(this.#nc, lab, node, (message, reply) => this.#command(message as CommandEnvelope, reply));
-    this.#step({ type: 'boot' });
-    this.#watchStore();
+    const signal = this.#bootSignal();
     await this.#nc.flush();
     this.#nc.publish(readySubject(lab), encode({ node, boot } satisfies ReadyMessage));
+    await signal;
+    this.#booted = true;
+    this.#step({ type: 'boot' });
+    this.#watchStore();
+    this.#intake.resume();
     this.#log.info({ boot, events: past.nextSeq - 1 }, 'booted');
+  }
+
+  /** Resolves when this node is to boot. What arrives before waits, as frames in a network card would. */
+  #bootSignal(): Promise<void> {
+    if (this.#boot.start === 'at-once') return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#nc.subscribe(bootSubject(this.#boot.lab), { max: 1, callback: () => resolve() });
+    });
   }
 
   /** Ends the process with whoever started it, and says why it ends when it must. */

@@ -2,7 +2,7 @@ import { parsePrefix, prefixKey } from '../../protocols/ip4.ts';
 import type { BlockFacts, LeaseFacts, SandboxFacts } from '../events/cluster.ts';
 
 /** An address that this node has assigned to a container. */
-export interface AssignedFacts {
+interface AssignedFacts {
   readonly ip: string;
   /** Container id. */
   readonly handle: string;

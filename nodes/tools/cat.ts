@@ -4,12 +4,9 @@ import { ToolError } from './tool.ts';
 
 /** cat(1) on the files that the namespace has. There is no standard input: `cat` alone prints nothing. */
 export const cat: Command = (args, ctx, out) => {
-  const parsed = getopt(args, {});
+  const parsed = getopt(args, { flags: '', values: '' });
   if (!parsed.ok)
-    throw new ToolError(
-      `cat: invalid option -- '${parsed.name}'\nTry 'cat --help' for more information.`,
-      1,
-    );
+    throw new ToolError(`cat: invalid option -- '${parsed.name}'\nTry 'cat --help' for more information.`, 1);
   let code = 0;
   for (const { text: path } of parsed.operands) {
     const text = ctx.files?.(path) ?? null;

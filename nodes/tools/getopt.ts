@@ -1,5 +1,9 @@
-/** Options by name: one letter for `-c`, more for `--max-hops`. */
-export type OptionSpec = Readonly<Record<string, 'flag' | 'argument'>>;
+/** Names of the options there are: one letter for `-c`, more for `--max-hops`. */
+export interface OptionSpec {
+  readonly flags: Iterable<string>;
+  /** Those that take a value. */
+  readonly values: Iterable<string>;
+}
 
 export interface ParsedOption {
   readonly name: string;
@@ -29,7 +33,10 @@ export type GetoptResult =
  * `--` ends the options. Without long options in the spec, `--help` is the unknown option `-`, as there.
  */
 export function getopt(args: readonly string[], spec: OptionSpec): GetoptResult {
-  const hasLong = Object.keys(spec).some((name) => name.length > 1);
+  const kinds = new Map<string, 'flag' | 'value'>();
+  for (const name of spec.flags) kinds.set(name, 'flag');
+  for (const name of spec.values) kinds.set(name, 'value');
+  const hasLong = [...kinds.keys()].some((name) => name.length > 1);
   const options: ParsedOption[] = [];
   const operands: Operand[] = [];
   for (let i = 0; i < args.length; i++) {
@@ -46,7 +53,7 @@ export function getopt(args: readonly string[], spec: OptionSpec): GetoptResult 
     if (hasLong && word.startsWith('--')) {
       const equals = word.indexOf('=');
       const name = word.slice(2, equals < 0 ? undefined : equals);
-      const kind = name.length > 1 ? lookUp(spec, name) : undefined;
+      const kind = name.length > 1 ? kinds.get(name) : undefined;
       if (kind === undefined) return { ok: false, problem: 'unknown', name, at };
       if (kind === 'flag') options.push({ name, value: '', at });
       else if (equals >= 0) options.push({ name, value: word.slice(equals + 1), at });
@@ -59,7 +66,7 @@ export function getopt(args: readonly string[], spec: OptionSpec): GetoptResult 
     }
     for (let k = 1; k < word.length; k++) {
       const name = word[k]!;
-      const kind = lookUp(spec, name);
+      const kind = kinds.get(name);
       if (kind === undefined) return { ok: false, problem: 'unknown', name, at };
       if (kind === 'flag') {
         options.push({ name, value: '', at });
@@ -75,8 +82,4 @@ export function getopt(args: readonly string[], spec: OptionSpec): GetoptResult 
     }
   }
   return { ok: true, options, operands };
-}
-
-function lookUp(spec: OptionSpec, name: string): 'flag' | 'argument' | undefined {
-  return Object.hasOwn(spec, name) ? spec[name] : undefined;
 }

@@ -5,7 +5,7 @@ import { ToolError } from './tool.ts';
 
 /** hostname(1): the name; `-I` the addresses, `-s` the name up to the first dot. It cannot be set. */
 export const hostname: Command = (args, ctx, out) => {
-  const parsed = getopt(args, { s: 'flag', I: 'flag' });
+  const parsed = getopt(args, { flags: 'sI', values: '' });
   if (!parsed.ok) throw new ToolError(`hostname: invalid option -- '${parsed.name}'`, 255);
   if (parsed.operands.length > 0)
     throw new ToolError('hostname: you must be root to change the host name', 1);

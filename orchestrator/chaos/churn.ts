@@ -111,7 +111,8 @@ async function replaceSteadily(
     pending.push(
       replace(lab, slot, random).then(() => {
         slot.busy = false;
-        options.onReplaced?.(++replaced);
+        replaced++;
+        options.onReplaced?.(replaced);
       }),
     );
   }

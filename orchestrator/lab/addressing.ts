@@ -27,8 +27,8 @@ export interface Addressing {
 }
 
 /** Pools that links and loopbacks come from where the file names none. */
-export const DEFAULT_LINK_SUBNET: Prefix = { addr: 0x0a000000, len: 16 };
-export const DEFAULT_LOOPBACK_SUBNET: Prefix = { addr: 0x0aff0000, len: 16 };
+const DEFAULT_LINK_SUBNET: Prefix = { addr: 0x0a000000, len: 16 };
+const DEFAULT_LOOPBACK_SUBNET: Prefix = { addr: 0x0aff0000, len: 16 };
 
 /** Gives every interface and every router's loopback an address. Links without a subnet get a /31 each (RFC 3021). */
 export function assignAddresses(
@@ -51,16 +51,17 @@ export function assignAddresses(
   const ports = new Map<string, AddressedPort[]>(nodes.map((node) => [node.name, []]));
   const members = new Map<Wire, AddressedPort[]>();
   for (const [wire, subnet] of subnets) {
-    const free = freeAddresses(wire, subnet, owners, reporter);
+    const free = freeAddresses(subnet, firstToGive(wire, subnet, reporter), owners);
     const addressed: AddressedPort[] = [];
     let short = false;
     for (const port of wire.members) {
-      const addr = port.given === null ? free.next().value : givenPorts.get(port);
+      const given = givenPorts.get(port);
+      const addr = given ?? free.next().value;
       if (addr === undefined) {
-        short ||= port.given === null;
+        short = true;
         continue;
       }
-      if (port.given === null) owners.claim(addr, `${port.node.name}:${port.iface}`, port.path);
+      if (given === undefined) owners.claim(addr, `${port.node.name}:${port.iface}`, port.path);
       addressed.push({ ...port, address: { addr, len: subnet.len } });
     }
     if (short) reportTooSmall(wire, subnet, reporter);
@@ -168,36 +169,32 @@ function checkGiven(port: Port, subnet: Prefix, reporter: Reporter): boolean {
   return false;
 }
 
-function* freeAddresses(
-  wire: Wire,
-  subnet: Prefix,
-  owners: Owners,
-  reporter: Reporter,
-): Generator<number, undefined> {
+function firstToGive(wire: Wire, subnet: Prefix, reporter: Reporter): number {
   const [first, last] = hostRange(subnet);
-  let start = wire.rangeStart ?? first;
-  if (start < first || start > last) {
-    const mend = `it is between ${formatIp4(first)} and ${formatIp4(last)}`;
-    reporter.problem(
-      [...wire.path, 'rangeStart'],
-      `${formatIp4(start)} is no host address of ${formatPrefix(subnet)}`,
-      mend,
-    );
-    start = first;
-  }
+  const start = wire.rangeStart ?? first;
+  if (start >= first && start <= last) return start;
+  const message = `${formatIp4(start)} is no host address of ${formatPrefix(subnet)}`;
+  const mend = `it is between ${formatIp4(first)} and ${formatIp4(last)}`;
+  reporter.problem([...wire.path, 'rangeStart'], message, mend);
+  return first;
+}
+
+function* freeAddresses(subnet: Prefix, start: number, owners: Owners): Generator<number, undefined> {
+  const [, last] = hostRange(subnet);
   for (let addr = start; addr <= last; addr++) if (!owners.has(addr)) yield addr;
 }
 
 function reportTooSmall(wire: Wire, subnet: Prefix, reporter: Reporter): void {
   const [first, last] = hostRange(subnet);
-  const start = Math.max(first, wire.rangeStart ?? first);
+  const start =
+    wire.rangeStart !== null && wire.rangeStart <= last ? Math.max(first, wire.rangeStart) : first;
   const room = last - start + 1;
-  const from = wire.rangeStart === null ? '' : ` from ${formatIp4(start)} on`;
+  const from = start === first ? '' : ` from ${formatIp4(start)} on`;
   const path = wire.subnet === null ? wire.path : [...wire.path, 'subnet'];
   reporter.problem(
     path,
     `${formatPrefix(subnet)} has ${room} addresses${from} and ${wire.members.length} interfaces to give them to`,
-    wire.rangeStart === null ? 'take a shorter prefix' : 'take a shorter prefix or a lower rangeStart',
+    start === first ? 'take a shorter prefix' : 'take a shorter prefix or a lower rangeStart',
   );
 }
 

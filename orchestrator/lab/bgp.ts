@@ -44,7 +44,8 @@ class BgpCompiler {
   readonly #reporter: Reporter;
   readonly #speakers = new Map<ResolvedNode, number>();
   readonly #owners = new Map<number, ResolvedNode>();
-  readonly #sessions = new Map<ResolvedNode, Session[]>();
+  /** Of each speaker, by the address of the other end. */
+  readonly #sessions = new Map<ResolvedNode, Map<number, Session>>();
 
   constructor(
     nodes: readonly ResolvedNode[],
@@ -109,11 +110,11 @@ class BgpCompiler {
   }
 
   /** Sessions of a Calico node: the mesh, or those with the reflectors. */
-  #clusterSessions(node: ResolvedNode): Session[] {
+  #clusterSessions(node: ResolvedNode): Map<number, Session> {
     const cluster = this.#cluster;
     const own = cluster?.ports.get(node.name);
-    if (cluster === null || own === undefined || !isClusterNode(node)) return [];
-    const sessions: Session[] = [];
+    const sessions = new Map<number, Session>();
+    if (cluster === null || own === undefined) return sessions;
     for (const peer of cluster.members) {
       const port = cluster.ports.get(peer.name);
       if (peer === node || port === undefined) continue;
@@ -133,7 +134,7 @@ class BgpCompiler {
         passive: false,
         ttl: MULTIHOP_TTL,
       };
-      sessions.push({ peer, address, local, neighbor, path: node.origin() });
+      sessions.set(address, { peer, address, local, neighbor, path: node.origin() });
     }
     return sessions;
   }
@@ -258,7 +259,7 @@ class BgpCompiler {
       }
     }
     for (const [peer, listed] of this.#sessions) {
-      for (const session of listed) {
+      for (const session of listed.values()) {
         if (session.peer === node) sessions.push(this.#derived(node, peer, session.local, session.address));
       }
     }
@@ -294,29 +295,26 @@ class BgpCompiler {
   /** Adds a session, under a name of its own: the second to one node is named after that node's interface too. */
   #add(node: ResolvedNode, session: Session): void {
     const sessions = this.#sessions.get(node)!;
-    const same = sessions.find(({ address }) => address === session.address);
+    const same = sessions.get(session.address);
     if (same !== undefined) {
       const message = `${node.name} already has a session with ${session.neighbor.address}, ${same.neighbor.name}`;
       this.#reporter.problem(session.path, message, 'list it once');
       return;
     }
     let { name } = session.neighbor;
-    if (sessions.some(({ neighbor }) => neighbor.name === name)) {
+    if ([...sessions.values()].some(({ neighbor }) => neighbor.name === name)) {
       const ports = session.peer === null ? [] : (this.#addressing.ports.get(session.peer.name) ?? []);
       const port = ports.find(({ address }) => address.addr === session.address);
       name = `${name}:${port?.iface ?? session.neighbor.address}`;
     }
-    sessions.push({ ...session, neighbor: { ...session.neighbor, name } });
+    sessions.set(session.address, { ...session, neighbor: { ...session.neighbor, name } });
   }
 
   #warnOneSided(): void {
     for (const [node, sessions] of this.#sessions) {
-      for (const { peer, address, local, path } of sessions) {
+      for (const { peer, address, local, path } of sessions.values()) {
         if (peer === null || this.#broken.nodes.has(peer.name)) continue;
-        const back = this.#sessions
-          .get(peer)
-          ?.some((other) => other.address === local && other.local === address);
-        if (back === true) continue;
+        if (this.#sessions.get(peer)?.get(local)?.local === address) continue;
         const message = `${peer.name} has no session back to ${formatIp4(local)} of ${node.name}`;
         this.#reporter.warning(path, message, `list ${node.name} there, or no neighbours at all`);
       }
@@ -357,7 +355,7 @@ class BgpCompiler {
         ...(clusterId === null ? {} : { clusterId: formatIp4(clusterId) }),
         networks: [...new Set(networks)],
         maximumPaths: bgp.maximumPaths ?? 1,
-        neighbors: this.#sessions.get(node)!.map(({ neighbor }) => neighbor),
+        neighbors: Array.from(this.#sessions.get(node)!.values(), ({ neighbor }) => neighbor),
       });
     }
     return configs;

@@ -46,6 +46,7 @@ function compileRaw(raw: unknown, reporter: Reporter): CompiledLab {
 function compileParts(parts: LabParts, reporter: Reporter): CompiledLab {
   const { file, broken } = parts;
   const nodes = inherit(file.topology);
+  if (nodes.length === 0) reporter.problem(['topology', 'nodes'], 'there is no node', 'add one');
   checkInheritance(parts, nodes, reporter);
   const wires = wireUp(parts, nodes, reporter);
   const addressing = assignAddresses(file.topology, nodes, wires, reporter);
@@ -115,8 +116,8 @@ function checkInheritance(
       );
     }
   }
-  if (file.cluster !== undefined && nodes.length > 0 && !nodes.some(isClusterNode)) {
-    reporter.warning(['cluster'], 'no node is of kind node or reflector, so the cluster is empty');
+  if (file.cluster !== undefined && !nodes.some(isClusterNode)) {
+    reporter.warning(['cluster'], 'no node is of kind node or reflector: the cluster is empty', '', 'key');
   }
 }
 
@@ -163,7 +164,7 @@ function staticRoutes(node: ResolvedNode, addressing: Addressing, reporter: Repo
         gateway === undefined
           ? `${node.name} has no router to send to`
           : `${node.name} has several routers and uses ${gateway.node.name}`;
-      reporter.warning(node.origin(), message, 'set gateway');
+      reporter.warning(node.origin(), message, 'set gateway', 'key');
     }
   }
   for (const [i, { dst, via, dev = '' }] of (definition.routes ?? []).entries()) {

@@ -26,7 +26,7 @@ export interface CompiledSegment {
   readonly members: readonly SegmentMember[];
 }
 
-export interface SegmentMember {
+interface SegmentMember {
   readonly node: string;
   readonly iface: string;
 }

@@ -12,7 +12,9 @@ export function describe(lab: CompiledLab): string {
     `  ${count(segments.length - lans.length, 'link')}, ${count(sessions, 'BGP session')}`,
   ];
   for (const { name: lan, subnet, delay, members } of lans) {
-    lines.push(`  segment ${lan}: ${subnet}, ${count(members.length, 'interface')}, ${formatDuration(delay)} one way`);
+    lines.push(
+      `  segment ${lan}: ${subnet}, ${count(members.length, 'interface')}, ${formatDuration(delay)} one way`,
+    );
   }
   lines.push(timeScale === 1 ? 'timers' : `timers, all multiplied by ${timeScale}`);
   const byTimers = new Map<string, NodeConfig[]>();
@@ -41,7 +43,9 @@ function describeTimings({ timers, bgp, cni }: NodeConfig): string[] {
 function roles(nodes: readonly NodeConfig[]): string {
   const counts = new Map<string, number>();
   for (const { role } of nodes) counts.set(role, (counts.get(role) ?? 0) + 1);
-  return [...counts].map(([role, number]) => count(number, role === 'node' ? 'cluster node' : role)).join(', ');
+  return [...counts]
+    .map(([role, number]) => count(number, role === 'node' ? 'cluster node' : role))
+    .join(', ');
 }
 
 function count(number: number, word: string): string {

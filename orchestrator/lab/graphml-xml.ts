@@ -30,7 +30,7 @@ export function parseXml(input: string): XmlElement[] {
   const verdict = XMLValidator.validate(text);
   if (verdict !== true) {
     const { msg, line, col } = verdict.err;
-    throw new XmlError(msg.replace(/\.$/, ''), { line, column: col });
+    throw new XmlError(msg.replace(/\.$/, ''), { line: line ?? 1, column: col ?? 1 });
   }
   const parser = new XMLParser({
     preserveOrder: true,

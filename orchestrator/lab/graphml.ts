@@ -262,7 +262,7 @@ class Lans {
 }
 
 /** One-way delay along the great circle, ms; null if one of the two is nowhere. */
-export function delayBetween(a: Position | null, b: Position | null): number | null {
+function delayBetween(a: Position | null, b: Position | null): number | null {
   if (a === null || b === null) return null;
   const phi = radians(b.latitude - a.latitude);
   const lambda = radians(b.longitude - a.longitude);
@@ -276,7 +276,7 @@ function radians(degrees: number): number {
 }
 
 function unused(taken: Set<string>, wanted: string, otherwise: string): string {
-  const base = wanted === '' || wanted === 'none' ? otherwise : wanted;
+  const base = wanted === '' ? otherwise : wanted;
   let name = base;
   for (let i = 2; taken.has(name); i++) name = `${base}-${i}`;
   taken.add(name);

@@ -132,7 +132,7 @@ function mendOf(issue: Issue): string {
   return typeof mend === 'string' ? mend : '';
 }
 
-export function valueAt(raw: unknown, path: Path): unknown {
+function valueAt(raw: unknown, path: Path): unknown {
   let value = raw;
   for (const step of path) {
     if (typeof value !== 'object' || value === null || !Object.hasOwn(value, step)) return undefined;

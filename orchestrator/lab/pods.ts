@@ -63,7 +63,7 @@ function checkCapacity(
   const path = ['cluster', spec.pods === undefined ? 'deployments' : 'pods'];
   const network = formatPrefix(podCIDR);
   const blocks = blockCount(podCIDR, nodeCidrLen);
-  if (blocks === 0) return;
+  if (blocks < (spec.cni === 'calico' ? 1 : 2)) return;
   if (spec.cni === 'calico') {
     const size = 2 ** (32 - podCIDR.len);
     if (pods.length > size) {

@@ -39,7 +39,7 @@ export function formatProblem({ file, line, column, path, message, mend }: Probl
 }
 
 /** `topology.links[2].endpoints[0]`. */
-export function formatPath(path: Path): string {
+function formatPath(path: Path): string {
   return path.reduce<string>((text, part) => {
     if (typeof part === 'number') return `${text}[${part}]`;
     return text === '' ? part : `${text}.${part}`;
@@ -66,8 +66,8 @@ export class Reporter {
     add(this.problems, { file: this.#source.file, ...place, path: formatPath(path), message, mend });
   }
 
-  warning(path: Path, message: string, mend = ''): void {
-    add(this.warnings, this.#make(path, message, mend, 'value'));
+  warning(path: Path, message: string, mend = '', part: 'key' | 'value' = 'value'): void {
+    add(this.warnings, this.#make(path, message, mend, part));
   }
 
   /** @throws LabError if there is any problem. */

@@ -39,10 +39,15 @@ export function readLab(input: unknown, reporter: Reporter): LabParts | null {
   fillEmpty(raw);
   const first = labSchema.safeParse(raw);
   if (first.success) return partsOf(first.data, NOTHING_BROKEN, null);
-  reportIssues(first.error.issues, raw, reporter);
+  const { issues } = first.error;
+  reportIssues(
+    raw.generate === undefined ? issues : issues.filter(({ path }) => path.join() !== 'topology'),
+    raw,
+    reporter,
+  );
   const pruned = prune(
     raw,
-    first.error.issues.map((issue) => issue.path.map(String)),
+    issues.map((issue) => issue.path.map(String)),
   );
   if (pruned === null) return null;
   const second = labSchema.safeParse(raw);
@@ -65,13 +70,14 @@ function expand(input: Raw): Raw {
 }
 
 function overlay(base: Raw, over: Raw): Raw {
-  const result: Raw = { ...base };
+  const result = new Map(Object.entries(base));
   for (const [key, value] of Object.entries(over)) {
-    const below = result[key];
-    if (key === 'links' && Array.isArray(below) && Array.isArray(value)) result[key] = [...value, ...below];
-    else result[key] = isMap(value) ? overlay(isMap(below) ? below : {}, value) : value;
+    const below = result.get(key);
+    if (key === 'links' && Array.isArray(below) && Array.isArray(value))
+      result.set(key, [...value, ...below]);
+    else result.set(key, isMap(value) ? overlay(isMap(below) ? below : {}, value) : value);
   }
-  return result;
+  return Object.fromEntries(result);
 }
 
 /** `n1:` with nothing after it is a node with nothing to say of itself. */
@@ -102,11 +108,14 @@ function prune(
     else if (part === 'cluster') cluster = true;
     else if (part === 'name') raw.name = 'lab';
     else if (part === 'seed' || part === 'timers') delete raw[part];
-    else if (!(part === '' || (part === 'topology' && item === undefined && 'nodes' in topology)))
+    else if (
+      !(part === '' || (part === 'topology' && item === undefined && Object.hasOwn(topology, 'nodes')))
+    )
       return null;
   }
-  for (const key of Object.keys(raw)) if (!(key in labSchema.shape)) delete raw[key];
-  for (const key of Object.keys(topology)) if (!(key in labSchema.shape.topology.shape)) delete topology[key];
+  for (const key of Object.keys(raw)) if (!Object.hasOwn(labSchema.shape, key)) delete raw[key];
+  for (const key of Object.keys(topology))
+    if (!Object.hasOwn(labSchema.shape.topology.shape, key)) delete topology[key];
   if (isMap(topology.nodes)) for (const name of nodes) replace(topology.nodes, name);
   if (isMap(raw.segments)) for (const name of segments) delete raw.segments[name];
   if (cluster) delete raw.cluster;

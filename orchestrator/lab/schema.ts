@@ -200,7 +200,6 @@ export type Kind = (typeof KINDS)[number];
 export type LinkSpec = z.infer<typeof link>;
 export type SegmentSpec = z.infer<typeof segment>;
 export type ClusterSpec = z.infer<typeof cluster>;
-export type BgpSpec = z.infer<typeof bgp>;
 export type NeighborSpec = z.infer<typeof neighbor>;
 export type TimerOverrides = z.infer<typeof timerOverrides>;
 export type GenerateSpec = z.infer<typeof generateSchema>;

@@ -104,7 +104,8 @@ class Wiring {
       const path = node.origin('interfaces', iface);
       const linked = this.#plugged.has(`${node.name}:${iface}`);
       if (segment === undefined) {
-        if (linked || broken.links || broken.nodes.has(node.name)) continue;
+        // What a group or kind says of an interface holds for the nodes that have it.
+        if (linked || broken.links || broken.nodes.has(node.name) || path[1] !== 'nodes') continue;
         this.#reporter.problem(
           path,
           `${iface} is on no segment and ends no link`,

@@ -2,8 +2,11 @@ import type { NodeReport, SessionCount } from '../../nodes/machine-io.ts';
 import { type PodSpec, type PodStatus, storeKeys } from '../../nodes/store.ts';
 import { NodeDownError, type RunningLab } from '../running-lab.ts';
 
-/** Time between two looks at the counters, ms. */
-const POLL = 20;
+/** Time from a quiet look at the counters to the one that confirms it, ms. */
+const CONFIRM = 20;
+/** Time until the next look at a lab that is not quiet: asking costs the lab what it would converge with. */
+const LOOK = 50;
+const LOOK_PER_NODE = 4;
 
 /** What the lab's counters add up to. */
 export interface Verdict {
@@ -130,7 +133,7 @@ export async function waitConverged(lab: RunningLab, options: WaitOptions): Prom
     if (lab.now() - started >= options.within) {
       return summary(false, options.since, reports, lab.now() - started, reasons);
     }
-    await lab.sleep(POLL);
+    await lab.sleep(reasons.length === 0 ? CONFIRM : LOOK + LOOK_PER_NODE * reports.length);
   }
 }
 

@@ -20,8 +20,9 @@ await build({
   format: 'esm',
   target: 'node20',
   sourcemap: true,
-  minifySyntax: true,
-  minifyWhitespace: true,
+  minify: true,
+  // rxjs resolves to CommonJS under Node's conditions, which cannot be shaken: every node would load all of it.
+  alias: { rxjs: join(root, 'node_modules', 'rxjs', 'dist', 'esm', 'index.js') },
   logLevel: 'warning',
   // Packages of CommonJS kind ask for `require`, which an ES module does not have by itself.
   banner: {

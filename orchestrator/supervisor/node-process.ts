@@ -14,7 +14,7 @@ export class NodeProcess {
 
   constructor(program: string, boot: ProcessBoot) {
     const errors = openSync(`${boot.logFile}.stderr`, 'a');
-    this.#child = spawn(process.execPath, ['--enable-source-maps', program], {
+    this.#child = spawn(process.execPath, [program], {
       stdio: ['pipe', 'ignore', errors],
       env: { ...process.env, REROUTE_NODE_BOOT: JSON.stringify(boot) },
     });

@@ -5,7 +5,7 @@ import { connectBus } from '../../bus/connection.ts';
 import { ensureLog, LogPublisher } from '../../bus/log.ts';
 import { BusServer } from '../../bus/server.ts';
 import { Store } from '../../bus/store.ts';
-import { goneSubject, readySubject } from '../../bus/subjects.ts';
+import { bootSubject, goneSubject, readySubject } from '../../bus/subjects.ts';
 import { type CommandReply, isFinal, type NodeCommand } from '../../nodes/commands.ts';
 import type { NodeConfig } from '../../nodes/config.ts';
 import { EVENT_SCHEMA, type EventId, eventId, NO_CAUSE } from '../../nodes/events/record.ts';
@@ -97,7 +97,9 @@ export class Supervisor implements ActionHost {
       this.#writeStatus('running');
       const nodes = [...this.#nodes.keys()];
       const cause = this.record({ type: 'lab.started', lab: lab.name, seed: lab.seed, nodes });
-      await Promise.all(nodes.map((node) => this.startNode(node, cause)));
+      await Promise.all(nodes.map((node) => this.#launch(node, cause, 'together')));
+      this.#nc.publish(bootSubject(lab.name));
+      await this.#nc.flush();
       await Promise.all(lab.pods.map((pod) => perform(this, { type: 'pod.create', ...pod })));
     } catch (error) {
       await this.down();
@@ -250,14 +252,18 @@ export class Supervisor implements ActionHost {
     await node.process.kill();
   }
 
-  /** Starts a node's process and resolves when it has booted. */
-  async startNode(name: string, cause: EventId): Promise<void> {
+  startNode(name: string, cause: EventId): Promise<void> {
+    return this.#launch(name, cause, 'at-once');
+  }
+
+  /** Starts a node's process and resolves when it is ready to boot. */
+  async #launch(name: string, cause: EventId, start: 'at-once' | 'together'): Promise<void> {
     const node = this.#nodes.get(name);
     if (node === undefined || node.state !== 'down') return;
     node.state = 'starting';
     await this.#turn();
     try {
-      await this.#spawn(node, cause);
+      await this.#spawn(node, cause, start);
     } finally {
       this.#starting--;
       this.#queue.shift()?.();
@@ -270,7 +276,7 @@ export class Supervisor implements ActionHost {
     this.#starting++;
   }
 
-  async #spawn(node: Supervised, cause: EventId): Promise<void> {
+  async #spawn(node: Supervised, cause: EventId, start: 'at-once' | 'together'): Promise<void> {
     const { home, lab, nodeProgram, logLevel } = this.#options;
     const { name } = node.config;
     node.boot++;
@@ -281,6 +287,7 @@ export class Supervisor implements ActionHost {
       bus: this.#address,
       boot: node.boot,
       carrierDown: this.devicesOf(name).filter((device) => this.pulled.has(`${name}:${device}`)),
+      start,
       cause,
       logFile: home.logFile(name),
       logLevel,

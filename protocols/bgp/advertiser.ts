@@ -4,13 +4,15 @@ import type { PathAttributes } from './attributes.ts';
 import type { Exporter } from './export.ts';
 import type { SpeakerHost, TimerHandle } from './host.ts';
 import type { Destination, LocRib } from './loc-rib.ts';
-import { encodeEndOfRib, UpdatePacker } from './update.ts';
+import { encodeEndOfRib, type UpdatePacker } from './update.ts';
 
 export interface AdvertiserOptions {
   /** MinRouteAdvertisementInterval, ms; 0 for none. */
   readonly mrai: number;
   readonly mraiAppliesTo: 'advertisements' | 'all';
   readonly asSize: AsSize;
+  /** Shared by all advertisers of a speaker: what one packs it sends before another begins. */
+  readonly packer: UpdatePacker;
 }
 
 /** What the advertiser needs of its session. */
@@ -29,7 +31,10 @@ export class Advertiser {
   readonly #exporter: Exporter;
   readonly #locRib: LocRib;
   readonly #options: AdvertiserOptions;
-  readonly #packer = new UpdatePacker();
+  readonly #packer: UpdatePacker;
+  /** Attributes of the message that is being packed, null for withdrawals; and the latest cause of what is in it. */
+  #packing: Uint8Array | null = null;
+  #cause = 0;
   #mrai: TimerHandle | null = null;
   #endOfRibDue = true;
 
@@ -38,6 +43,7 @@ export class Advertiser {
     this.#exporter = exporter;
     this.#locRib = locRib;
     this.#options = options;
+    this.#packer = options.packer;
   }
 
   /** Destinations whose news has yet to go out, and the End-of-RIB marker. */
@@ -69,7 +75,7 @@ export class Advertiser {
       const sent = this.#sendWithdrawals();
       if (sent && this.#options.mraiAppliesTo === 'all') this.#startMrai();
     }
-    if (!held) {
+    if (!held && !this.#owner.blocked) {
       if (this.#sendAnnouncements()) this.#startMrai();
       if (this.#endOfRibDue && this.ribOut.pending === 0 && !this.#owner.blocked) {
         this.#endOfRibDue = false;
@@ -106,79 +112,64 @@ export class Advertiser {
   }
 
   #sendWithdrawals(): boolean {
-    let any = false;
-    this.#packer.begin(null);
-    let packed: Destination[] = [];
-    let cause = 0;
-    const send = () => {
-      if (packed.length === 0) return;
-      this.#owner.stats.exportWithdraws += packed.length;
-      for (const destination of packed) {
-        this.ribOut.withdrawn(destination);
-        this.#locRib.sweep(destination);
-      }
-      this.#send(cause);
-      this.#packer.begin(null);
-      any = true;
-      packed = [];
-      cause = 0;
-    };
-    for (const [destination, reason] of this.ribOut.withdrawals()) {
-      if (!this.#packer.add(destination.key)) {
-        send();
-        if (this.#owner.blocked) return any;
-        this.#packer.add(destination.key);
-      }
-      packed.push(destination);
-      cause = Math.max(cause, reason);
-    }
-    send();
-    return any;
+    if (this.ribOut.pendingWithdrawals === 0) return false;
+    const gone: Destination[] = [];
+    this.#begin(null);
+    this.ribOut.takeWithdrawals((destination, cause) => {
+      if (!this.#pack(destination, cause)) return 'stop';
+      gone.push(destination);
+      return 'taken';
+    });
+    this.#send();
+    this.#owner.stats.exportWithdraws += gone.length;
+    for (const destination of gone) this.#locRib.sweep(destination);
+    return gone.length > 0;
   }
 
   #sendAnnouncements(): boolean {
-    let any = false;
-    for (const [attributes, bucket] of this.ribOut.buckets()) {
-      if (this.#owner.blocked) return any;
-      this.#sendBucket(attributes, bucket);
-      any = true;
-    }
-    return any;
+    let count = 0;
+    this.ribOut.takeAnnouncements({
+      begin: (attributes) => this.#begin(attributes.wire(this.#options.asSize)),
+      take: (destination, cause) => {
+        if (!this.#pack(destination, cause)) return 'stop';
+        count++;
+        return 'taken';
+      },
+      end: () => {
+        this.#send();
+        return this.#owner.blocked ? 'stop' : 'go-on';
+      },
+    });
+    this.#owner.stats.exportUpdates += count;
+    return count > 0;
   }
 
-  #sendBucket(attributes: PathAttributes, bucket: Iterable<readonly [Destination, number]>): void {
-    const wire = attributes.wire(this.#options.asSize);
-    this.#packer.begin(wire);
-    let packed: Destination[] = [];
-    let cause = 0;
-    const send = () => {
-      if (packed.length === 0) return;
-      this.#owner.stats.exportUpdates += packed.length;
-      for (const destination of packed) this.ribOut.announced(destination, attributes);
-      this.#send(cause);
-      this.#packer.begin(wire);
-      packed = [];
-      cause = 0;
-    };
-    for (const [destination, reason] of bucket) {
-      if (!this.#packer.add(destination.key)) {
-        send();
-        if (this.#owner.blocked) return;
-        this.#packer.add(destination.key);
-      }
-      packed.push(destination);
-      cause = Math.max(cause, reason);
-    }
-    send();
+  #begin(attributes: Uint8Array | null): void {
+    this.#packing = attributes;
+    this.#packer.begin(attributes);
+    this.#cause = 0;
   }
 
-  /** Sends what is packed, as the consequence of the latest event that something in it follows from. */
-  #send(cause: number): void {
+  /** Adds a destination to the message, which goes when it is full; false if the connection takes no more. */
+  #pack({ key }: Destination, cause: number): boolean {
+    if (!this.#packer.add(key)) {
+      this.#send();
+      if (this.#owner.blocked) return false;
+      this.#packer.add(key);
+    }
+    if (cause > this.#cause) this.#cause = cause;
+    return true;
+  }
+
+  /** Sends what is packed, if anything, as the consequence of the latest event that something in it follows from. */
+  #send(): void {
+    if (this.#packer.isEmpty) return;
     const { host } = this.#owner;
     const current = host.cause;
-    host.cause = cause;
+    host.cause = this.#cause;
     this.#owner.send(this.#packer.finish());
     host.cause = current;
+    this.#begin(this.#packing);
   }
 
   #startMrai(): void {

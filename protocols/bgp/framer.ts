@@ -17,12 +17,14 @@ const LENGTHS: readonly (readonly [number, number])[] = [
   [23, MAX_MESSAGE],
 ];
 
+const NOTHING = new Uint8Array(0);
+
 /**
  * Cuts a TCP byte stream into BGP messages and checks their headers (RFC 4271 §6.1): marker, length against the
  * type's bounds, type. Holds at most one partial message beside the chunk pushed last.
  */
 export class Framer {
-  #buffer: Uint8Array = new Uint8Array(0);
+  #buffer: Uint8Array = NOTHING;
   #offset = 0;
 
   /** Bytes that wait for the rest of their message. */
@@ -44,6 +46,7 @@ export class Framer {
 
   /** The next whole message, as a copy of its own; null if more bytes are needed. */
   next(): Framed | null {
+    if (this.pending === 0) this.#reset();
     const at = this.#offset;
     if (this.pending < HEADER_LENGTH) return null;
     for (let i = at; i < at + 16; i++) {
@@ -58,6 +61,12 @@ export class Framer {
     if (this.pending < length) return null;
     this.#offset += length;
     return { ok: true, message: this.#buffer.slice(at, at + length) };
+  }
+
+  /** Lets go of a chunk that is used up. */
+  #reset(): void {
+    this.#buffer = NOTHING;
+    this.#offset = 0;
   }
 
   #badLength(at: number): Framed {

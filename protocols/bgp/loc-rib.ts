@@ -83,8 +83,10 @@ export class LocRib {
     const at = removed === null ? -1 : paths.indexOf(removed);
     if (at >= 0 && added !== null) paths[at] = added;
     else if (at >= 0) paths.splice(at, 1);
-    else if (added !== null) paths.push(added);
-    else return;
+    else if (added === null) return;
+    // Most destinations have one path: pushing onto an empty array would make room for seventeen.
+    else if (paths.length === 0) destination.paths = [added];
+    else paths.push(added);
     this.#touch(destination, cause);
   }
 

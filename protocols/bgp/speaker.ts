@@ -15,7 +15,7 @@ import { formatKey, type PrefixKey } from './nlri.ts';
 import type { Notification } from './notification.ts';
 import type { Path, Peer } from './path.ts';
 import { Session, type SessionOwner } from './session.ts';
-import { type Update, UpdateDecoder } from './update.ts';
+import { type Update, UpdateDecoder, UpdatePacker } from './update.ts';
 
 /** What one end of a session counts, for the sums that show that nothing is under way. */
 export interface SessionReport {
@@ -58,6 +58,7 @@ export class BgpSpeaker implements SessionOwner {
   readonly #connections = new Map<ConnectionId, Connection>();
   readonly #attributes = new AttributeTable();
   readonly #decoder = new UpdateDecoder(this.#attributes);
+  readonly #packer = new UpdatePacker();
   readonly #nextHops: NextHopTable;
   readonly #locRib: LocRib;
   readonly #importContext: ImportContext;
@@ -258,6 +259,7 @@ export class BgpSpeaker implements SessionOwner {
       mrai,
       mraiAppliesTo: this.config.mraiAppliesTo ?? 'advertisements',
       asSize: peer.asSize,
+      packer: this.#packer,
     });
     advertiser.announceAll(this.host.cause);
     return advertiser;

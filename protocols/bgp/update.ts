@@ -47,8 +47,9 @@ export type UpdateResult =
   | { readonly action: 'treat-as-withdraw'; readonly update: Update; readonly faults: readonly UpdateFault[] }
   | { readonly action: 'session-reset'; readonly error: Notification };
 
-/** Raw attribute fields remembered, so that a run of equal ones is decoded once. */
-const CACHE_LIMIT = 2048;
+/** Raw attribute fields remembered, so that a run of equal ones is decoded once; and the longest worth it, bytes. */
+const CACHE_LIMIT = 512;
+const CACHED_LENGTH = 512;
 
 /** Decodes UPDATEs of any session into the attribute sets of one table. */
 export class UpdateDecoder {
@@ -95,9 +96,10 @@ export class UpdateDecoder {
     reach: Ipv4NlriList,
     context: UpdateContext,
   ): UpdateResult {
-    const cacheKey = `${context.asSize}${context.peer}${bytesKey(body, off, end)}`;
-    const cached = this.#cache.get(cacheKey);
-    if (cached !== undefined && reach.keys.length > 0) {
+    const cacheable = reach.keys.length > 0 && end - off <= CACHED_LENGTH;
+    const cacheKey = cacheable ? `${context.asSize}${context.peer}${bytesKey(body, off, end)}` : null;
+    const cached = cacheKey === null ? undefined : this.#cache.get(cacheKey);
+    if (cached !== undefined) {
       const update = { withdrawn, attributes: cached, reach, mpReach: null, mpWithdrawn: [], endOfRib: null };
       return { action: 'ok', update };
     }
@@ -122,7 +124,9 @@ export class UpdateDecoder {
       endOfRib: endOfRib(decoded, withdrawn, reach),
     };
     if (faults.length > 0) return { action: 'attribute-discard', update, faults };
-    if (attributes !== null && mpReach === null && mpUnreach === null) this.#remember(cacheKey, attributes);
+    if (cacheKey !== null && attributes !== null && mpReach === null && mpUnreach === null) {
+      this.#remember(cacheKey, attributes);
+    }
     return { action: 'ok', update };
   }
 

@@ -47,7 +47,7 @@ function routes(session: Session, { speaker }: ShowContext): string[] {
   const imported = [...ribIn.paths()].filter(({ rejection }) => rejection === null).length;
   const { importUpdates, importRejected, importWithdraws, exportUpdates, exportWithdraws } = stats;
   const row = (name: string, cells: readonly (number | null)[]) =>
-    `    ${name.padEnd(18)}${cells.map((cell) => (cell === null ? '---' : String(cell)).padStart(11)).join('')}`;
+    `    ${name.padEnd(19)}${cells.map((cell) => (cell === null ? '---' : String(cell)).padStart(11)).join('')}`;
   return [
     `  Routes:         ${imported} imported, ${advertiser?.ribOut.size ?? 0} exported, ${preferred} preferred`,
     '  Route change stats:     received   rejected   filtered    ignored   accepted',

@@ -1,57 +1,68 @@
-import { type IpamBlock, parseBlock } from '../../../protocols/ipam/calico-block.ts';
+import { type IpamBlock, ordinalsWhere, parseBlock } from '../../../protocols/ipam/calico-block.ts';
 import { type StoreChange, storeKeys } from '../../store.ts';
+import { StoreView } from '../store-view.ts';
 
-interface Row {
-  /** null for a row that was deleted, or that holds no block. */
-  readonly block: IpamBlock | null;
-  readonly present: boolean;
-  readonly revision: number;
-}
-
-const FAMILY = 'ipam.blocks.';
-
-/** The pool's blocks as last seen in the store, with the revision to compare and swap against. */
+/**
+ * The pool's blocks as last seen in the store. Every node hears of every change of every block and has to do with few of
+ * them: those are kept track of, and of the others none is read before it is asked for.
+ */
 export class BlockView {
-  readonly #rows = new Map<string, Row>();
+  readonly #node: string;
+  readonly #view = new StoreView<IpamBlock>('ipam.blocks.', (key, value) => {
+    const block = parseBlock(value);
+    return block !== null && storeKeys.ipamBlock(block.cidr) === key ? block : null;
+  });
+  /** Keys of the blocks that this node has an affinity for, has written to, or had addresses in. */
+  readonly #mine = new Set<string>();
+
+  constructor(node: string) {
+    this.#node = node;
+  }
 
   /** Takes in a change of the watch; false if it is not about a block, or was known. */
   apply(change: StoreChange): boolean {
-    if (!change.key.startsWith(FAMILY)) return false;
-    const parsed = change.value === null ? null : parseBlock(change.value);
-    const block = parsed !== null && storeKeys.ipamBlock(parsed.cidr) === change.key ? parsed : null;
-    return this.#set(change.key, block, change.value !== null, change.revision);
-  }
-
-  /** Takes in what this node wrote itself. */
-  wrote(block: IpamBlock, revision: number): boolean {
-    return this.#set(storeKeys.ipamBlock(block.cidr), block, true, revision);
-  }
-
-  get(cidr: string): IpamBlock | null {
-    return this.byKey(storeKeys.ipamBlock(cidr));
-  }
-
-  byKey(key: string): IpamBlock | null {
-    return this.#rows.get(key)?.block ?? null;
-  }
-
-  /** Whether there is a row under the block's key, be it one that cannot be read. */
-  has(cidr: string): boolean {
-    return this.#rows.get(storeKeys.ipamBlock(cidr))?.present ?? false;
-  }
-
-  /** Revision of the last change of the row, its deletion included; 0 if there never was one. */
-  revision(cidr: string): number {
-    return this.#rows.get(storeKeys.ipamBlock(cidr))?.revision ?? 0;
-  }
-
-  *blocks(): Generator<IpamBlock> {
-    for (const { block } of this.#rows.values()) if (block !== null) yield block;
-  }
-
-  #set(key: string, block: IpamBlock | null, present: boolean, revision: number): boolean {
-    if (revision <= (this.#rows.get(key)?.revision ?? 0)) return false;
-    this.#rows.set(key, { block, present, revision });
+    if (!this.#view.apply(change)) return false;
+    if (change.value?.affinity === this.#node) this.#mine.add(change.key);
     return true;
+  }
+
+  /** Takes in what this node wrote itself; false if something newer is known. */
+  wrote(block: IpamBlock, revision: number): boolean {
+    const key = storeKeys.ipamBlock(block.cidr);
+    this.#mine.add(key);
+    return this.#view.wrote(key, { ...block }, revision);
+  }
+
+  /** Looks through all blocks for addresses of this node. */
+  findMine(): void {
+    for (const key of this.#view.keys()) {
+      const block = this.#view.get(key);
+      if (block !== null && ordinalsWhere(block, (held) => held.node === this.#node).length > 0)
+        this.#mine.add(key);
+    }
+  }
+
+  /** Blocks that this node has to do with. */
+  *mine(): Generator<IpamBlock> {
+    for (const key of this.#mine) {
+      const block = this.#view.get(key);
+      if (block !== null) yield block;
+    }
+  }
+
+  isMine(key: string): boolean {
+    return this.#mine.has(key);
+  }
+
+  get(key: string): IpamBlock | null {
+    return this.#view.get(key);
+  }
+
+  has(key: string): boolean {
+    return this.#view.has(key);
+  }
+
+  revision(key: string): number {
+    return this.#view.revision(key);
   }
 }

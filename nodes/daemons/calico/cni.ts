@@ -1,4 +1,4 @@
-import { formatIp4, parseIp4 } from '../../../protocols/ip4.ts';
+import { formatIp4 } from '../../../protocols/ip4.ts';
 import { formatMac } from '../../../protocols/mac.ts';
 import { sha1Hex } from '../../../protocols/sha1.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
@@ -22,7 +22,7 @@ import type { PrefixOriginator } from './routes.ts';
 
 /** MAC of the host's end of every pair. */
 const HOST_MAC = 0xeeeeeeeeeeee;
-/** What every pod has for a gateway: nobody's address, answered for by proxy ARP. */
+/** What every pod has for a gateway: nobody's address, answered for by proxy ARP, so for a host with a default route. */
 const GATEWAY = '169.254.1.1';
 
 /** Name of the host's end of a pod's pair: `cali` and 11 digits of SHA-1 of `namespace.pod`. */
@@ -140,10 +140,6 @@ export class CalicoCni implements CniPlugin {
     netns.routes.set(linkRoute(`${GATEWAY}/32`, ifname));
     netns.routes.set(gatewayRoute('0.0.0.0/0', GATEWAY, ifname));
     netns.addAddress(ifname, `${ip}/32`);
-    const gateway = parseIp4(GATEWAY)!;
-    // Proxy ARP answers for what the host has a route to. Calico demands a default route of its hosts; a lab's
-    // nodes may have none, and their pods get a static neighbour in place of the answer.
-    if (root.routes.lookup(gateway) === null) netns.setNeighbor(ifname, gateway, HOST_MAC);
     root.routes.set(linkRoute(`${ip}/32`, hostDevice));
     if (!this.#ipam.isInOwnBlock(addr)) {
       attached.exported = `${ip}/32`;

@@ -61,14 +61,14 @@ export class CalicoIpam {
   readonly #ledger: IpamLedger;
   readonly #options: CalicoIpamOptions;
   readonly #listener: CalicoIpamListener;
-  readonly #view = new BlockView();
+  readonly #view: BlockView;
   readonly #sync: WatchSync;
   /** Handles in use: those of the disk until they are released, and those that have asked for an address since. */
   readonly #live: Set<string>;
   readonly #jobs: Job[] = [];
   #current: Job | null = null;
   /** The row that the current job lost a race for, and the revision it had. */
-  #awaited: { readonly cidr: string; readonly revision: number } | null = null;
+  #awaited: { readonly key: string; readonly revision: number } | null = null;
 
   constructor(
     rt: Runtime,
@@ -82,6 +82,7 @@ export class CalicoIpam {
     this.#ledger = ledger;
     this.#options = options;
     this.#listener = listener;
+    this.#view = new BlockView(options.node);
     this.#live = new Set(ledger.handles());
     this.#sync = new WatchSync(store, 'ipam', options.node, () => this.#synced());
   }
@@ -96,11 +97,18 @@ export class CalicoIpam {
 
   storeChanged(change: StoreChange): void {
     if (this.#view.apply(change) && this.synced) {
-      this.#ownershipChanged(change.key);
-      this.#collectLeaks(change.key);
+      if (this.#view.isMine(change.key)) {
+        this.#ownershipChanged(change.key);
+        this.#collectLeaks(change.key);
+      }
       this.#resume();
     }
     this.#sync.storeChanged(change);
+  }
+
+  /** Assignments and releases that are not done yet. */
+  get pending(): number {
+    return this.#jobs.length + (this.#current === null ? 0 : 1);
   }
 
   /** Assigns an address to a handle. An address that the handle has already is given again. */
@@ -125,8 +133,9 @@ export class CalicoIpam {
 
   #synced(): void {
     const { cause } = this.#rt;
+    this.#view.findMine();
     const keys = new Set<string>();
-    for (const block of this.#view.blocks()) keys.add(storeKeys.ipamBlock(block.cidr));
+    for (const block of this.#view.mine()) keys.add(storeKeys.ipamBlock(block.cidr));
     for (const block of this.#ledger.blocks()) keys.add(storeKeys.ipamBlock(block.cidr));
     for (const key of keys) {
       this.#ownershipChanged(key);
@@ -159,7 +168,7 @@ export class CalicoIpam {
   #resume(): void {
     const awaited = this.#awaited;
     if (this.#current === null || awaited === null) return;
-    if (this.#view.revision(awaited.cidr) <= awaited.revision) return;
+    if (this.#view.revision(awaited.key) <= awaited.revision) return;
     this.#awaited = null;
     this.#step(this.#current);
   }
@@ -183,7 +192,7 @@ export class CalicoIpam {
   #assignStep(handle: string, done: (outcome: AssignOutcome) => void): void {
     const { node, pool, blockSize, borrowing, maxBlocks } = this.#options;
     const allocation: BlockAllocation = { handle, node };
-    for (const block of this.#view.blocks()) {
+    for (const block of this.#view.mine()) {
       const [ordinal] = ordinalsWhere(block, (held) => held.handle === handle && held.node === node);
       if (ordinal === undefined) continue;
       const addr = addressOf(block, ordinal);
@@ -209,7 +218,7 @@ export class CalicoIpam {
       return;
     }
     for (const prefix of candidateBlocks(pool, blockSize, node)) {
-      if (this.#view.has(formatPrefix(prefix))) continue;
+      if (this.#view.has(storeKeys.ipamBlock(formatPrefix(prefix)))) continue;
       this.#write(newBlock(prefix, node));
       return;
     }
@@ -218,7 +227,7 @@ export class CalicoIpam {
       return;
     }
     for (const prefix of candidateBlocks(pool, blockSize, node)) {
-      const block = this.#view.get(formatPrefix(prefix));
+      const block = this.#view.get(storeKeys.ipamBlock(formatPrefix(prefix)));
       const assigned = block === null ? null : autoAssign(block, allocation);
       if (assigned === null) continue;
       this.#write(assigned.block);
@@ -229,7 +238,7 @@ export class CalicoIpam {
 
   #releaseStep(accepts: (handle: string) => boolean, done: () => void): void {
     const { node } = this.#options;
-    for (const block of this.#view.blocks()) {
+    for (const block of this.#view.mine()) {
       const ordinals = ordinalsWhere(block, (held) => held.node === node && accepts(held.handle));
       if (ordinals.length === 0) continue;
       this.#write(releaseOrdinals(block, ordinals));
@@ -242,21 +251,21 @@ export class CalicoIpam {
 
   /** Blocks of this node in order of address. */
   #ownBlocks(): IpamBlock[] {
-    const own = [...this.#view.blocks()].filter((block) => block.affinity === this.#options.node);
+    const own = [...this.#view.mine()].filter((block) => block.affinity === this.#options.node);
     return inPrefixOrder(own, (block) => block.cidr);
   }
 
   /** Writes a block if it still is what the step looked at, and then takes the job's next step. */
   #write(block: IpamBlock): void {
     const key = storeKeys.ipamBlock(block.cidr);
-    const revision = this.#view.revision(block.cidr);
+    const revision = this.#view.revision(key);
     const value: StoreValue = { ...block };
     const job = this.#current;
     this.#store.request(
-      this.#view.has(block.cidr) ? { op: 'update', key, value, revision } : { op: 'create', key, value },
+      this.#view.has(key) ? { op: 'update', key, value, revision } : { op: 'create', key, value },
       (answer) => {
         if (answer.type === 'conflict') {
-          this.#awaited = { cidr: block.cidr, revision };
+          this.#awaited = { key, revision };
           this.#resume();
           return;
         }
@@ -270,7 +279,7 @@ export class CalicoIpam {
   #ownershipChanged(key: string): void {
     const { cause } = this.#rt;
     const known = [...this.#ledger.blocks()].find((block) => storeKeys.ipamBlock(block.cidr) === key);
-    const block = this.#view.byKey(key);
+    const block = this.#view.get(key);
     if (block === null || block.affinity !== this.#options.node) {
       if (known === undefined) return;
       this.#ledger.releaseBlock(known.cidr);
@@ -287,7 +296,7 @@ export class CalicoIpam {
    * Calico finds such leaks as well, 15 minutes later.
    */
   #collectLeaks(key: string): void {
-    const block = this.#view.byKey(key);
+    const block = this.#view.get(key);
     if (block === null) return;
     const { node } = this.#options;
     const leaks = ordinalsWhere(block, (held) => held.node === node && !this.#live.has(held.handle));

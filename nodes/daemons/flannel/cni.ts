@@ -101,6 +101,8 @@ export class FlannelCni implements CniPlugin {
     netns.addAddress(ifname, address);
     netns.routes.set(gatewayRoute(this.#network, gateway, ifname));
     netns.routes.set(gatewayRoute('0.0.0.0/0', gateway, ifname));
+    // The bridge plug-in sets arp_notify: neighbours that still know the address by an earlier pod's MAC learn the new one.
+    netns.device(ifname)?.neighbors.announce(addr);
     this.#attached.set(`${containerId}/${ifname}`, hostDevice);
     done({
       type: 'result',

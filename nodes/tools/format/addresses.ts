@@ -51,8 +51,10 @@ export function formatAddresses(
   const names = new LinkNames(links, format.ns ?? '');
   const { family = 'any', onlyAddress = () => true } = format;
   const rows = selectLinks(links, format.only).flatMap((link) => {
-    const own = family === 'inet6' ? [] : addressesOf(link, addresses).filter(onlyAddress);
-    return family !== 'any' && own.length === 0 ? [] : [{ link, own }];
+    const all = family === 'inet6' ? [] : addressesOf(link, addresses);
+    const own = all.filter(onlyAddress);
+    // `ipaddr_filter`: a link that never had an address is still a link.
+    return own.length > 0 || (family === 'any' && all.length === 0) ? [{ link, own }] : [];
   });
   const style = format.style ?? 'full';
   if (format.json !== undefined) {
@@ -67,9 +69,7 @@ export function formatAddresses(
         return `${briefHead(names, link)}${own.map(({ facts }) => `${facts.address} `).join('')}\n`;
       }
       if (style === 'oneline') {
-        return own
-          .map((item) => `${link.ifindex}: ${link.name}${addressLines(item, link, '\\')}\n`)
-          .join('');
+        return own.map((item) => `${link.ifindex}: ${link.name}${addressLines(item, link, '\\')}\n`).join('');
       }
       const header = linkHeader(names, link, 'without-mode');
       const layer = family === 'any' ? `\n${linkLayerLine(names, link)}` : '';

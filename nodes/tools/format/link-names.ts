@@ -74,9 +74,14 @@ export class LinkNames {
 
   /** `eth0@if15`, `veth1@veth2`, `lo`. */
   name(link: LinkFacts): string {
-    if (link.kind === 'ipip') return `${link.name}@NONE`;
-    if (link.peerIfindex === 0) return link.name;
-    return `${link.name}@${this.peer(link)?.name ?? `if${link.peerIfindex}`}`;
+    const linked = this.linked(link);
+    return linked === '' ? link.name : `${link.name}@${linked}`;
+  }
+
+  /** What stands after the `@`: the peer's name, its index where that is elsewhere; '' for a device of its own. */
+  linked(link: LinkFacts): string {
+    if (link.kind === 'ipip') return 'NONE';
+    return link.peerIfindex === 0 ? '' : (this.peer(link)?.name ?? `if${link.peerIfindex}`);
   }
 
   /** The veth peer, if it is in the same namespace. */

@@ -23,7 +23,9 @@ export function localTable(links: readonly LinkFacts[], addresses: readonly Addr
       const primary = shown.find(
         (other) => other.role === 'primary' && parsePrefix(other.facts.address)?.addr === subnet.addr,
       );
-      const src = formatIp4(role === 'secondary' && primary !== undefined ? primary.prefix.addr : prefix.addr);
+      const src = formatIp4(
+        role === 'secondary' && primary !== undefined ? primary.prefix.addr : prefix.addr,
+      );
       rows.push(row(`${formatIp4(prefix.addr)}/32`, 'local', 'host', src));
       // The rest goes when the device goes down, the host's own address stays.
       if (!link.up || role === 'secondary' || prefix.len >= 31) continue;

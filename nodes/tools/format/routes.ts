@@ -2,6 +2,8 @@ import { parsePrefix } from '../../../protocols/ip4.ts';
 import type { LinkFacts, NexthopFacts, RouteFacts } from '../../events/kernel.ts';
 import { formatJson, type Json, type JsonStyle } from './json.ts';
 
+export type RouteColumn = 'dev' | 'via' | 'protocol' | 'scope' | 'src' | 'metric';
+
 export interface RouteFormat {
   readonly style?: 'full' | 'oneline';
   readonly json?: JsonStyle;
@@ -10,7 +12,7 @@ export interface RouteFormat {
   /** Links of the namespace: a route out of one without carrier is marked `linkdown`. */
   readonly links?: readonly LinkFacts[];
   /** Columns that a filter has made constant, which iproute2 then leaves out. */
-  readonly hide?: ReadonlySet<'dev' | 'via' | 'protocol' | 'scope'>;
+  readonly hide?: ReadonlySet<RouteColumn>;
   /** `show table all`: names the table of rows that are not main's. */
   readonly table?: string;
 }
@@ -64,17 +66,24 @@ export function protocolName(route: RouteFacts): string {
   return route.protocol === 'flannel' || route.protocol === 'felix' ? 'boot' : route.protocol;
 }
 
-/** What is shown of a route, null where it is understood or filtered. */
+/** What is shown of a route; '' where it is absent, understood or filtered. */
 function columns(route: RouteFacts, format: RouteFormat) {
   const details = format.details === 'shown';
+  const shown = (column: RouteColumn) => format.hide?.has(column) !== true;
   const protocol = protocolName(route);
-  const { hide } = format;
-  const showProtocol = details || (protocol !== 'boot' && hide?.has('protocol') !== true);
-  const showScope = details || (route.scope !== 'global' && hide?.has('scope') !== true);
+  const single = route.nexthops.length === 1 ? route.nexthops[0] : undefined;
   return {
-    type: details || route.type !== 'unicast' ? route.type : null,
-    protocol: showProtocol ? protocol : null,
-    scope: showScope ? route.scope : null,
+    type: details || route.type !== 'unicast' ? route.type : '',
+    dst: destination(route.dst),
+    via: single !== undefined && shown('via') ? single.via : '',
+    dev: single !== undefined && shown('dev') ? single.dev : '',
+    table: format.table ?? '',
+    protocol: details || (protocol !== 'boot' && shown('protocol')) ? protocol : '',
+    scope: details || (route.scope !== 'global' && shown('scope')) ? route.scope : '',
+    src: shown('src') ? route.src : '',
+    metric: shown('metric') ? route.metric : 0,
+    single,
+    multipath: single === undefined ? route.nexthops : [],
   };
 }
 
@@ -83,23 +92,21 @@ function flagsOf(nexthop: NexthopFacts, down: ReadonlySet<string>): string[] {
 }
 
 function routeText(route: RouteFacts, format: RouteFormat, down: ReadonlySet<string>): string {
-  const { type, protocol, scope } = columns(route, format);
-  const { hide, table } = format;
-  const single = route.nexthops.length === 1 ? route.nexthops[0] : undefined;
-  const words: string[] = [];
-  if (type !== null) words.push(type);
-  words.push(destination(route.dst));
-  if (single !== undefined && single.via !== '' && hide?.has('via') !== true) words.push('via', single.via);
-  if (single !== undefined && hide?.has('dev') !== true) words.push('dev', single.dev);
-  if (table !== undefined) words.push('table', table);
-  if (protocol !== null) words.push('proto', protocol);
-  if (scope !== null) words.push('scope', scope);
-  if (route.src !== '') words.push('src', route.src);
-  if (route.metric !== 0) words.push('metric', String(route.metric));
+  const { type, dst, via, dev, table, protocol, scope, src, metric, single, multipath } = columns(
+    route,
+    format,
+  );
+  const words = type === '' ? [dst] : [type, dst];
+  if (via !== '') words.push('via', via);
+  if (dev !== '') words.push('dev', dev);
+  if (table !== '') words.push('table', table);
+  if (protocol !== '') words.push('proto', protocol);
+  if (scope !== '') words.push('scope', scope);
+  if (src !== '') words.push('src', src);
+  if (metric !== 0) words.push('metric', String(metric));
   if (single !== undefined) words.push(...flagsOf(single, down));
   const newline = format.style === 'oneline' ? '\\' : '\n';
-  const hops = single !== undefined ? [] : route.nexthops;
-  return `${words.join(' ')} ${hops.map((hop) => `${newline}\t${nexthopText(hop, down)}`).join('')}`;
+  return `${words.join(' ')} ${multipath.map((hop) => `${newline}\t${nexthopText(hop, down)}`).join('')}`;
 }
 
 function nexthopText(hop: NexthopFacts, down: ReadonlySet<string>): string {
@@ -111,26 +118,25 @@ function nexthopText(hop: NexthopFacts, down: ReadonlySet<string>): string {
 }
 
 function routeObject(route: RouteFacts, format: RouteFormat, down: ReadonlySet<string>): Json {
-  const { type, protocol, scope } = columns(route, format);
-  const { hide, table } = format;
-  const single = route.nexthops.length === 1 ? route.nexthops[0] : undefined;
+  const { type, dst, via, dev, table, protocol, scope, src, metric, single, multipath } = columns(
+    route,
+    format,
+  );
   return {
-    ...(type === null ? {} : { type }),
-    dst: destination(route.dst),
-    ...(single === undefined || single.via === '' || hide?.has('via') === true
-      ? {}
-      : { gateway: single.via }),
-    ...(single === undefined || hide?.has('dev') === true ? {} : { dev: single.dev }),
-    ...(table === undefined ? {} : { table }),
-    ...(protocol === null ? {} : { protocol }),
-    ...(scope === null ? {} : { scope }),
-    ...(route.src === '' ? {} : { prefsrc: route.src }),
-    ...(route.metric === 0 ? {} : { metric: route.metric }),
+    ...(type === '' ? {} : { type }),
+    dst,
+    ...(via === '' ? {} : { gateway: via }),
+    ...(dev === '' ? {} : { dev }),
+    ...(table === '' ? {} : { table }),
+    ...(protocol === '' ? {} : { protocol }),
+    ...(scope === '' ? {} : { scope }),
+    ...(src === '' ? {} : { prefsrc: src }),
+    ...(metric === 0 ? {} : { metric }),
     flags: single === undefined ? [] : flagsOf(single, down),
-    ...(route.nexthops.length < 2
+    ...(multipath.length === 0
       ? {}
       : {
-          nexthops: route.nexthops.map((hop) => ({
+          nexthops: multipath.map((hop) => ({
             ...(hop.via === '' ? {} : { gateway: hop.via }),
             dev: hop.dev,
             weight: hop.weight,

@@ -1,6 +1,7 @@
 import { broadcastOf, formatIp4, parsePrefix, prefixContains } from '../../../protocols/ip4.ts';
 import type { RouteScope } from '../../events/kernel.ts';
 import { addressesOf, formatAddresses, type ShownAddress } from '../format/addresses.ts';
+import { ToolError } from '../tool.ts';
 import {
   addressFactsOf,
   change,
@@ -24,7 +25,6 @@ import {
   usage,
   Words,
 } from './words.ts';
-import { ToolError } from '../tool.ts';
 
 const COMMANDS = [
   ...(['add', 'change', 'chg', 'replace', 'delete', 'show', 'lst', 'list', 'flush', 'save'] as const),
@@ -55,7 +55,7 @@ export function ipAddress(args: readonly string[], ctx: IpContext): void {
     case 'change':
     case 'chg':
     case 'replace':
-      add(words, ctx, command);
+      add(words, ctx, command === 'add' ? 'new' : 'any');
       return;
     case 'delete':
       remove(words, ctx);
@@ -180,15 +180,12 @@ function parseAddressArguments(words: Words, ctx: IpContext): AddressArguments {
   return { text: local, prefixLength: local.includes('/') ? 'given' : 'implied', dev, scope, prefixRoute };
 }
 
-function add(words: Words, ctx: IpContext, command: 'add' | 'change' | 'chg' | 'replace'): void {
+/** `ip address change` and `replace` also take an address that is there, and add one that is not. */
+function add(words: Words, ctx: IpContext, which: 'new' | 'any'): void {
   const { text, dev, scope, prefixRoute } = parseAddressArguments(words, ctx);
   const { addr, len } = requireInterfaceAddress(text);
-  const exists = requireDevice(ctx.ns, dev).addresses.some(
-    (address) => address.addr === addr && address.len === len,
-  );
-  if (command !== 'add' && exists) return;
-  if (command === 'change' || command === 'chg')
-    throw refused('RTNETLINK answers: Cannot assign requested address');
+  const { addresses } = requireDevice(ctx.ns, dev);
+  if (which === 'any' && addresses.some((address) => address.addr === addr && address.len === len)) return;
   const usual = addr >>> 24 === 127 ? 'host' : 'global';
   change(() => ctx.ns.addAddress(dev, `${formatIp4(addr)}/${len}`, { scope: scope ?? usual, prefixRoute }));
 }

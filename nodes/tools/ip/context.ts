@@ -1,7 +1,7 @@
-import { formatIp4, parseAddress, parseIp4, type Prefix, parsePrefix } from '../../../protocols/ip4.ts';
+import { formatIp4, type Prefix, parseAddress, parseIp4, parsePrefix } from '../../../protocols/ip4.ts';
 import type { LinkFacts } from '../../events/kernel.ts';
 import type { Device } from '../../kernel/device.ts';
-import { type Netns, NetlinkError } from '../../kernel/netns.ts';
+import { NetlinkError, type Netns } from '../../kernel/netns.ts';
 import { RouteError } from '../../kernel/route-table.ts';
 import type { AddressFacts } from '../../state/kernel-view.ts';
 import type { JsonStyle } from '../format/json.ts';

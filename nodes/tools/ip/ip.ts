@@ -11,7 +11,20 @@ import { abbreviates, EXIT_ARGUMENT, EXIT_USAGE, keywordOf, notEmulated, usage }
 const OBJECTS = [
   ...['address', 'addrlabel', 'maddress', 'route', 'rule', 'neighbor', 'neighbour', 'ntable', 'ntbl', 'link'],
   ...['l2tp', 'fou', 'ila', 'macsec', 'tunnel', 'tunl', 'tuntap', 'tap', 'token', 'tcpmetrics', 'monitor'],
-  ...['xfrm', 'mroute', 'mrule', 'netns', 'netconf', 'vrf', 'sr', 'nexthop', 'mptcp', 'ioam', 'help', 'stats'],
+  ...[
+    'xfrm',
+    'mroute',
+    'mrule',
+    'netns',
+    'netconf',
+    'vrf',
+    'sr',
+    'nexthop',
+    'mptcp',
+    'ioam',
+    'help',
+    'stats',
+  ],
 ];
 
 const objects: Readonly<Record<string, (words: readonly string[], ctx: IpContext) => void>> = {
@@ -40,8 +53,7 @@ export const ip: Command = (args, ctx, out) => {
   const [word, ...words] = rest;
   if (word === undefined) throw usage(USAGE);
   const object = keywordOf(word, OBJECTS);
-  if (object === undefined)
-    throw new ToolError(`Object "${word}" is unknown, try "ip help".`, EXIT_ARGUMENT);
+  if (object === undefined) throw new ToolError(`Object "${word}" is unknown, try "ip help".`, EXIT_ARGUMENT);
   if (object === 'help') throw usage(USAGE);
   const run = objects[object];
   if (run === undefined) throw notEmulated(`ip ${object}`);

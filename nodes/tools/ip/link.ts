@@ -71,7 +71,19 @@ type Change = (ns: Netns, device: Device) => void;
 /** Settings of `ip link set` that iproute2 has and the emulated devices have not. */
 const UNKNOWN_SETTINGS = new Set([
   ...['arp', 'dynamic', 'multicast', 'allmulticast', 'promisc', 'trailers', 'carrier', 'txqueuelen', 'name'],
-  ...['broadcast', 'brd', 'netns', 'link-netns', 'link-netnsid', 'alias', 'vf', 'xdp', 'vrf', 'type', 'group'],
+  ...[
+    'broadcast',
+    'brd',
+    'netns',
+    'link-netns',
+    'link-netnsid',
+    'alias',
+    'vf',
+    'xdp',
+    'vrf',
+    'type',
+    'group',
+  ],
   ...['addrgenmode', 'protodown', 'gso_max_size', 'gso_max_segs', 'gro_max_size', 'txqlen', 'qlen', 'index'],
 ]);
 

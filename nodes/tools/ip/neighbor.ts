@@ -1,4 +1,4 @@
-import { parseIp4, type Prefix, prefixContains } from '../../../protocols/ip4.ts';
+import { type Prefix, parseIp4, prefixContains } from '../../../protocols/ip4.ts';
 import { parseMac } from '../../../protocols/mac.ts';
 import type { NeighborFacts, NeighborState } from '../../events/kernel.ts';
 import { formatNeighbors } from '../format/neighbors.ts';
@@ -76,7 +76,7 @@ const STATES: readonly NeighborState[] = [
 
 function stateOf(word: string): NeighborState {
   const state = STATES.find((candidate) => candidate.toLowerCase() === word);
-  if (state === undefined) throw invalidArgument(word, 'nud state is bad\n');
+  if (state === undefined) throw invalidArgument(word, 'nud state is bad');
   return state;
 }
 

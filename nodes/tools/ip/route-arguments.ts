@@ -1,7 +1,14 @@
 import { formatIp4, formatPrefix } from '../../../protocols/ip4.ts';
 import type { NexthopFacts, RouteProtocol, RouteScope } from '../../events/kernel.ts';
 import { ToolError } from '../tool.ts';
-import { type IpContext, refused, requireAddress, requireDevice, requirePrefix, takeDevice } from './context.ts';
+import {
+  type IpContext,
+  refused,
+  requireAddress,
+  requireDevice,
+  requirePrefix,
+  takeDevice,
+} from './context.ts';
 import { metricOf, protocolOf, routeScopeOf, tableOf } from './route-protocols.ts';
 import { garbage, invalidArgument, keywordOf, notEmulated, type Words } from './words.ts';
 
@@ -19,8 +26,31 @@ export interface RouteArguments {
 
 const OTHER_TYPES = ['local', 'broadcast', 'brd', 'anycast', 'multicast', 'prohibit', 'throw', 'nat'];
 const ATTRIBUTES = [
-  ...['mtu', 'advmss', 'as', 'rtt', 'rttvar', 'reordering', 'window', 'cwnd', 'initcwnd', 'ssthresh', 'realms'],
-  ...['rto_min', 'hoplimit', 'initrwnd', 'features', 'quickack', 'congctl', 'pref', 'expires', 'encap', 'tos'],
+  ...[
+    'mtu',
+    'advmss',
+    'as',
+    'rtt',
+    'rttvar',
+    'reordering',
+    'window',
+    'cwnd',
+    'initcwnd',
+    'ssthresh',
+    'realms',
+  ],
+  ...[
+    'rto_min',
+    'hoplimit',
+    'initrwnd',
+    'features',
+    'quickack',
+    'congctl',
+    'pref',
+    'expires',
+    'encap',
+    'tos',
+  ],
   ...['dsfield', 'ttl-propagate', 'fastopen_no_cookie', 'nhid', 'vrf', 'pervasive', 'mark', 'realm'],
 ];
 

@@ -1,6 +1,6 @@
 import { formatIp4, type Prefix, parsePrefix, prefixContains } from '../../../protocols/ip4.ts';
 import type { RouteFacts, RouteProtocol, RouteScope } from '../../events/kernel.ts';
-import { protocolName } from '../format/routes.ts';
+import { protocolName, type RouteColumn } from '../format/routes.ts';
 import { type IpContext, requireAddress, requireDevice, requirePrefix, takeDevice } from './context.ts';
 import { metricOf, protocolOf, routeScopeOf, type TableName, tableOf } from './route-protocols.ts';
 import { garbage, notEmulated, type Words } from './words.ts';
@@ -9,7 +9,7 @@ import { garbage, notEmulated, type Words } from './words.ts';
 export interface RouteFilter {
   readonly table: TableName;
   /** Columns that the filter makes constant. */
-  readonly hide: ReadonlySet<'dev' | 'via' | 'protocol' | 'scope'>;
+  readonly hide: ReadonlySet<RouteColumn>;
   /** `cache`: the routing cache, of which nothing is left since Linux 3.6. */
   readonly cache: boolean;
   matches(route: RouteFacts): boolean;
@@ -23,7 +23,7 @@ export function parseRouteFilter(words: Words, ctx: IpContext): RouteFilter {
   let dev: string | null = null;
   let cache = false;
   let prefixSeen = false;
-  const hide = new Set<'dev' | 'via' | 'protocol' | 'scope'>();
+  const hide = new Set<RouteColumn>();
   const tests: ((route: RouteFacts, dst: Prefix) => boolean)[] = [];
   for (let word = words.next(); word !== undefined; word = words.next()) {
     switch (word) {
@@ -72,11 +72,13 @@ export function parseRouteFilter(words: Words, ctx: IpContext): RouteFilter {
       }
       case 'src': {
         const src = formatIp4(requireAddress(words.argument(), 'inet'));
+        hide.add('src');
         tests.push((route) => route.src === src);
         break;
       }
       case 'metric': {
         const metric = metricOf(words.argument());
+        hide.add('metric');
         tests.push((route) => route.metric === metric);
         break;
       }

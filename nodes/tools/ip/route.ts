@@ -12,7 +12,19 @@ import { routeGet } from './route-get.ts';
 import { EXIT_ARGUMENT, EXIT_USAGE, keywordOf, notEmulated, Words } from './words.ts';
 
 const COMMANDS = [
-  ...(['list', 'show', 'lst', 'get', 'add', 'change', 'chg', 'replace', 'prepend', 'append', 'test'] as const),
+  ...([
+    'list',
+    'show',
+    'lst',
+    'get',
+    'add',
+    'change',
+    'chg',
+    'replace',
+    'prepend',
+    'append',
+    'test',
+  ] as const),
   ...(['delete', 'flush', 'save', 'restore', 'showdump', 'help'] as const),
 ];
 
@@ -79,16 +91,13 @@ function list(filter: RouteFilter, ctx: IpContext): void {
   } else ctx.out.stdout(formatRoutes(main, format) + formatRoutes(rows, localFormat));
 }
 
-function set(
-  wanted: RouteArguments,
-  ctx: IpContext,
-  command: 'add' | 'change' | 'chg' | 'replace',
-): void {
+function set(wanted: RouteArguments, ctx: IpContext, command: 'add' | 'change' | 'chg' | 'replace'): void {
   const { ns } = ctx;
   const type = wanted.type ?? 'unicast';
   const metric = wanted.metric ?? 0;
   if (type === 'unicast' && wanted.nexthops.length === 0) throw refused('RTNETLINK answers: No such device');
-  if (type !== 'unicast' && wanted.nexthops.length > 0) throw refused('Error: Route type and gateway conflict.');
+  if (type !== 'unicast' && wanted.nexthops.length > 0)
+    throw refused('Error: Gateway, device and multipath can not be specified for this route type.');
   if (wanted.src !== '' && !ns.isLocal(parseIp4(wanted.src) ?? 0))
     throw refused('Error: Invalid prefsrc address.');
   const nexthops = wanted.nexthops.map((hop) => withDevice(ns, hop));
@@ -142,9 +151,7 @@ function isMeant(wanted: RouteArguments, route: RouteFacts): boolean {
       (wanted.nexthops.length === route.nexthops.length &&
         wanted.nexthops.every((hop, i) => {
           const other = route.nexthops[i];
-          return (
-            (hop.via === '' || hop.via === other?.via) && (hop.dev === '' || hop.dev === other?.dev)
-          );
+          return (hop.via === '' || hop.via === other?.via) && (hop.dev === '' || hop.dev === other?.dev);
         })))
   );
 }

@@ -23,8 +23,7 @@ export class LinkSelection {
         return;
       case 'master': {
         const name = words.argument();
-        if (this.#ctx.ns.device(name) === undefined)
-          throw invalidArgument(name, 'Device does not exist\n');
+        if (this.#ctx.ns.device(name) === undefined) throw invalidArgument(name, 'Device does not exist\n');
         this.#master = name;
         return;
       }

@@ -27,7 +27,8 @@ export class Words {
   /** The word that belongs to the one before. @throws ToolError if there is none. */
   argument(): string {
     const word = this.next();
-    if (word === undefined) throw new ToolError('Command line is not complete. Try option "help"', EXIT_USAGE);
+    if (word === undefined)
+      throw new ToolError('Command line is not complete. Try option "help"', EXIT_USAGE);
     return word;
   }
 }

@@ -60,18 +60,9 @@ test('pods of two nodes reach each other, and know who answers', (t) => {
   t.true(Math.abs(report.results[1]!.rtt! - 0.2) < 1e-6);
 });
 
-test('with a default route on the node, the pod finds its gateway by proxy ARP', (t) => {
+test('a pod finds its gateway by proxy ARP', (t) => {
   const lab = new Lab(calico);
   const node = lab.addNode('n1');
-  node.kernel.root.routes.set({
-    dst: '0.0.0.0/0',
-    type: 'unicast',
-    protocol: 'static',
-    scope: 'global',
-    metric: 0,
-    src: '',
-    nexthops: [{ via: '192.168.0.1', dev: 'eth0', onlink: false, weight: 1 }],
-  });
   lab.pod(node, 'one');
   lab.pod(node, 'two');
   lab.settle();
@@ -80,8 +71,7 @@ test('with a default route on the node, the pod finds its gateway by proxy ARP',
     .ns('one')
     .neighbors()
     .find((entry) => entry.ip === '169.254.1.1');
-  t.is(gateway?.mac, 'ee:ee:ee:ee:ee:ee');
-  t.not(gateway?.state, 'PERMANENT');
+  t.like(gateway, { mac: 'ee:ee:ee:ee:ee:ee', dev: 'eth0' });
 });
 
 test('an affinity is pending before it is confirmed, and nothing is announced until then', (t) => {
@@ -238,6 +228,83 @@ test('an exhausted pool fails the pod in the words of Calico, and the pod runs w
     ['Running', 'Running', 'Running', 'Running'],
   );
   checkSettled(t, lab);
+});
+
+test('a failed pod that is replaced does not wait for the time of the old one', (t) => {
+  const lab = new Lab({ ...calico, pool: '10.244.0.0/30', blockSize: 30 });
+  const node = lab.addNode('n1');
+  for (let i = 0; i < 4; i++) lab.pod(node, `pod-${i}`);
+  lab.settle();
+  lab.pod(node, 'late');
+  // Some failures, so that the next try is seconds away.
+  lab.advance(8_000);
+  t.is(lab.status(node, 'late')?.phase, 'Failed');
+  lab.removePod(node, 'pod-0');
+  lab.settle();
+  t.is(lab.status(node, 'late')?.phase, 'Failed');
+  lab.pod(node, 'late');
+  lab.settle();
+  t.is(lab.status(node, 'late')?.phase, 'Running');
+});
+
+test('a sandbox that failed is tried again after 1, 2, 4, … seconds, at most 30', (t) => {
+  const lab = new Lab({ ...calico, pool: '10.244.0.0/32', blockSize: 32 });
+  const node = lab.addNode('n1');
+  lab.pod(node, 'first');
+  lab.settle();
+  lab.pod(node, 'second');
+  lab.advance(200_000);
+  const tries = node.records.flatMap(({ event, at }) =>
+    event.type === 'pod.sandbox' && event.sandbox.pod === 'second' ? [at] : [],
+  );
+  const gaps = tries.slice(1).map((at, i) => Math.round((at - tries[i]!) / 1000));
+  t.deepEqual(gaps, [1, 2, 4, 8, 16, 30, 30, 30, 30, 30]);
+  t.is(node.daemons!.report().work, 0);
+});
+
+test('what a pod brings about leads back to the change that asked for it', (t) => {
+  const lab = new Lab(calico);
+  const node = lab.addNode('n1');
+  // The first while the plug-in is not ready, the others in a row behind one another.
+  for (let i = 0; i < 3; i++) lab.pod(node, `pod-${i}`);
+  lab.settle();
+  lab.pod(node, 'pod-0');
+  lab.removePod(node, 'pod-1');
+  lab.settle();
+  const byId = new Map(node.records.map((record) => [record.id, record]));
+  const root = (id: number): number => {
+    const record = byId.get(id);
+    return record === undefined ? id : root(record.cause);
+  };
+  const PUT = 7;
+  const DELETE = 8;
+  for (const { id, event } of node.records) {
+    if (event.type === 'pod.sandbox' || event.type === 'ipam.assigned' || event.type === 'ipam.block')
+      t.is(root(id), PUT);
+    if (event.type === 'netns.added' && event.ns !== '') t.is(root(id), PUT);
+    if (event.type === 'pod.removed') t.is(root(id), event.uid === 'uid-2' ? DELETE : PUT);
+  }
+  const removed = node.records
+    .filter(({ event }) => event.type === 'ipam.released')
+    .map(({ id }) => root(id));
+  t.deepEqual(removed.sort(), [PUT, DELETE]);
+});
+
+test('what runs in a pod ends with it', (t) => {
+  const lab = new Lab(calico);
+  const node = lab.addNode('n1');
+  lab.pod(node, 'one');
+  lab.pod(node, 'two');
+  lab.settle();
+  node.prober.start({ id: 'p', ns: node.ns('one'), target: parseIp4(lab.ip(node, 'two'))!, interval: 10 });
+  lab.advance(25);
+  lab.removePod(node, 'one');
+  lab.settle();
+  lab.advance(500);
+  const report = node.prober.stop('p')!;
+  t.true(report.stoppedAt < report.startedAt + 100);
+  t.is(report.received, report.sent);
+  t.throws(() => node.ns('one'));
 });
 
 test('after a reboot the pods come back in the same blocks, with other addresses', (t) => {

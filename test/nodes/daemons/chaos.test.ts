@@ -1,8 +1,6 @@
 import test from 'ava';
 import fc from 'fast-check';
 import type { CniConfig } from '../../../nodes/config.ts';
-import type { LabEvent } from '../../../nodes/events/index.ts';
-import { KernelFold } from '../../../nodes/state/kernel-fold.ts';
 import { checkAlways, checkSettled } from './invariants.ts';
 import { calico, flannel, Lab } from './lab.ts';
 
@@ -70,10 +68,6 @@ function run(lab: Lab, steps: readonly Step[], check: () => void): Set<string> {
   return wanted;
 }
 
-function isKernelEvent(event: LabEvent): event is Parameters<KernelFold['apply']>[0] {
-  return event.type === 'node.booted' || /^(netns|link|addr|route|neighbor|fdb)\./.test(event.type);
-}
-
 /** How many of the wanted pods there are addresses for: 16 in the tight pool, 5 on a node in the small subnets. */
 function capacity(cni: CniConfig, wanted: ReadonlySet<string>): number {
   if (cni.type === 'calico') return cni.pool.endsWith('/28') ? Math.min(wanted.size, 16) : wanted.size;
@@ -118,11 +112,6 @@ for (const [name, cni] of networks) {
         t.is(running.length, capacity(cni, wanted));
         t.true(running.every((key) => wanted.has(key)));
         t.is(statuses.filter((status) => status.phase === 'Running').length, running.length);
-        for (const one of lab.nodes) {
-          const fold = new KernelFold();
-          for (const event of one.events) if (isKernelEvent(event)) fold.apply(event);
-          t.deepEqual(fold.view(), one.kernel.snapshot());
-        }
       }),
       { numRuns: 60 },
     );

@@ -204,6 +204,23 @@ test('udp: a packet costs one TTL at each end of the tunnel, and one for each ke
   socket.close();
 });
 
+test('udp: a packet that ends at a kernel is answered for, one that ends in the tunnel is not', (t) => {
+  const { lab, a, b } = pair(udp);
+  lab.pod(a, 'one');
+  lab.pod(b, 'two');
+  lab.settle();
+  const sender = a.ns('one').bindUdp({ addr: 0, port: 0 }, () => {});
+  const exceeded: string[] = [];
+  sender.onError = (error) => exceeded.push(error.type);
+  const target = parseIp4(lab.ip(b, 'two'))!;
+  for (const ttl of [2, 3]) sender.sendTo(target, 9, new Uint8Array(10), { ttl });
+  lab.advance(20);
+  t.deepEqual(exceeded, []);
+  for (const ttl of [1, 4]) sender.sendTo(target, 9, new Uint8Array(10), { ttl });
+  lab.advance(20);
+  t.deepEqual(exceeded, ['time-exceeded', 'time-exceeded']);
+});
+
 test('udp: what no lease covers is answered with net unreachable, which Linux takes for a martian', (t) => {
   const { lab, a } = pair(udp);
   lab.pod(a, 'one');
@@ -458,7 +475,19 @@ test('leases of another backend are no peers', (t) => {
   const a = lab.addNode('n1');
   lab.settle();
   t.deepEqual(a.daemons!.snapshot().flannel.peers, []);
+  t.false(a.events.some((event) => event.type === 'flannel.peer'));
   t.not(subnetOf(a), value.subnet);
+});
+
+test('a lease with our own public address is no peer', (t) => {
+  const { lab, a } = pair(vxlan);
+  const key = storeKeys.flannelSubnet(subnetOf(a));
+  const [entry] = lab.store.list(key);
+  const subnet = '10.244.200.0/24';
+  lab.store.apply({ op: 'put', key: storeKeys.flannelSubnet(subnet), value: { ...entry!.value, subnet } }, 0);
+  lab.settle();
+  t.is(a.daemons!.snapshot().flannel.peers.length, 1);
+  t.is(a.kernel.root.routes.get(subnet), undefined);
 });
 
 test('the bridge comes with the first pod; pods have the subnet, the gateway and the MTU', (t) => {
@@ -506,6 +535,25 @@ test('host-local goes round: also over a reboot a freed address rests', (t) => {
   lab.settle();
   t.is(host(), 4);
   checkSettled(t, lab);
+});
+
+test('a pod with the address of an earlier one is reached at once: its coming is announced by ARP', (t) => {
+  const lab = new Lab({ ...flannel(hostGw), network: '10.244.0.0/24', subnetLen: 29 });
+  const [a, b] = [lab.addNode('n1'), lab.addNode('n2')];
+  lab.settle();
+  lab.pod(a, 'prober');
+  for (let i = 0; i < 5; i++) lab.pod(b, `pod-${i}`);
+  lab.settle();
+  const ip = lab.ip(b, 'pod-0');
+  t.is(probe(lab, a, 'prober', ip).received, 6);
+  lab.removePod(b, 'pod-0');
+  lab.settle();
+  const heir = lab.pod(b, 'heir');
+  lab.settle();
+  t.is(lab.ip(b, 'heir'), ip);
+  const report = probe(lab, a, 'prober', ip);
+  t.is(report.received, 6);
+  t.is(report.results[0]!.uid, heir.uid);
 });
 
 test('an exhausted subnet fails the pod in the words of host-local', (t) => {

@@ -221,6 +221,8 @@ export class LabNode {
     root.addPort({ name: 'eth0', mac: this.mac, mtu: 1500, port: 0 });
     root.setUp('eth0');
     root.addAddress('eth0', `${this.address}/24`);
+    // As Calico demands of its hosts.
+    root.routes.set(gatewayRoute('0.0.0.0/0', '192.168.0.1', 'eth0'));
     this.prober = new Prober(rt);
     this.daemons = new ClusterDaemons(rt, {
       kernel: this.kernel,

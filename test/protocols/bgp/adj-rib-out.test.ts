@@ -14,8 +14,7 @@ function content(rib: Iterable<readonly [Destination, PathAttributes]>): string[
 
 type Operation =
   | { readonly type: 'schedule'; readonly destination: number; readonly set: number | null }
-  | { readonly type: 'flush-withdrawals' }
-  | { readonly type: 'flush-one-bucket' };
+  | { readonly type: 'flush'; readonly what: 'withdrawals' | 'announcements'; readonly room: number };
 
 const operation: fc.Arbitrary<Operation> = fc.oneof(
   {
@@ -26,8 +25,14 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
       set: fc.option(fc.nat(2)),
     }),
   },
-  { weight: 1, arbitrary: fc.constant<Operation>({ type: 'flush-withdrawals' }) },
-  { weight: 1, arbitrary: fc.constant<Operation>({ type: 'flush-one-bucket' }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      type: fc.constant('flush' as const),
+      what: fc.constantFrom('withdrawals' as const, 'announcements' as const),
+      room: fc.nat(4),
+    }),
+  },
 );
 
 test('the peer is told what it does not know, all of it and nothing else', (t) => {
@@ -38,26 +43,35 @@ test('the peer is told what it does not know, all of it and nothing else', (t) =
       const wanted = new Map<Destination, PathAttributes>();
       const told = new Map<Destination, PathAttributes>();
       let cause = 0;
-      const flush = (what: 'withdrawals' | 'bucket') => {
+      // Takes at most `room` destinations, as a send buffer that fills up would.
+      const flush = (what: 'withdrawals' | 'announcements', room: number) => {
+        let left = room;
         if (what === 'withdrawals') {
-          for (const [destination] of [...rib.withdrawals()]) {
+          rib.takeWithdrawals((destination) => {
+            if (left-- <= 0) return 'stop';
             t.true(told.delete(destination), 'withdrawn without having been announced');
-            rib.withdrawn(destination);
-          }
+            return 'taken';
+          });
           return;
         }
-        for (const [attributes, bucket] of [...rib.buckets()].slice(0, 1)) {
-          for (const [destination] of [...bucket]) {
-            t.not(told.get(destination), attributes, 'announced twice');
-            told.set(destination, attributes);
-            rib.announced(destination, attributes);
-          }
-        }
+        let current: PathAttributes | null = null;
+        rib.takeAnnouncements({
+          begin: (attributes) => {
+            current = attributes;
+          },
+          take: (destination) => {
+            if (left-- <= 0) return 'stop';
+            t.not(told.get(destination), current!, 'announced twice');
+            told.set(destination, current!);
+            return 'taken';
+          },
+          end: () => (left <= 0 ? 'stop' : 'go-on'),
+        });
       };
       for (const op of operations) {
-        if (op.type === 'flush-withdrawals') flush('withdrawals');
-        else if (op.type === 'flush-one-bucket') flush('bucket');
-        else {
+        if (op.type === 'flush') {
+          flush(op.what, op.room);
+        } else {
           const destination = destinations[op.destination]!;
           const attributes = op.set === null ? null : sets[op.set]!;
           rib.schedule(destination, attributes, ++cause);
@@ -69,9 +83,11 @@ test('the peer is told what it does not know, all of it and nothing else', (t) =
         // What is pending is exactly the difference between what is told and what is wanted.
         const different = destinations.filter((each) => told.get(each) !== wanted.get(each));
         t.is(rib.pending, different.length);
+        t.is(rib.pendingWithdrawals, different.filter((each) => !wanted.has(each)).length);
       }
-      flush('withdrawals');
-      while (rib.pending > 0) flush('bucket');
+      flush('withdrawals', 99);
+      flush('announcements', 99);
+      t.is(rib.pending, 0);
       t.deepEqual(content(told), content(wanted));
       rib.clear();
       for (const destination of destinations) t.is(destination.holders, 0);
@@ -84,7 +100,35 @@ test('a pending change carries the cause of the change that made it', (t) => {
   const destination = new Destination(24);
   rib.schedule(destination, sets[0]!, 7);
   rib.schedule(destination, sets[1]!, 8);
-  const [[attributes, bucket]] = [...rib.buckets()] as [[PathAttributes, Iterable<readonly [Destination, number]>]];
-  t.is(attributes, sets[1]);
-  t.deepEqual([...bucket], [[destination, 8]]);
+  const taken: (readonly [number | null, number])[] = [];
+  let med: number | null = null;
+  rib.takeAnnouncements({
+    begin: (attributes) => {
+      med = attributes.med;
+    },
+    take: (_, cause) => {
+      taken.push([med, cause]);
+      return 'taken';
+    },
+    end: () => 'go-on',
+  });
+  t.deepEqual(taken, [[2, 8]]);
+});
+
+test('a route that flaps while it waits leaves nothing behind', (t) => {
+  const rib = new AdjRibOut();
+  const destination = new Destination(24);
+  for (let i = 0; i < 100_000; i++) rib.schedule(destination, sets[i % 3]!, i);
+  rib.schedule(destination, null, 1);
+  t.is(rib.pending, 0);
+  let entries = 0;
+  rib.takeAnnouncements({
+    begin: () => {},
+    take: () => {
+      entries++;
+      return 'taken';
+    },
+    end: () => 'go-on',
+  });
+  t.is(entries, 0);
 });

@@ -54,7 +54,11 @@ export const attributeFields: fc.Arbitrary<AttributeFields> = fc.record({
 });
 
 /** Attributes with a next hop and a path of these AS numbers, for tests that care for nothing else. */
-export function route(nextHop: number, asns: readonly number[], rest: Partial<AttributeFields> = {}): AttributeFields {
+export function route(
+  nextHop: number,
+  asns: readonly number[],
+  rest: Partial<AttributeFields> = {},
+): AttributeFields {
   const path: AsPath = asns.length === 0 ? [] : [{ type: 'sequence', asns }];
   return { ...NO_ATTRIBUTES, nextHop, asPath: path, ...rest };
 }

@@ -57,7 +57,11 @@ function path(sketch: Sketch): Path {
 
 /** Each step alone: the first sketch is to win against the second, wherever it stands. */
 const STEPS: readonly (readonly [string, Sketch, Sketch])[] = [
-  ['an unreachable next hop loses to anything', { localPref: 1, asns: [1, 2, 3] }, { metric: null, localPref: 900 }],
+  [
+    'an unreachable next hop loses to anything',
+    { localPref: 1, asns: [1, 2, 3] },
+    { metric: null, localPref: 900 },
+  ],
   ['higher LOCAL_PREF', { localPref: 200, asns: [1, 2, 3] }, { localPref: 100 }],
   ['a missing LOCAL_PREF is 100', { asns: [1, 2] }, { localPref: 99 }],
   ['own route', { kind: 'local' }, { kind: 'external', asns: [] }],
@@ -70,7 +74,7 @@ const STEPS: readonly (readonly [string, Sketch, Sketch])[] = [
   ['external before internal', { kind: 'external', metric: 9 }, { kind: 'internal', metric: 1 }],
   ['nearer next hop', { metric: 1, identifier: 9 }, { metric: 2, identifier: 1 }],
   ['lower identifier', { identifier: 1, clusters: 2 }, { identifier: 2 }],
-  ['ORIGINATOR_ID in the identifier\'s place', { identifier: 9, originatorId: 1 }, { identifier: 2 }],
+  ["ORIGINATOR_ID in the identifier's place", { identifier: 9, originatorId: 1 }, { identifier: 2 }],
   ['shorter CLUSTER_LIST', { clusters: 1, address: 9 }, { clusters: 2, address: 1 }],
   ['lower peer address', { address: 1, pathId: 9 }, { address: 2, pathId: 1 }],
   ['lower path identifier', { pathId: 1 }, { pathId: 2 }],
@@ -95,7 +99,14 @@ test('MED is grouped: the textbook case in which arrival order would decide', (t
   const a = path({ asns: [1], med: 0, identifier: 2 });
   const b = path({ asns: [2], med: 0, identifier: 3 });
   const c = path({ asns: [2], med: 5, identifier: 1 });
-  for (const order of [[a, b, c], [a, c, b], [b, a, c], [b, c, a], [c, a, b], [c, b, a]]) {
+  for (const order of [
+    [a, b, c],
+    [a, c, b],
+    [b, a, c],
+    [b, c, a],
+    [c, a, b],
+    [c, b, a],
+  ]) {
     t.is(decide(order, OPTIONS).best, a);
   }
   t.is(decide([a, b, c], { ...OPTIONS, compareMed: 'always' }).best, a);
@@ -112,7 +123,8 @@ function compareKeys(a: Key, b: Key): number {
 }
 
 const localPref = (p: Path) => p.attributes.localPref ?? 100;
-const hops = (p: Path) => p.attributes.asPath.reduce((sum, s) => sum + (s.type === 'set' ? 1 : s.asns.length), 0);
+const hops = (p: Path) =>
+  p.attributes.asPath.reduce((sum, s) => sum + (s.type === 'set' ? 1 : s.asns.length), 0);
 const med = (p: Path) => p.attributes.med ?? 0;
 
 function head(p: Path): Key {
@@ -179,7 +191,9 @@ const sketches: fc.Arbitrary<Sketch> = fc.record({
 /** Distinct peer addresses, as sessions have them: the order is total then. At most one own route. */
 const candidates = fc.array(sketches, { maxLength: 7 }).map((list) => {
   const own = list.findIndex(({ kind }) => kind === 'local');
-  return list.filter(({ kind }, i) => kind !== 'local' || i === own).map((sketch, i) => path({ ...sketch, address: i }));
+  return list
+    .filter(({ kind }, i) => kind !== 'local' || i === own)
+    .map((sketch, i) => path({ ...sketch, address: i }));
 });
 
 test('the choice is that of the model, whatever the order of arrival', (t) => {
@@ -198,7 +212,7 @@ test('the choice is that of the model, whatever the order of arrival', (t) => {
   );
 });
 
-test('equal paths are forwarded over together, the best one\'s next hop first', (t) => {
+test("equal paths are forwarded over together, the best one's next hop first", (t) => {
   fc.assert(
     fc.property(candidates, fc.integer({ min: 2, max: 4 }), (paths, maximumPaths) => {
       const { best, nextHops } = decide(paths, { ...OPTIONS, maximumPaths });

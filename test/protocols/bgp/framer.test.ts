@@ -28,25 +28,29 @@ const message = fc.oneof(
 
 test('a stream yields its messages however it is cut', (t) => {
   fc.assert(
-    fc.property(fc.array(message, { maxLength: 8 }), fc.array(fc.integer({ min: 1, max: 50 })), (messages, cuts) => {
-      const stream = Buffer.concat(messages);
-      const framer = new Framer();
-      const found: Uint8Array[] = [];
-      let at = 0;
-      for (let i = 0; at < stream.length; i++) {
-        const size = cuts.length === 0 ? stream.length : cuts[i % cuts.length]!;
-        framer.push(stream.subarray(at, at + size));
-        at += size;
-        const { messages: some, error } = drain(framer);
-        t.is(error, null);
-        found.push(...some);
-      }
-      t.is(framer.pending, 0);
-      t.deepEqual(
-        found.map((each) => Buffer.from(each).toString('hex')),
-        messages.map((each) => Buffer.from(each).toString('hex')),
-      );
-    }),
+    fc.property(
+      fc.array(message, { maxLength: 8 }),
+      fc.array(fc.integer({ min: 1, max: 50 })),
+      (messages, cuts) => {
+        const stream = Buffer.concat(messages);
+        const framer = new Framer();
+        const found: Uint8Array[] = [];
+        let at = 0;
+        for (let i = 0; at < stream.length; i++) {
+          const size = cuts.length === 0 ? stream.length : cuts[i % cuts.length]!;
+          framer.push(stream.subarray(at, at + size));
+          at += size;
+          const { messages: some, error } = drain(framer);
+          t.is(error, null);
+          found.push(...some);
+        }
+        t.is(framer.pending, 0);
+        t.deepEqual(
+          found.map((each) => Buffer.from(each).toString('hex')),
+          messages.map((each) => Buffer.from(each).toString('hex')),
+        );
+      },
+    ),
   );
 });
 

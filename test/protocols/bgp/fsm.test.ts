@@ -4,7 +4,14 @@ import { type FsmEvent, type FsmOptions, type SessionState, transition } from '.
 const PLAIN: FsmOptions = { delayOpen: 'off', sendNotificationWithoutOpen: 'off' };
 const DELAYED: FsmOptions = { ...PLAIN, delayOpen: 'on' };
 
-const STATES: readonly SessionState[] = ['Idle', 'Connect', 'Active', 'OpenSent', 'OpenConfirm', 'Established'];
+const STATES: readonly SessionState[] = [
+  'Idle',
+  'Connect',
+  'Active',
+  'OpenSent',
+  'OpenConfirm',
+  'Established',
+];
 
 /**
  * RFC 4271 §8.2.2: the next state for each event, in the order of STATES. I Idle, C Connect, A Active, S OpenSent,
@@ -51,7 +58,7 @@ for (const [event, row] of TABLE) {
     for (const [i, cell] of row.split(' ').entries()) {
       const state = STATES[i]!;
       const { next, actions } = transition(state, event, PLAIN);
-      t.is(next, LETTER[cell[0]!], state);
+      t.is(next, LETTER[cell.charAt(0)]!, state);
       t.is(actions.includes('send-notification'), cell.endsWith('!'), `${state} NOTIFICATION`);
       // Whatever leaves a state with a connection for Idle drops it and stops its timers.
       if (next === 'Idle' && state !== 'Idle') {
@@ -108,7 +115,13 @@ test('a silent connect is given up and tried again when the ConnectRetryTimer ex
 
 test('the OPEN is answered by a KEEPALIVE, and the hold time negotiated takes effect', (t) => {
   const { actions } = transition('OpenSent', 'BGPOpen', PLAIN);
-  t.deepEqual(actions, ['stop-connect-retry', 'stop-delay-open', 'send-keepalive', 'start-keepalive', 'start-hold']);
+  t.deepEqual(actions, [
+    'stop-connect-retry',
+    'stop-delay-open',
+    'send-keepalive',
+    'start-keepalive',
+    'start-hold',
+  ]);
 });
 
 test('KEEPALIVE and UPDATE restart the hold timer', (t) => {

@@ -7,7 +7,10 @@ import { decodeOpen, encodeOpen, type Open } from '../../../protocols/bgp/open.t
 import { asn, u32 } from './arbitrary.ts';
 import { FAST } from './lab.ts';
 
-const family = fc.record({ afi: fc.integer({ min: 0, max: 0xffff }), safi: fc.integer({ min: 0, max: 255 }) });
+const family = fc.record({
+  afi: fc.integer({ min: 0, max: 0xffff }),
+  safi: fc.integer({ min: 0, max: 255 }),
+});
 
 const capability: fc.Arbitrary<Capability> = fc.oneof(
   fc.record({ type: fc.constant('multiprotocol' as const), family }),
@@ -16,7 +19,9 @@ const capability: fc.Arbitrary<Capability> = fc.oneof(
   fc.record({ type: fc.constant('enhanced-route-refresh' as const) }),
   fc.record({
     type: fc.constant('extended-next-hop' as const),
-    entries: fc.array(fc.record({ family, nextHopAfi: fc.integer({ min: 0, max: 0xffff }) }), { maxLength: 4 }),
+    entries: fc.array(fc.record({ family, nextHopAfi: fc.integer({ min: 0, max: 0xffff }) }), {
+      maxLength: 4,
+    }),
   }),
   fc.record({
     type: fc.constant('graceful-restart' as const),
@@ -26,7 +31,9 @@ const capability: fc.Arbitrary<Capability> = fc.oneof(
   }),
   fc.record({
     type: fc.constant('add-path' as const),
-    families: fc.array(fc.record({ family, mode: fc.constantFrom('receive', 'send', 'both') }), { maxLength: 4 }),
+    families: fc.array(fc.record({ family, mode: fc.constantFrom('receive', 'send', 'both') }), {
+      maxLength: 4,
+    }),
   }) as fc.Arbitrary<Capability>,
   fc.record({
     type: fc.constant('unknown' as const),

@@ -15,8 +15,17 @@ function times(node: LabNode, to: string): number[] {
   return node.log.flatMap(({ at, event }) => (event.type === 'bgp.session' && event.to === to ? [at] : []));
 }
 
-function pair(lab: Lab, link: Partial<LinkSpec> = {}, timings: Partial<typeof FAST> = {}): [LabNode, LabNode] {
-  const [a, b] = build(lab, numbered(2, () => 65000), [{ a: 'n1', b: 'n2', ...link }], { ...FAST, ...timings });
+function pair(
+  lab: Lab,
+  link: Partial<LinkSpec> = {},
+  timings: Partial<typeof FAST> = {},
+): [LabNode, LabNode] {
+  const [a, b] = build(
+    lab,
+    numbered(2, () => 65000),
+    [{ a: 'n1', b: 'n2', ...link }],
+    { ...FAST, ...timings },
+  );
   return [a!, b!];
 }
 
@@ -144,7 +153,10 @@ test('a wrong AS is refused by NOTIFICATION, and the wait doubles up to its limi
   lab.start();
   lab.run(120_000);
   const seen = changes(node, 'n2');
-  t.true(seen.some((change) => change === 'OpenSent>Idle BGPOpenMsgErr: OPEN Message Error/Bad Peer AS'), seen.join());
+  t.true(
+    seen.some((change) => change === 'OpenSent>Idle BGPOpenMsgErr: OPEN Message Error/Bad Peer AS'),
+    seen.join(),
+  );
   t.is(node.speaker.session('n2')?.lastError, 'Error: OPEN Message Error/Bad Peer AS');
   const idle = times(node, 'Idle');
   const active = times(node, 'Active');
@@ -248,7 +260,11 @@ test('a peer that has rebooted is refused while the old session lives, and taken
 test('with DelayOpen the OPEN waits, and an early OPEN of the peer is answered at once', (t) => {
   const lab = new Lab();
   const specs = numbered(2, () => 65000);
-  build(lab, [{ ...specs[0]!, timings: { delayOpen: 3000 } }, specs[1]!], [{ a: 'n1', b: 'n2', passive: ['n2'] }]);
+  build(
+    lab,
+    [{ ...specs[0]!, timings: { delayOpen: 3000 } }, specs[1]!],
+    [{ a: 'n1', b: 'n2', passive: ['n2'] }],
+  );
   lab.start();
   lab.run(50);
   // n2 sends its OPEN as soon as it has accepted, so n1 goes from Connect to OpenConfirm.

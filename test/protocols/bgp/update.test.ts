@@ -30,16 +30,22 @@ function decode(message: Uint8Array, context: UpdateContext = INTERNAL, table = 
 test('an UPDATE comes back as it went, with two-octet AS numbers too', (t) => {
   const keys = fc.array(prefixKeys, { minLength: 1, maxLength: 20 });
   fc.assert(
-    fc.property(attributeFields, keys, keys, fc.constantFrom(2 as const, 4 as const), (fields, gone, come, asSize) => {
-      const table = new AttributeTable();
-      const message = encodeUpdate(nlri(gone), encodeAttributes(fields, asSize), nlri(come));
-      const result = decode(message, { ...INTERNAL, asSize }, table);
-      t.is(result.action, 'ok');
-      if (result.action !== 'ok') return;
-      t.deepEqual(result.update.withdrawn.keys, gone);
-      t.deepEqual(result.update.reach.keys, come);
-      t.is(result.update.attributes, table.intern(fields));
-    }),
+    fc.property(
+      attributeFields,
+      keys,
+      keys,
+      fc.constantFrom(2 as const, 4 as const),
+      (fields, gone, come, asSize) => {
+        const table = new AttributeTable();
+        const message = encodeUpdate(nlri(gone), encodeAttributes(fields, asSize), nlri(come));
+        const result = decode(message, { ...INTERNAL, asSize }, table);
+        t.is(result.action, 'ok');
+        if (result.action !== 'ok') return;
+        t.deepEqual(result.update.withdrawn.keys, gone);
+        t.deepEqual(result.update.reach.keys, come);
+        t.is(result.update.attributes, table.intern(fields));
+      },
+    ),
   );
 });
 
@@ -84,7 +90,11 @@ test('IPv6 unicast and a family that is not known here come back as they went', 
   const other = { type: 'opaque' as const, family: { afi: 25, safi: 70 }, bytes: Uint8Array.of(1, 2, 3) };
   const nextHop = new Uint8Array(32).fill(9);
   const base = encodeAttributes(NO_ATTRIBUTES, 4);
-  const attributes = Buffer.concat([base, encodeMpReach({ nextHop, nlri: ipv6 }, 'none'), encodeMpUnreach(other, 'none')]);
+  const attributes = Buffer.concat([
+    base,
+    encodeMpReach({ nextHop, nlri: ipv6 }, 'none'),
+    encodeMpUnreach(other, 'none'),
+  ]);
   const result = decode(encodeUpdate(NOTHING, attributes, NOTHING), EXTERNAL);
   t.is(result.action, 'ok');
   if (result.action !== 'ok') return;
@@ -143,61 +153,222 @@ interface Case {
 /** Action, and the error's code, subcode and data where the session ends. */
 const CASES: readonly Case[] = [
   { name: 'nothing wrong', attributes: GOOD, expected: 'ok' },
-  { name: '§3 c: ORIGIN optional', attributes: `c0 01 01 00 ${AS_PATH} ${NEXT_HOP}`, expected: 'treat-as-withdraw' },
-  { name: '§3 c: AS_PATH not transitive', attributes: `${ORIGIN} 00 02 00 ${NEXT_HOP}`, expected: 'treat-as-withdraw' },
+  {
+    name: '§3 c: ORIGIN optional',
+    attributes: `c0 01 01 00 ${AS_PATH} ${NEXT_HOP}`,
+    expected: 'treat-as-withdraw',
+  },
+  {
+    name: '§3 c: AS_PATH not transitive',
+    attributes: `${ORIGIN} 00 02 00 ${NEXT_HOP}`,
+    expected: 'treat-as-withdraw',
+  },
   { name: '§3 c: MED transitive', attributes: `${GOOD} c0 04 04 00000001`, expected: 'treat-as-withdraw' },
   { name: '§3 c: partial bit is not looked at', attributes: `${GOOD} e0 08 04 00010001`, expected: 'ok' },
   { name: '§3 d: no ORIGIN', attributes: `${AS_PATH} ${NEXT_HOP}`, expected: 'treat-as-withdraw' },
   { name: '§3 d: no AS_PATH', attributes: `${ORIGIN} ${NEXT_HOP}`, expected: 'treat-as-withdraw' },
   { name: '§3 d: no NEXT_HOP', attributes: `${ORIGIN} ${AS_PATH}`, expected: 'treat-as-withdraw' },
   { name: '§3 d: no attributes at all', attributes: '', expected: 'treat-as-withdraw' },
-  { name: '§3 d: NEXT_HOP not needed with MP_REACH', attributes: `${ORIGIN} ${AS_PATH} ${MP_REACH}`, nlri: '', expected: 'ok' },
-  { name: '§3 d: ORIGIN needed with MP_REACH', attributes: `${AS_PATH} ${MP_REACH}`, nlri: '', expected: 'treat-as-withdraw' },
+  {
+    name: '§3 d: NEXT_HOP not needed with MP_REACH',
+    attributes: `${ORIGIN} ${AS_PATH} ${MP_REACH}`,
+    nlri: '',
+    expected: 'ok',
+  },
+  {
+    name: '§3 d: ORIGIN needed with MP_REACH',
+    attributes: `${AS_PATH} ${MP_REACH}`,
+    nlri: '',
+    expected: 'treat-as-withdraw',
+  },
   { name: '§3 g: two ORIGINs', attributes: `${GOOD} 40 01 01 02`, expected: 'attribute-discard' },
-  { name: '§3 g: two MP_REACH', attributes: `${GOOD} ${MP_REACH} ${MP_REACH}`, expected: `reset 3/1 ${MP_REACH}` },
-  { name: '§3 g: two MP_UNREACH', attributes: `${GOOD} 80 0f 03 000101 80 0f 03 000101`, expected: 'reset 3/1 800f03000101' },
-  { name: '§3 h: the strongest wins', attributes: `${GOOD} 40 06 01 00 40 01 01 00 80 04 01 00`, expected: 'treat-as-withdraw' },
-  { name: '§4: last attribute overruns', attributes: `${GOOD} 80 04 05 00000001`, expected: 'treat-as-withdraw' },
+  {
+    name: '§3 g: two MP_REACH',
+    attributes: `${GOOD} ${MP_REACH} ${MP_REACH}`,
+    expected: `reset 3/1 ${MP_REACH}`,
+  },
+  {
+    name: '§3 g: two MP_UNREACH',
+    attributes: `${GOOD} 80 0f 03 000101 80 0f 03 000101`,
+    expected: 'reset 3/1 800f03000101',
+  },
+  {
+    name: '§3 h: the strongest wins',
+    attributes: `${GOOD} 40 06 01 00 40 01 01 00 80 04 01 00`,
+    expected: 'treat-as-withdraw',
+  },
+  {
+    name: '§4: last attribute overruns',
+    attributes: `${GOOD} 80 04 05 00000001`,
+    expected: 'treat-as-withdraw',
+  },
   { name: '§4: too short for a header', attributes: `${GOOD} 80 04`, expected: 'treat-as-withdraw' },
-  { name: '§4: too short for an extended header', attributes: `${GOOD} 90 04 00`, expected: 'treat-as-withdraw' },
+  {
+    name: '§4: too short for an extended header',
+    attributes: `${GOOD} 90 04 00`,
+    expected: 'treat-as-withdraw',
+  },
   { name: '§4: empty MED', attributes: `${GOOD} 80 04 00`, expected: 'treat-as-withdraw' },
   { name: '§4: empty COMMUNITIES', attributes: `${GOOD} c0 08 00`, expected: 'treat-as-withdraw' },
   { name: '§4: empty AGGREGATOR', attributes: `${GOOD} c0 07 00`, expected: 'treat-as-withdraw' },
   { name: '§4: empty AS_PATH is fine', attributes: `${ORIGIN} 40 02 00 ${NEXT_HOP}`, expected: 'ok' },
   { name: '§4: empty ATOMIC_AGGREGATE is fine', attributes: `${GOOD} 40 06 00`, expected: 'ok' },
-  { name: '§5.2: fault without reachable NLRI', attributes: `${ORIGIN} 80 04 01 00`, nlri: '', expected: 'reset 3/5 80040100' },
-  { name: '§5.2: discard without reachable NLRI', attributes: `${ORIGIN} 40 06 01 00`, nlri: '', expected: 'attribute-discard' },
+  {
+    name: '§5.2: fault without reachable NLRI',
+    attributes: `${ORIGIN} 80 04 01 00`,
+    nlri: '',
+    expected: 'reset 3/5 80040100',
+  },
+  {
+    name: '§5.2: discard without reachable NLRI',
+    attributes: `${ORIGIN} 40 06 01 00`,
+    nlri: '',
+    expected: 'attribute-discard',
+  },
   { name: '§5.3: NLRI of 33 bits', attributes: GOOD, nlri: '21 0a010101 00', expected: 'reset 3/10' },
   { name: '§5.3: NLRI that overruns', attributes: GOOD, nlri: '18 0a01', expected: 'reset 3/10' },
-  { name: '§5.3: withdrawn routes that overrun', attributes: GOOD, withdrawn: '20 0a0101', expected: 'reset 3/10' },
-  { name: '§5.3: MP NLRI of 33 bits', attributes: `${GOOD} 80 0e 0e 0001 01 04 0a000001 00 21 0a020200`, expected: 'reset 3/10 800e0e000101040a00000100210a020200' },
-  { name: '§7.1: ORIGIN of two bytes', attributes: `40 01 02 0000 ${AS_PATH} ${NEXT_HOP}`, expected: 'treat-as-withdraw' },
+  {
+    name: '§5.3: withdrawn routes that overrun',
+    attributes: GOOD,
+    withdrawn: '20 0a0101',
+    expected: 'reset 3/10',
+  },
+  {
+    name: '§5.3: MP NLRI of 33 bits',
+    attributes: `${GOOD} 80 0e 0e 0001 01 04 0a000001 00 21 0a020200`,
+    expected: 'reset 3/10 800e0e000101040a00000100210a020200',
+  },
+  {
+    name: '§7.1: ORIGIN of two bytes',
+    attributes: `40 01 02 0000 ${AS_PATH} ${NEXT_HOP}`,
+    expected: 'treat-as-withdraw',
+  },
   { name: '§7.1: ORIGIN 3', attributes: `40 01 01 03 ${AS_PATH} ${NEXT_HOP}`, expected: 'treat-as-withdraw' },
-  { name: '§7.2: AS_PATH segment overruns', attributes: `${ORIGIN} 40 02 06 02 02 0000fde9 ${NEXT_HOP}`, expected: 'treat-as-withdraw' },
-  { name: '§7.2: AS_PATH segment empty', attributes: `${ORIGIN} 40 02 02 02 00 ${NEXT_HOP}`, expected: 'treat-as-withdraw' },
-  { name: '§7.2: AS_PATH segment type 5', attributes: `${ORIGIN} 40 02 06 05 01 0000fde9 ${NEXT_HOP}`, expected: 'treat-as-withdraw' },
-  { name: '§7.3: NEXT_HOP of five bytes', attributes: `${ORIGIN} ${AS_PATH} 40 03 05 0a00000100`, expected: 'treat-as-withdraw' },
-  { name: '§7.3: NEXT_HOP multicast', attributes: `${ORIGIN} ${AS_PATH} 40 03 04 e0000001`, expected: 'treat-as-withdraw' },
+  {
+    name: '§7.2: AS_PATH segment overruns',
+    attributes: `${ORIGIN} 40 02 06 02 02 0000fde9 ${NEXT_HOP}`,
+    expected: 'treat-as-withdraw',
+  },
+  {
+    name: '§7.2: AS_PATH segment empty',
+    attributes: `${ORIGIN} 40 02 02 02 00 ${NEXT_HOP}`,
+    expected: 'treat-as-withdraw',
+  },
+  {
+    name: '§7.2: AS_PATH segment type 5',
+    attributes: `${ORIGIN} 40 02 06 05 01 0000fde9 ${NEXT_HOP}`,
+    expected: 'treat-as-withdraw',
+  },
+  {
+    name: '§7.3: NEXT_HOP of five bytes',
+    attributes: `${ORIGIN} ${AS_PATH} 40 03 05 0a00000100`,
+    expected: 'treat-as-withdraw',
+  },
+  {
+    name: '§7.3: NEXT_HOP multicast',
+    attributes: `${ORIGIN} ${AS_PATH} 40 03 04 e0000001`,
+    expected: 'treat-as-withdraw',
+  },
   { name: '§7.4: MED of three bytes', attributes: `${GOOD} 80 04 03 000001`, expected: 'treat-as-withdraw' },
-  { name: '§7.5: LOCAL_PREF of three bytes, internal', attributes: `${GOOD} 40 05 03 000001`, expected: 'treat-as-withdraw' },
-  { name: '§7.5: LOCAL_PREF of three bytes, external', attributes: `${GOOD} 40 05 03 000001`, from: 'external', expected: 'attribute-discard' },
-  { name: '§7.5: LOCAL_PREF, external', attributes: `${GOOD} 40 05 04 00000064`, from: 'external', expected: 'attribute-discard' },
-  { name: '§7.6: ATOMIC_AGGREGATE of one byte', attributes: `${GOOD} 40 06 01 00`, expected: 'attribute-discard' },
-  { name: '§7.7: AGGREGATOR of six bytes with four octets', attributes: `${GOOD} c0 07 06 fde9 0a000001`, expected: 'attribute-discard' },
-  { name: '§7.8: COMMUNITIES of five bytes', attributes: `${GOOD} c0 08 05 0001000100`, expected: 'treat-as-withdraw' },
-  { name: '§7.9: ORIGINATOR_ID of three bytes, internal', attributes: `${GOOD} 80 09 03 000001`, expected: 'treat-as-withdraw' },
-  { name: '§7.9: ORIGINATOR_ID, external', attributes: `${GOOD} 80 09 04 0a000001`, from: 'external', expected: 'attribute-discard' },
-  { name: '§7.10: CLUSTER_LIST of six bytes, internal', attributes: `${GOOD} 80 0a 06 0a0000010a00`, expected: 'treat-as-withdraw' },
-  { name: '§7.10: CLUSTER_LIST, external', attributes: `${GOOD} 80 0a 04 0a000001`, from: 'external', expected: 'attribute-discard' },
-  { name: '§7.11: MP_REACH next hop of three bytes', attributes: `${GOOD} 80 0e 0c 0001 01 03 0a0000 00 18 0a0202`, expected: 'reset 3/9 800e0c000101030a000000180a0202' },
-  { name: '§7.11: MP_REACH shorter than its header', attributes: `${GOOD} 80 0e 03 000101`, expected: 'reset 3/9 800e03000101' },
-  { name: '§7.11: MP_REACH transitive', attributes: `${GOOD} c0 0e 0d 0001 01 04 0a000001 00 18 0a0202`, expected: 'reset 3/4 c00e0d000101040a00000100180a0202' },
-  { name: '§7.12: MP_UNREACH shorter than its header', attributes: `${GOOD} 80 0f 02 0001`, expected: 'reset 3/9 800f020001' },
-  { name: '§7.14: EXTENDED COMMUNITIES of nine bytes', attributes: `${GOOD} c0 10 09 000200010000000100`, expected: 'treat-as-withdraw' },
-  { name: 'RFC 8092: LARGE_COMMUNITY of eight bytes', attributes: `${GOOD} c0 20 08 0000000100000001`, expected: 'treat-as-withdraw' },
-  { name: 'RFC 6793 §6: AS4_PATH from a speaker of four octets', attributes: `${GOOD} c0 11 06 02 01 00010001`, expected: 'attribute-discard' },
-  { name: 'RFC 7607: AS 0 in AS_PATH', attributes: `${ORIGIN} 40 02 06 02 01 00000000 ${NEXT_HOP}`, expected: 'treat-as-withdraw' },
-  { name: 'RFC 4271 §6.3: unrecognized well-known attribute', attributes: `${GOOD} 40 63 01 00`, expected: 'reset 3/2 40630100' },
+  {
+    name: '§7.5: LOCAL_PREF of three bytes, internal',
+    attributes: `${GOOD} 40 05 03 000001`,
+    expected: 'treat-as-withdraw',
+  },
+  {
+    name: '§7.5: LOCAL_PREF of three bytes, external',
+    attributes: `${GOOD} 40 05 03 000001`,
+    from: 'external',
+    expected: 'attribute-discard',
+  },
+  {
+    name: '§7.5: LOCAL_PREF, external',
+    attributes: `${GOOD} 40 05 04 00000064`,
+    from: 'external',
+    expected: 'attribute-discard',
+  },
+  {
+    name: '§7.6: ATOMIC_AGGREGATE of one byte',
+    attributes: `${GOOD} 40 06 01 00`,
+    expected: 'attribute-discard',
+  },
+  {
+    name: '§7.7: AGGREGATOR of six bytes with four octets',
+    attributes: `${GOOD} c0 07 06 fde9 0a000001`,
+    expected: 'attribute-discard',
+  },
+  {
+    name: '§7.8: COMMUNITIES of five bytes',
+    attributes: `${GOOD} c0 08 05 0001000100`,
+    expected: 'treat-as-withdraw',
+  },
+  {
+    name: '§7.9: ORIGINATOR_ID of three bytes, internal',
+    attributes: `${GOOD} 80 09 03 000001`,
+    expected: 'treat-as-withdraw',
+  },
+  {
+    name: '§7.9: ORIGINATOR_ID, external',
+    attributes: `${GOOD} 80 09 04 0a000001`,
+    from: 'external',
+    expected: 'attribute-discard',
+  },
+  {
+    name: '§7.10: CLUSTER_LIST of six bytes, internal',
+    attributes: `${GOOD} 80 0a 06 0a0000010a00`,
+    expected: 'treat-as-withdraw',
+  },
+  {
+    name: '§7.10: CLUSTER_LIST, external',
+    attributes: `${GOOD} 80 0a 04 0a000001`,
+    from: 'external',
+    expected: 'attribute-discard',
+  },
+  {
+    name: '§7.11: MP_REACH next hop of three bytes',
+    attributes: `${GOOD} 80 0e 0c 0001 01 03 0a0000 00 18 0a0202`,
+    expected: 'reset 3/9 800e0c000101030a000000180a0202',
+  },
+  {
+    name: '§7.11: MP_REACH shorter than its header',
+    attributes: `${GOOD} 80 0e 03 000101`,
+    expected: 'reset 3/9 800e03000101',
+  },
+  {
+    name: '§7.11: MP_REACH transitive',
+    attributes: `${GOOD} c0 0e 0d 0001 01 04 0a000001 00 18 0a0202`,
+    expected: 'reset 3/4 c00e0d000101040a00000100180a0202',
+  },
+  {
+    name: '§7.12: MP_UNREACH shorter than its header',
+    attributes: `${GOOD} 80 0f 02 0001`,
+    expected: 'reset 3/9 800f020001',
+  },
+  {
+    name: '§7.14: EXTENDED COMMUNITIES of nine bytes',
+    attributes: `${GOOD} c0 10 09 000200010000000100`,
+    expected: 'treat-as-withdraw',
+  },
+  {
+    name: 'RFC 8092: LARGE_COMMUNITY of eight bytes',
+    attributes: `${GOOD} c0 20 08 0000000100000001`,
+    expected: 'treat-as-withdraw',
+  },
+  {
+    name: 'RFC 6793 §6: AS4_PATH from a speaker of four octets',
+    attributes: `${GOOD} c0 11 06 02 01 00010001`,
+    expected: 'attribute-discard',
+  },
+  {
+    name: 'RFC 7607: AS 0 in AS_PATH',
+    attributes: `${ORIGIN} 40 02 06 02 01 00000000 ${NEXT_HOP}`,
+    expected: 'treat-as-withdraw',
+  },
+  {
+    name: 'RFC 4271 §6.3: unrecognized well-known attribute',
+    attributes: `${GOOD} 40 63 01 00`,
+    expected: 'reset 3/2 40630100',
+  },
 ];
 
 const bytes = (hex: string) => Buffer.from(hex.replaceAll(' ', ''), 'hex');
@@ -212,7 +383,8 @@ for (const { name, attributes, expected, from, nlri: reach = PREFIX, withdrawn =
       t.is(text.trim().replaceAll(' ', ''), expected.replaceAll(' ', ''));
       return;
     }
-    t.is(result.action, expected);
+    const action: string = result.action;
+    t.is(action, expected);
     const gone = result.update.withdrawn.keys.map(formatKey);
     const announced = result.update.reach.keys.map(formatKey);
     const before = withdrawn === '' ? [] : ['172.16.0.0/16'];
@@ -289,7 +461,11 @@ test('mutated, truncated and random UPDATEs give a result, never an exception', 
   const decoder = new UpdateDecoder(new AttributeTable());
   fc.assert(
     fc.property(body, fc.boolean(), fc.boolean(), (input, internal, wide) => {
-      const context: UpdateContext = { ...INTERNAL, peer: internal ? 'internal' : 'external', asSize: wide ? 4 : 2 };
+      const context: UpdateContext = {
+        ...INTERNAL,
+        peer: internal ? 'internal' : 'external',
+        asSize: wide ? 4 : 2,
+      };
       const copy = input.slice();
       const result = decoder.decode(input, context);
       t.deepEqual(input, copy);

@@ -1,0 +1,211 @@
+import { formatIp4 } from '../../../protocols/ip4.ts';
+import { formatMac, parseMac } from '../../../protocols/mac.ts';
+import type { FdbFacts } from '../../events/kernel.ts';
+import { BridgeDevice } from '../../kernel/bridge.ts';
+import type { Device } from '../../kernel/device.ts';
+import { VxlanDevice } from '../../kernel/vxlan.ts';
+import { fdbDevice, formatFdb } from '../format/fdb.ts';
+import { type IpContext, requireAddress } from '../ip/context.ts';
+import { EXIT_USAGE, garbage, invalidArgument, keywordOf, notEmulated, usage, Words } from '../ip/words.ts';
+import { ToolError } from '../tool.ts';
+
+const COMMANDS = [
+  ...(['add', 'append', 'replace', 'delete', 'get', 'show', 'lst', 'list', 'flush', 'help'] as const),
+];
+
+/** `bridge fdb get` ends with -2 (ENOENT). */
+const EXIT_NOT_FOUND = 254;
+
+const USAGE = `Usage: bridge fdb { add | append | del | replace } ADDR dev DEV
+              [ self ] [ master ] [ permanent | local | static ] [ dst IPADDR ]
+       bridge fdb [ show [ br BRDEV ] [ brport DEV ] [ state STATE ] [ dynamic ] ]
+       bridge fdb get [ to ] LLADDR [ br BRDEV ] [ { brport | dev } DEV ]`;
+
+/** `bridge fdb`. @throws ToolError */
+export function bridgeFdb(args: readonly string[], ctx: IpContext): void {
+  const [word, ...rest] = args;
+  const command = word === undefined ? 'show' : keywordOf(word, COMMANDS);
+  const words = new Words(rest);
+  switch (command) {
+    case 'show':
+    case 'lst':
+    case 'list':
+      show(words, ctx);
+      return;
+    case 'get':
+      get(words, ctx);
+      return;
+    case 'add':
+    case 'append':
+    case 'replace':
+      set(words, ctx, command);
+      return;
+    case 'delete':
+      remove(words, ctx);
+      return;
+    case 'flush':
+      throw notEmulated('bridge fdb flush');
+    case 'help':
+      throw usage(USAGE);
+    case undefined:
+      throw new ToolError(`Command "${word}" is unknown, try "bridge fdb help".`, EXIT_USAGE);
+  }
+}
+
+type RowTest = (row: FdbFacts) => boolean;
+
+function requirePort(ctx: IpContext, name: string, what: 'device' | 'bridge device'): Device {
+  const device = ctx.ns.device(name);
+  if (device === undefined) throw new ToolError(`Cannot find ${what} "${name}"`, EXIT_USAGE);
+  return device;
+}
+
+/** Rows of a bridge, and those of its ports' own tables. */
+function ofBridge(ctx: IpContext, name: string): RowTest {
+  requirePort(ctx, name, 'bridge device');
+  return (row) => row.dev === name || ctx.ns.device(row.dev)?.master?.name === name;
+}
+
+function show(words: Words, ctx: IpContext): void {
+  const tests: RowTest[] = [];
+  let dev: string | null = null;
+  for (let word = words.next(); word !== undefined; word = words.next()) {
+    if (word === 'brport' || word === 'dev') {
+      const name = words.argument();
+      if (dev !== null) throw garbage('brport', name);
+      requirePort(ctx, name, 'device');
+      dev = name;
+      tests.push((row) => fdbDevice(row) === name);
+    } else if (word === 'br') tests.push(ofBridge(ctx, words.argument()));
+    else if (word === 'dynamic') tests.push((row) => row.kind !== 'permanent');
+    else if (word === 'state') tests.push(stateTest(words.argument()));
+    else throw word === 'vlan' ? notEmulated('bridge fdb show vlan') : garbage('brport', word);
+  }
+  const rows = ctx.ns.fdb().filter((row) => tests.every((test) => test(row)));
+  print(rows, ctx, dev === null ? 'shown' : 'hidden');
+}
+
+function print(rows: readonly FdbFacts[], ctx: IpContext, dev: 'shown' | 'hidden'): void {
+  const { json } = ctx.options;
+  ctx.out.stdout(formatFdb(rows, { dev, ...(json === undefined ? {} : { json }) }));
+}
+
+function stateTest(word: string): RowTest {
+  switch (word) {
+    case 'all':
+      return () => true;
+    case 'permanent':
+    case 'static':
+      return (row) => row.kind === word;
+    case 'temp':
+    case 'temporary':
+    case 'dynamic':
+    case 'reachable':
+      return (row) => row.kind === 'learned';
+    default:
+      throw invalidArgument(word, 'invalid state');
+  }
+}
+
+function get(words: Words, ctx: IpContext): void {
+  const tests: RowTest[] = [];
+  let mac: string | null = null;
+  for (let word = words.next(); word !== undefined; word = words.next()) {
+    if (word === 'br') tests.push(ofBridge(ctx, words.argument()));
+    else if (word === 'dev' || word === 'brport') {
+      const name = words.argument();
+      requirePort(ctx, name, 'device');
+      tests.push((row) => row.dev === name || row.port === name);
+    } else if (word !== 'self' && word !== 'master' && word !== 'dynamic') {
+      const text = word === 'to' ? words.argument() : word;
+      if (mac !== null) throw garbage('to', text);
+      mac = formatMac(macOf(text));
+    }
+  }
+  if (mac === null) throw new ToolError('No address specified', EXIT_USAGE);
+  if (tests.length === 0) throw new ToolError('No bridge or bridge port specified', EXIT_USAGE);
+  const found = ctx.ns.fdb().find((row) => row.mac === mac && tests.every((test) => test(row)));
+  if (found === undefined) throw new ToolError('Error: Fdb entry not found.', EXIT_NOT_FOUND);
+  print([found], ctx, 'shown');
+}
+
+function macOf(text: string): number {
+  const mac = parseMac(text);
+  if (mac === null) throw new ToolError(`Invalid mac address ${text}`, EXIT_USAGE);
+  return mac;
+}
+
+interface RowArguments {
+  readonly mac: number;
+  readonly device: Device;
+  /** null: none was given. */
+  readonly dst: number | null;
+  readonly kind: 'static' | 'permanent';
+  /** The bridge that the device is a port of, when `master` was said. */
+  readonly bridge: BridgeDevice | null;
+}
+
+/** @throws ToolError */
+function parseRow(words: Words, ctx: IpContext): RowArguments {
+  let mac: string | null = null;
+  let dev: string | null = null;
+  let dst: number | null = null;
+  let kind: RowArguments['kind'] = 'permanent';
+  let table: 'self' | 'master' = 'self';
+  for (let word = words.next(); word !== undefined; word = words.next()) {
+    if (word === 'dev') dev = words.argument();
+    else if (word === 'dst') dst = requireAddress(words.argument(), 'any valid');
+    else if (word === 'self' || word === 'master') table = word;
+    else if (word === 'local' || word === 'permanent') kind = 'permanent';
+    else if (word === 'static' || word === 'temp') kind = 'static';
+    else if (UNKNOWN_SETTINGS.has(word)) throw notEmulated(`bridge fdb ${word}`);
+    else {
+      const text = word === 'to' ? words.argument() : word;
+      if (mac !== null) throw garbage('to', text);
+      mac = text;
+    }
+  }
+  if (dev === null || mac === null)
+    throw new ToolError('Device and address are required arguments.', EXIT_USAGE);
+  const device = requirePort(ctx, dev, 'device');
+  const { master } = device;
+  if (table === 'master' && !(master instanceof BridgeDevice))
+    throw new ToolError('RTNETLINK answers: Operation not supported', EXIT_USAGE);
+  const bridge = table === 'master' && master instanceof BridgeDevice ? master : null;
+  return { mac: macOf(mac), device, dst, kind, bridge };
+}
+
+const UNKNOWN_SETTINGS = new Set([
+  ...['dynamic', 'vlan', 'vni', 'port', 'via', 'src_vni', 'nhid', 'use', 'router', 'extern_learn', 'sticky'],
+]);
+
+function rowsOf(ctx: IpContext, { mac, device, bridge }: RowArguments): FdbFacts[] {
+  const holder = bridge?.name ?? device.name;
+  return ctx.ns.fdb().filter((row) => row.dev === holder && row.mac === formatMac(mac));
+}
+
+function set(words: Words, ctx: IpContext, command: 'add' | 'append' | 'replace'): void {
+  const wanted = parseRow(words, ctx);
+  const { mac, device, dst, kind, bridge } = wanted;
+  const rows = rowsOf(ctx, wanted);
+  const same = rows.some((row) => dst !== null && row.dst === formatIp4(dst));
+  if (command === 'add' && rows.length > 0) throw new ToolError('RTNETLINK answers: File exists', EXIT_USAGE);
+  if (command === 'append' && same) return;
+  if (bridge !== null) {
+    bridge.addFdb(mac, device, kind);
+    return;
+  }
+  if (!(device instanceof VxlanDevice)) throw notEmulated(`a forwarding row of ${device.name} itself`);
+  if (dst === null) throw new ToolError('RTNETLINK answers: Invalid argument', EXIT_USAGE);
+  if (command === 'replace') ctx.ns.deleteVxlanFdb(device.name, mac);
+  ctx.ns.addVxlanFdb(device.name, mac, dst, kind);
+}
+
+function remove(words: Words, ctx: IpContext): void {
+  const { mac, device, dst, bridge } = parseRow(words, ctx);
+  const gone =
+    bridge === null
+      ? ctx.ns.deleteVxlanFdb(device.name, mac, ...(dst === null ? [] : [dst]))
+      : bridge.deleteFdb(mac);
+  if (!gone) throw new ToolError('RTNETLINK answers: No such file or directory', EXIT_USAGE);
+}

@@ -1,0 +1,260 @@
+import { formatIp4 } from '../../protocols/ip4.ts';
+import { PROTO_ICMP } from '../../protocols/ipv4.ts';
+import type { EchoReply, IcmpErrorReport, IcmpSocket } from '../kernel/icmp.ts';
+import type { TimerHandle } from '../runtime.ts';
+import { icmpErrorText } from './icmp-text.ts';
+import { type PingOptions, parsePingOptions } from './ping-options.ts';
+import { formatTime, PingStatistics } from './ping-statistics.ts';
+import { inetAton, nameOf, resolve, type Target } from './resolve.ts';
+import { type Reach, reach, sendErrorText } from './send-error.ts';
+import {
+  EXIT_KILLED,
+  isAlive,
+  type RunningTool,
+  type Tool,
+  type ToolContext,
+  ToolError,
+  type ToolOutput,
+} from './tool.ts';
+
+/** ping(8) of iputils. */
+export const ping: Tool = (args, ctx, out) => {
+  try {
+    const options = parsePingOptions(args);
+    const target = resolve(ctx, options.target);
+    if (target === null) throw new ToolError(`ping: ${options.target}: Name or service not known`, 2);
+    return new Ping(ctx, out, options, target, source(ctx, options, target));
+  } catch (error) {
+    if (!(error instanceof ToolError)) throw error;
+    (error.code === 0 ? out.stdout : out.stderr)(`${error.message}\n`);
+    out.exit(error.code);
+    return { interrupt: () => {} };
+  }
+};
+
+interface Source {
+  /** Address to send from, 0 for the one that routing prefers. */
+  readonly addr: number;
+  /** For the first line. */
+  readonly shown: string;
+}
+
+/** Finds out, before anything is sent, whether it can be. @throws ToolError */
+function source(ctx: ToolContext, options: PingOptions, target: Target): Source {
+  const { ns } = ctx;
+  const { from, flags } = options;
+  const bound = from === '' ? null : inetAton(from);
+  if (bound !== null) {
+    if (!ns.isLocal(bound)) throw new ToolError('ping: bind: Cannot assign requested address', 2);
+    return { addr: bound, shown: `from ${formatIp4(bound)} : ` };
+  }
+  const device = from === '' ? undefined : ns.device(from);
+  if (from !== '' && device === undefined)
+    throw new ToolError(`ping: SO_BINDTODEVICE ${from}: No such device`, 2);
+  const way = reach(ns, target.addr, 0, PROTO_ICMP);
+  if (!way.ok) throw new ToolError(`ping: connect: ${sendErrorText(way.error)}`, 2);
+  if (way.type === 'broadcast' && !flags.has('b'))
+    throw new ToolError(
+      'ping: Do you want to ping broadcast? Then -b. If not, check your local firewall rules',
+      2,
+    );
+  if (device === undefined) return { addr: 0, shown: '' };
+  return boundTo(device.name, way);
+}
+
+function boundTo(dev: string, way: Extract<Reach, { ok: true }>): Source {
+  if (way.type !== 'local' && way.dev !== dev)
+    throw new ToolError(
+      `ping: -I ${dev}: the route leaves by ${way.dev}, sending against it is not emulated`,
+      2,
+    );
+  return { addr: way.src, shown: `from ${formatIp4(way.src)} ${dev}: ` };
+}
+
+/** Sequence numbers go around; what is older than this is forgotten. */
+const REMEMBERED = 0x8000;
+/** Most that fits an IP packet beside the headers. */
+const MAX_SIZE = 65_507;
+/** Size of the timestamp that ping carries in its payload; a smaller payload gives no times. */
+const TIMESTAMP = 16;
+const HEADERS = 28;
+
+interface Probe {
+  readonly at: number;
+  answered: boolean;
+}
+
+class Ping implements RunningTool {
+  readonly #ctx: ToolContext;
+  readonly #out: ToolOutput;
+  readonly #options: PingOptions;
+  readonly #target: Target;
+  readonly #source: number;
+  readonly #socket: IcmpSocket;
+  readonly #id: number;
+  readonly #statistics = new PingStatistics();
+  readonly #probes = new Map<number, Probe>();
+  readonly #startedAt: number;
+  #lastSent = 0;
+  #timer: TimerHandle | null = null;
+  #deadline: TimerHandle | null = null;
+  #linger: TimerHandle | null = null;
+  #state: 'running' | 'ended' = 'running';
+
+  constructor(ctx: ToolContext, out: ToolOutput, options: PingOptions, target: Target, from: Source) {
+    this.#ctx = ctx;
+    this.#out = out;
+    this.#options = options;
+    this.#target = target;
+    this.#source = from.addr;
+    this.#id = ctx.rt.random.int(1, 0xffff);
+    this.#socket = ctx.ns.openIcmp({
+      onReply: (reply) => this.#onReply(reply),
+      onError: (report) => this.#onError(report),
+    });
+    const { size, deadline } = options;
+    if (options.flags.has('b')) out.stderr('WARNING: pinging broadcast address\n');
+    out.stdout(
+      `PING ${target.text} (${formatIp4(target.addr)}) ${from.shown}${size}(${size + HEADERS}) bytes of data.\n`,
+    );
+    const { rt } = ctx;
+    this.#startedAt = rt.now;
+    if (deadline > 0) this.#deadline = rt.timers.set(rt.now + deadline, () => this.#finish());
+    this.#send();
+  }
+
+  interrupt(): void {
+    if (this.#state === 'running') this.#finish();
+  }
+
+  /** Sends the packet that is due, and sets the timer for the next. */
+  #send(): void {
+    if (!isAlive(this.#ctx)) {
+      this.#close();
+      this.#out.exit(EXIT_KILLED);
+      return;
+    }
+    const { rt } = this.#ctx;
+    const { count, interval, deadline, flags } = this.#options;
+    const statistics = this.#statistics;
+    if (flags.has('O') && statistics.transmitted > 0 && !this.#answered(statistics.transmitted)) {
+      this.#print(`no answer yet for icmp_seq=${statistics.transmitted & 0xffff}`);
+    }
+    this.#lastSent = rt.now;
+    this.#transmit(statistics.transmitted + 1);
+    if (this.#hasEnough()) this.#finish();
+    else if (count > 0 && statistics.transmitted >= count && deadline === 0) this.#waitForLast();
+    else this.#timer = rt.timers.set(rt.now + interval, () => this.#send());
+  }
+
+  #transmit(number: number): void {
+    const { size, ttl, dontFragment } = this.#options;
+    const { addr } = this.#target;
+    const seq = number & 0xffff;
+    this.#probes.delete((seq - REMEMBERED) & 0xffff);
+    this.#probes.set(seq, { at: this.#ctx.rt.now, answered: false });
+    this.#statistics.transmitted = number;
+    const error =
+      size > MAX_SIZE
+        ? 'EMSGSIZE'
+        : this.#socket.sendEcho(addr, {
+            id: this.#id,
+            seq,
+            size,
+            src: this.#source,
+            ...(ttl === null ? {} : { ttl }),
+            ...(dontFragment ? { df: true } : {}),
+          });
+    if (error === null) return;
+    if (error === 'EMSGSIZE') {
+      const way = reach(this.#ctx.ns, addr, this.#source, PROTO_ICMP);
+      this.#statistics.errors++;
+      this.#complain(`local error: message too long, mtu=${way.ok ? way.mtu : 0}`);
+    } else this.#complain(`sendmsg: ${sendErrorText(error)}`);
+  }
+
+  #complain(message: string): void {
+    if (!this.#options.flags.has('q')) this.#out.stderr(`ping: ${message}\n`);
+  }
+
+  /** `__schedule_exit`: once something was received, twice the longest round trip is enough, and at least an interval. */
+  #waitForLast(): void {
+    const { rt } = this.#ctx;
+    const { interval, linger } = this.#options;
+    const { received, max } = this.#statistics;
+    const wait = received > 0 ? Math.max((2 * max) / 1000, interval) : linger;
+    if (wait > 0) this.#linger = rt.timers.set(rt.now + wait, () => this.#finish());
+  }
+
+  #answered(number: number): boolean {
+    return this.#probes.get(number & 0xffff)?.answered === true;
+  }
+
+  #onReply(reply: EchoReply): void {
+    if (reply.id !== this.#id || this.#state === 'ended') return;
+    const probe = this.#probes.get(reply.seq);
+    if (probe === undefined) return;
+    const statistics = this.#statistics;
+    statistics.acknowledge(reply.seq);
+    const timed = this.#options.size >= TIMESTAMP;
+    const us = Math.max(0, Math.round((this.#ctx.rt.now - probe.at) * 1000));
+    if (timed) statistics.addTime(us);
+    if (probe.answered) statistics.duplicates++;
+    else statistics.received++;
+    if (!this.#options.flags.has('q')) {
+      const time = timed ? ` time=${formatTime(us)} ms` : '';
+      const duplicate = probe.answered ? ' (DUP!)' : '';
+      const from = this.#nameOf(reply.from);
+      const bytes = reply.payload.length + 8;
+      this.#print(`${bytes} bytes from ${from}: icmp_seq=${reply.seq} ttl=${reply.ttl}${time}${duplicate}`);
+    }
+    probe.answered = true;
+    if (this.#hasEnough()) this.#finish();
+  }
+
+  #onError(report: IcmpErrorReport): void {
+    if (report.id !== this.#id || report.dst !== this.#target.addr || this.#state === 'ended') return;
+    if (report.type === 'redirect' || !this.#probes.has(report.seq)) return;
+    const statistics = this.#statistics;
+    statistics.acknowledge(report.seq);
+    statistics.errors++;
+    if (!this.#options.flags.has('q'))
+      this.#print(`From ${this.#nameOf(report.from)} icmp_seq=${report.seq} ${icmpErrorText(report)}`);
+    if (this.#hasEnough()) this.#finish();
+  }
+
+  /** main_loop's conditions to end. */
+  #hasEnough(): boolean {
+    const { count, deadline } = this.#options;
+    const { received, errors } = this.#statistics;
+    return (count > 0 && received + errors >= count) || (deadline > 0 && errors > 0);
+  }
+
+  /** `pr_addr` */
+  #nameOf(addr: number): string {
+    const text = formatIp4(addr);
+    if (this.#options.flags.has('n') || this.#target.kind === 'address') return text;
+    const name = nameOf(this.#ctx, addr, this.#target);
+    return name === text ? text : `${name} (${text})`;
+  }
+
+  #print(line: string): void {
+    const { now } = this.#ctx.rt;
+    this.#out.stdout(`${this.#options.flags.has('D') ? `[${(now / 1000).toFixed(6)}] ` : ''}${line}\n`);
+  }
+
+  #finish(): void {
+    this.#close();
+    const { count, deadline } = this.#options;
+    const { received } = this.#statistics;
+    this.#out.stdout(this.#statistics.format(this.#target.text, this.#lastSent - this.#startedAt));
+    this.#out.exit(received === 0 || (deadline > 0 && received < count) ? 1 : 0);
+  }
+
+  #close(): void {
+    this.#state = 'ended';
+    this.#socket.close();
+    for (const timer of [this.#timer, this.#deadline, this.#linger])
+      if (timer !== null) this.#ctx.rt.timers.cancel(timer);
+  }
+}

@@ -1,0 +1,37 @@
+import type { SendError } from '../kernel/ip.ts';
+import type { Netns } from '../kernel/netns.ts';
+
+const TEXT: Readonly<Record<SendError, string>> = {
+  ENETUNREACH: 'Network is unreachable',
+  EHOSTUNREACH: 'No route to host',
+  EINVAL: 'Invalid argument',
+  EMSGSIZE: 'Message too long',
+};
+
+/** strerror(3) */
+export function sendErrorText(error: SendError): string {
+  return TEXT[error];
+}
+
+/** What connect(2) would find out about the way to an address. */
+export type Reach =
+  | {
+      readonly ok: true;
+      readonly type: 'local' | 'broadcast' | 'unicast';
+      readonly dev: string;
+      readonly mtu: number;
+      readonly src: number;
+    }
+  | { readonly ok: false; readonly error: SendError };
+
+/** Routes an address as a datagram of protocol `proto` from `src` (0: any) would be. */
+export function reach(ns: Netns, dst: number, src: number, proto: number): Reach {
+  const path = ns.lookup(dst, src ^ dst ^ proto);
+  if (path === null) return { ok: false, error: 'ENETUNREACH' };
+  if (path.type === 'blackhole') return { ok: false, error: 'EINVAL' };
+  if (path.type === 'unreachable') return { ok: false, error: 'EHOSTUNREACH' };
+  const { device, nexthop, type } = path;
+  const routed = path.src !== 0 ? path.src : ns.sourceFor(device, nexthop);
+  const own = type === 'local' ? dst : routed;
+  return { ok: true, type, dev: device.name, mtu: device.mtu, src: src === 0 ? own : src };
+}

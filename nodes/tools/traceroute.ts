@@ -1,0 +1,246 @@
+import { formatIp4 } from '../../protocols/ip4.ts';
+import { PROTO_ICMP, PROTO_UDP } from '../../protocols/ipv4.ts';
+import type { TimerHandle } from '../runtime.ts';
+import { icmpErrorMark } from './icmp-text.ts';
+import { inetAton, nameOf, resolve, type Target } from './resolve.ts';
+import { reach, sendErrorText } from './send-error.ts';
+import {
+  EXIT_INTERRUPTED,
+  EXIT_KILLED,
+  isAlive,
+  type RunningTool,
+  type Tool,
+  type ToolContext,
+  ToolError,
+  type ToolOutput,
+} from './tool.ts';
+import { cannotHandle, parseTracerouteOptions, type TracerouteOptions } from './traceroute-options.ts';
+import { type Answer, icmpProbes, type ProbeMethod, udpProbes } from './traceroute-probes.ts';
+
+const IDLE: RunningTool = { interrupt: () => {} };
+
+/** The traceroute(8) of modern Linux: UDP probes, or ICMP echoes with `-I`, several hops at a time. */
+export const traceroute: Tool = (args, ctx, out) => {
+  try {
+    const request = parseTracerouteOptions(args);
+    if (request.type === 'text') {
+      out.stdout(request.text);
+      out.exit(0);
+      return IDLE;
+    }
+    const { options } = request;
+    const target = resolve(ctx, options.host.text);
+    if (target === null)
+      throw new ToolError(
+        `${options.host.text}: Name or service not known\n${cannotHandle(options.host, 'host', 1)}`,
+        2,
+      );
+    const header =
+      `traceroute to ${target.text} (${formatIp4(target.addr)}), ${options.maxHops} hops max, ` +
+      `${options.packetLength} byte packets`;
+    const src = prepare(ctx, out, options, target, header);
+    return new Traceroute(ctx, out, options, target, src);
+  } catch (error) {
+    if (!(error instanceof ToolError)) throw error;
+    out.stderr(`${error.message}\n`);
+    out.exit(error.code);
+    return IDLE;
+  }
+};
+
+/** Prints the header and finds the source address, 0 for any; ICMP finds out before its header what is amiss. */
+function prepare(
+  ctx: ToolContext,
+  out: ToolOutput,
+  options: TracerouteOptions,
+  target: Target,
+  header: string,
+): number {
+  const { method, source, device } = options;
+  if (method === 'udp') out.stdout(header);
+  const src = source === '' ? 0 : (inetAton(source) ?? -1);
+  if (src === -1) throw new ToolError(`Cannot handle \`-s' option with arg \`${source}'`, 2);
+  if (device !== '' && ctx.ns.device(device) === undefined)
+    throw new ToolError('\nsetsockopt SO_BINDTODEVICE: No such device', 1);
+  if (src !== 0 && !ctx.ns.isLocal(src)) throw new ToolError('\nbind: Cannot assign requested address', 1);
+  const way = reach(ctx.ns, target.addr, src, method === 'udp' ? PROTO_UDP : PROTO_ICMP);
+  if (!way.ok) throw new ToolError(`\nconnect: ${sendErrorText(way.error)}`, 1);
+  if (device !== '' && way.type !== 'local' && way.dev !== device)
+    throw new ToolError(
+      `\n-i ${device}: the route leaves by ${way.dev}, sending against it is not emulated`,
+      1,
+    );
+  if (method === 'icmp') out.stdout(header);
+  return src;
+}
+
+/** What time.h's clock may be off by: `DEF_WAIT_PREC`, ms. */
+const PRECISION = 1;
+
+interface Probe {
+  /** ms */
+  readonly sentAt: number;
+  /** Round trip, ms; null: none came in time. */
+  time: number | null;
+  done: boolean;
+  /** No hop can come after this one. */
+  final: boolean;
+  /** Who answered, null if nobody did. */
+  from: number | null;
+  mark: string;
+}
+
+class Traceroute implements RunningTool {
+  readonly #ctx: ToolContext;
+  readonly #out: ToolOutput;
+  readonly #options: TracerouteOptions;
+  readonly #target: Target;
+  readonly #src: number;
+  readonly #method: ProbeMethod;
+  /** By number: `queries` to a hop, from the first hop on. */
+  readonly #probes: Probe[] = [];
+  /** The first probe that is not printed. */
+  #start = 0;
+  /** Past the last probe that is of interest. */
+  #end: number;
+  #timer: TimerHandle | null = null;
+  #ended = false;
+  #working = false;
+
+  constructor(ctx: ToolContext, out: ToolOutput, options: TracerouteOptions, target: Target, src: number) {
+    this.#ctx = ctx;
+    this.#out = out;
+    this.#options = options;
+    this.#target = target;
+    this.#src = src;
+    this.#end = (options.maxHops - options.firstHop + 1) * options.queries;
+    const { packetLength, dontFragment, port, method } = options;
+    const open = method === 'udp' ? udpProbes : icmpProbes;
+    this.#method = open(ctx, { dst: target.addr, src, packetLength, dontFragment, port }, (index, answer) =>
+      this.#onAnswer(index, answer),
+    );
+    this.#work();
+  }
+
+  interrupt(): void {
+    this.#exit(EXIT_INTERRUPTED);
+  }
+
+  /** Prints what can be printed, sends what may be sent, and sets the timer for the oldest probe (`do_it`). */
+  #work(): void {
+    if (this.#ended) return;
+    if (!isAlive(this.#ctx)) {
+      this.#exit(EXIT_KILLED);
+      return;
+    }
+    const { rt } = this.#ctx;
+    const { queries, simultaneous } = this.#options;
+    this.#working = true;
+    let underway = 0;
+    let next: number | null = null;
+    for (let n = this.#start; n < this.#end && underway < simultaneous && !this.#ended; n++) {
+      const probe = this.#probes[n] ?? this.#send(n);
+      if (n === this.#start && !probe.done) {
+        const expires = probe.sentAt + this.#timeout(n);
+        if (expires <= rt.now) probe.done = true;
+        else next = expires;
+      }
+      if (!probe.done) {
+        underway++;
+        continue;
+      }
+      if (probe.final) this.#end = Math.min(this.#end, (Math.floor(n / queries) + 1) * queries);
+      if (n === this.#start) {
+        this.#print(n, probe);
+        this.#start++;
+      }
+    }
+    this.#working = false;
+    if (this.#ended) return;
+    if (this.#start >= this.#end) {
+      this.#out.stdout('\n');
+      this.#exit(0);
+      return;
+    }
+    if (this.#timer !== null) rt.timers.cancel(this.#timer);
+    this.#timer = rt.timers.set(next ?? rt.now, () => this.#work());
+  }
+
+  #send(n: number): Probe {
+    const { rt, ns } = this.#ctx;
+    const { firstHop, queries } = this.#options;
+    const probe: Probe = { sentAt: rt.now, time: null, done: false, final: false, from: null, mark: '' };
+    this.#probes[n] = probe;
+    const error = this.#method.send(n, firstHop + Math.floor(n / queries));
+    if (error === 'EMSGSIZE') {
+      const way = reach(ns, this.#target.addr, this.#src, PROTO_UDP);
+      Object.assign(probe, { time: 0, done: true, final: true, mark: `!F-${way.ok ? way.mtu : 0}` });
+    } else if (error !== null) {
+      this.#out.stderr(`\nconnect: ${sendErrorText(error)}\n`);
+      this.#exit(1);
+    }
+    return probe;
+  }
+
+  /** How long to wait for a probe, ms (`get_timeout`). */
+  #timeout(n: number): number {
+    const { wait, queries } = this.#options;
+    const hop = n - (n % queries);
+    const here = wait.here === 0 ? null : this.#firstTime(hop, hop + queries);
+    if (here !== null) return Math.min(wait.max, (here + PRECISION) * wait.here);
+    const near = wait.near === 0 ? null : this.#firstTime(n + 1, this.#probes.length);
+    return near === null ? wait.max : Math.min(wait.max, (near + PRECISION) * wait.near);
+  }
+
+  #firstTime(from: number, to: number): number | null {
+    for (let n = from; n < to; n++) {
+      const probe = this.#probes[n];
+      if (probe?.done === true && probe.time !== null && probe.time > 0) return probe.time;
+    }
+    return null;
+  }
+
+  #onAnswer(n: number, answer: Answer): void {
+    const probe = this.#probes[n];
+    if (probe === undefined || probe.done || this.#ended) return;
+    if (answer.type === 'error' && answer.error.type === 'redirect') return;
+    probe.time = this.#ctx.rt.now - probe.sentAt;
+    probe.from = answer.from;
+    probe.done = true;
+    if (answer.type === 'reply') probe.final = true;
+    else {
+      const { type, code } = answer.error;
+      probe.final = type !== 'time-exceeded' || code !== 0;
+      probe.mark = icmpErrorMark(answer.error);
+    }
+    if (!this.#working) this.#work();
+  }
+
+  /** `print_probe` */
+  #print(n: number, probe: Probe): void {
+    const { queries, firstHop } = this.#options;
+    const first = n - (n % queries);
+    let text = n === first ? `\n${String(firstHop + n / queries).padStart(2)} ` : '';
+    if (probe.from === null) text += ' *';
+    else {
+      const before = this.#probes.slice(first, n).findLast((other) => other.from !== null);
+      if (before?.from !== probe.from) text += this.#addressText(probe.from);
+    }
+    if (probe.time !== null) text += `  ${probe.time.toFixed(3)} ms`;
+    if (probe.mark !== '') text += ` ${probe.mark}`;
+    this.#out.stdout(text);
+  }
+
+  #addressText(addr: number): string {
+    const text = formatIp4(addr);
+    return this.#options.numeric ? ` ${text}` : ` ${nameOf(this.#ctx, addr, this.#target)} (${text})`;
+  }
+
+  #exit(code: number): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#method.close();
+    if (this.#timer !== null) this.#ctx.rt.timers.cancel(this.#timer);
+    this.#out.exit(code);
+  }
+}
