@@ -13,7 +13,7 @@ export function projectRoot(): string {
   return folder;
 }
 
-/** The bundle that node processes run. */
+/** What node processes run: the loader of the node's bundle. */
 export function nodeProgram(): string {
-  return join(projectRoot(), 'dist', 'node.js');
+  return join(projectRoot(), 'dist', 'node.cjs');
 }

@@ -1,5 +1,4 @@
 import { BGP_PORT } from '../../protocols/bgp/constants.ts';
-import type { BestPathChange } from '../../protocols/bgp/facts.ts';
 import type {
   CloseMode,
   ConnectionId,
@@ -9,7 +8,7 @@ import type {
 } from '../../protocols/bgp/host.ts';
 import { BgpSpeaker, type SpeakerReport, type SpeakerStats } from '../../protocols/bgp/speaker.ts';
 import type { BgpConfig, Timings } from '../config.ts';
-import type { BgpSessionState } from '../events/bgp.ts';
+import type { BestPathChange, BgpSessionState } from '../events/bgp.ts';
 import type { EventId } from '../events/record.ts';
 import type { Device } from '../kernel/device.ts';
 import type { Netns } from '../kernel/netns.ts';

@@ -10,7 +10,7 @@ import { formatIp4, parsePrefix, prefixKey } from '../../protocols/ip4.ts';
 import type { BestPathFacts, BgpSessionState } from '../events/bgp.ts';
 
 /** A path's attributes in words; what is absent is null, '' or an empty list. */
-export interface AttributeFacts {
+interface AttributeFacts {
   readonly origin: 'IGP' | 'EGP' | 'INCOMPLETE';
   readonly asPath: string;
   readonly nexthop: string;
@@ -53,7 +53,7 @@ export const EMPTY_BGP_VIEW: BgpView = {
   originated: [],
 };
 
-export function attributeFacts(attributes: AttributeFields): AttributeFacts {
+function attributeFacts(attributes: AttributeFields): AttributeFacts {
   const { aggregator } = attributes;
   return {
     origin: ORIGIN_NAMES[attributes.origin],

@@ -1,5 +1,5 @@
 /** Names of the options there are: one letter for `-c`, more for `--max-hops`. */
-export interface OptionSpec {
+interface OptionSpec {
   readonly flags: Iterable<string>;
   /** Those that take a value. */
   readonly values: Iterable<string>;
@@ -18,7 +18,7 @@ export interface Operand {
   readonly at: number;
 }
 
-export type GetoptResult =
+type GetoptResult =
   | { readonly ok: true; readonly options: readonly ParsedOption[]; readonly operands: readonly Operand[] }
   | {
       readonly ok: false;

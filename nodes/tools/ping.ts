@@ -26,7 +26,8 @@ export const ping: Tool = (args, ctx, out) => {
     return new Ping(ctx, out, options, target, source(ctx, options, target));
   } catch (error) {
     if (!(error instanceof ToolError)) throw error;
-    (error.code === 0 ? out.stdout : out.stderr)(`${error.message}\n`);
+    if (error.code === 0) out.stdout(`${error.message}\n`);
+    else out.stderr(`${error.message}\n`);
     out.exit(error.code);
     return { interrupt: () => {} };
   }

@@ -61,7 +61,7 @@ const LONG_NOT_EMULATED = [
   ...['options', 'sport', 'fwmark', 'udp', 'udplite', 'dccp', 'protocol', 'mtu', 'back'],
 ];
 
-export const TRACEROUTE_USAGE = `Usage:
+const TRACEROUTE_USAGE = `Usage:
   traceroute [ -4FInV ] [ -f first_ttl ] [ -i device ] [ -m max_ttl ] [ -N squeries ] [ -p port ] [ -w MAX,HERE,NEAR ] [ -q nqueries ] [ -s src_addr ] host [ packetlen ]
 Options:
   -4                          Use IPv4
@@ -112,7 +112,7 @@ const HEADERS = 28;
 const MAX_PACKET = 65_000;
 const DEFAULT_PACKET = 60;
 
-export type TracerouteRequest =
+type TracerouteRequest =
   | { readonly type: 'trace'; readonly options: TracerouteOptions }
   | { readonly type: 'text'; readonly text: string };
 

@@ -16,7 +16,7 @@ export interface ProbeMethod {
   close(): void;
 }
 
-export interface ProbeOptions {
+interface ProbeOptions {
   readonly dst: number;
   /** 0: the one that routing prefers. */
   readonly src: number;

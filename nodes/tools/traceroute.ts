@@ -173,8 +173,12 @@ class Traceroute implements RunningTool {
     this.#probes[n] = probe;
     const error = this.#method.send(n, firstHop + Math.floor(n / queries));
     if (error === 'EMSGSIZE') {
-      const way = reach(ns, this.#target.addr, this.#src, PROTO_UDP);
-      Object.assign(probe, { time: 0, done: true, final: true, mark: `!F-${way.ok ? way.mtu : 0}` });
+      const proto = this.#options.method === 'udp' ? PROTO_UDP : PROTO_ICMP;
+      const way = reach(ns, this.#target.addr, this.#src, proto);
+      probe.time = 0;
+      probe.done = true;
+      probe.final = true;
+      probe.mark = `!F-${way.ok ? way.mtu : 0}`;
     } else if (error !== null) {
       this.#out.stderr(`\nconnect: ${sendErrorText(error)}\n`);
       this.#exit(1);

@@ -12,6 +12,7 @@ import { type LogOptions, log } from './log.ts';
 import { bad, humanTime, write } from './output.ts';
 import { execIn, resolveTarget } from './target.ts';
 import { supervise, type UpOptions, up } from './up.ts';
+import { warmUp } from './warm-up.ts';
 import { verify } from './verify.ts';
 
 /** Faults given by their class' name are the user's to mend: their message is all there is to say. */
@@ -77,6 +78,10 @@ program
   .option('--bus <url>')
   .addOption(logLevel())
   .action(exits((file: string, options: { bus?: string; logLevel: string }) => supervise(file, options)));
+
+program
+  .command('warm-up', { hidden: true })
+  .action(exits(() => warmUp()));
 
 program
   .command('down')

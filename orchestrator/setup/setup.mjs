@@ -1,7 +1,8 @@
 // Sets up what a fresh clone lacks: packages, the bundles, nats-server. Quiet and quick when there is nothing to do.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { ensureNatsServer } from './nats-server.mjs';
@@ -31,7 +32,7 @@ function* sourceFiles(folder) {
   for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
     const path = `${folder}/${entry.name}`;
     if (entry.isDirectory()) yield* sourceFiles(path);
-    else if (/\.(ts|mjs|html|css)$/.test(entry.name)) yield path;
+    else if (/\.(ts|mjs|cjs|html|css)$/.test(entry.name)) yield path;
   }
 }
 
@@ -53,8 +54,15 @@ function installPackages() {
   const stamp = join(root, 'node_modules', '.reroute-stamp');
   const hash = hashOf(['package-lock.json']);
   if (fresh(stamp, hash)) return;
-  say('installing packages (npm ci)');
-  run('npm ci', 'npm', ['ci', '--no-audit', '--no-fund'], 'Is the npm registry reachable? Try: npm ci');
+  say('installing packages');
+  const quiet = ['--no-audit', '--no-fund'];
+  try {
+    execFileSync('npm', ['ci', ...quiet], { cwd: root, stdio: 'ignore' });
+  } catch {
+    // A lock written where the registry lacks some platform's optional packages is one that `npm ci` refuses;
+    // `npm install` takes the versions from it all the same.
+    run('npm install', 'npm', ['install', '--no-save', ...quiet], 'Is the npm registry reachable? Try: npm install');
+  }
   writeFileSync(stamp, hash);
 }
 
@@ -66,6 +74,27 @@ function buildBundles() {
   run('the build', process.execPath, ['orchestrator/setup/build.mjs'], 'Try: npm run build');
   mkdirSync(join(root, 'dist'), { recursive: true });
   writeFileSync(stamp, hash);
+}
+
+/**
+ * Runs a small lab once, from which a node process leaves V8's code cache behind. Without it all works, only slower, so
+ * a failure here is no failure of the set-up.
+ */
+function warmUp() {
+  if (process.env.REROUTE_BUS || existsSync(join(root, 'dist', 'node-bundle.cache'))) return;
+  const home = mkdtempSync(join(tmpdir(), 'reroute-warm-up-'));
+  try {
+    execFileSync(process.execPath, ['dist/reroute.js', 'warm-up'], {
+      cwd: root,
+      stdio: 'ignore',
+      timeout: 60_000,
+      env: { ...process.env, REROUTE_HOME: home, REROUTE_WRITE_CODE_CACHE: '1' },
+    });
+  } catch {
+    say('nodes will start without a code cache (the warm-up lab did not run)');
+  } finally {
+    rmSync(home, { recursive: true, force: true });
+  }
 }
 
 function checkNode() {
@@ -80,6 +109,7 @@ export function setUp() {
   installPackages();
   buildBundles();
   if (!process.env.REROUTE_BUS) ensureNatsServer(root, say);
+  warmUp();
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {

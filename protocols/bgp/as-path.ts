@@ -2,7 +2,7 @@ import { setU16, setU32, u16, u32 } from '../bytes.ts';
 import { AS_TRANS } from './constants.ts';
 
 /** AS_PATH segment types, RFC 4271 §4.3 b. Confederation segments (3, 4) are not valid outside one. */
-export const SegmentType = { set: 1, sequence: 2 } as const;
+const SegmentType = { set: 1, sequence: 2 } as const;
 
 export interface AsSegment {
   readonly type: 'set' | 'sequence';
@@ -12,7 +12,7 @@ export interface AsSegment {
 
 export type AsPath = readonly AsSegment[];
 
-export const EMPTY_AS_PATH: AsPath = [];
+const EMPTY_AS_PATH: AsPath = [];
 const MAX_SEGMENT = 255;
 
 /** Size of an AS number on the session: 2 bytes with a speaker that lacks the 4-octet AS capability. */

@@ -27,7 +27,7 @@ export interface UpdateContext {
 }
 
 /** RFC 7606 §2, from the mildest. */
-export type FaultAction = 'attribute-discard' | 'treat-as-withdraw' | 'session-reset';
+type FaultAction = 'attribute-discard' | 'treat-as-withdraw' | 'session-reset';
 
 /** What is wrong with an UPDATE and what that calls for. */
 export interface UpdateFault {

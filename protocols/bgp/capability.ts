@@ -2,7 +2,7 @@ import { setU16, setU32, u16, u32 } from '../bytes.ts';
 import type { Family } from './constants.ts';
 
 /** Capability codes of the IANA registry. */
-export const CapabilityCode = {
+const CapabilityCode = {
   multiprotocol: 1,
   routeRefresh: 2,
   extendedNextHop: 5,
@@ -32,19 +32,19 @@ export type Capability =
   | { readonly type: 'unknown'; readonly code: number; readonly value: Uint8Array };
 
 /** RFC 8950: NLRI of `family` may have a next hop of `nextHopAfi`. */
-export interface ExtendedNextHop {
+interface ExtendedNextHop {
   readonly family: Family;
   readonly nextHopAfi: number;
 }
 
 /** RFC 4724 §3 */
-export interface RestartFamily {
+interface RestartFamily {
   readonly family: Family;
   readonly forwardingPreserved: boolean;
 }
 
 /** RFC 7911 §4 */
-export interface AddPathFamily {
+interface AddPathFamily {
   readonly family: Family;
   readonly mode: 'receive' | 'send' | 'both';
 }

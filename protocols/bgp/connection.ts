@@ -1,9 +1,10 @@
 import type { SpeakerTimings } from './config.ts';
+import { ConnectionTimers, type TimerOwner } from './connection-timers.ts';
 import { MessageType } from './constants.ts';
 import { Framer } from './framer.ts';
 import { type FsmAction, type FsmEvent, type SessionState, transition, unexpectedSubcode } from './fsm.ts';
 import { encodeKeepalive, messageType } from './header.ts';
-import type { ConnectionId, Endpoint, SpeakerHost, TimerHandle } from './host.ts';
+import type { ConnectionId, Endpoint } from './host.ts';
 import { decodeMessage } from './message.ts';
 import type { Negotiated } from './negotiate.ts';
 import {
@@ -20,11 +21,8 @@ import type { RouteRefresh } from './route-refresh.ts';
 const OPEN_HOLD = 240_000;
 
 /** What a connection asks of its session. */
-export interface ConnectionOwner {
-  readonly host: SpeakerHost;
+export interface ConnectionOwner extends TimerOwner {
   readonly timings: SpeakerTimings;
-  /** Runs a callback later as an input of the speaker. */
-  later(delay: number, run: () => void): TimerHandle;
   /** Opens a TCP connection; the number that its events will come under. */
   connect(connection: Connection): ConnectionId;
   release(id: ConnectionId): void;
@@ -67,18 +65,13 @@ export class Connection {
   #firstDelay: number | null = null;
   readonly #passive: boolean;
 
-  #connectRetry: TimerHandle | null = null;
-  #delayOpen: TimerHandle | null = null;
-  #hold: TimerHandle | null = null;
-  #holdTime = 0;
-  #lastReceived = 0;
-  #keepalive: TimerHandle | null = null;
-  #keepaliveTime = 0;
-  #lastSent = 0;
+  /** What is left of the timers is for display as well. */
+  readonly timers: ConnectionTimers;
 
   constructor(owner: ConnectionOwner, options: { readonly passive: boolean }) {
     this.#owner = owner;
     this.#passive = options.passive;
+    this.timers = new ConnectionTimers(owner, (event) => this.handle(event));
   }
 
   /** Who opened the TCP connection. */
@@ -119,19 +112,6 @@ export class Connection {
   /** Whether bytes wait for room in the TCP send buffer. */
   get blocked(): boolean {
     return this.#unsent.length > 0;
-  }
-
-  /** Times left, ms, for display; null where the timer does not run. */
-  get holdLeft(): number | null {
-    return this.#hold === null ? null : this.#lastReceived + this.#holdTime - this.#owner.host.now;
-  }
-
-  get keepaliveLeft(): number | null {
-    return this.#keepalive === null ? null : this.#lastSent + this.#keepaliveTime - this.#owner.host.now;
-  }
-
-  get connectRetryLeft(): number | null {
-    return this.#connectRetry === null ? null : this.#connectRetry.at - this.#owner.host.now;
   }
 
   /** Leaves Idle; `delay` (ms) is how long it only listens at first, null to connect at once. */
@@ -236,7 +216,7 @@ export class Connection {
   }
 
   #open(open: Open): void {
-    const delayed = this.#delayOpen !== null;
+    const delayed = this.timers.delaysOpen;
     if (!delayed && this.#state !== 'OpenSent') {
       this.handle('BGPOpen');
       return;
@@ -258,7 +238,7 @@ export class Connection {
     if (this.#id === null) return;
     const { cause } = host;
     this.#owner.sent(this, message);
-    this.#lastSent = host.now;
+    this.timers.sent();
     if (!this.blocked) {
       const taken = host.send(this.#id, message, host.cause);
       if (taken < message.length) this.#unsent.push({ bytes: message.subarray(taken), cause: host.cause });
@@ -301,19 +281,17 @@ export class Connection {
         this.#retryCounter++;
         break;
       case 'start-connect-retry':
-        this.#startConnectRetry();
+        if (!this.#passive) this.timers.startConnectRetry(this.#firstDelay ?? timings.connectRetry);
+        this.#firstDelay = null;
         break;
       case 'stop-connect-retry':
-        this.#connectRetry = this.#cancel(this.#connectRetry);
+        this.timers.stopConnectRetry();
         break;
       case 'start-delay-open':
-        this.#delayOpen = this.#owner.later(timings.delayOpen ?? 0, () => {
-          this.#delayOpen = null;
-          this.handle('DelayOpenTimer_Expires');
-        });
+        this.timers.startDelayOpen(timings.delayOpen ?? 0);
         break;
       case 'stop-delay-open':
-        this.#delayOpen = this.#cancel(this.#delayOpen);
+        this.timers.stopDelayOpen();
         break;
       case 'connect':
         this.#origin = 'outgoing';
@@ -327,17 +305,17 @@ export class Connection {
         if (!this.blocked) this.send(encodeKeepalive());
         break;
       case 'start-open-hold':
-        this.#startHold(timings.holdTime > 0 ? timings.holdTime : OPEN_HOLD);
+        this.timers.startHold(timings.holdTime > 0 ? timings.holdTime : OPEN_HOLD);
         break;
       case 'start-hold':
-        this.#startHold(this.#negotiated?.holdTime ?? 0);
+        this.timers.startHold(this.#negotiated?.holdTime ?? 0);
         break;
       case 'restart-hold':
-        this.#lastReceived = this.#owner.host.now;
+        this.timers.received();
         break;
       case 'start-keepalive':
       case 'restart-keepalive':
-        this.#startKeepalive();
+        this.timers.startKeepalive(this.#negotiated?.keepalive ?? 0);
         break;
       case 'drop-connection':
         this.#drop();
@@ -345,68 +323,6 @@ export class Connection {
       case 'send-notification':
         break;
     }
-  }
-
-  #cancel(timer: TimerHandle | null): null {
-    if (timer !== null) this.#owner.host.timers.cancel(timer);
-    return null;
-  }
-
-  /** RFC 4271 §10: all these timers vary between 0.75 and 1 of their value. */
-  #jittered(time: number): number {
-    return time * (0.75 + 0.25 * this.#owner.host.random.unit());
-  }
-
-  #startConnectRetry(): void {
-    this.#cancel(this.#connectRetry);
-    this.#connectRetry = null;
-    if (this.#passive) return;
-    const time = this.#firstDelay ?? this.#owner.timings.connectRetry;
-    this.#firstDelay = null;
-    this.#connectRetry = this.#owner.later(this.#jittered(time), () => {
-      this.#connectRetry = null;
-      this.handle('ConnectRetryTimer_Expires');
-    });
-  }
-
-  #startHold(time: number): void {
-    this.#hold = this.#cancel(this.#hold);
-    this.#holdTime = time;
-    this.#lastReceived = this.#owner.host.now;
-    if (time > 0) this.#armHold(time);
-  }
-
-  /** Messages move `lastReceived` only; the timer looks at it when it fires, so that an UPDATE costs no timer. */
-  #armHold(delay: number): void {
-    this.#hold = this.#owner.later(delay, () => {
-      const left = this.#lastReceived + this.#holdTime - this.#owner.host.now;
-      if (left > 0) {
-        this.#armHold(left);
-      } else {
-        this.#hold = null;
-        this.handle('HoldTimer_Expires');
-      }
-    });
-  }
-
-  #startKeepalive(): void {
-    this.#keepalive = this.#cancel(this.#keepalive);
-    const time = this.#negotiated?.keepalive ?? 0;
-    if (time <= 0) return;
-    this.#keepaliveTime = this.#jittered(time);
-    this.#armKeepalive(this.#keepaliveTime);
-  }
-
-  #armKeepalive(delay: number): void {
-    this.#keepalive = this.#owner.later(delay, () => {
-      const left = this.#lastSent + this.#keepaliveTime - this.#owner.host.now;
-      if (left > 0) {
-        this.#armKeepalive(left);
-      } else {
-        this.#keepalive = null;
-        this.handle('KeepaliveTimer_Expires');
-      }
-    });
   }
 
   #drop(): void {
@@ -427,14 +343,13 @@ export class Connection {
     this.#framer = new Framer();
     this.#unsent = [];
     this.#negotiated = null;
-    this.#hold = this.#cancel(this.#hold);
-    this.#keepalive = this.#cancel(this.#keepalive);
+    this.timers.stopHoldAndKeepalive();
   }
 
   /** Ends it without a word or an event; another connection has taken its place. */
   discard(): void {
-    this.#connectRetry = this.#cancel(this.#connectRetry);
-    this.#delayOpen = this.#cancel(this.#delayOpen);
+    this.timers.stopConnectRetry();
+    this.timers.stopDelayOpen();
     this.#drop();
     this.#stopSession();
     this.#state = 'Idle';

@@ -19,8 +19,8 @@ export const MessageType = {
 /** Stands for an AS number above 65535 in a 2-octet field, RFC 6793 §9. */
 export const AS_TRANS = 23456;
 
-export const Afi = { ipv4: 1, ipv6: 2 } as const;
-export const Safi = { unicast: 1, multicast: 2 } as const;
+const Afi = { ipv4: 1, ipv6: 2 } as const;
+const Safi = { unicast: 1, multicast: 2 } as const;
 
 /** An address family as capabilities, MP attributes and ROUTE-REFRESH name it. */
 export interface Family {

@@ -37,9 +37,6 @@ export const UpdateError = {
   malformedAsPath: 11,
 } as const;
 
-/** In which state an unexpected message came, RFC 6608. */
-export const FsmError = { unspecified: 0, inOpenSent: 1, inOpenConfirm: 2, inEstablished: 3 } as const;
-
 /** RFC 4486, RFC 8538. */
 export const CeaseError = {
   maximumPrefixes: 1,

@@ -7,11 +7,14 @@ import { type Family, IPV4_UNICAST, MessageType, sameFamily } from './constants.
 import type { SessionState } from './fsm.ts';
 import { messageType } from './header.ts';
 import type { ConnectionId, SpeakerHost, TimerHandle } from './host.ts';
+import { IdleHold } from './idle-hold.ts';
 import { type LocalSide, localOpen, type Negotiated, negotiate, survivor } from './negotiate.ts';
 import { type Notification, notificationText } from './notification.ts';
 import type { Open } from './open.ts';
 import type { Peer, PeerKind } from './path.ts';
 import type { RouteRefresh } from './route-refresh.ts';
+import { noStats, type SessionStats } from './session-stats.ts';
+import { Settling } from './settling.ts';
 
 /** What a session asks of its speaker. */
 export interface SessionOwner {
@@ -39,21 +42,6 @@ export interface SessionCounters {
   readonly received: number;
 }
 
-/** What the neighbour and we have told each other since the speaker was made. */
-export interface SessionStats {
-  updatesSent: number;
-  updatesReceived: number;
-  /** Prefixes announced to us, and those of them that a loop check or a fault kept out. */
-  importUpdates: number;
-  importRejected: number;
-  importWithdraws: number;
-  exportUpdates: number;
-  exportWithdraws: number;
-  /** UPDATEs with a fault that was survived (RFC 7606), and attributes dropped. */
-  treatedAsWithdraw: number;
-  attributesDiscarded: number;
-}
-
 const RANK: Readonly<Record<SessionState, number>> = {
   Idle: 0,
   Active: 1,
@@ -71,17 +59,7 @@ export class Session implements ConnectionOwner {
   readonly localAddress: number;
   readonly kind: PeerKind;
   readonly ribIn = new AdjRibIn();
-  readonly stats: SessionStats = {
-    updatesSent: 0,
-    updatesReceived: 0,
-    importUpdates: 0,
-    importRejected: 0,
-    importWithdraws: 0,
-    exportUpdates: 0,
-    exportWithdraws: 0,
-    treatedAsWithdraw: 0,
-    attributesDiscarded: 0,
-  };
+  readonly stats: SessionStats = noStats();
   readonly #owner: SessionOwner;
   readonly #side: LocalSide;
   #primary: Connection;
@@ -90,14 +68,9 @@ export class Session implements ConnectionOwner {
   #since: number;
   #stopped = true;
   #started = false;
-  #idleHold: TimerHandle | null = null;
-  #idleHoldTime = 0;
+  readonly #idleHold: IdleHold;
   #lastError = '';
-  #lastErrorAt = Number.NEGATIVE_INFINITY;
-  #settled = false;
-  /** Counts changes of topology; an attempt counts as tried only within one. */
-  #epoch = 0;
-  #attemptEpoch = -1;
+  readonly #settling = new Settling();
   #sent = 0;
   #received = 0;
   #advertiser: Advertiser | null = null;
@@ -116,6 +89,7 @@ export class Session implements ConnectionOwner {
     this.#side = { asn, identifier, remoteAs: neighbor.remoteAs, timings: owner.timings };
     this.#primary = new Connection(this, neighbor);
     this.#since = owner.host.now;
+    this.#idleHold = new IdleHold(owner.host, owner.timings);
   }
 
   get host(): SpeakerHost {
@@ -149,12 +123,9 @@ export class Session implements ConnectionOwner {
     return this.#lastError;
   }
 
-  /**
-   * Established, or a whole attempt has failed since the speaker started, the topology changed or the session was
-   * lost: there is no use in waiting for it.
-   */
+  /** See `Settling`. */
   get settled(): boolean {
-    return this.#settled;
+    return this.#settling.settled;
   }
 
   get counters(): SessionCounters {
@@ -194,14 +165,14 @@ export class Session implements ConnectionOwner {
 
   /** Time to the end of the IdleHoldTimer, ms; null while it does not run. */
   get idleHoldLeft(): number | null {
-    return this.#idleHold === null ? null : this.#idleHold.at - this.host.now;
+    return this.#idleHold.left;
   }
 
   start(): void {
     if (!this.#stopped) return;
     this.#stopped = false;
     this.#started = true;
-    this.#idleHoldTime = 0;
+    this.#idleHold.reset();
     this.topologyChanged();
     this.#primary.start('ManualStart', this.#startDelay());
   }
@@ -210,19 +181,15 @@ export class Session implements ConnectionOwner {
   stop(): void {
     if (this.#stopped) return;
     this.#stopped = true;
-    if (this.#idleHold !== null) this.host.timers.cancel(this.#idleHold);
-    this.#idleHold = null;
-    this.#settled = true;
+    this.#idleHold.reset();
+    this.#settling.settle();
     this.#rival?.handle('ManualStop');
     this.#primary.handle('ManualStop');
   }
 
   /** The node's links are others now: what could not be reached may be reachable, so that it has to be tried again. */
   topologyChanged(): void {
-    this.#epoch++;
-    if (this.#state === 'Established' || this.#stopped) return;
-    this.#settled = false;
-    this.#settlePassive();
+    if (this.#state !== 'Established') this.#unsettle();
   }
 
   /** The way to the neighbour is gone: as if its TCP connections had failed. */
@@ -253,7 +220,7 @@ export class Session implements ConnectionOwner {
   }
 
   connect(connection: Connection): ConnectionId {
-    this.#attemptEpoch = this.#epoch;
+    this.#settling.attempted();
     return this.#owner.connect(this, connection);
   }
 
@@ -372,7 +339,7 @@ export class Session implements ConnectionOwner {
   }
 
   #established(connection: Connection, negotiated: Negotiated): void {
-    this.#settled = true;
+    this.#settling.settle();
     this.#lastError = '';
     this.#sent = 0;
     this.#received = 0;
@@ -393,17 +360,10 @@ export class Session implements ConnectionOwner {
 
   #unsettle(): void {
     if (this.#stopped) return;
-    this.#settled = false;
-    this.#settlePassive();
-  }
-
-  /** A passive neighbour cannot be tried: waiting for as long as the peer takes to try twice is all there is. */
-  #settlePassive(): void {
-    if (!this.neighbor.passive) return;
-    const epoch = this.#epoch;
-    this.later(2 * this.timings.connectRetry + this.timings.connectDelay, () => {
-      if (epoch === this.#epoch) this.#settled = true;
-    });
+    this.#settling.reopen();
+    // A passive neighbour cannot be tried: to wait for as long as the peer takes to try twice is all there is.
+    const { connectRetry, connectDelay } = this.timings;
+    if (this.neighbor.passive) this.later(2 * connectRetry + connectDelay, this.#settling.deadline());
   }
 
   #noteFailure(connection: Connection, { from, to, event, notification }: ConnectionChange): void {
@@ -412,7 +372,7 @@ export class Session implements ConnectionOwner {
       ((from === 'OpenSent' || from === 'OpenConfirm') &&
         RANK[to] < RANK.OpenSent &&
         event !== 'OpenCollisionDump');
-    if (failed && this.#attemptEpoch === this.#epoch) this.#settled = true;
+    if (failed) this.#settling.failed();
     if (to !== 'Idle' && !failed) return;
     if (event === 'ManualStop') this.#lastError = '';
     else if (event === 'TcpConnectionFails') this.#lastError = `Socket: ${connection.closeReason}`;
@@ -429,16 +389,10 @@ export class Session implements ConnectionOwner {
       this.#primary.start('AutomaticStart', this.#startDelay());
       return;
     }
-    const { idleHold, idleHoldMax } = this.timings;
-    const { now } = this.host;
-    // BIRD's error forget time is ten times its longest wait.
-    if (now - this.#lastErrorAt > 10 * idleHoldMax) this.#idleHoldTime = 0;
-    this.#lastErrorAt = now;
-    this.#idleHoldTime = this.#idleHoldTime === 0 ? idleHold : Math.min(2 * this.#idleHoldTime, idleHoldMax);
-    this.#idleHold = this.later(this.#idleHoldTime, () => {
-      this.#idleHold = null;
-      this.#primary.start('AutomaticStart', this.#startDelay());
-    });
+    this.#idleHold.start(
+      (delay, run) => this.later(delay, run),
+      () => this.#primary.start('AutomaticStart', this.#startDelay()),
+    );
   }
 
   #startDelay(): number | null {

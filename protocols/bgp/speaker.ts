@@ -7,18 +7,17 @@ import type { Connection } from './connection.ts';
 import { type ExportContext, Exporter } from './export.ts';
 import { bestPathChange } from './facts.ts';
 import type { ConnectionId, Endpoint, ForwardingChange, SpeakerHost, TimerHandle } from './host.ts';
-import { type ImportContext, rejectionOf } from './import.ts';
 import { type Destination, type DestinationChange, LocRib } from './loc-rib.ts';
-import type { MpNlri } from './mp-nlri.ts';
 import { NextHopTable } from './nexthops.ts';
 import { formatKey, type PrefixKey } from './nlri.ts';
 import type { Notification } from './notification.ts';
 import type { Path, Peer } from './path.ts';
+import { Receiver } from './receiver.ts';
 import { Session, type SessionOwner } from './session.ts';
-import { type Update, UpdateDecoder, UpdatePacker } from './update.ts';
+import { UpdatePacker } from './update.ts';
 
 /** What one end of a session counts, for the sums that show that nothing is under way. */
-export interface SessionReport {
+interface SessionReport {
   readonly peer: string;
   /** Same text on both ends of one TCP connection, '' while not established. */
   readonly key: string;
@@ -57,18 +56,17 @@ export class BgpSpeaker implements SessionOwner {
   readonly #sessions = new Map<string, Session>();
   readonly #connections = new Map<ConnectionId, Connection>();
   readonly #attributes = new AttributeTable();
-  readonly #decoder = new UpdateDecoder(this.#attributes);
   readonly #packer = new UpdatePacker();
   readonly #nextHops: NextHopTable;
   readonly #locRib: LocRib;
-  readonly #importContext: ImportContext;
+  readonly #receiver: Receiver;
+  readonly #identifier: number;
   readonly #exportContext: ExportContext;
   readonly #originated = new Map<Destination, Path>();
   readonly #localAttributes: PathAttributes;
   readonly #waiting: { readonly cause: number; readonly run: () => void }[] = [];
   #busy = false;
   #connectionCount = 0;
-  #lastFaults: readonly UpdateFault[] = [];
   #decisions = 0;
 
   /** @throws BgpConfigError if an address does not parse or a neighbour's name or address is there twice. */
@@ -80,7 +78,7 @@ export class BgpSpeaker implements SessionOwner {
     const reflects =
       config.clusterId !== undefined || config.neighbors.some((each) => each.routeReflectorClient);
     const clusterId = reflects ? identifierOf(config.clusterId ?? config.routerId, 'cluster id') : null;
-    this.#importContext = { asn: config.asn, identifier, clusterId };
+    this.#identifier = identifier;
     this.#exportContext = {
       asn: config.asn,
       clusterId,
@@ -92,6 +90,14 @@ export class BgpSpeaker implements SessionOwner {
       asn: config.asn,
       maximumPaths: config.maximumPaths,
       compareMed: config.compareMed ?? 'same-as',
+    });
+    this.#receiver = new Receiver({
+      asn: config.asn,
+      identifier,
+      clusterId,
+      locRib: this.#locRib,
+      nextHops: this.#nextHops,
+      attributes: this.#attributes,
     });
     this.#localAttributes = this.#attributes.intern(NO_ATTRIBUTES);
     for (const neighbor of config.neighbors) {
@@ -120,7 +126,7 @@ export class BgpSpeaker implements SessionOwner {
   }
 
   get identifier(): number {
-    return this.#importContext.identifier;
+    return this.#identifier;
   }
 
   sessions(): Iterable<Session> {
@@ -138,7 +144,7 @@ export class BgpSpeaker implements SessionOwner {
 
   /** What was wrong with the UPDATE last found faulty. */
   get lastFaults(): readonly UpdateFault[] {
-    return this.#lastFaults;
+    return this.#receiver.lastFaults;
   }
 
   /** Originates the configured networks and starts all sessions. */
@@ -266,71 +272,13 @@ export class BgpSpeaker implements SessionOwner {
   }
 
   lost(session: Session): void {
-    const paths = [...session.ribIn.paths()];
-    session.ribIn.clear();
-    for (const path of paths) this.#drop(path);
+    this.#receiver.lost(session, this.host.cause);
   }
 
   update(session: Session, body: Uint8Array): Notification | null {
     const { peer, connection } = session;
     if (peer === null || connection.negotiated === null) return null;
-    session.stats.updatesReceived++;
-    const result = this.#decoder.decode(body, connection.negotiated.context);
-    if (result.action === 'session-reset') return result.error;
-    if (result.action !== 'ok') {
-      this.#lastFaults = result.faults;
-      if (result.action === 'treat-as-withdraw') session.stats.treatedAsWithdraw++;
-      session.stats.attributesDiscarded += result.faults.filter(
-        (each) => each.action === 'attribute-discard',
-      ).length;
-    }
-    this.#apply(session, peer, result.update);
-    return null;
-  }
-
-  #apply(session: Session, peer: Peer, update: Update): void {
-    this.#withdrawn(session, update.withdrawn.keys);
-    for (const nlri of update.mpWithdrawn) this.#withdrawn(session, ipv4Keys(nlri));
-    if (update.attributes !== null) this.#reached(session, peer, update.reach.keys, update.attributes);
-    if (update.mpReach !== null) {
-      this.#reached(session, peer, ipv4Keys(update.mpReach.reach.nlri), update.mpReach.attributes);
-    }
-    if (update.endOfRib !== null) session.endOfRib(update.endOfRib);
-  }
-
-  #withdrawn(session: Session, keys: readonly PrefixKey[]): void {
-    session.stats.importWithdraws += keys.length;
-    for (const key of keys) {
-      const destination = this.#locRib.get(key);
-      const path = destination && session.ribIn.get(destination);
-      if (path === undefined) continue;
-      session.ribIn.delete(path.destination);
-      this.#drop(path);
-    }
-  }
-
-  #reached(session: Session, peer: Peer, keys: readonly PrefixKey[], attributes: PathAttributes): void {
-    const rejection = rejectionOf(attributes, peer, this.#importContext);
-    session.stats.importUpdates += keys.length;
-    if (rejection !== null) session.stats.importRejected += keys.length;
-    const { cause, now: at } = this.host;
-    for (const key of keys) {
-      const destination = this.#locRib.destination(key);
-      const old = session.ribIn.get(destination) ?? null;
-      if (old?.attributes === attributes) continue;
-      const nextHop = rejection === null ? this.#nextHops.acquire(attributes.nextHop ?? 0) : null;
-      const path: Path = { destination, peer, pathId: 0, attributes, nextHop, rejection, at };
-      session.ribIn.set(path);
-      if (old !== null && old.nextHop !== null) this.#nextHops.release(old.nextHop);
-      this.#locRib.replace(destination, old, rejection === null ? path : null, cause);
-    }
-  }
-
-  /** A path that its Adj-RIB-In has given up. */
-  #drop(path: Path): void {
-    if (path.nextHop !== null) this.#nextHops.release(path.nextHop);
-    this.#locRib.replace(path.destination, path, null, this.host.cause);
-    this.#locRib.sweep(path.destination);
+    return this.#receiver.update(session, peer, body, connection.negotiated.context, this.host);
   }
 
   #originate(prefix: string): void {
@@ -417,10 +365,6 @@ export class BgpSpeaker implements SessionOwner {
     }
     for (const { destination } of changes) this.#locRib.sweep(destination);
   }
-}
-
-function ipv4Keys(nlri: MpNlri): readonly PrefixKey[] {
-  return nlri.type === 'ipv4' ? nlri.list.keys : [];
 }
 
 function keyOf(prefix: string): PrefixKey {

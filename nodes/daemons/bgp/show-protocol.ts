@@ -73,18 +73,18 @@ function established(session: Session): string[] {
     `    Session:          ${kind}${hops}${reflector}${as4}`,
     `    Source address:   ${formatIp4(peer.localAddress)}`,
   ];
-  if (connection.holdLeft === null) return lines;
+  if (connection.timers.holdLeft === null) return lines;
   return [
     ...lines,
-    `    Hold timer:       ${seconds(connection.holdLeft)}/${holdTimeSeconds(negotiated.holdTime)}`,
-    `    Keepalive timer:  ${seconds(connection.keepaliveLeft ?? 0)}/${Math.round(negotiated.keepalive / 1000)}`,
+    `    Hold timer:       ${seconds(connection.timers.holdLeft)}/${holdTimeSeconds(negotiated.holdTime)}`,
+    `    Keepalive timer:  ${seconds(connection.timers.keepaliveLeft ?? 0)}/${Math.round(negotiated.keepalive / 1000)}`,
   ];
 }
 
 /** What runs until the next attempt, and what ended the last one. */
 function waiting(session: Session): string[] {
   const lines: string[] = [];
-  const retry = session.connection.connectRetryLeft;
+  const retry = session.connection.timers.connectRetryLeft;
   if (session.idleHoldLeft !== null) lines.push(`    Error wait:       ${seconds(session.idleHoldLeft)}`);
   if (retry !== null) lines.push(`    Connect delay:    ${seconds(retry)}`);
   if (session.lastError !== '') lines.push(`    Last error:       ${session.lastError}`);

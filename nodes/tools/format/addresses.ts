@@ -13,7 +13,7 @@ import {
   selectLinks,
 } from './links.ts';
 
-export interface AddressFormat {
+interface AddressFormat {
   /** Name of the namespace that the links are in; absent: the root. */
   readonly ns?: string;
   readonly style?: 'full' | 'oneline' | 'brief';

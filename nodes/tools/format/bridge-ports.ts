@@ -3,7 +3,7 @@ import { formatJson, type JsonStyle } from './json.ts';
 import { LinkNames } from './link-names.ts';
 import { selectLinks } from './links.ts';
 
-export interface BridgePortFormat {
+interface BridgePortFormat {
   /** Name of the namespace that the links are in; absent: the root. */
   readonly ns?: string;
   readonly json?: JsonStyle;

@@ -1,7 +1,7 @@
 import type { FdbFacts } from '../../events/kernel.ts';
 import { formatJson, type JsonStyle } from './json.ts';
 
-export interface FdbFormat {
+interface FdbFormat {
   readonly json?: JsonStyle;
   /** Left out when the listing is of one device. */
   readonly dev?: 'shown' | 'hidden';

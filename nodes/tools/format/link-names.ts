@@ -44,12 +44,12 @@ const traits: Readonly<Record<LinkKind, KindTraits>> = {
 };
 
 /** Link-layer address and broadcast address as iproute2 shows them, null for a device that has no link layer. */
-export interface LinkLayer {
+interface LinkLayer {
   readonly address: string;
   readonly broadcast: string;
 }
 
-export type Operstate = 'UP' | 'DOWN' | 'LOWERLAYERDOWN' | 'UNKNOWN';
+type Operstate = 'UP' | 'DOWN' | 'LOWERLAYERDOWN' | 'UNKNOWN';
 
 /** What iproute2 derives for a link from the others of its namespace: its peer's name, flags, namespace id. */
 export class LinkNames {

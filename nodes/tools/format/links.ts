@@ -3,7 +3,7 @@ import { formatJson, type Json, type JsonStyle } from './json.ts';
 import { LinkNames } from './link-names.ts';
 
 /** `full` is `ip link`, `oneline` `-o`, `brief` `-br`, the others `-j` and `-j -p` (`brief` as JSON: `-j -br`). */
-export interface LinkFormat {
+interface LinkFormat {
   /** Name of the namespace that the links are in; absent: the root. */
   readonly ns?: string;
   readonly style?: 'full' | 'oneline' | 'brief';

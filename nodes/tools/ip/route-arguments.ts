@@ -150,7 +150,7 @@ function destinationOf(text: string): string {
 }
 
 /** `ip route add` without words. */
-export const ROUTE_USAGE = `Usage: ip route { list | flush } SELECTOR
+const ROUTE_USAGE = `Usage: ip route { list | flush } SELECTOR
        ip route get ADDRESS [ from ADDRESS ]
        ip route { add | del | change | replace } ROUTE
 SELECTOR := [ root PREFIX ] [ match PREFIX ] [ exact PREFIX ]

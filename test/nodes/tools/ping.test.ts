@@ -120,9 +120,11 @@ test('a packet over the MTU of the way out is a local error', (t) => {
   const ping = run('ping -c 2 -i 0.2 -M do -s 1473 10.0.2.2', a.kernel.root);
   net.advance(1_000);
   const line = 'ping: local error: message too long, mtu=1500\n';
-  t.is(ping.stderr, line + line);
+  t.is(ping.streams.stderr, line + line);
   t.true(
-    ping.stdout.endsWith('2 packets transmitted, 0 received, +2 errors, 100% packet loss, time 200ms\n\n'),
+    ping.streams.stdout.endsWith(
+      '2 packets transmitted, 0 received, +2 errors, 100% packet loss, time 200ms\n\n',
+    ),
   );
   t.is(ping.code, 1);
 });
@@ -161,8 +163,8 @@ test('a route that goes while it runs', (t) => {
   run('ip route del default', a.kernel.root);
   net.advance(20_000);
   const line = 'ping: sendmsg: Network is unreachable\n';
-  t.is(ping.stderr, line + line);
-  t.regex(ping.stdout, /3 packets transmitted, 1 received, 66\.6667% packet loss, time 2000ms\nrtt /);
+  t.is(ping.streams.stderr, line + line);
+  t.regex(ping.streams.stdout, /3 packets transmitted, 1 received, 66\.6667% packet loss, time 2000ms\nrtt /);
   t.is(ping.code, 0);
 });
 
@@ -186,7 +188,7 @@ test('a name is resolved, and stands before addresses', (t) => {
     const ping = run(line, a.kernel.root, reverse === undefined ? { hosts } : { hosts, reverse });
     net.advance(50);
     ping.interrupt();
-    return ping.stdout.split('\n');
+    return ping.streams.stdout.split('\n');
   };
   const named = first('ping tomcat01');
   t.is(named[0], 'PING tomcat01 (10.0.2.2) 56(84) bytes of data.');
@@ -251,6 +253,18 @@ test('how long it waits for what does not come', (t) => {
   t.deepEqual(endOf('ping -w 9 99.1.1.1').slice(1), [1, '1']);
 });
 
+test('once something has come, the last packet is waited for as long as an interval', (t) => {
+  const { net, a, r } = routed();
+  const ping = run('ping -c 3 -i 0.5 10.0.2.2', a.kernel.root);
+  net.advance(900);
+  run('ip route add blackhole 10.0.2.2', r.kernel.root);
+  net.advance(595);
+  t.is(ping.code, null);
+  net.advance(10);
+  t.is(ping.code, 0);
+  t.regex(ping.text, /3 packets transmitted, 2 received, 33\.3333% packet loss, time 1000ms/);
+});
+
 test('outstanding replies and timestamps', (t) => {
   const { net, a, r } = routed();
   run('ip route add blackhole 10.8.0.0/16', r.kernel.root);
@@ -280,8 +294,8 @@ test('a reply that comes twice is marked, and counts apart', (t) => {
 test('a broadcast is pinged when asked to', (t) => {
   const { net, a } = routed();
   const ping = run('ping -b -w 1 10.0.1.255', a.kernel.root);
-  t.is(ping.stderr, 'WARNING: pinging broadcast address\n');
-  t.is(ping.stdout, 'PING 10.0.1.255 (10.0.1.255) 56(84) bytes of data.\n');
+  t.is(ping.streams.stderr, 'WARNING: pinging broadcast address\n');
+  t.is(ping.streams.stdout, 'PING 10.0.1.255 (10.0.1.255) 56(84) bytes of data.\n');
   t.deepEqual([...(net.frames.at(-1)?.frame.subarray(0, 6) ?? [])], [255, 255, 255, 255, 255, 255]);
 });
 
@@ -325,20 +339,20 @@ for (const [line, message, code] of USAGE_ERRORS) {
   test(`usage: ${line}`, (t) => {
     const { a } = routed();
     const ping = run(line, a.kernel.root);
-    t.is(ping.stderr, message);
-    t.is(ping.stdout, '');
+    t.is(ping.streams.stderr, message);
+    t.is(ping.streams.stdout, '');
     t.is(ping.code, code);
   });
 }
 
 test('usage: options that do not exist are followed by the usage', (t) => {
   const { a } = routed();
-  const start = (line: string) => run(line, a.kernel.root).stderr.split('\n').slice(0, 4);
+  const start = (line: string) => run(line, a.kernel.root).streams.stderr.split('\n').slice(0, 4);
   const usage = ['', 'Usage', '  ping [options] <destination>'];
   t.deepEqual(start('ping -c'), ["ping: option requires an argument -- 'c'", ...usage]);
   t.deepEqual(start('ping -Z 10.0.2.2'), ["ping: invalid option -- 'Z'", ...usage]);
   t.deepEqual(start('ping --help'), ["ping: invalid option -- '-'", ...usage]);
   const version = run('ping -V', a.kernel.root);
-  t.is(version.stdout, 'ping from iputils 20221126, reroute\n');
+  t.is(version.streams.stdout, 'ping from iputils 20221126, reroute\n');
   t.is(version.code, 0);
 });

@@ -149,6 +149,19 @@ test('waiting is bounded by what other probes took', (t) => {
   t.is(trace.text.split('\n')[1], ' 1  10.0.1.1  0.100 ms *  0.100 ms');
 });
 
+test('… and where a hop is silent, by what later ones took', (t) => {
+  const { net, a } = chain();
+  const start = net.world.now;
+  // Time exceeded from the first router is lost.
+  net.passes = (frame) => !(frame[23] === 1 && frame[34] === 11 && frame[29] === 1);
+  const trace = run('traceroute -n -q 1 10.0.3.2', a.kernel.root);
+  while (trace.code === null && net.world.now < start + 6_000) net.advance(1);
+  // Ten times (0.2 ms and 1 ms).
+  t.is(Math.round(net.world.now - start), 12);
+  t.is(trace.text.split('\n')[1], ' 1  *');
+  t.is(trace.text.split('\n')[2], ' 2  10.0.2.2  0.200 ms');
+});
+
 test('errors are annotated, and end it', (t) => {
   const { net, a, r1, r2 } = chain();
   run('ip route add unreachable 10.7.0.0/16', r1.kernel.root);
@@ -258,8 +271,8 @@ for (const [line, message] of USAGE_ERRORS) {
   test(`usage: ${line}`, (t) => {
     const { a } = chain();
     const trace = run(line, a.kernel.root);
-    t.is(trace.stderr, message);
-    t.is(trace.stdout, '');
+    t.is(trace.streams.stderr, message);
+    t.is(trace.streams.stdout, '');
     t.is(trace.code, 2);
   });
 }
@@ -267,7 +280,11 @@ for (const [line, message] of USAGE_ERRORS) {
 test('without arguments it prints its usage', (t) => {
   const { a } = chain();
   const trace = run('traceroute', a.kernel.root);
-  t.true(trace.stdout.startsWith('Usage:\n  traceroute [ '));
+  t.true(trace.streams.stdout.startsWith('Usage:\n  traceroute [ '));
   t.is(trace.code, 0);
-  t.true(run('traceroute -V', a.kernel.root).stdout.startsWith('Modern traceroute for Linux, version 2.1.2'));
+  t.true(
+    run('traceroute -V', a.kernel.root).streams.stdout.startsWith(
+      'Modern traceroute for Linux, version 2.1.2',
+    ),
+  );
 });

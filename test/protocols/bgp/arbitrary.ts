@@ -8,7 +8,7 @@ export const u32 = fc.integer({ min: 0, max: 0xffffffff });
 export const asn = fc.oneof(fc.integer({ min: 1, max: 65535 }), fc.integer({ min: 65536, max: 0xffffffff }));
 
 /** An address that a host can have. */
-export const hostAddress = fc
+const hostAddress = fc
   .tuple(fc.integer({ min: 1, max: 223 }), fc.integer({ min: 0, max: 0xffffff }))
   .filter(([first]) => first !== 127)
   .map(([first, rest]) => first * 2 ** 24 + rest);

@@ -64,7 +64,7 @@ export const FAST: SpeakerTimings = {
 };
 
 /** Deterministic dice, so that every run is the same (mulberry32). */
-export function dice(seed: number): () => number {
+function dice(seed: number): () => number {
   let state = seed | 0;
   return () => {
     state = (state + 0x6d2b79f5) | 0;

@@ -1,44 +1,42 @@
 import type { Netns } from '../../../../nodes/kernel/netns.ts';
 import { startTool } from '../../../../nodes/tools/start.ts';
-import type { RunningTool, ToolContext } from '../../../../nodes/tools/tool.ts';
+import type { RunningTool, ToolContext, ToolOutput } from '../../../../nodes/tools/tool.ts';
 
 /** A tool's run: what it has printed so far, and its exit code once it has ended. */
-export interface Run extends RunningTool {
+class Run implements RunningTool, ToolOutput {
   /** stdout and stderr in the order in which they came. */
-  readonly text: string;
-  readonly stdout: string;
-  readonly stderr: string;
-  readonly code: number | null;
+  text = '';
+  readonly streams = { stdout: '', stderr: '' };
+  code: number | null = null;
+  readonly #line: string;
+  readonly #tool: RunningTool;
+
+  constructor(line: string, context: ToolContext) {
+    this.#line = line;
+    const words = line.split(' ').filter((word) => word !== '');
+    this.#tool = startTool(words, context, this);
+  }
+
+  interrupt(): void {
+    this.#tool.interrupt();
+  }
+
+  readonly stdout = (text: string): void => this.#take('stdout', text);
+  readonly stderr = (text: string): void => this.#take('stderr', text);
+
+  readonly exit = (code: number): void => {
+    if (this.code !== null) throw new Error(`${this.#line}: a second exit`);
+    this.code = code;
+  };
+
+  #take(stream: 'stdout' | 'stderr', text: string): void {
+    if (this.code !== null) throw new Error(`${this.#line}: output after its exit: ${text}`);
+    this.streams[stream] += text;
+    this.text += text;
+  }
 }
 
 /** Starts a command line, words divided by blanks, and collects its output. */
 export function run(line: string, ns: Netns, extra: Partial<ToolContext> = {}): Run {
-  const seen = { text: '', stdout: '', stderr: '', code: null as number | null };
-  const take = (stream: 'stdout' | 'stderr') => (text: string) => {
-    if (seen.code !== null) throw new Error(`${line}: output after its exit: ${text}`);
-    seen[stream] += text;
-    seen.text += text;
-  };
-  const context = { rt: ns.kernel.rt, kernel: ns.kernel, ns, ...extra };
-  const tool = startTool(
-    line.split(' ').filter((word) => word !== ''),
-    context,
-    {
-      stdout: take('stdout'),
-      stderr: take('stderr'),
-      exit: (code) => {
-        if (seen.code !== null) throw new Error(`${line}: a second exit`);
-        seen.code = code;
-      },
-    },
-  );
-  return Object.defineProperties(
-    { interrupt: () => tool.interrupt() },
-    {
-      text: { get: () => seen.text },
-      stdout: { get: () => seen.stdout },
-      stderr: { get: () => seen.stderr },
-      code: { get: () => seen.code },
-    },
-  ) as Run;
+  return new Run(line, { rt: ns.kernel.rt, kernel: ns.kernel, ns, ...extra });
 }
