@@ -100,13 +100,10 @@ export class Store {
     const whole = new Promise<void>((resolve) => {
       complete = resolve;
     });
-    const watch = await this.#kv.watch({
-      key: pattern,
-      ignoreDeletes: true,
-      initializedFn: () => complete(),
-    });
+    // Deleted rows are left out here and not by the client, which would then not tell when the last one is a deleted one.
+    const watch = await this.#kv.watch({ key: pattern, initializedFn: () => complete() });
     void whole.then(() => watch.stop());
-    for await (const entry of watch) rows.push(rowOf(entry));
+    for await (const entry of watch) if (entry.operation === 'PUT') rows.push(rowOf(entry));
     return rows;
   }
 

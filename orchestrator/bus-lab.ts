@@ -1,5 +1,5 @@
-import type { NatsConnection } from 'nats';
 import { setTimeout as pause } from 'node:timers/promises';
+import type { NatsConnection } from 'nats';
 import { decode } from '../bus/codec.ts';
 import { CommandClient, NoResponderError } from '../bus/commands.ts';
 import { type BusAddress, connectBus } from '../bus/connection.ts';
@@ -141,7 +141,9 @@ export class BusLab implements RunningLab {
       reply = (await this.#client.request(ORCHESTRATOR, command, options)) as SupervisorReply;
     } catch (error) {
       if (!(error instanceof NoResponderError)) throw error;
-      throw new LabGoneError(`the supervisor of lab ${this.name} has gone; clean up with: reroute down --lab ${this.name}`);
+      throw new LabGoneError(
+        `the supervisor of lab ${this.name} has gone; clean up with: reroute down --lab ${this.name}`,
+      );
     }
     if (reply.type === 'value') return reply.value;
     throw new ActionError(reply.message);

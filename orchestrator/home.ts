@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import type { BusAddress } from '../bus/connection.ts';
 import { decode, encode } from '../bus/codec.ts';
+import type { BusAddress } from '../bus/connection.ts';
 import type { CompiledLab } from './lab/compiled.ts';
 
 /** What stands in a lab's folder about its run. */
@@ -92,7 +92,9 @@ export class LabHome {
   /** Empties the folder for a new run. @throws LabHomeError if the lab is running. */
   reset(lab: CompiledLab): void {
     if (this.isRunning()) {
-      throw new LabHomeError(`lab ${this.name} is already running; end it with: reroute down --lab ${this.name}`);
+      throw new LabHomeError(
+        `lab ${this.name} is already running; end it with: reroute down --lab ${this.name}`,
+      );
     }
     rmSync(this.folder, { recursive: true, force: true });
     mkdirSync(join(this.folder, 'logs'), { recursive: true });

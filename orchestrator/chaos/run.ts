@@ -30,6 +30,8 @@ export interface ChaosResult {
 
 /** How often an expectation looks again before its time is up, ms. */
 const RETRY = 100;
+/** Pings under way at one time. */
+const PAIRS_AT_ONCE = 64;
 
 /** Runs a chaos file against a lab. Steps run in order; a step with `at` waits for its time first. */
 export class ChaosRun {
@@ -92,12 +94,12 @@ export class ChaosRun {
       case 'probe':
         return this.#startProbes(step.from, step.to, step.every);
       case 'churn': {
-        this.#since = await baseline(this.#lab);
         const { pods, rate, for: duration, probes, interval } = step;
         const selector = parseSelector(pods);
         const options = { pods: selector, rate, duration, probes, interval, random: this.#random };
         const result = await churn(this.#lab, options);
         this.#churns.push(result);
+        this.#since = await baseline(this.#lab);
         const wrong = describeMisdelivery(result);
         if (wrong.length > 0) return { type: 'failed', detail: wrong.join('; ') };
         return {
@@ -151,25 +153,37 @@ export class ChaosRun {
     const started = this.#lab.now();
     for (;;) {
       const pods = await listPods(this.#lab);
-      const wrong: string[] = [];
-      let pairs = 0;
-      for (const source of resolve(pods, from)) {
-        for (const target of resolve(pods, to)) {
-          if (source === target) continue;
-          pairs++;
-          const problem = await reachable(this.#lab, source, target);
-          if ((problem === null) !== (want === 'reachable')) {
-            wrong.push(`${source.spec.name} -> ${target.spec.name}: ${problem ?? 'answers'}`);
-          }
-        }
-      }
-      if (pairs === 0) wrong.push('no pair of pods matches');
-      if (wrong.length === 0) return { type: 'met', detail: `${pairs} pairs` };
+      const targets = resolve(pods, to);
+      const pairs = resolve(pods, from).flatMap((source) =>
+        targets.filter((target) => target !== source).map((target) => ({ source, target })),
+      );
+      const wrong = await this.#pairsOtherThan(want, pairs);
+      if (pairs.length === 0) wrong.push('no pair of pods matches');
+      if (wrong.length === 0) return { type: 'met', detail: `${pairs.length} pairs` };
       if (this.#lab.now() - started >= within)
         return { type: 'failed', detail: wrong.slice(0, 5).join('; ') };
       await this.#lab.sleep(RETRY);
     }
   }
+
+  /** Tries every pair, many at a time, and tells which are not as wanted. */
+  async #pairsOtherThan(want: 'reachable' | 'unreachable', pairs: readonly Pair[]): Promise<string[]> {
+    const wrong: string[] = [];
+    for (let i = 0; i < pairs.length; i += PAIRS_AT_ONCE) {
+      const tried = pairs.slice(i, i + PAIRS_AT_ONCE).map(async ({ source, target }) => {
+        const problem = await reachable(this.#lab, source, target);
+        if ((problem === null) === (want === 'reachable')) return;
+        wrong.push(`${source.spec.name} -> ${target.spec.name}: ${problem ?? 'answers'}`);
+      });
+      await Promise.all(tried);
+    }
+    return wrong;
+  }
+}
+
+interface Pair {
+  readonly source: Pod;
+  readonly target: Pod;
 }
 
 function resolve(pods: readonly Pod[], endpoint: Endpoint): Pod[] {

@@ -60,7 +60,11 @@ export function parseRate(text: string): number | null {
 const rate = z.string().transform((text, ctx): number => {
   const value = parseRate(text);
   if (value !== null) return value;
-  ctx.addIssue({ code: 'custom', message: `'${text}' is no rate`, params: { mend: 'write it like 5/s or 30/m' } });
+  ctx.addIssue({
+    code: 'custom',
+    message: `'${text}' is no rate`,
+    params: { mend: 'write it like 5/s or 30/m' },
+  });
   return z.NEVER;
 });
 
@@ -121,7 +125,11 @@ export function parseChaos(text: string, file: string): ChaosFile {
     const [action] = actions;
     if (action === undefined || actions.length > 1) {
       const mend = 'write one of kill, start, link, wait, probe, churn, expect';
-      reporter.problem(['steps', i], action === undefined ? 'a step without anything to do' : 'a step does one thing', mend);
+      reporter.problem(
+        ['steps', i],
+        action === undefined ? 'a step without anything to do' : 'a step does one thing',
+        mend,
+      );
       return [];
     }
     return [{ ...action, place, ...(entry.at === undefined ? {} : { at: entry.at }) }];
@@ -136,7 +144,8 @@ function actionsOf(raw: RawStep): Action[] {
   const actions: Action[] = [];
   const { kill, start, link, wait, probe, churn, expect } = raw;
   if (typeof kill === 'string') actions.push({ do: 'kill', node: kill, how: 'reset' });
-  else if (kill !== undefined) actions.push({ do: 'kill', node: kill.node, how: kill.silent ? 'silent' : 'reset' });
+  else if (kill !== undefined)
+    actions.push({ do: 'kill', node: kill.node, how: kill.silent ? 'silent' : 'reset' });
   if (start !== undefined) actions.push({ do: 'start', node: start });
   for (const carrier of ['down', 'up'] as const) {
     const end = link?.[carrier];

@@ -90,7 +90,8 @@ export async function chaosRun(
     write(`${strong(chaos.name)} on lab ${lab.name}\n`);
     const started = lab.now();
     const result = await new ChaosRun(lab, chaos, random).run({
-      onStep: (_index, text) => write(`${faint(`+${((lab.now() - started) / 1000).toFixed(2)}s`.padStart(9))}  ${text}`),
+      onStep: (_index, text) =>
+        write(`${faint(`+${((lab.now() - started) / 1000).toFixed(2)}s`.padStart(9))}  ${text}`),
       onOutcome: (_index, { type, detail }) => {
         const mark = type === 'failed' ? bad('✘') : type === 'met' ? good('✔') : faint('·');
         write(`  ${mark}${detail === '' ? '' : ` ${type === 'failed' ? bad(detail) : faint(detail)}`}\n`);

@@ -21,7 +21,9 @@ const WITHIN = 60_000;
 export async function demo(): Promise<number> {
   const file = join(projectRoot(), LAB);
   const lab = await loadLab(file);
-  write(`${strong('reroute')}: ${plural(lab.nodes.length, 'node')} as ${plural(lab.nodes.length, 'process').replace('processs', 'processes')}, from ${LAB}\n\n`);
+  write(
+    `${strong('reroute')}: ${plural(lab.nodes.length, 'node')} as ${plural(lab.nodes.length, 'process').replace('processs', 'processes')}, from ${LAB}\n\n`,
+  );
   const supervisor = createSupervisor(lab, file, { logLevel: 'info' });
   const stop = () => void supervisor.down().then(() => process.exit(130));
   process.once('SIGINT', stop);
@@ -68,7 +70,9 @@ async function walkThrough(lab: RunningLab): Promise<number> {
   const again = (await listPods(lab)).find((pod) => podName(pod) === podName(to));
   if (again?.status !== null && again !== undefined) {
     const moved = again.status.podIP !== to.status?.podIP;
-    write(`  pod ${podName(to)} ${moved ? `has moved from ${to.status?.podIP} to ${again.status.podIP}` : `is back on ${again.status.podIP}`}\n`);
+    write(
+      `  pod ${podName(to)} ${moved ? `has moved from ${to.status?.podIP} to ${again.status.podIP}` : `is back on ${again.status.podIP}`}\n`,
+    );
     failures += await pingStep(lab, from, again);
   }
 
@@ -86,8 +90,17 @@ async function walkThrough(lab: RunningLab): Promise<number> {
 
 async function pingStep(lab: RunningLab, from: Pod, to: Pod): Promise<number> {
   const ip = to.status?.podIP ?? '';
-  write(`\n${strong(`reroute exec ${podName(from)} -- ping -c 3 -i 0.2 ${ip}`)}  ${faint(`(${from.spec.node} to ${to.spec.node})`)}\n`);
-  const code = await execIn(lab, { node: from.spec.node, pod: podName(from) }, ['ping', '-c', '3', '-i', '0.2', ip]);
+  write(
+    `\n${strong(`reroute exec ${podName(from)} -- ping -c 3 -i 0.2 ${ip}`)}  ${faint(`(${from.spec.node} to ${to.spec.node})`)}\n`,
+  );
+  const code = await execIn(lab, { node: from.spec.node, pod: podName(from) }, [
+    'ping',
+    '-c',
+    '3',
+    '-i',
+    '0.2',
+    ip,
+  ]);
   return code === 0 ? 0 : 1;
 }
 

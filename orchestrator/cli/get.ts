@@ -1,8 +1,8 @@
 import type { NodeView } from '../../nodes/state/node-fold.ts';
-import type { CompiledLab } from '../lab/compiled.ts';
 import type { LabHome } from '../home.ts';
-import { collectReports } from '../observe/quiescence.ts';
+import type { CompiledLab } from '../lab/compiled.ts';
 import { openLog } from '../observe/past.ts';
+import { collectReports } from '../observe/quiescence.ts';
 import { type LogSource, parseMoment, viewAt } from '../observe/time-travel.ts';
 import type { Snapshot } from '../observe/verify.ts';
 import { listPods } from '../pods.ts';
@@ -64,13 +64,19 @@ export async function get(kind: Kind, options: GetOptions): Promise<void> {
 }
 
 /** `reroute get KIND --at MOMENT`, of a lab that runs or has run. */
-export async function getPast(kind: Kind, home: LabHome, options: GetOptions & { readonly at: string }): Promise<void> {
+export async function getPast(
+  kind: Kind,
+  home: LabHome,
+  options: GetOptions & { readonly at: string },
+): Promise<void> {
   const log = await openLog(home);
   try {
     const views = await pastViews(log, log.lab, options.at, options.node);
     switch (kind) {
       case 'nodes':
-        throw new GetError('get nodes has no --at: whether a process ran is in reroute log --node orchestrator');
+        throw new GetError(
+          'get nodes has no --at: whether a process ran is in reroute log --node orchestrator',
+        );
       case 'pods':
         return printPastPods(views, options);
       case 'links':
@@ -88,8 +94,11 @@ export async function getPast(kind: Kind, home: LabHome, options: GetOptions & {
 type Views = ReadonlyMap<string, NodeView>;
 
 async function liveViews(lab: RunningLab, options: GetOptions): Promise<Views> {
-  const nodes = (await lab.nodes()).filter((node) => options.node === undefined || node.name === options.node);
-  if (nodes.length === 0) throw new GetError(`there is no node ${options.node}; reroute get nodes lists them`);
+  const nodes = (await lab.nodes()).filter(
+    (node) => options.node === undefined || node.name === options.node,
+  );
+  if (nodes.length === 0)
+    throw new GetError(`there is no node ${options.node}; reroute get nodes lists them`);
   const views = await Promise.all(
     nodes.map(async (node): Promise<[string, NodeView] | null> => {
       try {
@@ -104,17 +113,28 @@ async function liveViews(lab: RunningLab, options: GetOptions): Promise<Views> {
   return new Map(views.filter((view) => view !== null));
 }
 
-async function pastViews(source: LogSource, lab: CompiledLab, at: string, only: string | undefined): Promise<Views> {
+async function pastViews(
+  source: LogSource,
+  lab: CompiledLab,
+  at: string,
+  only: string | undefined,
+): Promise<Views> {
   const moment = await parseMoment(source, at);
   const views = new Map<string, NodeView>();
   for (const node of lab.nodes) {
-    if (only === undefined || node.name === only) views.set(node.name, await viewAt(source, node.name, moment));
+    if (only === undefined || node.name === only)
+      views.set(node.name, await viewAt(source, node.name, moment));
   }
   if (views.size === 0) throw new GetError(`there is no node ${only} in this lab`);
   return views;
 }
 
-async function getNodes(lab: RunningLab, compiled: CompiledLab, home: LabHome, options: GetOptions): Promise<void> {
+async function getNodes(
+  lab: RunningLab,
+  compiled: CompiledLab,
+  home: LabHome,
+  options: GetOptions,
+): Promise<void> {
   const [infos, reports] = await Promise.all([lab.nodes(), collectReports(lab)]);
   const data = infos.map((info) => {
     const report = reports.find((candidate) => candidate.node === info.name);
@@ -132,7 +152,16 @@ async function getNodes(lab: RunningLab, compiled: CompiledLab, home: LabHome, o
   });
   printAs(options.output, data, (wide) =>
     table(
-      ['name', 'status', 'role', 'address', 'sessions', 'pods', 'routes', ...(wide === 'wide' ? ['boots', 'pid', 'log'] : [])],
+      [
+        'name',
+        'status',
+        'role',
+        'address',
+        'sessions',
+        'pods',
+        'routes',
+        ...(wide === 'wide' ? ['boots', 'pid', 'log'] : []),
+      ],
       data.map((row) => [
         row.name,
         row.state === 'running' ? 'Running' : row.state === 'starting' ? 'Starting' : 'Down',
@@ -162,7 +191,15 @@ async function getPods(lab: RunningLab, options: GetOptions): Promise<void> {
   }));
   printAs(options.output, data, (wide) =>
     table(
-      ['namespace', 'name', 'status', 'ip', 'node', ...(wide === 'wide' ? ['uid'] : []), ...(options.showLabels ? ['labels'] : [])],
+      [
+        'namespace',
+        'name',
+        'status',
+        'ip',
+        'node',
+        ...(wide === 'wide' ? ['uid'] : []),
+        ...(options.showLabels ? ['labels'] : []),
+      ],
       data.map((row) => [
         row.namespace,
         row.name,
@@ -183,7 +220,9 @@ function labelText(labels: Readonly<Record<string, string>>): string {
 }
 
 function printPastPods(views: Views, options: GetOptions): void {
-  const data = [...views].flatMap(([node, view]) => view.cluster.sandboxes.map((sandbox) => ({ node, ...sandbox })));
+  const data = [...views].flatMap(([node, view]) =>
+    view.cluster.sandboxes.map((sandbox) => ({ node, ...sandbox })),
+  );
   printAs(options.output, data, () =>
     table(
       ['namespace', 'name', 'ip', 'node', 'uid'],
@@ -209,8 +248,11 @@ function printLinks(lab: CompiledLab, views: Views, options: GetOptions): void {
       ['name', 'kind', 'subnet', 'delay', 'state', 'ends'],
       data.map((row) => {
         const down = row.ends.filter((end) => end.state !== 'up');
-        const state = down.length === 0 ? 'Up' : down.length === row.ends.length ? 'Down' : `Down at ${down.length}`;
-        const ends = row.ends.map((end) => `${end.node}:${end.iface}${end.state === 'up' ? '' : ` (${end.state})`}`);
+        const state =
+          down.length === 0 ? 'Up' : down.length === row.ends.length ? 'Down' : `Down at ${down.length}`;
+        const ends = row.ends.map(
+          (end) => `${end.node}:${end.iface}${end.state === 'up' ? '' : ` (${end.state})`}`,
+        );
         return [row.name, row.kind, row.subnet, `${row.delay}ms`, state, ends.join(' ')];
       }),
     ),
@@ -258,7 +300,14 @@ function printRoutes(views: Views, options: GetOptions): void {
   );
   printAs(options.output, data, (wide) =>
     table(
-      ['node', 'destination', 'via', 'dev', 'protocol', ...(wide === 'wide' ? ['type', 'scope', 'metric', 'src'] : [])],
+      [
+        'node',
+        'destination',
+        'via',
+        'dev',
+        'protocol',
+        ...(wide === 'wide' ? ['type', 'scope', 'metric', 'src'] : []),
+      ],
       data.map((row) => [
         row.node,
         row.dst === '0.0.0.0/0' ? 'default' : row.dst,
@@ -270,4 +319,3 @@ function printRoutes(views: Views, options: GetOptions): void {
     ),
   );
 }
-

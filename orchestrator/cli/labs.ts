@@ -28,7 +28,8 @@ export async function down(name: string | undefined): Promise<void> {
   }
   const deadline = Date.now() + DOWN_TIMEOUT;
   while (home.status()?.status !== 'down' && isAlive(status.pid)) {
-    if (Date.now() > deadline) throw new LabHomeError(`lab ${home.name} does not end; its supervisor is process ${status.pid}`);
+    if (Date.now() > deadline)
+      throw new LabHomeError(`lab ${home.name} does not end; its supervisor is process ${status.pid}`);
     await pause(LOOK);
   }
   write(`lab ${home.name} is down; its log stays: reroute log ${home.name}\n`);

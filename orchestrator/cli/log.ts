@@ -1,8 +1,8 @@
-import { take, takeUntil, fromEvent } from 'rxjs';
+import { fromEvent, take, takeUntil } from 'rxjs';
 import { type AnyRecord, ORCHESTRATOR } from '../events.ts';
 import { LabHome, LabHomeError } from '../home.ts';
 import { formatRecord } from '../observe/format-event.ts';
-import { openLog, type OpenLog } from '../observe/past.ts';
+import { type OpenLog, openLog } from '../observe/past.ts';
 import { write } from './output.ts';
 
 export interface LogOptions {
@@ -16,7 +16,9 @@ export async function log(name: string | undefined, options: LogOptions): Promis
   const source = await openLog(LabHome.choose(name, 'any'));
   try {
     if (options.node !== undefined && source.numberOf(options.node) === undefined) {
-      throw new LabHomeError(`there is no node ${options.node} in this lab; nodes: ${ORCHESTRATOR}, ${source.lab.nodes.map((node) => node.name).join(', ')}`);
+      throw new LabHomeError(
+        `there is no node ${options.node} in this lab; nodes: ${ORCHESTRATOR}, ${source.lab.nodes.map((node) => node.name).join(', ')}`,
+      );
     }
     const start = await source.startedAt();
     const print = (record: AnyRecord) => {
@@ -34,7 +36,8 @@ export async function log(name: string | undefined, options: LogOptions): Promis
 }
 
 async function collect(source: OpenLog, node: string | undefined): Promise<AnyRecord[]> {
-  const names = node !== undefined ? [node] : [ORCHESTRATOR, ...source.lab.nodes.map((config) => config.name)];
+  const names =
+    node !== undefined ? [node] : [ORCHESTRATOR, ...source.lab.nodes.map((config) => config.name)];
   const records: AnyRecord[] = [];
   for (const name of names) for await (const record of source.records(name)) records.push(record);
   return records.sort((a, b) => a.at - b.at || a.id - b.id);

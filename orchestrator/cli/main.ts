@@ -12,8 +12,8 @@ import { type LogOptions, log } from './log.ts';
 import { bad, humanTime, write } from './output.ts';
 import { execIn, resolveTarget } from './target.ts';
 import { supervise, type UpOptions, up } from './up.ts';
-import { warmUp } from './warm-up.ts';
 import { verify } from './verify.ts';
+import { warmUp } from './warm-up.ts';
 
 /** Faults given by their class' name are the user's to mend: their message is all there is to say. */
 const PLAIN = 1;
@@ -68,7 +68,9 @@ program
   .option('--graphml <file>', 'a topology as the Internet Topology Zoo writes it')
   .option('--simulate', 'in one process under a virtual clock')
   .option('--bus <url>', 'an existing NATS server with JetStream (or REROUTE_BUS)')
-  .addOption(new Option('--within <duration>', 'give up waiting after').argParser(duration).default(120_000, '2m'))
+  .addOption(
+    new Option('--within <duration>', 'give up waiting after').argParser(duration).default(120_000, '2m'),
+  )
   .addOption(logLevel())
   .action(exits((file: string | undefined, options: UpOptions) => up(file, options)));
 
@@ -79,9 +81,7 @@ program
   .addOption(logLevel())
   .action(exits((file: string, options: { bus?: string; logLevel: string }) => supervise(file, options)));
 
-program
-  .command('warm-up', { hidden: true })
-  .action(exits(() => warmUp()));
+program.command('warm-up', { hidden: true }).action(exits(() => warmUp()));
 
 program
   .command('down')
@@ -103,7 +103,10 @@ program
   .argument('[node]', 'only of this node')
   .addOption(labOption())
   .addOption(new Option('-o, --output <format>').choices(['table', 'wide', 'json', 'yaml']).default('table'))
-  .option('--at <moment>', 'as it was: after an event (n1:42), at a time (+2.5s since the start, or ISO 8601)')
+  .option(
+    '--at <moment>',
+    'as it was: after an event (n1:42), at a time (+2.5s since the start, or ISO 8601)',
+  )
   .option('-l, --selector <labels>', 'pods with these labels')
   .option('--show-labels', 'with the labels of pods')
   .action(
@@ -124,7 +127,9 @@ program
   .passThroughOptions()
   .action(
     exits((target: string, argv: string[], options: { lab?: string }) =>
-      withLab(options.lab, async (lab) => execIn(lab, await resolveTarget(lab, target), argv)),
+      withLab(options.lab, async (lab) =>
+        execIn(lab, await resolveTarget(lab, target), argv[0] === '--' ? argv.slice(1) : argv),
+      ),
     ),
   );
 
@@ -212,7 +217,10 @@ program
       withLab(options.lab, async (lab) => {
         const result = await waitConverged(lab, { within: options.within, since: await baseline(lab) });
         if (result.converged) write(`converged after ${humanTime(result.waited)}\n`);
-        else write(`${bad('not converged')} within ${humanTime(options.within)}:\n  ${result.reasons.join('\n  ')}\n`);
+        else
+          write(
+            `${bad('not converged')} within ${humanTime(options.within)}:\n  ${result.reasons.join('\n  ')}\n`,
+          );
         return result.converged ? 0 : PLAIN;
       }),
     ),
@@ -225,12 +233,24 @@ program
   .addOption(new Option('--rate <rate>', 'replacements').argParser(rate).default(5, '5/s'))
   .addOption(new Option('--for <duration>', 'how long').argParser(duration).default(30_000, '30s'))
   .addOption(new Option('--probes <count>', 'probes that run meanwhile').argParser(count).default(8))
-  .addOption(new Option('--every <duration>', 'time between packets of a probe').argParser(duration).default(50, '50ms'))
+  .addOption(
+    new Option('--every <duration>', 'time between packets of a probe')
+      .argParser(duration)
+      .default(50, '50ms'),
+  )
   .addOption(seed())
   .addOption(labOption())
   .action(
-    exits((options: { lab?: string; pods: string; rate: number; for: number; probes: number; every: number; seed: number }) =>
-      churnCommand({ ...options, duration: options.for, interval: options.every }),
+    exits(
+      (options: {
+        lab?: string;
+        pods: string;
+        rate: number;
+        for: number;
+        probes: number;
+        every: number;
+        seed: number;
+      }) => churnCommand({ ...options, duration: options.for, interval: options.every }),
     ),
   );
 
@@ -242,7 +262,11 @@ program
   .option('--simulate <lab>', 'on a simulated lab of this file')
   .addOption(seed())
   .addOption(labOption())
-  .action(exits((file: string, options: { lab?: string; simulate?: string; seed: number }) => chaosRun(file, options)));
+  .action(
+    exits((file: string, options: { lab?: string; simulate?: string; seed: number }) =>
+      chaosRun(file, options),
+    ),
+  );
 
 program
   .command('log')
@@ -252,7 +276,11 @@ program
   .option('-f, --follow', 'go on as they come')
   .addOption(new Option('-o, --output <format>').choices(['table', 'json']).default('table'))
   .addOption(labOption())
-  .action(exits((name: string | undefined, options: LogOptions & { lab?: string }) => log(name ?? options.lab, options)));
+  .action(
+    exits((name: string | undefined, options: LogOptions & { lab?: string }) =>
+      log(name ?? options.lab, options),
+    ),
+  );
 
 program
   .command('verify')
@@ -268,13 +296,22 @@ program
 
 /** Errors that name a fault of the user's or the lab's: shown without a stack. */
 function isPlain(error: unknown): error is Error {
-  return error instanceof Error && error.name !== 'Error' && error.name.endsWith('Error') && !(error instanceof TypeError);
+  return (
+    error instanceof Error &&
+    error.name !== 'Error' &&
+    error.name.endsWith('Error') &&
+    !(error instanceof TypeError)
+  );
 }
 
 try {
   await program.parseAsync();
 } catch (error) {
-  const text = isPlain(error) ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error);
+  const text = isPlain(error)
+    ? error.message
+    : error instanceof Error
+      ? (error.stack ?? error.message)
+      : String(error);
   process.stderr.write(`reroute: ${text}\n`);
   process.exitCode = PLAIN;
 }

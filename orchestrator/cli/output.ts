@@ -40,7 +40,11 @@ export function table(head: readonly string[], rows: readonly (readonly (string 
 }
 
 /** Prints data as the format asks; `render` makes the table. */
-export function printAs(format: OutputFormat, data: unknown, render: (wide: 'wide' | 'normal') => string): void {
+export function printAs(
+  format: OutputFormat,
+  data: unknown,
+  render: (wide: 'wide' | 'normal') => string,
+): void {
   switch (format) {
     case 'json':
       write(`${JSON.stringify(data, bytesAsHex, 2)}\n`);

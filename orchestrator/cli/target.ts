@@ -20,7 +20,9 @@ export async function resolveTarget(lab: RunningLab, text: string): Promise<Targ
   }
   const pod = findPod(await listPods(lab), text);
   if (pod === undefined) {
-    throw new TargetError(`there is no node or pod ${text}; reroute get nodes and reroute get pods list them`);
+    throw new TargetError(
+      `there is no node or pod ${text}; reroute get nodes and reroute get pods list them`,
+    );
   }
   return { node: pod.spec.node, pod: podName(pod) };
 }

@@ -47,7 +47,9 @@ export function createSupervisor(
     nodeProgram: nodeProgram(),
     logLevel: options.logLevel,
     bus:
-      given === null ? { type: 'own', program: ensureNatsServer(projectRoot()) } : { type: 'given', ...given },
+      given === null
+        ? { type: 'own', program: ensureNatsServer(projectRoot()) }
+        : { type: 'given', ...given },
   });
 }
 
@@ -69,7 +71,11 @@ export async function up(file: string | undefined, options: UpOptions): Promise<
     await supervisor.down();
     return code;
   }
-  write(faint('The lab runs until Ctrl-C (reroute up -d leaves it running). In another terminal: reroute get pods\n'));
+  write(
+    faint(
+      'The lab runs until Ctrl-C (reroute up -d leaves it running). In another terminal: reroute get pods\n',
+    ),
+  );
   await supervisor.ended;
   return 0;
 }
@@ -121,7 +127,11 @@ export function awaitUp(
 }
 
 /** What a person wants to know after `up`. */
-export async function summaryOf(lab: RunningLab, compiled: CompiledLab, result: Convergence): Promise<string> {
+export async function summaryOf(
+  lab: RunningLab,
+  compiled: CompiledLab,
+  result: Convergence,
+): Promise<string> {
   const roles = new Map<string, number>();
   for (const node of compiled.nodes) roles.set(node.role, (roles.get(node.role) ?? 0) + 1);
   const kinds = [...roles].map(([role, count]) => plural(count, role)).join(', ');
@@ -136,7 +146,8 @@ export async function summaryOf(lab: RunningLab, compiled: CompiledLab, result: 
     `  time       ${humanTime(result.after)} from the start to the last route (${result.lastNode || 'none'})`,
     `  counted    ${result.updatesSent} BGP updates sent, ${result.fibChanges} changes to forwarding tables`,
   ];
-  if (!result.converged) lines.push(...result.reasons.slice(0, 8).map((reason) => `  ${bad('still')}      ${reason}`));
+  if (!result.converged)
+    lines.push(...result.reasons.slice(0, 8).map((reason) => `  ${bad('still')}      ${reason}`));
   return `${lines.join('\n')}\n`;
 }
 
@@ -147,9 +158,18 @@ async function upDetached(lab: CompiledLab, file: string, options: UpOptions): P
     throw new LabHomeError(`lab ${lab.name} is already running; end it with: reroute down --lab ${lab.name}`);
   }
   const since = performance.timeOrigin + performance.now();
-  const args = [join(projectRoot(), 'dist', 'reroute.js'), 'supervise', file, '--log-level', options.logLevel];
+  const args = [
+    join(projectRoot(), 'dist', 'reroute.js'),
+    'supervise',
+    file,
+    '--log-level',
+    options.logLevel,
+  ];
   if (options.bus !== undefined) args.push('--bus', options.bus);
-  const child = spawn(process.execPath, args, { detached: true, stdio: ['ignore', 'ignore', openSync('/dev/null', 'w')] });
+  const child = spawn(process.execPath, args, {
+    detached: true,
+    stdio: ['ignore', 'ignore', openSync('/dev/null', 'w')],
+  });
   child.unref();
   const spinner = ora({ text: `starting ${plural(lab.nodes.length, 'node')}`, discardStdin: false }).start();
   try {
@@ -177,7 +197,10 @@ async function upDetached(lab: CompiledLab, file: string, options: UpOptions): P
 }
 
 /** `reroute supervise`, what `up -d` leaves running. */
-export async function supervise(file: string, options: { readonly bus?: string; readonly logLevel: string }): Promise<number> {
+export async function supervise(
+  file: string,
+  options: { readonly bus?: string; readonly logLevel: string },
+): Promise<number> {
   const supervisor = createSupervisor(await loadLab(file), file, options);
   const stop = () => void supervisor.down();
   process.once('SIGINT', stop);

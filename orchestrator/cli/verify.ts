@@ -15,7 +15,11 @@ export async function verify(name: string | undefined): Promise<number> {
     const verdicts = await verifyAll(lab);
     for (const verdict of verdicts) write(describe(verdict));
     const wrong = verdicts.filter((verdict) => verdict.state === 'differs').length;
-    write(wrong === 0 ? `${good('✔')} every running node is the fold of its log\n` : `${bad('✘')} ${plural(wrong, 'node')} differ\n`);
+    write(
+      wrong === 0
+        ? `${good('✔')} every running node is the fold of its log\n`
+        : `${bad('✘')} ${plural(wrong, 'node')} differ\n`,
+    );
     return wrong === 0 ? 0 : 1;
   });
 }

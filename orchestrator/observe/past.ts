@@ -42,10 +42,15 @@ export async function openLog(home: LabHome): Promise<OpenLog> {
   const address = server ?? status?.bus ?? { url: '', token: '' };
   const nc = await connectBus({ url: address.url, token: address.token, name: 'log', echo: 'on' });
   const reader = new LogReader<AnyRecord>(nc, home.name);
-  return source(lab, reader, (node) => reader.read(node), async () => {
-    await nc.close();
-    await server?.stop();
-  });
+  return source(
+    lab,
+    reader,
+    (node) => reader.read(node),
+    async () => {
+      await nc.close();
+      await server?.stop();
+    },
+  );
 }
 
 function source(

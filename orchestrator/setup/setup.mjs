@@ -1,7 +1,15 @@
 // Sets up what a fresh clone lacks: packages, the bundles, nats-server. Quiet and quick when there is nothing to do.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -61,7 +69,12 @@ function installPackages() {
   } catch {
     // A lock written where the registry lacks some platform's optional packages is one that `npm ci` refuses;
     // `npm install` takes the versions from it all the same.
-    run('npm install', 'npm', ['install', '--no-save', ...quiet], 'Is the npm registry reachable? Try: npm install');
+    run(
+      'npm install',
+      'npm',
+      ['install', '--no-save', ...quiet],
+      'Is the npm registry reachable? Try: npm install',
+    );
   }
   writeFileSync(stamp, hash);
 }

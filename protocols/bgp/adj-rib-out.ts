@@ -1,13 +1,33 @@
 import type { PathAttributes } from './attributes.ts';
 import type { Destination } from './loc-rib.ts';
 
-/** What a destination waits for: to be announced with these attributes, or withdrawn. */
-interface Pending {
-  /** null to withdraw. */
-  readonly attributes: PathAttributes | null;
-  /** Event that it follows from. */
-  readonly cause: number;
+/**
+ * What one peer has been told of a destination, and what it is to be told; null for nothing. It stands at the
+ * peer's slot of the destination, and only there, so that a change costs no look-up.
+ */
+export interface OutEntry {
+  told: PathAttributes | null;
+  wanted: PathAttributes | null;
+  /** Event that `wanted` follows from. */
+  cause: number;
 }
+
+/** Where the entries are. */
+export interface OutEntries {
+  /** Index of this peer's entry in every destination's `out`. */
+  readonly slot: number;
+  destinations(): Iterable<Destination>;
+}
+
+/** Takes destinations that wait, and packs them into messages; 'stop' leaves that one and the rest for another time. */
+export interface AnnouncementTaker {
+  begin(attributes: PathAttributes): void;
+  take(destination: Destination, cause: number): 'taken' | 'stop';
+  end(): 'go-on' | 'stop';
+}
+
+/** Entries that count no more are tolerated in the queues up to this many, and as many again as those that count. */
+const STALE_ENTRIES = 1024;
 
 /**
  * Adj-RIB-Out of one peer: what it has been told, and what it is still to be told. Changes to one destination replace
@@ -15,21 +35,27 @@ interface Pending {
  * that it holds, or withdrawn that it does not.
  *
  * Destinations that wait stand in queues, one for each attribute set and one for withdrawals, ready to be packed.
- * An entry of a queue counts only as long as it is what the destination still waits for.
+ * A queue's entry counts only as long as it is what the destination still waits for.
  */
 export class AdjRibOut {
-  readonly #advertised = new Map<Destination, PathAttributes>();
-  readonly #pending = new Map<Destination, Pending>();
+  readonly #entries: OutEntries;
+  readonly #slot: number;
   readonly #announcements = new Map<PathAttributes, Destination[]>();
   #withdrawals: Destination[] = [];
+  #size = 0;
+  #pending = 0;
   #pendingWithdrawals = 0;
-  /** Entries in all queues, those that count no more included. */
   #queued = 0;
   #lastQueue: { readonly attributes: PathAttributes; readonly queue: Destination[] } | null = null;
 
+  constructor(entries: OutEntries) {
+    this.#entries = entries;
+    this.#slot = entries.slot;
+  }
+
   /** Destinations that the peer has been told of. */
   get size(): number {
-    return this.#advertised.size;
+    return this.#size;
   }
 
   get pendingWithdrawals(): number {
@@ -37,33 +63,54 @@ export class AdjRibOut {
   }
 
   get pending(): number {
-    return this.#pending.size;
+    return this.#pending;
   }
 
-  /** What the peer holds. */
-  advertised(): Iterable<readonly [Destination, PathAttributes]> {
-    return this.#advertised;
+  /** What the peer holds. Walks through all destinations. */
+  *advertised(): Generator<readonly [Destination, PathAttributes]> {
+    if (this.#size === 0) return;
+    for (const destination of this.#entries.destinations()) {
+      const told = destination.out[this.#slot]?.told ?? null;
+      if (told !== null) yield [destination, told];
+    }
   }
 
   /** The peer is to have this route from now on; null for none. */
   schedule(destination: Destination, attributes: PathAttributes | null, cause: number): void {
-    const waiting = this.#pending.size === 0 ? undefined : this.#pending.get(destination);
-    const held = this.#advertised.get(destination) ?? null;
-    if (waiting?.attributes === null) this.#pendingWithdrawals--;
-    if (held === attributes) {
-      if (waiting !== undefined) this.#pending.delete(destination);
+    const entry = destination.out[this.#slot];
+    if (entry === undefined) {
+      if (attributes === null) return;
+      destination.out[this.#slot] = { told: null, wanted: attributes, cause };
+      destination.holders++;
+      this.#pending++;
+      this.#enqueue(destination, attributes);
       return;
     }
-    this.#pending.set(destination, { attributes, cause });
-    if (attributes === null) this.#pendingWithdrawals++;
-    if (waiting === undefined || waiting.attributes !== attributes) this.#enqueue(destination, attributes);
+    entry.cause = cause;
+    if (entry.wanted === attributes) return;
+    this.#count(entry, -1);
+    entry.wanted = attributes;
+    this.#count(entry, 1);
+    if (entry.told !== attributes) this.#enqueue(destination, attributes);
+    else if (attributes === null) this.#forget(destination);
+  }
+
+  #count({ told, wanted }: OutEntry, by: 1 | -1): void {
+    if (told === wanted) return;
+    this.#pending += by;
+    if (wanted === null) this.#pendingWithdrawals += by;
+  }
+
+  #forget(destination: Destination): void {
+    destination.out[this.#slot] = undefined;
+    destination.holders--;
   }
 
   #enqueue(destination: Destination, attributes: PathAttributes | null): void {
     if (attributes === null) this.#withdrawals.push(destination);
     else this.#queueOf(attributes).push(destination);
     this.#queued++;
-    if (this.#queued > 1024 + 2 * this.#pending.size) this.#rebuild();
+    if (this.#queued > STALE_ENTRIES + 2 * this.#pending) this.#weed();
   }
 
   #queueOf(attributes: PathAttributes): Destination[] {
@@ -78,18 +125,26 @@ export class AdjRibOut {
   }
 
   /** Routes that flap while they wait leave entries behind that count no more. */
-  #rebuild(): void {
-    this.#announcements.clear();
-    this.#withdrawals = [];
+  #weed(): void {
     this.#lastQueue = null;
-    this.#queued = 0;
-    for (const [destination, { attributes }] of this.#pending) this.#enqueue(destination, attributes);
+    this.#withdrawals = this.#waiting(this.#withdrawals, null);
+    this.#queued = this.#withdrawals.length;
+    for (const [attributes, queue] of this.#announcements) {
+      const left = this.#waiting(queue, attributes);
+      this.#queued += left.length;
+      if (left.length === 0) this.#announcements.delete(attributes);
+      else this.#announcements.set(attributes, left);
+    }
   }
 
-  /**
-   * Takes what is to be withdrawn, in order: `take` gets each destination with its cause, and returns 'stop' to leave it
-   * and the rest for another time. What it takes counts as sent.
-   */
+  #waiting(queue: readonly Destination[], attributes: PathAttributes | null): Destination[] {
+    return [...new Set(queue)].filter(({ out }) => {
+      const entry = out[this.#slot];
+      return entry !== undefined && entry.wanted === attributes && entry.told !== attributes;
+    });
+  }
+
+  /** Takes what is to be withdrawn, in order, until `take` says stop. What it takes counts as sent. */
   takeWithdrawals(take: (destination: Destination, cause: number) => 'taken' | 'stop'): void {
     const queue = this.#withdrawals;
     this.#withdrawals = [];
@@ -97,12 +152,8 @@ export class AdjRibOut {
     if (left.length > 0) this.#withdrawals = left;
   }
 
-  /** As `takeWithdrawals`, for each attribute set in turn; `begin` is told of the set, `end` closes it. */
-  takeAnnouncements(taker: {
-    begin(attributes: PathAttributes): void;
-    take(destination: Destination, cause: number): 'taken' | 'stop';
-    end(): 'go-on' | 'stop';
-  }): void {
+  /** As `takeWithdrawals`, for one attribute set after the other. */
+  takeAnnouncements(taker: AnnouncementTaker): void {
     for (const [attributes, queue] of this.#announcements) {
       taker.begin(attributes);
       const left = this.#takeFrom(queue, attributes, (destination, cause) => taker.take(destination, cause));
@@ -118,40 +169,40 @@ export class AdjRibOut {
     attributes: PathAttributes | null,
     take: (destination: Destination, cause: number) => 'taken' | 'stop',
   ): Destination[] {
-    for (const [i, destination] of queue.entries()) {
-      const waiting = this.#pending.get(destination);
-      if (waiting !== undefined && waiting.attributes === attributes) {
-        if (take(destination, waiting.cause) === 'stop') {
-          this.#queued -= i;
-          return queue.slice(i);
-        }
-        this.#pending.delete(destination);
-        this.#told(destination, attributes);
+    for (let i = 0; i < queue.length; i++) {
+      const destination = queue[i]!;
+      const entry = destination.out[this.#slot];
+      if (entry === undefined || entry.wanted !== attributes || entry.told === attributes) continue;
+      if (take(destination, entry.cause) === 'stop') {
+        this.#queued -= i;
+        return queue.slice(i);
+      }
+      this.#count(entry, -1);
+      if (entry.told === null) this.#size++;
+      entry.told = attributes;
+      if (attributes === null) {
+        this.#size--;
+        this.#forget(destination);
       }
     }
     this.#queued -= queue.length;
     return [];
   }
 
-  #told(destination: Destination, attributes: PathAttributes | null): void {
-    if (attributes === null) {
-      this.#pendingWithdrawals--;
-      if (this.#advertised.delete(destination)) destination.holders--;
-      return;
-    }
-    const { size } = this.#advertised;
-    this.#advertised.set(destination, attributes);
-    if (this.#advertised.size > size) destination.holders++;
-  }
-
-  /** The session is gone, and the peer's knowledge with it. Returns the destinations it had. */
+  /** The session is gone, and the peer's knowledge with it. Returns the destinations that it was about. */
   clear(): readonly Destination[] {
-    const destinations = [...this.#advertised.keys()];
-    for (const destination of destinations) destination.holders--;
-    this.#advertised.clear();
-    this.#pending.clear();
+    const destinations: Destination[] = [];
+    if (this.#size > 0 || this.#pending > 0) {
+      for (const destination of this.#entries.destinations()) {
+        if (destination.out[this.#slot] === undefined) continue;
+        this.#forget(destination);
+        destinations.push(destination);
+      }
+    }
     this.#announcements.clear();
     this.#withdrawals = [];
+    this.#size = 0;
+    this.#pending = 0;
     this.#pendingWithdrawals = 0;
     this.#queued = 0;
     this.#lastQueue = null;

@@ -26,7 +26,8 @@ export interface AdvertiserOwner {
 
 /** Keeps one established peer informed: Adj-RIB-Out, its packing into UPDATEs, and their timing. */
 export class Advertiser {
-  readonly ribOut = new AdjRibOut();
+  readonly ribOut: AdjRibOut;
+  readonly #slot: number;
   readonly #owner: AdvertiserOwner;
   readonly #exporter: Exporter;
   readonly #locRib: LocRib;
@@ -42,6 +43,8 @@ export class Advertiser {
     this.#owner = owner;
     this.#exporter = exporter;
     this.#locRib = locRib;
+    this.#slot = locRib.acquireSlot();
+    this.ribOut = new AdjRibOut({ slot: this.#slot, destinations: () => locRib.destinations() });
     this.#options = options;
     this.#packer = options.packer;
   }
@@ -109,6 +112,7 @@ export class Advertiser {
     if (this.#mrai !== null) this.#owner.host.timers.cancel(this.#mrai);
     this.#mrai = null;
     for (const destination of this.ribOut.clear()) this.#locRib.sweep(destination);
+    this.#locRib.releaseSlot(this.#slot);
   }
 
   #sendWithdrawals(): boolean {

@@ -14,12 +14,35 @@ export interface ExportContext {
   readonly clusterId: number | null;
   readonly loopAvoidance: LoopAvoidance;
   readonly attributes: AttributeTable;
+  readonly cache: ExportCache;
+}
+
+interface Made {
+  readonly source: Peer | null;
+  readonly result: PathAttributes;
+}
+
+/** Attribute sets made for export, shared by the peers that get the same of them: clients of one reflector do. */
+export class ExportCache {
+  readonly #variants = new Map<string, WeakMap<PathAttributes, Made>>();
+
+  /** What was made for the peers of one kind, by the attributes it was made of. */
+  of({ kind, nextHopSelf, localAddress }: Peer): WeakMap<PathAttributes, Made> {
+    const variant = `${kind} ${nextHopSelf ? 'self' : ''} ${localAddress}`;
+    let made = this.#variants.get(variant);
+    if (made === undefined) {
+      made = new WeakMap();
+      this.#variants.set(variant, made);
+    }
+    return made;
+  }
 }
 
 /** The way from the best path to what one peer is told of it. One a session. */
 export class Exporter {
   readonly #peer: Peer;
   readonly #context: ExportContext;
+  readonly #made: WeakMap<PathAttributes, Made>;
   /** The last result: a run of destinations with one path's attributes is worked out once. */
   #lastAttributes: PathAttributes | null = null;
   #lastSource: Peer | null = null;
@@ -28,6 +51,7 @@ export class Exporter {
   constructor(peer: Peer, context: ExportContext) {
     this.#peer = peer;
     this.#context = context;
+    this.#made = context.cache.of(peer);
   }
 
   /** Attributes to advertise the path with; null if the peer is not to have it. */
@@ -56,8 +80,13 @@ export class Exporter {
   }
 
   #attributes(path: Path): PathAttributes | null {
-    const made = this.#peer.kind === 'external' ? this.#toExternal(path) : this.#toInternal(path);
-    return fitsMessage(made.wire(this.#peer.asSize)) ? made : null;
+    let made = this.#made.get(path.attributes);
+    if (made === undefined || made.source !== path.peer) {
+      const result = this.#peer.kind === 'external' ? this.#toExternal(path) : this.#toInternal(path);
+      made = { source: path.peer, result };
+      this.#made.set(path.attributes, made);
+    }
+    return fitsMessage(made.result.wire(this.#peer.asSize)) ? made.result : null;
   }
 
   /**

@@ -1,3 +1,4 @@
+import type { OutEntry } from './adj-rib-out.ts';
 import { type DecisionOptions, decide } from './decision.ts';
 import type { NextHop } from './nexthops.ts';
 import type { PrefixKey } from './nlri.ts';
@@ -16,6 +17,8 @@ export class Destination {
   dirty = false;
   /** Event that made it dirty last. */
   cause = 0;
+  /** What each peer has been told of it, by the peer's slot. */
+  readonly out: (OutEntry | undefined)[] = [];
   /** Adj-RIBs that have it, rejected paths included, and so keep it alive. */
   holders = 0;
 
@@ -45,9 +48,20 @@ export class LocRib {
   readonly #options: DecisionOptions;
   #dirty: Destination[] = [];
   #routes = 0;
+  #slots = 0;
+  readonly #freeSlots: number[] = [];
 
   constructor(options: DecisionOptions) {
     this.#options = options;
+  }
+
+  /** A place for one more peer in every destination's `out`; to be given back by `releaseSlot`, emptied. */
+  acquireSlot(): number {
+    return this.#freeSlots.pop() ?? this.#slots++;
+  }
+
+  releaseSlot(slot: number): void {
+    this.#freeSlots.push(slot);
   }
 
   /** Destinations with a best path. */

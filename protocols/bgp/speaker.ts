@@ -4,7 +4,7 @@ import type { UpdateFault } from './attribute-decode.ts';
 import { AttributeTable, NO_ATTRIBUTES, type PathAttributes } from './attributes.ts';
 import { BgpConfigError, type SpeakerConfig, type SpeakerTimings } from './config.ts';
 import type { Connection } from './connection.ts';
-import { type ExportContext, Exporter } from './export.ts';
+import { ExportCache, type ExportContext, Exporter } from './export.ts';
 import { bestPathChange } from './facts.ts';
 import type { ConnectionId, Endpoint, ForwardingChange, SpeakerHost, TimerHandle } from './host.ts';
 import { type Destination, type DestinationChange, LocRib } from './loc-rib.ts';
@@ -84,6 +84,7 @@ export class BgpSpeaker implements SessionOwner {
       clusterId,
       loopAvoidance: config.loopAvoidance ?? 'split-horizon',
       attributes: this.#attributes,
+      cache: new ExportCache(),
     };
     this.#nextHops = new NextHopTable((addr) => host.resolveNexthop(addr));
     this.#locRib = new LocRib({

@@ -144,6 +144,7 @@ test('the store compares and swaps, lists, and watches across a restart', async 
     ],
   );
   t.is(await store.get('z.1'), null);
+  t.deepEqual(await store.list('z.>'), [], 'also where the last row is a deleted one');
 });
 
 test('the server dies with whoever started it, even by kill -9', async (t) => {
