@@ -9,6 +9,8 @@ export type NodeInput =
   | { readonly type: 'boot' }
   /** A frame on a physical port. The machine owns the buffer from here on. A shell may reuse the input object. */
   | { readonly type: 'frame'; readonly port: number; readonly frame: Uint8Array; readonly cause: EventId }
+  /** Inputs that came together, in order. They are handled one by one; routes are decided after the last. */
+  | { readonly type: 'batch'; readonly inputs: readonly NodeInput[] }
   /** The clock reached the deadline the machine asked for. */
   | { readonly type: 'time' }
   | { readonly type: 'command'; readonly id: string; readonly command: NodeCommand; readonly cause: EventId }

@@ -103,7 +103,18 @@ export class NodeMachine implements Runtime {
     this.#now = now;
     if (input.type === 'boot') this.#start();
     this.#runTimers();
+    this.#take(input);
+    this.#runTimers();
+  }
+
+  #take(input: NodeInput): void {
     switch (input.type) {
+      case 'batch':
+        this.#bgpd?.holdDecisions();
+        for (const one of input.inputs) if (!this.#ended) this.#take(one);
+        this.cause = NO_CAUSE;
+        this.#bgpd?.releaseDecisions();
+        break;
       case 'frame':
         this.cause = input.cause;
         this.#kernel.receive(input.port, input.frame);
@@ -126,7 +137,6 @@ export class NodeMachine implements Runtime {
       }
       default:
     }
-    this.#runTimers();
   }
 
   emit(event: LabEvent): EventId {

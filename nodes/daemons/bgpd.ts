@@ -109,6 +109,15 @@ export class Bgpd {
     this.#scheduleRefresh('links');
   }
 
+  /** Several inputs of the node follow as one batch: routes are decided at its end. */
+  holdDecisions(): void {
+    this.#speaker.holdDecisions();
+  }
+
+  releaseDecisions(): void {
+    this.#speaker.releaseDecisions();
+  }
+
   snapshot(): BgpView {
     return snapshotSpeaker(this.#speaker);
   }

@@ -1,14 +1,15 @@
 import type { NodeInput } from '../machine-io.ts';
 
 /**
- * The queue before the machine: inputs go straight through while the log keeps up, wait in order when it does not, and
- * frames of a link with a delay wait for their time.
+ * The queue before the machine. Inputs that one read of the socket brought go in as one batch; they wait in order while the
+ * log does not keep up, and frames of a link with a delay wait for their time.
  */
 export class Intake {
   readonly #step: (input: NodeInput) => void;
   readonly #keepsUp: () => boolean;
-  readonly #waiting: NodeInput[] = [];
+  #waiting: NodeInput[] = [];
   readonly #delayed = new Map<number, { readonly at: number; readonly input: NodeInput }[]>();
+  #scheduled = false;
   #draining = false;
 
   constructor(step: (input: NodeInput) => void, keepsUp: () => boolean) {
@@ -17,11 +18,13 @@ export class Intake {
   }
 
   take(input: NodeInput): void {
-    if (this.#waiting.length === 0 && this.#keepsUp()) this.#step(input);
-    else {
-      this.#waiting.push(input);
-      this.#drainLater();
-    }
+    this.#waiting.push(input);
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    queueMicrotask(() => {
+      this.#scheduled = false;
+      this.resume();
+    });
   }
 
   /** Takes an input at a time of its own; those of one port keep their order. */
@@ -42,13 +45,18 @@ export class Intake {
     }, Math.max(head.at - now, 0));
   }
 
-  /** Works off what has waited, as far as it may. */
+  /** Works off what has waited, if it may. */
   resume(): void {
-    while (this.#waiting.length > 0 && this.#keepsUp()) {
-      const input = this.#waiting.shift();
-      if (input !== undefined) this.#step(input);
+    if (this.#waiting.length === 0) return;
+    if (!this.#keepsUp()) {
+      this.#drainLater();
+      return;
     }
-    if (this.#waiting.length > 0) this.#drainLater();
+    const inputs = this.#waiting;
+    this.#waiting = [];
+    const [first] = inputs;
+    if (inputs.length === 1 && first !== undefined) this.#step(first);
+    else this.#step({ type: 'batch', inputs });
   }
 
   #drainLater(): void {

@@ -115,6 +115,7 @@ export function awaitUp(
   return waitConverged(lab, {
     within,
     since: { at: since, reports: [] },
+    sessions: 'established',
     onLook: (reports, reasons) => {
       const sessions = reports.flatMap((report) => report.sessions);
       const established = sessions.filter((session) => session.established).length;

@@ -8,6 +8,12 @@ const CONFIRM = 20;
 const LOOK = 50;
 const LOOK_PER_NODE = 4;
 
+/**
+ * What is asked of sessions between nodes that both run: 'settled' lets be what was tried in vain, as after a fault that
+ * keeps them apart; 'established' is for a lab that comes up, where every session must.
+ */
+export type SessionDemand = 'settled' | 'established';
+
 /** What the lab's counters add up to. */
 export interface Verdict {
   /** Why the lab is not quiescent, in words; empty when it is. */
@@ -21,14 +27,18 @@ export interface Verdict {
  * ends of every established session have counted the same messages, every session that is not established has
  * been tried in vain, and all watchers of shared keys have seen the same revision.
  */
-export function judge(reports: readonly NodeReport[], expected: readonly string[]): Verdict {
+export function judge(
+  reports: readonly NodeReport[],
+  expected: readonly string[],
+  sessions: SessionDemand = 'settled',
+): Verdict {
   const reasons: string[] = [];
   const byName = new Map(reports.map((report) => [report.node, report]));
   for (const name of expected) if (!byName.has(name)) reasons.push(`${name}: no answer`);
   for (const report of reports) {
     if (report.work > 0) reasons.push(`${report.node}: ${report.work} pieces of work left`);
     for (const session of report.sessions) {
-      const reason = judgeSession(report.node, session, byName.get(session.peer));
+      const reason = judgeSession(report.node, session, byName.get(session.peer), sessions);
       if (reason !== null) reasons.push(reason);
     }
   }
@@ -51,10 +61,17 @@ export function judge(reports: readonly NodeReport[], expected: readonly string[
   return { reasons, fingerprint };
 }
 
-function judgeSession(node: string, session: SessionCount, peer: NodeReport | undefined): string | null {
+function judgeSession(
+  node: string,
+  session: SessionCount,
+  peer: NodeReport | undefined,
+  demand: SessionDemand,
+): string | null {
   const name = `${node} -> ${session.peer}`;
   if (!session.established) {
-    if (peer === undefined || session.settled) return null;
+    if (peer === undefined) return null;
+    if (demand === 'established') return `${name}: session not yet established`;
+    if (session.settled) return null;
     return `${name}: session not yet tried`;
   }
   const far = peer?.sessions.find((candidate) => candidate.established && candidate.key === session.key);
@@ -111,6 +128,8 @@ export interface WaitOptions {
   readonly within: number;
   /** What the convergence is measured from. */
   readonly since: Baseline;
+  /** 'settled' if not given. */
+  readonly sessions?: SessionDemand;
   /** Called after each look at the lab. */
   readonly onLook?: (reports: readonly NodeReport[], reasons: readonly string[]) => void;
 }
@@ -123,7 +142,7 @@ export async function waitConverged(lab: RunningLab, options: WaitOptions): Prom
     const nodes = await lab.nodes();
     const reports = await collectReports(lab);
     const expected = nodes.filter((node) => node.state !== 'down').map((node) => node.name);
-    const verdict = judge(reports, expected);
+    const verdict = judge(reports, expected, options.sessions);
     const reasons = verdict.reasons.length > 0 ? verdict.reasons : await podsOutstanding(lab, expected);
     options.onLook?.(reports, reasons);
     if (reasons.length === 0 && verdict.fingerprint === previous) {

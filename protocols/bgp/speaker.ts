@@ -66,6 +66,7 @@ export class BgpSpeaker implements SessionOwner {
   readonly #localAttributes: PathAttributes;
   readonly #waiting: { readonly cause: number; readonly run: () => void }[] = [];
   #busy = false;
+  #held = false;
   #connectionCount = 0;
   #decisions = 0;
 
@@ -341,7 +342,21 @@ export class BgpSpeaker implements SessionOwner {
     }
   }
 
+  /**
+   * Until `releaseDecisions`, inputs leave their prefixes undecided: a burst of messages that arrived together is then decided, and
+   * told to the peers, once.
+   */
+  holdDecisions(): void {
+    this.#held = true;
+  }
+
+  releaseDecisions(): void {
+    this.#held = false;
+    this.#input(() => {});
+  }
+
   #finish(): void {
+    if (this.#held) return;
     for (const { cause, changes } of this.#locRib.decideDirty()) {
       this.host.cause = cause;
       this.#publish(changes);

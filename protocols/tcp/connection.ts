@@ -60,6 +60,8 @@ const SEND_LIMIT = 1024 * 1024;
 const DEFAULT_MSS = 536;
 const MIN_MSS = 48;
 const DUPLICATE_ACKS = 3;
+/** Longest that in-order data waits for its acknowledgment, ms; Linux `TCP_DELACK_MIN` (RFC 9293 §3.8.6.3 asks for < 500). */
+const ACK_DELAY = 40;
 
 /**
  * One TCP connection (RFC 9293) without input or output of its own: segments, calls and the time come in, segments and
@@ -84,6 +86,8 @@ export class TcpConnection {
   #una = -1;
   /** Offset of the next byte to send. */
   #nxt = 0;
+  /** Offset behind the last byte ever sent: `nxt` may step back behind it. Pure ACKs carry it, so that theirs never does. */
+  #sent = 0;
   #peerWindow = 0;
   #wl1 = 0;
   #wl2 = 0;
@@ -93,11 +97,17 @@ export class TcpConnection {
   #paused = false;
   #held: Uint8Array[] = [];
   #heldBytes = 0;
+  /** The peer's FIN has come behind bytes that are held. */
+  #heldEof = false;
+  #ackAt = NEVER;
+  #ackCause = 0;
   #rtxAt = NEVER;
   #timeWaitAt = NEVER;
   /** Since when nothing has been acknowledged that should have been. */
   #stalledSince = NEVER;
   #probing = false;
+  /** Probes sent since the window closed. */
+  #probes = 0;
   #rttOffset = NEVER;
   #rttSentAt = 0;
   #duplicateAcks = 0;
@@ -159,7 +169,7 @@ export class TcpConnection {
   }
 
   nextDeadline(): number {
-    return Math.min(this.#rtxAt, this.#timeWaitAt);
+    return Math.min(this.#rtxAt, this.#timeWaitAt, this.#ackAt, this.#userTimeoutAt());
   }
 
   /** Queues bytes; returns how many were taken, less than given when the send buffer is full, 0 after `close`. */
@@ -188,7 +198,7 @@ export class TcpConnection {
   abort(cause: number): void {
     if (this.#state === 'CLOSED') return;
     const mute = this.#state === 'SYN-SENT' || this.#state === 'TIME-WAIT';
-    if (!mute) this.#emit(RST | ACK, this.#seq(this.#nxt), new Uint8Array(0), cause);
+    if (!mute) this.#emit(RST | ACK, this.#seq(this.#sent), new Uint8Array(0), cause);
     this.#end('aborted');
   }
 
@@ -200,12 +210,18 @@ export class TcpConnection {
   resume(cause: number): void {
     if (!this.#paused) return;
     this.#paused = false;
-    const closed = this.#window() === 0;
-    const held = this.#held;
-    this.#held = [];
-    this.#heldBytes = 0;
-    for (const bytes of held) this.#out.data(bytes);
+    const closed = this.#window() < this.#localMss;
+    while (!this.#paused && this.#isOpen()) {
+      const bytes = this.#held.shift();
+      if (bytes === undefined) break;
+      this.#heldBytes -= bytes.length;
+      this.#out.data(bytes);
+    }
     if (closed && this.synchronized) this.#ack(cause);
+    if (this.#heldEof && !this.#paused && this.#isOpen()) {
+      this.#heldEof = false;
+      this.#out.peerClosed();
+    }
   }
 
   /**
@@ -245,15 +261,19 @@ export class TcpConnection {
       this.#end('closed');
       return;
     }
-    if (this.#rtxAt > now) return;
-    if (now - this.#stalledSince >= this.#timings.userTimeout) {
+    if (this.#userTimeoutAt() <= now) {
       this.#end('timeout');
+      return;
+    }
+    if (this.#ackAt <= now) this.#ack(this.#ackCause);
+    if (this.#rtxAt > now) return;
+    if (this.#probing) {
+      this.#probe(now);
       return;
     }
     this.#rto.backOff();
     this.#rttOffset = NEVER;
     if (this.#una < 0) this.#sendSyn(now, this.#synCause);
-    else if (this.#probing) this.#probe(now);
     else {
       this.#recover = this.#nxt;
       this.#resend(now);
@@ -279,11 +299,7 @@ export class TcpConnection {
       this.#sendSyn(now, cause);
       return;
     }
-    this.#una = 0;
-    this.#rtxAt = NEVER;
-    this.#stalledSince = NEVER;
-    if (this.#rttOffset === -1) this.#rto.measure(now - this.#rttSentAt);
-    this.#rttOffset = NEVER;
+    this.#synAcknowledged(now);
     this.#state = 'ESTABLISHED';
     this.#updateWindow(segment);
     this.#ack(cause);
@@ -291,11 +307,28 @@ export class TcpConnection {
     this.#transmit(now, cause);
   }
 
+  #synAcknowledged(now: number): void {
+    this.#una = 0;
+    this.#rtxAt = NEVER;
+    this.#stalledSince = NEVER;
+    if (this.#rttOffset === -1) this.#rto.measure(now - this.#rttSentAt);
+    else this.#rto.unmeasured();
+    this.#rttOffset = NEVER;
+  }
+
   #receiveSynchronized(segment: TcpSegment, now: number, cause: number): void {
-    const { flags, payload } = segment;
-    const length = payload.length + ((flags & SYN) !== 0 ? 1 : 0) + ((flags & FIN) !== 0 ? 1 : 0);
-    if (!this.#acceptable(segment.seq, length)) {
+    const { flags } = segment;
+    const length = lengthOf(segment);
+    const peerSyn = segment.seq === seqAdd(this.#rcvNxt, -1);
+    if (this.#state === 'SYN-RECEIVED' && (flags & (SYN | ACK | RST)) === SYN && peerSyn) {
+      // The peer's SYN again: our SYN-ACK was lost.
+      this.#sendSyn(now, cause);
+      return;
+    }
+    const beyond = this.#beyondClosedWindow(segment.seq, length);
+    if (!beyond && !this.#acceptable(segment.seq, length)) {
       if ((flags & RST) === 0) this.#ack(cause);
+      if (this.#state === 'TIME-WAIT' && (flags & FIN) !== 0) this.#enterTimeWait(now);
       return;
     }
     if ((flags & RST) !== 0) {
@@ -308,14 +341,14 @@ export class TcpConnection {
       return;
     }
     if ((flags & SYN) !== 0) {
-      // RFC 5961 §4.2. In SYN-RECEIVED it is the peer's SYN again: our SYN-ACK was lost.
-      if (this.#state === 'SYN-RECEIVED' && segment.seq === seqAdd(this.#rcvNxt, -1))
-        this.#sendSyn(now, cause);
-      else this.#ack(cause);
+      // RFC 5961 §4.2.
+      this.#ack(cause);
       return;
     }
     if ((flags & ACK) === 0 || !this.#receiveAck(segment, now, cause)) return;
-    if (length > 0) this.#receiveData(segment, now, cause);
+    if (beyond) {
+      if (length > 0) this.#ack(cause);
+    } else if (length > 0) this.#receiveData(segment, now, cause);
     if (this.#isOpen()) this.#transmit(now, cause);
   }
 
@@ -333,6 +366,16 @@ export class TcpConnection {
     return (first >= 0 && first < window) || (last >= 0 && last < window);
   }
 
+  /**
+   * With our window closed, nothing but an empty segment at its edge is acceptable, yet ACK and RST count of all that
+   * a peer may send then: probes, and what it sends behind them (RFC 9293 §3.10.7.4). Their bytes are dropped.
+   */
+  #beyondClosedWindow(seq: number, length: number): boolean {
+    if (this.#window() > 0) return false;
+    const first = seqDiff(seq, this.#rcvNxt);
+    return first >= 0 && first <= WINDOW && (first > 0 || length > 0);
+  }
+
   /** Handles the acknowledgment; false if the segment is to be dropped. */
   #receiveAck(segment: TcpSegment, now: number, cause: number): boolean {
     const acked = seqDiff(segment.ack, this.#seq(Math.max(this.#una, 0))) + Math.max(this.#una, 0);
@@ -341,20 +384,18 @@ export class TcpConnection {
         this.#out.segment(resetFor(segment), cause);
         return false;
       }
-      this.#una = 0;
-      this.#rtxAt = NEVER;
-      this.#stalledSince = NEVER;
-      if (this.#rttOffset === -1) this.#rto.measure(now - this.#rttSentAt);
-      this.#rttOffset = NEVER;
+      this.#synAcknowledged(now);
       this.#state = this.#fin === 'none' ? 'ESTABLISHED' : 'FIN-WAIT-1';
       this.#updateWindow(segment);
       this.#out.connected();
       return this.#isOpen();
     }
-    if (acked > this.#nxt) {
+    if (acked > this.#sent) {
       this.#ack(cause);
       return false;
     }
+    // A peer that answers probes keeps the connection alive for ever (RFC 9293 §3.8.6.1).
+    if (this.#probing) this.#stalledSince = now;
     if (acked > this.#una) this.#advance(acked, now);
     else if (acked === this.#una && segment.payload.length === 0 && this.#nxt > this.#una)
       this.#duplicate(segment, now);
@@ -365,6 +406,9 @@ export class TcpConnection {
 
   #advance(acked: number, now: number): void {
     this.#una = acked;
+    this.#nxt = Math.max(this.#nxt, acked);
+    this.#probing = false;
+    this.#probes = 0;
     this.#duplicateAcks = 0;
     this.#sendBuffer.acknowledge(Math.min(acked, this.#sendBuffer.end));
     if (acked > this.#rttOffset) {
@@ -407,14 +451,16 @@ export class TcpConnection {
   }
 
   #updateWindow(segment: TcpSegment): void {
+    // By acknowledgment first: what a peer repeats has an older sequence number, but not an older window.
     const newer =
-      seqLt(this.#wl1, segment.seq) || (this.#wl1 === segment.seq && seqLe(this.#wl2, segment.ack));
+      seqLt(this.#wl2, segment.ack) || (this.#wl2 === segment.ack && seqLe(this.#wl1, segment.seq));
     if (!newer) return;
     this.#peerWindow = segment.window;
     this.#wl1 = segment.seq;
     this.#wl2 = segment.ack;
     if (segment.window > 0 && this.#probing) {
       this.#probing = false;
+      this.#probes = 0;
       this.#rtxAt = NEVER;
       this.#stalledSince = NEVER;
       // A probe's byte may have been dropped at the closed window: it is sent again with the rest.
@@ -442,6 +488,7 @@ export class TcpConnection {
       return;
     }
     const finSeq = seqAdd(start, bytes.length);
+    const gap = this.#early.bytes > 0;
     if (bytes.length > 0) this.#deliver(bytes);
     for (
       let next = this.#early.take(this.#rcvNxt);
@@ -452,7 +499,11 @@ export class TcpConnection {
     }
     if (!this.#isOpen()) return;
     if (fin && finSeq === this.#rcvNxt) this.#receiveFin(now, cause);
-    else this.#ack(cause);
+    else if (gap || !whole || this.#ackAt !== NEVER) this.#ack(cause);
+    else {
+      this.#ackAt = now + Math.min(ACK_DELAY, this.#timings.rtoMin / 2);
+      this.#ackCause = cause;
+    }
   }
 
   #deliver(bytes: Uint8Array): void {
@@ -478,13 +529,19 @@ export class TcpConnection {
         break;
       default:
     }
-    this.#out.peerClosed();
+    if (this.#held.length > 0) this.#heldEof = true;
+    else this.#out.peerClosed();
   }
 
   #enterTimeWait(now: number): void {
     this.#state = 'TIME-WAIT';
     this.#rtxAt = NEVER;
+    this.#stalledSince = NEVER;
     this.#timeWaitAt = now + 2 * this.#timings.msl;
+  }
+
+  #userTimeoutAt(): number {
+    return this.#stalledSince === NEVER ? NEVER : this.#stalledSince + this.#timings.userTimeout;
   }
 
   /** Sends what the window allows, then FIN if one is due. */
@@ -498,30 +555,35 @@ export class TcpConnection {
       this.#sendData(this.#nxt, length, now);
       this.#nxt += length;
     }
-    if (this.#fin === 'queued' && this.#nxt === end) {
-      this.#emit(FIN | ACK, this.#seq(end), new Uint8Array(0), this.#finCause || cause);
-      this.#fin = 'sent';
-      this.#nxt = end + 1;
-    } else if (this.#fin === 'sent' && this.#nxt === end) {
-      // After a closed window `nxt` stepped back over the FIN.
-      this.#emit(FIN | ACK, this.#seq(end), new Uint8Array(0), this.#finCause || cause);
-      this.#nxt = end + 1;
-    }
+    // FIN takes a place in the window like a byte.
+    const finDue = this.#fin !== 'none' && this.#nxt === end;
+    if (finDue && this.#peerWindow > this.#nxt - this.#una) this.#sendFin(cause);
     if (this.#nxt > this.#una) this.#armRetransmission(now);
-    else if (this.#nxt < end && this.#rtxAt === NEVER) {
+    else if ((this.#nxt < end || finDue) && this.#rtxAt === NEVER) {
       this.#probing = true;
+      this.#stalledSince = now;
       this.#rtxAt = now + this.#rto.rto;
     }
+  }
+
+  #sendFin(cause: number): void {
+    const { end } = this.#sendBuffer;
+    this.#fin = 'sent';
+    this.#nxt = end + 1;
+    this.#sent = end + 1;
+    this.#emit(FIN | ACK, this.#seq(end), new Uint8Array(0), this.#finCause || cause);
   }
 
   #sendData(offset: number, length: number, now: number): void {
     const { bytes, cause } = this.#sendBuffer.read(offset, length);
     const push = offset + length === this.#sendBuffer.end ? PSH : 0;
-    this.#emit(ACK | push, this.#seq(offset), bytes, cause);
-    if (this.#rttOffset === NEVER && offset >= this.#nxt) {
+    // Karn: what is sent again is not timed.
+    if (this.#rttOffset === NEVER && offset >= this.#sent) {
       this.#rttOffset = offset;
       this.#rttSentAt = now;
     }
+    this.#sent = Math.max(this.#sent, offset + length);
+    this.#emit(ACK | push, this.#seq(offset), bytes, cause);
   }
 
   /** Sends the oldest unacknowledged segment again. */
@@ -535,12 +597,17 @@ export class TcpConnection {
     this.#rtxAt = now + this.#rto.rto;
   }
 
-  /** One byte beyond a closed window (RFC 9293 §3.8.6.1). A peer that answers keeps the connection alive for ever. */
+  /** One byte, or FIN, beyond a closed window (RFC 9293 §3.8.6.1), at intervals that double. */
   #probe(now: number): void {
-    const { bytes, cause } = this.#sendBuffer.read(this.#una, 1);
-    this.#emit(ACK, this.#seq(this.#una), bytes, cause);
-    this.#nxt = Math.max(this.#nxt, this.#una + bytes.length);
-    this.#rtxAt = now + this.#rto.rto;
+    if (this.#una === this.#sendBuffer.end) this.#sendFin(this.#finCause);
+    else {
+      const { bytes, cause } = this.#sendBuffer.read(this.#una, 1);
+      this.#nxt = Math.max(this.#nxt, this.#una + 1);
+      this.#sent = Math.max(this.#sent, this.#nxt);
+      this.#emit(ACK, this.#seq(this.#una), bytes, cause);
+    }
+    this.#probes++;
+    this.#rtxAt = now + Math.min(this.#rto.rto * 2 ** this.#probes, this.#timings.rtoMax);
   }
 
   #armRetransmission(now: number): void {
@@ -563,7 +630,7 @@ export class TcpConnection {
       this.#rttOffset = -1;
       this.#rttSentAt = now;
       this.#stalledSince = now;
-    }
+    } else this.#rttOffset = NEVER;
     this.#out.segment(
       {
         srcPort: this.localPort,
@@ -582,10 +649,11 @@ export class TcpConnection {
   }
 
   #ack(cause: number): void {
-    this.#emit(ACK, this.#seq(this.#nxt), new Uint8Array(0), cause);
+    this.#emit(ACK, this.#seq(this.#sent), new Uint8Array(0), cause);
   }
 
   #emit(flags: number, seq: number, payload: Uint8Array, cause: number): void {
+    this.#ackAt = NEVER;
     this.#out.segment(
       {
         srcPort: this.localPort,
@@ -613,6 +681,8 @@ export class TcpConnection {
     if (this.#state === 'CLOSED') return;
     this.#state = 'CLOSED';
     this.#rtxAt = NEVER;
+    this.#ackAt = NEVER;
+    this.#stalledSince = NEVER;
     this.#timeWaitAt = NEVER;
     this.#out.closed(reason);
   }
@@ -620,10 +690,14 @@ export class TcpConnection {
 
 /** The RST that answers a segment for which there is no connection (RFC 9293 §3.10.7.1). Not for a segment with RST. */
 export function resetFor(segment: TcpSegment): TcpSegment {
-  const { flags, payload } = segment;
-  const length = payload.length + ((flags & SYN) !== 0 ? 1 : 0) + ((flags & FIN) !== 0 ? 1 : 0);
+  const { flags } = segment;
   const ports = { srcPort: segment.dstPort, dstPort: segment.srcPort };
   const rest = { window: 0, urgent: 0, payload: new Uint8Array(0) };
   if ((flags & ACK) !== 0) return { ...ports, ...rest, seq: segment.ack, ack: 0, flags: RST };
-  return { ...ports, ...rest, seq: 0, ack: seqAdd(segment.seq, length), flags: RST | ACK };
+  return { ...ports, ...rest, seq: 0, ack: seqAdd(segment.seq, lengthOf(segment)), flags: RST | ACK };
+}
+
+/** SEG.LEN: sequence numbers that a segment takes. */
+function lengthOf({ flags, payload }: TcpSegment): number {
+  return payload.length + ((flags & SYN) !== 0 ? 1 : 0) + ((flags & FIN) !== 0 ? 1 : 0);
 }

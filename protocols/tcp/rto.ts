@@ -33,6 +33,14 @@ export class RtoEstimator {
     this.#rto = this.#clamp(this.#srtt + 4 * this.#rttvar);
   }
 
+  /**
+   * The SYN was acknowledged, but had been repeated and so gave no measurement: if its timer expired, data starts from
+   * three times the initial timeout (RFC 6298 §5.7: 1 s becomes 3 s).
+   */
+  unmeasured(): void {
+    if (this.#rto > this.#limits.rtoInitial) this.#rto = this.#clamp(3 * this.#limits.rtoInitial);
+  }
+
   /** Doubles the timeout after it expired (RFC 6298 §5.5). */
   backOff(): void {
     this.#rto = Math.min(this.#rto * 2, this.#limits.rtoMax);

@@ -31,7 +31,8 @@ export class BlockRoutes {
 
   withdraw(cidr: string): void {
     if (!this.#blocks.delete(cidr)) return;
-    this.#originator.withdraw(cidr);
+    // The row goes first: withdrawing may install a path to the block that was learned from its new owner.
     this.#kernel.root.routes.delete(cidr);
+    this.#originator.withdraw(cidr);
   }
 }
