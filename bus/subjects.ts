@@ -20,10 +20,6 @@ export function token(name: string): string {
   return name;
 }
 
-export function wireSubject(lab: string, segment: string, mac: string): string {
-  return `reroute.${token(lab)}.wire.${token(segment)}.${mac}`;
-}
-
 export function wirePrefix(lab: string, segment: string): string {
   return `reroute.${token(lab)}.wire.${token(segment)}.`;
 }

@@ -12,8 +12,8 @@ import type { Netns } from './kernel/netns.ts';
 import type { NodeInput, NodeOutputs, NodeReport } from './machine-io.ts';
 import { deriveSeed, seededRandom } from './random.ts';
 import type { Random, Runtime, StoreResult, TimerHandle } from './runtime.ts';
-import type { ClusterDisk, ClusterView } from './state/cluster-view.ts';
 import { EMPTY_BGP_VIEW } from './state/bgp-view.ts';
+import type { ClusterDisk, ClusterView } from './state/cluster-view.ts';
 import type { NodeView } from './state/node-fold.ts';
 import type { StoreOp } from './store.ts';
 import { TimerQueue } from './timers.ts';
@@ -222,7 +222,12 @@ export class NodeMachine implements Runtime {
       root.routes.set({ ...base, dst: route.dst, scope: route.via === '' ? 'link' : 'global', nexthops });
     }
     const [first] = this.#config.interfaces;
-    if (this.#config.cni?.type !== 'calico' || first === undefined || root.routes.get('0.0.0.0/0') !== undefined) return;
+    if (
+      this.#config.cni?.type !== 'calico' ||
+      first === undefined ||
+      root.routes.get('0.0.0.0/0') !== undefined
+    )
+      return;
     // Proxy ARP answers a pod for 169.254.1.1 only where a route leads away from the pod, which on a real node the
     // default route does. A lab without a gateway gets one that leads to the wire.
     const nexthops = [{ via: '', dev: first.name, onlink: false, weight: 1 }];
@@ -264,7 +269,11 @@ export class NodeMachine implements Runtime {
           answer({ type: 'error', message: `no interface ${command.device}` });
           return;
         }
-        this.emit({ type: 'command.received', command: 'carrier', detail: `${command.device} ${command.carrier}` });
+        this.emit({
+          type: 'command.received',
+          command: 'carrier',
+          detail: `${command.device} ${command.carrier}`,
+        });
         this.#kernel.setCarrier(iface.port, command.carrier);
         answer({ type: 'value', value: null });
         return;
@@ -409,8 +418,6 @@ export class NodeMachine implements Runtime {
     };
   }
 }
-
-
 
 function isForwardingChange(event: LabEvent): boolean {
   switch (event.type) {

@@ -17,15 +17,13 @@ export function snapshotKernel(kernel: Kernel): KernelView {
     links: collect((ns) => ns.devices().map((device) => device.facts()), viewOrder.link),
     addresses: collect(
       (ns) =>
-        ns
-          .devices()
-          .flatMap((device) =>
-            device.addresses.map(({ addr, len, scope }) => ({
-              dev: device.name,
-              address: `${formatIp4(addr)}/${len}`,
-              scope,
-            })),
-          ),
+        ns.devices().flatMap((device) =>
+          device.addresses.map(({ addr, len, scope }) => ({
+            dev: device.name,
+            address: `${formatIp4(addr)}/${len}`,
+            scope,
+          })),
+        ),
       viewOrder.address,
     ),
     routes: collect((ns) => ns.routes.list(), viewOrder.route),

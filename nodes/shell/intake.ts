@@ -38,11 +38,14 @@ export class Intake {
   #armDelayed(queue: { readonly at: number; readonly input: NodeInput }[], now: number): void {
     const head = queue[0];
     if (head === undefined) return;
-    setTimeout(() => {
-      queue.shift();
-      this.take(head.input);
-      this.#armDelayed(queue, performance.timeOrigin + performance.now());
-    }, Math.max(head.at - now, 0));
+    setTimeout(
+      () => {
+        queue.shift();
+        this.take(head.input);
+        this.#armDelayed(queue, performance.timeOrigin + performance.now());
+      },
+      Math.max(head.at - now, 0),
+    );
   }
 
   /** Works off what has waited, if it may. */

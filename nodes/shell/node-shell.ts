@@ -152,7 +152,8 @@ export class NodeShell {
     this.#waiting.set(id, (part) => {
       if (isFinal(part)) this.#waiting.delete(id);
       // Whoever holds a snapshot against the log must find the log complete.
-      if (command.type === 'snapshot' || command.type === 'sync') void this.#publisher.flush().then(() => reply(part));
+      if (command.type === 'snapshot' || command.type === 'sync')
+        void this.#publisher.flush().then(() => reply(part));
       else reply(part);
     });
     this.#intake.take({ type: 'command', id, command, cause });
@@ -203,7 +204,8 @@ export class NodeShell {
     this.#log.info({ reason }, 'exit');
     if (this.#nc === undefined) process.exit(code);
     // A power cut loses what is not stored; everything else gets a moment to store it.
-    const last = reason === 'halt' || this.#publisher === undefined ? this.#nc.flush() : this.#publisher.flush();
+    const last =
+      reason === 'halt' || this.#publisher === undefined ? this.#nc.flush() : this.#publisher.flush();
     const done = () => process.exit(code);
     setTimeout(done, 2_000).unref();
     void last.then(() => this.#nc.flush()).then(done, done);
@@ -216,4 +218,3 @@ const ORIGIN = performance.timeOrigin;
 function clock(): number {
   return ORIGIN + performance.now();
 }
-

@@ -10,7 +10,7 @@ import { type GetOptions, get, getPast, KINDS, parseKind } from './get.ts';
 import { down, ls } from './labs.ts';
 import { type LogOptions, log } from './log.ts';
 import { bad, humanTime, write } from './output.ts';
-import { execIn, resolveTarget } from './target.ts';
+import { execIn, resolveTarget, withAddresses } from './target.ts';
 import { supervise, type UpOptions, up } from './up.ts';
 import { verify } from './verify.ts';
 import { warmUp } from './warm-up.ts';
@@ -54,7 +54,7 @@ const logLevel = () =>
 const seed = () => new Option('--seed <number>', 'seed of the choices').argParser(count).default(1);
 
 /** Runs a command and takes its result as the exit code. */
-function exits<A extends unknown[]>(run: (...args: A) => Promise<number | void> | void) {
+function exits<A extends unknown[]>(run: (...args: A) => Promise<number | undefined> | Promise<void> | void) {
   return async (...args: A) => {
     process.exitCode = (await run(...args)) ?? 0;
   };
@@ -122,14 +122,15 @@ program
   .command('exec')
   .description('run a command on a node or in a pod: ping, traceroute, ip, bridge, …')
   .argument('<target>', 'node, pod or namespace/pod')
-  .argument('<command...>', 'after --')
+  .argument('<command...>', 'after --; @POD stands for the address of a pod')
   .addOption(labOption())
   .passThroughOptions()
   .action(
     exits((target: string, argv: string[], options: { lab?: string }) =>
-      withLab(options.lab, async (lab) =>
-        execIn(lab, await resolveTarget(lab, target), argv[0] === '--' ? argv.slice(1) : argv),
-      ),
+      withLab(options.lab, async (lab) => {
+        const words = argv[0] === '--' ? argv.slice(1) : argv;
+        return execIn(lab, await resolveTarget(lab, target), await withAddresses(lab, words));
+      }),
     ),
   );
 

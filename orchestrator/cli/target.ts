@@ -27,6 +27,19 @@ export async function resolveTarget(lab: RunningLab, text: string): Promise<Targ
   return { node: pod.spec.node, pod: podName(pod) };
 }
 
+/** Puts the addresses of pods for words like `@web-1`, so that one need not look them up. @throws TargetError */
+export async function withAddresses(lab: RunningLab, argv: readonly string[]): Promise<string[]> {
+  if (!argv.some((word) => word.startsWith('@'))) return [...argv];
+  const pods = await listPods(lab);
+  return argv.map((word) => {
+    if (!word.startsWith('@')) return word;
+    const ip = findPod(pods, word.slice(1))?.status?.podIP ?? '';
+    if (ip === '')
+      throw new TargetError(`there is no running pod ${word.slice(1)}; reroute get pods lists them`);
+    return ip;
+  });
+}
+
 /** Runs a command line in a target, its output to this process's. Ctrl-C goes to the command. Resolves to its exit code. */
 export async function execIn(lab: RunningLab, target: Target, argv: readonly string[]): Promise<number> {
   const stop = new AbortController();

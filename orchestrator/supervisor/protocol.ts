@@ -1,4 +1,3 @@
-import type { EventId } from '../../nodes/events/record.ts';
 import type { LabAction } from '../events.ts';
 
 /** What the supervisor of a lab is asked over the bus. */
@@ -13,8 +12,6 @@ export type SupervisorCommand =
 export type SupervisorReply =
   | { readonly type: 'value'; readonly value: unknown }
   | { readonly type: 'error'; readonly name: string; readonly message: string };
-
-export type ActResult = EventId;
 
 /** Published when a node's process has ended. */
 export interface GoneMessage {

@@ -16,32 +16,38 @@ const operation = fc.oneof(
 
 test('a trie behaves as a list of prefixes does', (t) => {
   fc.assert(
-    fc.property(fc.array(operation, { maxLength: 60 }), fc.array(addr, { maxLength: 20 }), (operations, probes) => {
-      const trie = new LpmTrie<number>();
-      const model = new Map<string, { addr: number; len: number; value: number }>();
-      for (const [value, { op, addr, len }] of operations.entries()) {
-        const masked = (addr & prefixMask(len)) >>> 0;
-        const key = `${masked}/${len}`;
-        if (op === 'set') {
-          trie.set(addr, len, value);
-          model.set(key, { addr: masked, len, value });
-        } else {
-          t.is(trie.delete(addr, len), model.delete(key));
+    fc.property(
+      fc.array(operation, { maxLength: 60 }),
+      fc.array(addr, { maxLength: 20 }),
+      (operations, probes) => {
+        const trie = new LpmTrie<number>();
+        const model = new Map<string, { addr: number; len: number; value: number }>();
+        for (const [value, { op, addr, len }] of operations.entries()) {
+          const masked = (addr & prefixMask(len)) >>> 0;
+          const key = `${masked}/${len}`;
+          if (op === 'set') {
+            trie.set(addr, len, value);
+            model.set(key, { addr: masked, len, value });
+          } else {
+            t.is(trie.delete(addr, len), model.delete(key));
+          }
+          t.is(trie.size, model.size);
+          t.is(trie.get(addr, len), model.get(key)?.value);
         }
-        t.is(trie.size, model.size);
-        t.is(trie.get(addr, len), model.get(key)?.value);
-      }
-      for (const probe of [...probes, ...operations.map((operation) => operation.addr)]) {
-        const found = [...model.values()].filter((p) => prefixContains(p, probe)).sort((a, b) => a.len - b.len);
-        t.is(trie.lookup(probe), found.at(-1)?.value);
-        t.deepEqual(
-          trie.lookupAll(probe),
-          found.map((entry) => entry.value),
-        );
-      }
-      const sorted = [...model.values()].sort((a, b) => a.addr - b.addr || a.len - b.len);
-      t.deepEqual([...trie.entries()], sorted);
-    }),
+        for (const probe of [...probes, ...operations.map((operation) => operation.addr)]) {
+          const found = [...model.values()]
+            .filter((p) => prefixContains(p, probe))
+            .sort((a, b) => a.len - b.len);
+          t.is(trie.lookup(probe), found.at(-1)?.value);
+          t.deepEqual(
+            trie.lookupAll(probe),
+            found.map((entry) => entry.value),
+          );
+        }
+        const sorted = [...model.values()].sort((a, b) => a.addr - b.addr || a.len - b.len);
+        t.deepEqual([...trie.entries()], sorted);
+      },
+    ),
     { numRuns: 300 },
   );
 });
