@@ -10,7 +10,7 @@ export class NoResponderError extends Error {
   }
 }
 
-export class CommandTimeoutError extends Error {
+class CommandTimeoutError extends Error {
   constructor(name: string, ms: number) {
     super(`${name} has not answered within ${ms / 1000} s`);
     this.name = 'CommandTimeoutError';

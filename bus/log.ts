@@ -35,7 +35,7 @@ interface Stored<R> {
 
 const BATCH_RECORDS = 512;
 /** Time a record waits for company, ms. */
-const BATCH_DELAY = 20;
+const BATCH_DELAY = 40;
 /** Batches on their way at one time. */
 const WINDOW = 16;
 const RETRY_DELAY = 50;

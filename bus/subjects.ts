@@ -9,7 +9,7 @@
  *     reroute.<lab>.gone                   a node's process has ended
  *     reroute.<lab>.log.<node>             the durable log
  */
-export class SubjectError extends Error {
+class SubjectError extends Error {
   override readonly name = 'SubjectError';
 }
 

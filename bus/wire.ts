@@ -5,7 +5,7 @@ import { BROADCAST, wirePrefix } from './subjects.ts';
  * What stands before every frame on the bus, big-endian:
  * version (1), flags (1), sender's port (2), sender's node number (4), cause (8, float64), time sent (8, float64, ms).
  */
-export const ENVELOPE = 24;
+const ENVELOPE = 24;
 const VERSION = 1;
 
 export interface WireOptions {

@@ -18,9 +18,6 @@ export const UNREACH_PROTOCOL = 2;
 export const UNREACH_PORT = 3;
 /** Fragmentation needed and DF set; carries the next hop's MTU (RFC 1191 §4). */
 export const UNREACH_FRAG_NEEDED = 4;
-export const UNREACH_NET_PROHIBITED = 9;
-export const UNREACH_HOST_PROHIBITED = 10;
-export const UNREACH_ADMIN_PROHIBITED = 13;
 
 export const EXCEEDED_TTL = 0;
 export const EXCEEDED_REASSEMBLY = 1;

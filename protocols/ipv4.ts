@@ -8,7 +8,6 @@ import { adjustChecksum16, internetChecksum } from './checksum.ts';
  */
 export const IPV4_HLEN = 20;
 export const PROTO_ICMP = 1;
-export const PROTO_IPIP = 4;
 export const PROTO_TCP = 6;
 export const PROTO_UDP = 17;
 

@@ -128,6 +128,10 @@ export class PortDevice extends Device {
     this.port = port;
   }
 
+  override removed(): void {
+    this.ns.kernel.unregisterPort(this.port);
+  }
+
   override transmit(frame: Uint8Array): void {
     if (this.usable) this.ns.kernel.transmitOnPort(this.port, frame);
     else this.ns.kernel.drop('no-carrier');

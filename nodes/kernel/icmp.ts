@@ -51,7 +51,7 @@ export interface IcmpHandlers {
   onError(report: IcmpErrorReport): void;
 }
 
-export interface EchoOptions {
+interface EchoOptions {
   readonly id: number;
   readonly seq: number;
   /** Bytes of payload. */

@@ -11,6 +11,7 @@ import {
   UNREACH_FRAG_NEEDED,
   UNREACH_HOST,
   UNREACH_NET,
+  UNREACH_PROTOCOL,
 } from '../../protocols/icmp.ts';
 import { isLoopback, isMulticast, LIMITED_BROADCAST } from '../../protocols/ip4.ts';
 import {
@@ -62,7 +63,7 @@ export interface PacketOptions {
   readonly tos?: number;
 }
 
-export const DEFAULT_TTL = 64;
+const DEFAULT_TTL = 64;
 
 /** The IPv4 layer of a namespace: input, forwarding, output, ICMP errors (RFC 791, RFC 1122 §3, RFC 1812 §5). */
 export class IpLayer {
@@ -245,7 +246,7 @@ export class IpLayer {
         return;
       default:
         ns.kernel.drop('unknown-protocol');
-        this.icmpError(ICMP_DEST_UNREACHABLE, 2, 0, frame);
+        this.icmpError(ICMP_DEST_UNREACHABLE, UNREACH_PROTOCOL, 0, frame);
     }
   }
 
@@ -285,7 +286,7 @@ export class IpLayer {
 }
 
 /** Hash of a flow: addresses, protocol, and ports where the packet has them (`fib_multipath_hash_policy=1`). */
-export function flowHash(buf: Uint8Array, off: number, src: number, dst: number): number {
+function flowHash(buf: Uint8Array, off: number, src: number, dst: number): number {
   const proto = ipProto(buf, off);
   let hash = Math.imul(src ^ Math.imul(dst, 0x9e3779b1), 0x85ebca6b) ^ proto;
   if ((proto === PROTO_TCP || proto === PROTO_UDP) && (u16(buf, off + 6) & 0x3fff) === 0) {

@@ -99,6 +99,10 @@ export class Kernel {
     this.#ports.set(port, device);
   }
 
+  unregisterPort(port: number): void {
+    this.#ports.delete(port);
+  }
+
   transmitOnPort(port: number, frame: Uint8Array): void {
     this.#transmit(port, frame, this.rt.cause);
   }

@@ -182,6 +182,7 @@ export class NeighborTable {
         return;
       }
       case 'DELAY':
+        entry.probes = 0;
         this.#change(entry, 'PROBE', entry.mac);
         this.#solicit(entry);
         return;

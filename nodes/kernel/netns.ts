@@ -102,7 +102,8 @@ export class Netns {
     },
   ): Device {
     const { peer, mtu } = options;
-    if (peer.ns.#devices.has(peer.name)) throw new NetlinkError('RTNETLINK answers: File exists');
+    if (peer.ns.#devices.has(peer.name) || (peer.ns === this && peer.name === options.name))
+      throw new NetlinkError('RTNETLINK answers: File exists');
     const far = new VethDevice(peer.ns, {
       ifindex: this.kernel.nextIfindex(),
       name: peer.name,
@@ -176,6 +177,13 @@ export class Netns {
 
   setMaster(name: string, bridge: string | null): void {
     const device = this.#require(name);
+    const master = bridge === null ? null : this.#require(bridge);
+    if (master !== null && !(master instanceof BridgeDevice))
+      throw new NetlinkError('RTNETLINK answers: Operation not supported');
+    if (master !== null && device instanceof BridgeDevice)
+      throw new NetlinkError('RTNETLINK answers: Too many levels of symbolic links');
+    if (master !== null && !device.hasLinkLayer)
+      throw new NetlinkError('RTNETLINK answers: Invalid argument');
     const old = device.master;
     if (old instanceof BridgeDevice) {
       old.ports.splice(old.ports.indexOf(device), 1);
@@ -183,10 +191,7 @@ export class Netns {
       device.master = null;
       if (old.refreshCarrier()) this.#changed(old);
     }
-    if (bridge !== null) {
-      const master = this.#require(bridge);
-      if (!(master instanceof BridgeDevice))
-        throw new NetlinkError('RTNETLINK answers: Operation not supported');
+    if (master !== null) {
       master.ports.push(device);
       device.master = master;
       this.#changed(device);

@@ -68,7 +68,8 @@ export class RouteTable {
         const prefix = parsePrefix(change.dst);
         if (prefix === null) throw new RouteError(`inet prefix is expected rather than "${change.dst}".`);
         if (change.op === 'del') {
-          if (this.#remove(prefix.addr, prefix.len, change.metric)) made.push(change);
+          if (this.#remove(prefix.addr, prefix.len, change.metric))
+            made.push({ op: 'del', dst: formatPrefix(prefix), metric: change.metric });
           continue;
         }
         const { op: _op, ...facts } = change;

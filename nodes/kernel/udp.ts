@@ -17,7 +17,7 @@ export interface ReceivedDatagram {
   readonly device: Device;
 }
 
-export interface UdpSendOptions {
+interface UdpSendOptions {
   /** Source address; 0 or absent takes the bound one, or what routing prefers. */
   readonly src?: number;
   readonly ttl?: number;

@@ -32,6 +32,7 @@ export class VxlanDevice extends Device {
   /** Several remotes are allowed for the default row only. */
   readonly #fdb = new Map<number, Row[]>();
   readonly #socket: UdpSocket;
+  #sending = false;
 
   constructor(ns: Netns, options: DeviceOptions, vxlan: VxlanOptions) {
     super(ns, options);
@@ -51,13 +52,20 @@ export class VxlanDevice extends Device {
       this.ns.kernel.drop('device-down');
       return;
     }
+    if (this.#sending) {
+      // The route to the VTEP leads back into the tunnel.
+      this.ns.kernel.drop('tunnel-loop');
+      return;
+    }
     const dst = readMac(frame, 0);
     const rows = (isGroupMac(dst) ? undefined : this.#fdb.get(dst)) ?? this.#fdb.get(DEFAULT_MAC);
     if (rows === undefined) {
       this.ns.kernel.drop('vxlan-no-fdb-row');
       return;
     }
+    this.#sending = true;
     for (const row of rows) this.#encapsulate(frame, row.dst);
+    this.#sending = false;
   }
 
   #encapsulate(frame: Uint8Array, remote: number): void {
@@ -85,13 +93,15 @@ export class VxlanDevice extends Device {
     }
     const inner = payload.subarray(header.payloadOffset);
     const source = readMac(inner, 6);
-    if (this.#options.learning === 'on' && !isGroupMac(source)) this.#learn(source, remote);
+    if (this.#options.learning === 'on' && !isGroupMac(source) && source !== DEFAULT_MAC)
+      this.#learn(source, remote);
     this.receive(inner);
   }
 
   #learn(mac: number, dst: number): void {
     const rows = this.#fdb.get(mac);
     if (rows?.some((row) => row.kind !== 'learned' || row.dst === dst)) return;
+    for (const row of rows ?? []) this.#emitRemoved(mac, row.dst);
     this.#set(mac, [{ dst, kind: 'learned' }]);
   }
 

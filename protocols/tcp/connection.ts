@@ -428,7 +428,8 @@ export class TcpConnection {
   }
 
   #duplicate(segment: TcpSegment, now: number): void {
-    if (segment.window !== this.#peerWindow) return;
+    // Answers to window probes repeat themselves too, and mean no loss.
+    if (this.#probing || segment.window !== this.#peerWindow) return;
     if (++this.#duplicateAcks !== DUPLICATE_ACKS || this.#recover >= 0) return;
     this.#recover = this.#nxt;
     this.#resend(now);

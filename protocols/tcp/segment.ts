@@ -6,7 +6,7 @@ import { PROTO_TCP } from '../ipv4.ts';
  * TCP header, RFC 9293 §3.1: source port (2), destination port (2), sequence (4), acknowledgment (4), data offset
  * and flags (2), window (2), checksum (2), urgent pointer (2), options.
  */
-export const TCP_HLEN = 20;
+const TCP_HLEN = 20;
 
 export const FIN = 1;
 export const SYN = 2;

@@ -307,7 +307,7 @@ test('ICMP echo reads as it was written', (t) => {
 });
 
 test('ICMP errors quote the packet, and stay within 576 bytes', (t) => {
-  const types = {
+  const types: Readonly<Record<number, string>> = {
     [ICMP_DEST_UNREACHABLE]: 'dest-unreachable',
     [ICMP_REDIRECT]: 'redirect',
     [ICMP_TIME_EXCEEDED]: 'time-exceeded',
@@ -387,7 +387,7 @@ const segment: fc.Arbitrary<TcpSegment> = fc
       noNullPrototype: true,
     },
   )
-  // Destructuring keeps absent keys absent, which exact optional properties ask for.
+  // fast-check types a key that may be absent as one that may be undefined.
   .map((fields) => fields as TcpSegment);
 
 test('a TCP segment with any options reads as it was written; damage shows', (t) => {

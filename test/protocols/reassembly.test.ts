@@ -49,7 +49,7 @@ test('fragments fit the MTU, and put together in any order are the packet', (t) 
       }
       const left = [...fragments, ...fragments.slice(0, 3)];
       const order: Uint8Array[] = [];
-      // Every fragment once, some twice: a duplicate is no overlap. All but the first copy of the last one come before it.
+      // Every fragment once, some twice: a duplicate is no overlap.
       while (left.length > 0) order.push(...left.splice((dice.next().value ?? 0) % left.length, 1));
       const reassembler = new Reassembler();
       const whole: Uint8Array[] = [];

@@ -208,7 +208,7 @@ export class CalicoIpam {
       }
       const assigned = autoAssign(block, allocation);
       if (assigned !== null) {
-        this.#write(assigned.block);
+        this.#write(this.#assignWaiting(assigned.block));
         return;
       }
     }
@@ -234,6 +234,20 @@ export class CalicoIpam {
       return;
     }
     done(failure(`No IPs available in pools: [${formatPrefix(pool)}]`));
+  }
+
+  /**
+   * Assigns from the same block to those next in line, which then find what they hold: a node that starts with many pods
+   * writes once, and every other node hears of it once.
+   */
+  #assignWaiting(block: IpamBlock): IpamBlock {
+    let filled = block;
+    for (const { work } of this.#jobs) {
+      const more = work.type === 'assign' ? autoAssign(filled, { handle: work.handle, node: this.#options.node }) : null;
+      if (more === null) break;
+      filled = more.block;
+    }
+    return filled;
   }
 
   #releaseStep(accepts: (handle: string) => boolean, done: () => void): void {

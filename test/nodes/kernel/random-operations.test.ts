@@ -1,0 +1,228 @@
+import test from 'ava';
+import fc from 'fast-check';
+import { Kernel } from '../../../nodes/kernel/kernel.ts';
+import { NetlinkError, type Netns } from '../../../nodes/kernel/netns.ts';
+import { RouteError } from '../../../nodes/kernel/route-table.ts';
+import { KernelFold } from '../../../nodes/state/kernel-fold.ts';
+import { writeEthernet } from '../../../protocols/ethernet.ts';
+import { parseIp4 } from '../../../protocols/ip4.ts';
+import { FakeWorld, timings } from '../../support/runtime.ts';
+
+const NAMESPACES = ['', 'pod1', 'pod2'];
+/** Name, and kind, of every device there can be; few names, so that operations meet. */
+const DEVICES = ['p0', 'p1', 'v0', 'v1', 'br0', 'br1', 'd0', 'vx0', 'tun0', 'lo'];
+
+const ns = fc.constantFrom(...NAMESPACES);
+const dev = fc.constantFrom(...DEVICES);
+const host = fc.integer({ min: 1, max: 6 });
+const net = fc.integer({ min: 0, max: 3 });
+const address = fc
+  .tuple(net, host, fc.constantFrom(8, 24, 30, 31, 32))
+  .map(([n, h, len]) => `10.0.${n}.${h}/${len}`);
+const gateway = fc.tuple(net, host).map(([n, h]) => `10.0.${n}.${h}`);
+const mac = fc.integer({ min: 1, max: 5 }).map((n) => 0x020000000000 + n);
+
+type Operation = (kernel: Kernel, world: FakeWorld) => void;
+const inNs =
+  (name: string, act: (ns: Netns) => void): Operation =>
+  (kernel) => {
+    const found = kernel.netns(name);
+    if (found !== undefined) act(found);
+  };
+
+function addDevice(kernel: Kernel, ns: Netns, name: string, far: Netns): void {
+  const link = { name, mac: 0x020000000000 + name.charCodeAt(name.length - 1), mtu: 1500 };
+  if (name === 'p0' || name === 'p1') ns.addPort({ ...link, port: Number(name[1]) });
+  else if (name.startsWith('v') && name !== 'vx0') {
+    ns.addVeth({ ...link, peer: { ns: far, name: name === 'v0' ? 'v1' : 'v0', mac: link.mac + 16 } });
+  } else if (name.startsWith('br')) ns.addBridge(link);
+  else if (name === 'd0') ns.addDummy(link);
+  else if (name === 'vx0') {
+    ns.addVxlan({ ...link, vni: 1, local: 0x0a000001, dstPort: 8472, learning: 'on' });
+  } else if (name === 'tun0') ns.addTun(link, () => kernel.drop('tun'));
+}
+
+const operation: fc.Arbitrary<Operation> = fc.oneof(
+  ns.map(
+    (name): Operation =>
+      (kernel) =>
+        kernel.addNetns(name),
+  ),
+  ns.map(
+    (name): Operation =>
+      (kernel) =>
+        kernel.removeNetns(name),
+  ),
+  {
+    weight: 6,
+    arbitrary: fc.tuple(ns, dev, ns).map(
+      ([name, device, far]): Operation =>
+        (kernel) => {
+          const [near, peer] = [kernel.netns(name), kernel.netns(far)];
+          if (near !== undefined && peer !== undefined) addDevice(kernel, near, device, peer);
+        },
+    ),
+  },
+  fc.tuple(ns, dev).map(([name, device]) => inNs(name, (ns) => ns.removeDevice(device))),
+  { weight: 6, arbitrary: fc.tuple(ns, dev).map(([name, device]) => inNs(name, (ns) => ns.setUp(device))) },
+  { weight: 2, arbitrary: fc.tuple(ns, dev).map(([name, device]) => inNs(name, (ns) => ns.setDown(device))) },
+  {
+    weight: 3,
+    arbitrary: fc
+      .tuple(ns, dev, fc.option(dev))
+      .map(([name, device, master]) => inNs(name, (ns) => ns.setMaster(device, master))),
+  },
+  fc.tuple(ns, dev, mac).map(([name, device, mac]) => inNs(name, (ns) => ns.setMac(device, mac))),
+  fc
+    .tuple(ns, dev, fc.constantFrom(576, 1450, 1500))
+    .map(([name, device, mtu]) => inNs(name, (ns) => ns.setMtu(device, mtu))),
+  {
+    weight: 6,
+    arbitrary: fc
+      .tuple(ns, dev, address)
+      .map(([name, device, text]) => inNs(name, (ns) => ns.addAddress(device, text))),
+  },
+  fc
+    .tuple(ns, dev, address)
+    .map(([name, device, text]) => inNs(name, (ns) => ns.removeAddress(device, text))),
+  {
+    weight: 4,
+    arbitrary: fc
+      .tuple(ns, address, fc.array(fc.tuple(gateway, dev, fc.boolean()), { maxLength: 3 }), fc.nat(2))
+      .map(([name, dst, hops, metric]) =>
+        inNs(name, (ns) =>
+          ns.routes.set({
+            dst,
+            type: hops.length === 0 ? 'blackhole' : 'unicast',
+            protocol: 'static',
+            scope: 'global',
+            metric,
+            src: '',
+            nexthops: hops.map(([via, device, onlink]) => ({ via, dev: device, onlink, weight: 1 })),
+          }),
+        ),
+      ),
+  },
+  fc
+    .tuple(ns, address, fc.nat(2))
+    .map(([name, dst, metric]) => inNs(name, (ns) => ns.routes.delete(dst, metric))),
+  fc
+    .tuple(ns, fc.array(fc.tuple(address, fc.nat(2)), { maxLength: 4 }))
+    .map(([name, keys]) =>
+      inNs(name, (ns) => ns.routes.replaceBatch(keys.map(([dst, metric]) => ({ op: 'del', dst, metric })))),
+    ),
+  fc
+    .tuple(ns, dev, gateway, mac)
+    .map(([name, device, ip, mac]) =>
+      inNs(name, (ns) => ns.device(device)?.neighbors.setPermanent(parseIp4(ip) ?? 0, mac)),
+    ),
+  fc
+    .tuple(ns, dev, gateway)
+    .map(([name, device, ip]) => inNs(name, (ns) => ns.device(device)?.neighbors.delete(parseIp4(ip) ?? 0))),
+  fc
+    .tuple(ns, mac, gateway)
+    .map(([name, mac, ip]) => inNs(name, (ns) => ns.addVxlanFdb('vx0', mac, parseIp4(ip) ?? 0, 'static'))),
+  fc.tuple(ns, mac).map(([name, mac]) => inNs(name, (ns) => ns.deleteVxlanFdb('vx0', mac))),
+  {
+    weight: 4,
+    arbitrary: fc.tuple(ns, gateway).map(([name, ip]) =>
+      inNs(name, (ns) => {
+        ns.openIcmp({ onReply: () => {}, onError: () => {} }).sendEcho(parseIp4(ip) ?? 0, {
+          id: 1,
+          seq: 1,
+          size: 8,
+        });
+      }),
+    ),
+  },
+  fc.tuple(fc.nat(1), fc.boolean()).map(
+    ([port, up]): Operation =>
+      (kernel) =>
+        kernel.setCarrier(port, up ? 'up' : 'down'),
+  ),
+  fc.tuple(fc.nat(1), mac, mac).map(
+    ([port, from, to]): Operation =>
+      (kernel) => {
+        const frame = new Uint8Array(60);
+        writeEthernet(frame, to, from, 0x88b5);
+        kernel.receive(port, frame);
+      },
+  ),
+  {
+    weight: 3,
+    arbitrary: fc.constantFrom(0, 1, 1000, 60_000, 400_000).map(
+      (ms): Operation =>
+        (_, world) =>
+          world.advance(ms),
+    ),
+  },
+);
+
+test('whatever is done to a kernel, its log folds to its state', (t) => {
+  fc.assert(
+    fc.property(fc.array(operation, { minLength: 20, maxLength: 120, size: 'max' }), (operations) => {
+      const world = new FakeWorld();
+      const rt = world.runtime();
+      const kernel = new Kernel(rt, { timings, transmit: () => {} });
+      const fold = new KernelFold();
+      let folded = 0;
+      const check = () => {
+        for (const { event } of rt.records.slice(folded))
+          fold.apply(event as Parameters<KernelFold['apply']>[0]);
+        folded = rt.records.length;
+        t.deepEqual(fold.view(), kernel.snapshot());
+      };
+      for (const [i, operation] of operations.entries()) {
+        try {
+          operation(kernel, world);
+        } catch (error) {
+          // What iproute2 would refuse.
+          if (
+            !(
+              error instanceof NetlinkError ||
+              error instanceof RouteError ||
+              /File exists/.test(String(error))
+            )
+          )
+            throw error;
+        }
+        if (i % 10 === 0) check();
+      }
+      world.advance(1_000_000);
+      check();
+    }),
+    { numRuns: 150 },
+  );
+});
+
+test('a device that is gone hears nothing of its port', (t) => {
+  const world = new FakeWorld();
+  const rt = world.runtime();
+  const kernel = new Kernel(rt, { timings, transmit: () => {} });
+  kernel.root.addPort({ name: 'eth0', mac: 1, mtu: 1500, port: 0 });
+  kernel.root.removeDevice('eth0');
+  const count = rt.records.length;
+  kernel.setCarrier(0, 'down');
+  kernel.receive(0, new Uint8Array(60));
+  t.is(rt.records.length, count);
+  t.is(kernel.drops.get('no-such-port'), 1);
+});
+
+test('what a bridge refuses changes nothing', (t) => {
+  const kernel = new Kernel(new FakeWorld().runtime(), { timings, transmit: () => {} });
+  const { root } = kernel;
+  root.addBridge({ name: 'br0', mac: 1, mtu: 1500 });
+  root.addBridge({ name: 'br1', mac: 2, mtu: 1500 });
+  root.addDummy({ name: 'd0', mac: 3, mtu: 1500 });
+  root.setMaster('d0', 'br0');
+  const before = kernel.snapshot();
+  t.throws(() => root.setMaster('d0', 'none'), { instanceOf: NetlinkError });
+  t.throws(() => root.setMaster('d0', 'lo'), { instanceOf: NetlinkError });
+  t.throws(() => root.setMaster('br0', 'br0'), { instanceOf: NetlinkError });
+  t.throws(() => root.setMaster('br1', 'br0'), { instanceOf: NetlinkError });
+  t.throws(() => root.setMaster('lo', 'br0'), { instanceOf: NetlinkError });
+  t.throws(() => root.addVeth({ name: 'v', mac: 1, mtu: 1500, peer: { ns: root, name: 'v', mac: 2 } }), {
+    instanceOf: NetlinkError,
+  });
+  t.deepEqual(kernel.snapshot(), before);
+});
