@@ -243,7 +243,8 @@ export class CalicoIpam {
   #assignWaiting(block: IpamBlock): IpamBlock {
     let filled = block;
     for (const { work } of this.#jobs) {
-      const more = work.type === 'assign' ? autoAssign(filled, { handle: work.handle, node: this.#options.node }) : null;
+      const more =
+        work.type === 'assign' ? autoAssign(filled, { handle: work.handle, node: this.#options.node }) : null;
       if (more === null) break;
       filled = more.block;
     }
