@@ -253,6 +253,24 @@ for (const both of [false, true]) {
   });
 }
 
+test('an end that reads again is heard by a peer whose own window is closed', (t) => {
+  for (const wait of [100, 120_000]) {
+    const net = new Net().open();
+    for (const end of [net.a, net.b]) {
+      end.tcp.pause();
+      end.tcp.send(bytes(150_000), net.now, 0);
+    }
+    net.advance(wait);
+    net.a.tcp.resume(0);
+    net.advance(2000);
+    t.deepEqual([net.a.received.length, net.b.tcp.unacked + net.b.tcp.queued], [150_000, 0]);
+    t.is(net.b.received.length, 0);
+    net.b.tcp.resume(0);
+    net.advance(2000);
+    t.is(net.b.received.length, 150_000);
+  }
+});
+
 test('readers that pause and resume over a bad wire get everything once', (t) => {
   const action = fc.record({
     end: fc.constantFrom('a' as const, 'b' as const),
