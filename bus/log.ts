@@ -1,15 +1,8 @@
-import {
-  consumerOpts,
-  type JetStreamClient,
-  type NatsConnection,
-  NatsError,
-  RetentionPolicy,
-  StorageType,
-} from 'nats';
-import { defer, map, Observable, startWith, switchMap, tap } from 'rxjs';
+import { type JetStreamClient, type NatsConnection, NatsError, RetentionPolicy, StorageType } from 'nats';
+import { firstValueFrom, map, type Observable, takeWhile, toArray } from 'rxjs';
 import { decode, encode } from './codec.ts';
-import { isTransient, reconnects } from './connection.ts';
 import { logStream, logSubject, logSubjects } from './subjects.ts';
+import { tail } from './tail.ts';
 
 /** What the log needs to know of a record. */
 export interface Numbered {
@@ -26,11 +19,6 @@ export async function ensureLog(nc: NatsConnection, lab: string): Promise<void> 
     retention: RetentionPolicy.Limits,
     duplicate_window: 120 * 1_000_000_000,
   });
-}
-
-interface Stored<R> {
-  readonly seq: number;
-  readonly batch: readonly R[];
 }
 
 const BATCH_RECORDS = 512;
@@ -137,65 +125,23 @@ export class LogReader<R extends Numbered> {
   async *read(node: string): AsyncIterable<R> {
     const last = await this.#lastSequence(node);
     if (last === 0) return;
-    const options = consumerOpts();
-    options.orderedConsumer();
-    options.deliverAll();
-    const subscription = await this.#nc.jetstream().subscribe(logSubject(this.#lab, node), options);
-    try {
-      // Batches sent again after a lost acknowledgment stand later in the stream than they were appended.
-      const late = new Sequencer<R>();
-      for await (const message of subscription) {
-        yield* late.add(decode(message.data) as R[]);
-        if (message.seq >= last) break;
-      }
-      yield* late.rest();
-    } finally {
-      subscription.unsubscribe();
-    }
+    const late = new Sequencer<R>();
+    const batches = tail(this.#nc, logStream(this.#lab), logSubject(this.#lab, node), 'beginning').pipe(
+      takeWhile(({ seq }) => seq < last, true),
+      toArray(),
+    );
+    // Batches sent again after a lost acknowledgment stand later in the stream than they were appended.
+    for (const { data } of await firstValueFrom(batches)) yield* late.add(decode(data) as R[]);
+    yield* late.rest();
   }
 
   /**
-   * Batches as they are stored, of one node or of all, from now on or from the beginning. Takes up again after a
+   * Batches as they are stored, of one node or of all, from now on or from the beginning; takes up again after a
    * reconnect where it was.
    */
   follow(node: string | null, from: 'now' | 'beginning'): Observable<readonly R[]> {
-    return defer(() => {
-      let next = 0;
-      return reconnects(this.#nc).pipe(
-        startWith(undefined),
-        switchMap(() => this.#followOnce(node, next === 0 ? from : next)),
-        tap(({ seq }) => {
-          next = seq + 1;
-        }),
-        map(({ batch }) => batch),
-      );
-    });
-  }
-
-  #followOnce(node: string | null, from: 'now' | 'beginning' | number): Observable<Stored<R>> {
-    return new Observable((observer) => {
-      const options = consumerOpts();
-      options.orderedConsumer();
-      if (from === 'now') options.deliverNew();
-      else if (from === 'beginning') options.deliverAll();
-      else options.startSequence(from);
-      const subject = node === null ? logSubjects(this.#lab) : logSubject(this.#lab, node);
-      let stop = () => {};
-      let closed = false;
-      this.#nc
-        .jetstream()
-        .subscribe(subject, options)
-        .then(async (subscription) => {
-          stop = () => subscription.unsubscribe();
-          if (closed) stop();
-          for await (const { seq, data } of subscription) observer.next({ seq, batch: decode(data) as R[] });
-        })
-        .catch((error: unknown) => (isTransient(error) ? undefined : observer.error(error)));
-      return () => {
-        closed = true;
-        stop();
-      };
-    });
+    const subject = node === null ? logSubjects(this.#lab) : logSubject(this.#lab, node);
+    return tail(this.#nc, logStream(this.#lab), subject, from).pipe(map(({ data }) => decode(data) as R[]));
   }
 
   async #lastSequence(node: string): Promise<number> {

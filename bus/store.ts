@@ -1,8 +1,9 @@
 import { type KV, type KvEntry, type NatsConnection, NatsError, StorageType } from 'nats';
-import { defer, filter, Observable, startWith, switchMap, tap } from 'rxjs';
+import { map, type Observable } from 'rxjs';
 import { decode, encode } from './codec.ts';
-import { isTransient, reconnects } from './connection.ts';
+import { isTransient } from './connection.ts';
 import { storeBucket } from './subjects.ts';
+import { type TailMessage, tail } from './tail.ts';
 
 /** A row as it is: `value` null marks a deleted key. */
 export interface StoreRow {
@@ -39,9 +40,14 @@ export class Store {
   readonly #nc: NatsConnection;
   readonly #kv: KV;
 
-  private constructor(nc: NatsConnection, kv: KV) {
+  readonly #stream: string;
+  readonly #prefix: string;
+
+  private constructor(nc: NatsConnection, lab: string, kv: KV) {
     this.#nc = nc;
     this.#kv = kv;
+    this.#stream = `KV_${storeBucket(lab)}`;
+    this.#prefix = `$KV.${storeBucket(lab)}.`;
   }
 
   /** Opens the lab's bucket, creating it if it is not there. */
@@ -49,13 +55,13 @@ export class Store {
     const kv = await nc
       .jetstream({ timeout: ANSWER_TIMEOUT })
       .views.kv(storeBucket(lab), { history: 1, storage: StorageType.File });
-    return new Store(nc, kv);
+    return new Store(nc, lab, kv);
   }
 
   /** Opens the bucket of a lab that is known to have one, without a round trip. */
   static async bind(nc: NatsConnection, lab: string): Promise<Store> {
     const js = nc.jetstream({ timeout: ANSWER_TIMEOUT });
-    return new Store(nc, await js.views.kv(storeBucket(lab), { bindOnly: true }));
+    return new Store(nc, lab, await js.views.kv(storeBucket(lab), { bindOnly: true }));
   }
 
   async write(write: Write, cause: number): Promise<WriteResult> {
@@ -94,55 +100,47 @@ export class Store {
   }
 
   /** The rows whose keys match a pattern (`*` one token, `>` the rest), as of now. */
-  async list(pattern: string): Promise<StoreRow[]> {
-    const rows: StoreRow[] = [];
-    let complete = () => {};
-    const whole = new Promise<void>((resolve) => {
-      complete = resolve;
-    });
-    // Deleted rows are left out here and not by the client, which would then not tell when the last one is a deleted one.
-    const watch = await this.#kv.watch({ key: pattern, initializedFn: () => complete() });
-    void whole.then(() => watch.stop());
-    for await (const entry of watch) if (entry.operation === 'PUT') rows.push(rowOf(entry));
-    return rows;
-  }
-
-  /**
-   * The rows that are there, then every change, for as long as it is subscribed to. Begins anew after each reconnect,
-   * passing over what was seen: the server has forgotten its end of the watch, and a heartbeat would take long to tell.
-   */
-  watch(pattern: string): Observable<StoreRow> {
-    return defer(() => {
-      let last = 0;
-      return reconnects(this.#nc).pipe(
-        startWith(undefined),
-        switchMap(() => this.#watchOnce(pattern)),
-        filter((row) => row.revision > last),
-        tap((row) => {
-          last = row.revision;
-        }),
-      );
-    });
-  }
-
-  #watchOnce(pattern: string): Observable<StoreRow> {
-    return new Observable((observer) => {
-      let stop = () => {};
-      let closed = false;
-      this.#kv
-        .watch({ key: pattern })
-        .then(async (watch) => {
-          stop = () => watch.stop();
-          if (closed) stop();
-          for await (const entry of watch) observer.next(rowOf(entry));
-        })
-        // The connection went while the watch was being set up: the reconnect sets up the next.
-        .catch((error: unknown) => (isTransient(error) ? undefined : observer.error(error)));
-      return () => {
-        closed = true;
-        stop();
+  list(pattern: string): Promise<StoreRow[]> {
+    return new Promise((resolve, reject) => {
+      const rows: StoreRow[] = [];
+      const finish = () => {
+        // Not at once: the subscription may still be on its way to the variable.
+        queueMicrotask(() => subscription.unsubscribe());
+        resolve(rows);
       };
+      const subscription = tail(
+        this.#nc,
+        this.#stream,
+        this.#subject(pattern),
+        'last-of-each',
+        finish,
+      ).subscribe({
+        next: (message) => {
+          const row = this.#rowOf(message);
+          if (row.value !== null) rows.push(row);
+          if (message.pending === 0) finish();
+        },
+        error: reject,
+      });
     });
+  }
+
+  /** The rows that are there, then every change, for as long as it is subscribed to; survives reconnects. */
+  watch(pattern: string): Observable<StoreRow> {
+    return tail(this.#nc, this.#stream, this.#subject(pattern), 'last-of-each').pipe(
+      map((message) => this.#rowOf(message)),
+    );
+  }
+
+  #rowOf(message: TailMessage): StoreRow {
+    const key = message.subject.slice(this.#prefix.length);
+    if (message.header('KV-Operation') !== '') return { key, value: null, revision: message.seq, cause: 0 };
+    const { value, cause } = decode(message.data) as Stored;
+    return { key, value, revision: message.seq, cause };
+  }
+
+  #subject(pattern: string): string {
+    return `${this.#prefix}${pattern}`;
   }
 
   async #apply(write: Write, cause: number, nonce: string): Promise<number> {

@@ -62,6 +62,8 @@ export interface NodeReport {
    * pods not yet running, store requests not yet answered.
    */
   readonly work: number;
+  /** The same by whose work it is, for people. */
+  readonly workOf: { readonly bgp: number; readonly cluster: number };
   /** Highest store revision seen by a watch; 0 if none. */
   readonly storeRevision: number;
   /** Changes to the node's forwarding state (routes of the root namespace, static FDB and ARP rows). */

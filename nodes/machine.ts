@@ -391,12 +391,14 @@ export class NodeMachine implements Runtime {
     const bgp = this.#bgpd?.report();
     const stats = this.#bgpd?.stats;
     const cluster = this.#cluster?.report();
+    const workOf = { bgp: bgp?.pendingWork ?? 0, cluster: cluster?.work ?? 0 };
     return {
       node: this.#config.name,
       boot: this.#boot.number,
       at: this.#now,
       sessions: bgp?.sessions ?? [],
-      work: (bgp?.pendingWork ?? 0) + (cluster?.work ?? 0),
+      work: workOf.bgp + workOf.cluster,
+      workOf,
       storeRevision: this.#storeRevision,
       fibChanges: this.#fibChanges,
       lastFibChange: this.#lastFibChange,

@@ -186,9 +186,11 @@ export class NodeShell {
       transmit: (port, frame, cause) => this.#ports[port]?.send(frame, cause, clock()),
       record: (record) => this.#publisher.append(record),
       store: (request, op, cause) => {
-        void this.#store
-          .write(op, cause)
-          .then((result) => this.#intake.take({ type: 'stored', request, result }));
+        void this.#store.write(op, cause).then((result) => {
+          if (!result.ok && !result.conflict)
+            this.#log.warn({ key: op.key, ...result }, 'the store did not take a write');
+          this.#intake.take({ type: 'stored', request, result });
+        });
       },
       reply: (id, reply) => this.#waiting.get(id)?.(reply),
       end: (how) => {

@@ -36,7 +36,10 @@ export function judge(
   const byName = new Map(reports.map((report) => [report.node, report]));
   for (const name of expected) if (!byName.has(name)) reasons.push(`${name}: no answer`);
   for (const report of reports) {
-    if (report.work > 0) reasons.push(`${report.node}: ${report.work} pieces of work left`);
+    if (report.work > 0) {
+      const { bgp, cluster } = report.workOf;
+      reasons.push(`${report.node}: ${report.work} pieces of work left (BGP ${bgp}, pods and store ${cluster})`);
+    }
     for (const session of report.sessions) {
       const reason = judgeSession(report.node, session, byName.get(session.peer), sessions);
       if (reason !== null) reasons.push(reason);
