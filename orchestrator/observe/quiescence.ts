@@ -38,7 +38,9 @@ export function judge(
   for (const report of reports) {
     if (report.work > 0) {
       const { bgp, cluster } = report.workOf;
-      reasons.push(`${report.node}: ${report.work} pieces of work left (BGP ${bgp}, pods and store ${cluster})`);
+      reasons.push(
+        `${report.node}: ${report.work} pieces of work left (BGP ${bgp}, pods and store ${cluster})`,
+      );
     }
     for (const session of report.sessions) {
       const reason = judgeSession(report.node, session, byName.get(session.peer), sessions);
