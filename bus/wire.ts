@@ -17,13 +17,16 @@ export interface WireOptions {
   readonly port: number;
 }
 
-/** Called for every frame; the frame is a view that belongs to the receiver from here on. */
+const NOTHING = new Uint8Array(0);
+
+/**
+ * Called for every frame; the frame is a view that belongs to the receiver from here on. A message that is no frame in an
+ * envelope comes as a frame of no bytes, to be counted with the other runts.
+ */
 export type FrameHandler = (frame: Uint8Array, cause: number, sentAt: number) => void;
 
 /** A port's two ends on the bus: frames to its MAC and to all come in, frames go out by their destination MAC. */
 export class WirePort {
-  /** Messages on the wire's subjects that were no frame in an envelope. */
-  malformed = 0;
   readonly #nc: NatsConnection;
   readonly #options: WireOptions;
   readonly #prefix: string;
@@ -38,12 +41,13 @@ export class WirePort {
       if (error !== null) return;
       const { data } = message;
       if (data.length < ENVELOPE || data[0] !== VERSION) {
-        this.malformed++;
+        onFrame(NOTHING, 0, 0);
         return;
       }
       const view = new DataView(data.buffer, data.byteOffset, ENVELOPE);
       if (view.getUint32(4) === options.node && view.getUint16(2) === options.port) return;
-      onFrame(data.subarray(ENVELOPE), view.getFloat64(8), view.getFloat64(16));
+      const cause = view.getFloat64(8);
+      onFrame(data.subarray(ENVELOPE), Number.isSafeInteger(cause) ? cause : 0, view.getFloat64(16));
     };
     this.#subscriptions = [hex(options.mac), BROADCAST].map((last) =>
       nc.subscribe(`${this.#prefix}${last}`, { callback }),

@@ -45,6 +45,10 @@ export interface SessionCount {
    * nothing to wait for.
    */
   readonly settled: boolean;
+  /** When this end last had to try anew, ms: started, lost the session, or its topology changed. */
+  readonly openedAt: number;
+  /** When its last vain attempt was begun, ms. */
+  readonly triedAt: number;
   /** Messages other than KEEPALIVE since the session was established. */
   readonly sent: number;
   readonly received: number;

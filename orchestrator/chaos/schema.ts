@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { reportIssues } from '../lab/issues.ts';
+import { readUserFile } from '../lab/load.ts';
 import { Reporter } from '../lab/problem.ts';
 import { duration, endpoint, map, name } from '../lab/schema-types.ts';
 import { readYaml } from '../lab/yaml-source.ts';
@@ -106,7 +106,7 @@ type RawStep = z.infer<typeof step>;
 
 /** @throws LabError with every problem and its place. */
 export async function loadChaos(path: string): Promise<ChaosFile> {
-  return parseChaos(await readFile(path, 'utf8'), path);
+  return parseChaos(await readUserFile(path, 'examples/churn.yaml is one to start from'), path);
 }
 
 /** @throws LabError */

@@ -6,19 +6,24 @@ import { importGraphml } from './graphml.ts';
 import { LabError } from './problem.ts';
 
 /**
+ * Text of a file that the user named; `mend` is what to do if it is not there.
+ * @throws LabError for a file that cannot be read.
+ */
+export async function readUserFile(path: string, mend: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    const reason = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+    const message = reason === 'ENOENT' ? 'there is no such file' : `it cannot be read (${reason})`;
+    throw new LabError([{ file: path, line: 1, column: 1, path: '', message, mend }]);
+  }
+}
+
+/**
  * Reads and compiles a lab: GraphML where the file's name ends so, a lab file otherwise.
  * @throws LabError also for a file that cannot be read.
  */
 export async function loadLab(path: string): Promise<CompiledLab> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    const reason = error instanceof Error && 'code' in error ? String(error.code) : String(error);
-    const message = reason === 'ENOENT' ? 'there is no such file' : `it cannot be read (${reason})`;
-    throw new LabError([
-      { file: path, line: 1, column: 1, path: '', message, mend: 'examples/ has labs to start from' },
-    ]);
-  }
+  const text = await readUserFile(path, 'examples/ has labs to start from');
   return extname(path).toLowerCase() === '.graphml' ? importGraphml(text, path) : compileLab(text, path);
 }

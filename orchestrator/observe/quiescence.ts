@@ -76,8 +76,12 @@ function judgeSession(
   if (!session.established) {
     if (peer === undefined) return null;
     if (demand === 'established') return `${name}: session not yet established`;
-    if (session.settled) return null;
-    return `${name}: session not yet tried`;
+    if (!session.settled) return `${name}: session not yet tried`;
+    // What failed before the other end let go of an old session, say, may succeed now.
+    const missed = peer.sessions.some(
+      (far) => far.peer === node && !far.established && far.openedAt > session.triedAt,
+    );
+    return missed ? `${name}: session not tried again since the other end was ready for it` : null;
   }
   const far = peer?.sessions.find((candidate) => candidate.established && candidate.key === session.key);
   if (far === undefined) return `${name}: established here, not at the other end; its hold timer decides`;

@@ -123,9 +123,8 @@ export class Session implements ConnectionOwner {
     return this.#lastError;
   }
 
-  /** See `Settling`. */
-  get settled(): boolean {
-    return this.#settling.settled;
+  get settling(): Pick<Settling, 'settled' | 'openedAt' | 'triedAt'> {
+    return this.#settling;
   }
 
   get counters(): SessionCounters {
@@ -220,7 +219,7 @@ export class Session implements ConnectionOwner {
   }
 
   connect(connection: Connection): ConnectionId {
-    this.#settling.attempted();
+    this.#settling.attempted(this.host.now);
     return this.#owner.connect(this, connection);
   }
 
@@ -360,7 +359,7 @@ export class Session implements ConnectionOwner {
 
   #unsettle(): void {
     if (this.#stopped) return;
-    this.#settling.reopen();
+    this.#settling.reopen(this.host.now);
     // A passive neighbour cannot be tried: to wait for as long as the peer takes to try twice is all there is.
     const { connectRetry, connectDelay } = this.timings;
     if (this.neighbor.passive) this.later(2 * connectRetry + connectDelay, this.#settling.deadline());

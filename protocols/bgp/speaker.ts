@@ -22,7 +22,10 @@ interface SessionReport {
   /** Same text on both ends of one TCP connection, '' while not established. */
   readonly key: string;
   readonly established: boolean;
+  /** See `Settling`. */
   readonly settled: boolean;
+  readonly openedAt: number;
+  readonly triedAt: number;
   /** Messages other than KEEPALIVE since the session was established. */
   readonly sent: number;
   readonly received: number;
@@ -239,8 +242,17 @@ export class BgpSpeaker implements SessionOwner {
     const sessions: SessionReport[] = [];
     let pendingWork = this.#locRib.dirty + this.#waiting.length;
     for (const session of this.#sessions.values()) {
-      const { name, key, state, settled, counters, advertiser, blocked } = session;
-      sessions.push({ peer: name, key, established: state === 'Established', settled, ...counters });
+      const { name, key, state, settling, counters, advertiser, blocked } = session;
+      const { settled, openedAt, triedAt } = settling;
+      sessions.push({
+        peer: name,
+        key,
+        established: state === 'Established',
+        settled,
+        openedAt,
+        triedAt,
+        ...counters,
+      });
       pendingWork += (advertiser?.pending ?? 0) + (blocked ? 1 : 0);
     }
     return { sessions, pendingWork };

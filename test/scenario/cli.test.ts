@@ -1,0 +1,109 @@
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import test from 'ava';
+import { BusLab } from '../../orchestrator/bus-lab.ts';
+import { isAlive, LabHome } from '../../orchestrator/home.ts';
+import { cli, startCli } from '../support/cli.ts';
+import { temporaryFolder } from '../support/nats.ts';
+
+const LAB = `
+name: scn-cli
+topology:
+  nodes:
+    n1: { kind: node }
+    n2: { kind: node }
+segments:
+  lan: { subnet: 172.18.18.0/24, nodes: all }
+cluster: { cni: calico, calico: { mesh: full }, pods: 1 }
+`;
+
+async function gone(pids: readonly number[]): Promise<void> {
+  while (pids.some(isAlive)) await pause(20);
+}
+
+test('a lab launched, looked at, broken, mended and taken down by the command line', async (t) => {
+  const home = temporaryFolder(t);
+  const file = join(home, 'lab.yaml');
+  writeFileSync(file, LAB);
+  const run = (...argv: string[]) => cli(t, home, ...argv);
+
+  const up = await run('up', '-d', file);
+  t.is(up.code, 0, up.stderr);
+  t.regex(up.stdout, /has converged/);
+  const again = await run('up', '-d', file);
+  t.not(again.code, 0);
+  t.regex(again.stderr, /already running.*reroute down/);
+
+  t.regex((await run('ls')).stdout, /^scn-cli +running/m);
+  t.regex((await run('get', 'nodes')).stdout, /^NAME .*\nn1 .*\nn2 /);
+  const pods = JSON.parse((await run('get', 'pods', '-o', 'json')).stdout) as unknown[];
+  t.is(pods.length, 2);
+  t.regex((await run('get', 'routes', 'n1', '-o', 'yaml')).stdout, /proto(col)?: bird/);
+  t.regex((await run('show', 'n1', 'bgp', 'protocols')).stdout, /Established/);
+  const ping = await run('exec', 'web-n1-1', '--', 'ping', '-c', '1', '@web-n2-1');
+  t.is(ping.code, 0);
+  t.regex(ping.stdout, /1 received, 0% packet loss/);
+
+  t.is((await run('kill', 'n2')).code, 0);
+  t.is((await run('wait', '--converged', '--within', '30s')).code, 0);
+  const dead = await run('exec', 'n2', '--', 'ip', 'addr');
+  t.not(dead.code, 0);
+  t.regex(dead.stderr, /n2 is not running.*reroute start n2/);
+  t.not((await run('exec', 'web-n1-1', '--', 'ping', '-c', '1', '-W', '1', '@web-n2-1')).code, 0);
+  t.is((await run('start', 'n2')).code, 0);
+  t.is((await run('wait', '--converged', '--within', '30s')).code, 0);
+  t.is((await run('verify')).code, 0);
+
+  t.is((await run('down')).code, 0);
+  t.regex((await run('log', 'scn-cli', '--node', 'n1')).stdout, /node\.booted/);
+  t.regex((await run('get', 'routes', 'n1', '--at', '+5s', '--lab', 'scn-cli')).stdout, /172\.18\.18\.0\/24/);
+});
+
+test('a supervisor killed by SIGKILL takes its nodes and its bus along', async (t) => {
+  const home = temporaryFolder(t);
+  const file = join(home, 'lab.yaml');
+  writeFileSync(file, LAB.replace('scn-cli', 'scn-orphans'));
+  const child = startCli(t, home, 'up', file);
+  let text = '';
+  for await (const chunk of child.stdout!) {
+    text += chunk;
+    if (text.includes('runs until Ctrl-C')) break;
+  }
+  process.env.REROUTE_HOME = home;
+  const status = new LabHome('scn-orphans').status()!;
+  const lab = await BusLab.attach('scn-orphans', status.bus);
+  const pids = (await lab.nodes()).map((node) => node.pid);
+  t.is(pids.length, 2);
+  t.true(pids.every(isAlive));
+  await lab.detach();
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+  await gone(pids);
+  await t.throwsAsync(BusLab.attach('scn-orphans', status.bus), { message: /bus|NATS|connect/i });
+  t.regex((await cli(t, home, 'ls')).stdout, /^scn-orphans +lost/m);
+  t.is((await cli(t, home, 'down', '--lab', 'scn-orphans')).code, 0);
+});
+
+test('what the user got wrong is named, with a way out, and the status is not 0', async (t) => {
+  const home = temporaryFolder(t);
+  const bad = join(home, 'bad.yaml');
+  writeFileSync(bad, LAB.replace('kind: node', 'kind: nod').replace('mesh: full', 'mesh: ful'));
+  const cases: readonly (readonly [argv: readonly string[], says: RegExp])[] = [
+    [['up', join(home, 'none.yaml')], /none\.yaml.*no such file/],
+    [['up', bad], /bad\.yaml:5:\d+.*nod[\s\S]*bad\.yaml:\d+:\d+.*mesh/],
+    [['up', '--bus', 'nats://127.0.0.1:1', '-d', 'examples/flat.yaml'], /127\.0\.0\.1:1/],
+    [['get', 'pods'], /no lab is running.*reroute up/],
+    [['get', 'pods', '--lab', 'nope'], /there is no lab nope/],
+    [['chaos', 'run', join(home, 'none.yaml'), '--simulate', 'examples/flat.yaml'], /none\.yaml/],
+    [['frobnicate'], /unknown command/],
+    [['up', '--within', 'soon', 'examples/flat.yaml'], /soon/],
+  ];
+  for (const [argv, says] of cases) {
+    const { code, stderr, stdout } = await cli(t, home, ...argv);
+    t.not(code, 0, argv.join(' '));
+    t.regex(stderr, says, `${argv.join(' ')}: ${stdout}`);
+    t.notRegex(stderr, /\n {4}at /, 'a stack trace is no message');
+  }
+});
