@@ -1,5 +1,5 @@
 import { type KV, type KvEntry, type NatsConnection, NatsError, StorageType } from 'nats';
-import { map, type Observable } from 'rxjs';
+import { lastValueFrom, map, type Observable, takeWhile } from 'rxjs';
 import { decode, encode } from './codec.ts';
 import { isTransient } from './connection.ts';
 import { storeBucket } from './subjects.ts';
@@ -100,29 +100,34 @@ export class Store {
   }
 
   /** The rows whose keys match a pattern (`*` one token, `>` the rest), as of now. */
-  list(pattern: string): Promise<StoreRow[]> {
-    return new Promise((resolve, reject) => {
-      const rows: StoreRow[] = [];
-      const finish = () => {
-        // Not at once: the subscription may still be on its way to the variable.
-        queueMicrotask(() => subscription.unsubscribe());
-        resolve(rows);
-      };
-      const subscription = tail(
-        this.#nc,
-        this.#stream,
-        this.#subject(pattern),
-        'last-of-each',
-        finish,
-      ).subscribe({
-        next: (message) => {
-          const row = this.#rowOf(message);
-          if (row.value !== null) rows.push(row);
-          if (message.pending === 0) finish();
-        },
-        error: reject,
-      });
-    });
+  async list(pattern: string): Promise<StoreRow[]> {
+    const subject = this.#subject(pattern);
+    // What a consumer says is still pending is wrong for good once a row is replaced under it (nats-server 2.9): the
+    // subjects that there are tell what has to come. A row replaced meanwhile comes again, a deleted one as its marker.
+    const awaited = new Set(await this.#subjects(subject));
+    if (awaited.size === 0) return [];
+    const last = new Map<string, StoreRow>();
+    const messages = tail(this.#nc, this.#stream, subject, 'last-of-each').pipe(
+      takeWhile((message) => {
+        last.set(message.subject, this.#rowOf(message));
+        awaited.delete(message.subject);
+        return awaited.size > 0;
+      }),
+    );
+    await lastValueFrom(messages, { defaultValue: undefined });
+    return [...last.values()].filter((row) => row.value !== null);
+  }
+
+  async #subjects(filter: string): Promise<string[]> {
+    const manager = await this.#nc.jetstreamManager();
+    for (let tries = 1; ; tries++) {
+      try {
+        const { state } = await manager.streams.info(this.#stream, { subjects_filter: filter });
+        return Object.keys(state.subjects ?? {});
+      } catch (error) {
+        if (tries === TRIES || !isTransient(error)) throw error;
+      }
+    }
   }
 
   /** The rows that are there, then every change, for as long as it is subscribed to; survives reconnects. */

@@ -10,8 +10,6 @@ export interface TailMessage {
   readonly data: Uint8Array;
   /** Sequence number in the stream. */
   readonly seq: number;
-  /** Messages that stand in the stream behind this one now. */
-  readonly pending: number;
   /** Value of a header, '' if there is none. */
   header(name: string): string;
 }
@@ -21,14 +19,13 @@ const RETRY = 200;
 /**
  * The messages of a stream as they stand and as they come, over a push consumer of the plainest kind: no acknowledgment,
  * no flow control, no heartbeats, which a process that is busy for seconds would miss. A gap in the consumer's own count,
- * and a reconnect, begin anew where it was. `onEmpty` is called if there is nothing to begin with.
+ * and a reconnect, begin anew where it was.
  */
 export function tail(
   nc: NatsConnection,
   stream: string,
   subject: string,
   from: TailFrom,
-  onEmpty: () => void = () => {},
 ): Observable<TailMessage> {
   return new Observable((observer) => {
     let next: TailFrom = from;
@@ -36,7 +33,7 @@ export function tail(
       .pipe(
         startWith(undefined),
         switchMap(() =>
-          once(nc, stream, subject, () => next, onEmpty).pipe(
+          once(nc, stream, subject, () => next).pipe(
             retry({
               delay: (error) =>
                 isTransient(error) || error instanceof GapError ? timer(RETRY) : fail(error),
@@ -68,7 +65,6 @@ function once(
   stream: string,
   subject: string,
   from: () => TailFrom,
-  onEmpty: () => void,
 ): Observable<TailMessage> {
   return new Observable((observer) => {
     const inbox = createInbox();
@@ -94,9 +90,6 @@ function once(
           ...start(from()),
         }),
       )
-      .then((info) => {
-        if (info.num_pending === 0 && info.delivered.consumer_seq === 0) onEmpty();
-      })
       .catch((error: unknown) => {
         // A connection that was closed meanwhile has nobody left to tell.
         if (!nc.isClosed()) observer.error(error);
@@ -116,7 +109,6 @@ interface Place {
   readonly seq: number;
   /** Counts what this consumer was sent, from 1. */
   readonly delivered: number;
-  readonly pending: number;
 }
 
 /**
@@ -127,10 +119,10 @@ function parsePlace(reply: string): Place | null {
   const tokens = reply.split('.');
   if (tokens[0] !== '$JS' || tokens[1] !== 'ACK' || tokens.length < 9) return null;
   const at = tokens.length === 9 ? 5 : 7;
-  return { seq: Number(tokens[at]), delivered: Number(tokens[at + 1]), pending: Number(tokens[at + 3]) };
+  return { seq: Number(tokens[at]), delivered: Number(tokens[at + 1]) };
 }
 
-function view(message: Msg, { seq, pending }: Place): TailMessage {
+function view(message: Msg, { seq }: Place): TailMessage {
   const { subject, data, headers } = message;
-  return { subject, data, seq, pending, header: (name) => headers?.get(name) ?? '' };
+  return { subject, data, seq, header: (name) => headers?.get(name) ?? '' };
 }

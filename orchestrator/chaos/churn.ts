@@ -3,7 +3,7 @@ import { listPods, type Pod, selectPods } from '../pods.ts';
 import type { RunningLab } from '../running-lab.ts';
 import { matches, type Selector } from '../selector.ts';
 import { Holders, type Tenure } from './holders.ts';
-import { Probe, type ProbeResult } from './probes.ts';
+import { Probe, type ProbeResult, probeRun } from './probes.ts';
 
 export interface ChurnOptions {
   readonly pods: Selector;
@@ -16,6 +16,8 @@ export interface ChurnOptions {
   /** Time between packets of one probe, ms. */
   readonly interval: number;
   readonly random: Random;
+  /** Aborting ends the churn early, with what there is to report. */
+  readonly signal?: AbortSignal;
   readonly onReplaced?: (count: number) => void;
 }
 
@@ -62,13 +64,14 @@ export async function churn(lab: RunningLab, options: ChurnOptions): Promise<Chu
   const sources = bystanders.length > 0 ? bystanders : temporary;
 
   const probes: Probe[] = [];
+  const run = probeRun(lab);
   for (let i = 0; i < Math.min(options.probes, slots.length * sources.length); i++) {
     const slot = slots[i % slots.length]!;
     const others = sources.filter((source) => source.spec.node !== slot.pod.spec.node);
     const pool = others.length > 0 ? others : sources;
     const from = pool[random.int(0, pool.length - 1)]!;
     const probe = await Probe.start(lab, {
-      id: `churn-${i}`,
+      id: `${run}-${i}`,
       from,
       to: slot.pod,
       interval: options.interval,
@@ -104,6 +107,7 @@ async function replaceSteadily(
   let replaced = 0;
   for (let due = started; due < started + duration; due += 1000 / rate) {
     if (due > lab.now()) await lab.sleep(due - lab.now());
+    if (options.signal?.aborted) break;
     const free = slots.filter((slot) => !slot.busy);
     const slot = free[random.int(0, Math.max(0, free.length - 1))];
     if (slot === undefined) continue;

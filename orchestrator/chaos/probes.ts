@@ -29,6 +29,15 @@ export interface ProbeResult {
   readonly misdelivered: number;
 }
 
+/** Prefix for the names of probes that start now: those of a run that died before may still be running. */
+export function probeRun(lab: RunningLab): string {
+  return `probe-${Math.round(lab.now() * 1000).toString(36)}`;
+}
+
+export class ProbeError extends Error {
+  override readonly name = 'ProbeError';
+}
+
 /** One running probe. */
 export class Probe {
   readonly #lab: RunningLab;
@@ -44,7 +53,7 @@ export class Probe {
   static async start(lab: RunningLab, plan: ProbePlan): Promise<Probe> {
     const probe = new Probe(lab, plan);
     const ip = plan.to.status?.podIP ?? '';
-    if (ip === '') throw new Error(`pod ${podName(plan.to)} has no address to probe`);
+    if (ip === '') throw new ProbeError(`pod ${podName(plan.to)} has no address to probe`);
     probe.#targets.push({ at: lab.now(), ip, uid: plan.to.spec.uid });
     const reply = await lab.command(plan.from.spec.node, {
       type: 'probe.start',
@@ -53,7 +62,7 @@ export class Probe {
       target: ip,
       interval: plan.interval,
     });
-    if (reply.type === 'error') throw new Error(`probe from ${podName(plan.from)}: ${reply.message}`);
+    if (reply.type === 'error') throw new ProbeError(`probe from ${podName(plan.from)}: ${reply.message}`);
     return probe;
   }
 

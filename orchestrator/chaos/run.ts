@@ -6,7 +6,7 @@ import type { RunningLab } from '../running-lab.ts';
 import { parseSelector } from '../selector.ts';
 import { type ChurnResult, churn, describeMisdelivery } from './churn.ts';
 import { Holders } from './holders.ts';
-import { Probe, type ProbeResult, reachable } from './probes.ts';
+import { Probe, type ProbeResult, probeRun, reachable } from './probes.ts';
 import type { ChaosFile, Endpoint, Step } from './schema.ts';
 
 /** How one step ended. */
@@ -42,6 +42,7 @@ export class ChaosRun {
   readonly #probes: Probe[] = [];
   readonly #churns: ChurnResult[] = [];
   #expectations = 0;
+  #signal: AbortSignal | undefined;
   /** State before the last fault: what `converged within` measures from. */
   #since: Baseline | null = null;
 
@@ -51,11 +52,17 @@ export class ChaosRun {
     this.#random = random;
   }
 
-  async run(listener: ChaosListener): Promise<ChaosResult> {
+  /** Aborting `signal` leaves out the steps that are left, which fails the run, and still reports. */
+  async run(listener: ChaosListener, signal?: AbortSignal): Promise<ChaosResult> {
+    this.#signal = signal;
     const started = this.#lab.now();
     for (const [i, step] of this.#file.steps.entries()) {
       if (step.at !== undefined && started + step.at > this.#lab.now()) {
-        await this.#lab.sleep(started + step.at - this.#lab.now());
+        await this.#sleep(started + step.at - this.#lab.now());
+      }
+      if (signal?.aborted) {
+        this.#failures.push(`${step.place}: interrupted before ${describeStep(step)}`);
+        break;
       }
       listener.onStep(i, describeStep(step));
       const outcome = await this.#step(step);
@@ -80,6 +87,17 @@ export class ChaosRun {
     return { failures: this.#failures, expectations: this.#expectations, probes, churns: this.#churns };
   }
 
+  /** Sleeps, or less when the run is interrupted. */
+  async #sleep(ms: number): Promise<void> {
+    const signal = this.#signal;
+    if (signal === undefined) return this.#lab.sleep(ms);
+    if (signal.aborted) return;
+    const aborted = new Promise<void>((resolve) =>
+      signal.addEventListener('abort', () => resolve(), { once: true }),
+    );
+    await Promise.race([this.#lab.sleep(ms), aborted]);
+  }
+
   async #step(step: Step): Promise<StepOutcome> {
     switch (step.do) {
       case 'kill':
@@ -89,14 +107,15 @@ export class ChaosRun {
       case 'link':
         return this.#act({ type: 'link', node: step.node, device: step.device, carrier: step.carrier });
       case 'wait':
-        await this.#lab.sleep(step.for);
+        await this.#sleep(step.for);
         return { type: 'done', detail: '' };
       case 'probe':
         return this.#startProbes(step.from, step.to, step.every);
       case 'churn': {
         const { pods, rate, for: duration, probes, interval } = step;
         const selector = parseSelector(pods);
-        const options = { pods: selector, rate, duration, probes, interval, random: this.#random };
+        const signal = this.#signal === undefined ? {} : { signal: this.#signal };
+        const options = { pods: selector, rate, duration, probes, interval, random: this.#random, ...signal };
         const result = await churn(this.#lab, options);
         this.#churns.push(result);
         this.#since = await baseline(this.#lab);
@@ -131,12 +150,13 @@ export class ChaosRun {
     const pods = await listPods(this.#lab);
     const sources = resolve(pods, from);
     const targets = resolve(pods, to);
+    const run = probeRun(this.#lab);
     let count = 0;
     for (const [i, source] of sources.entries()) {
       const others = targets.filter((target) => target !== source);
       const target = others[i % Math.max(1, others.length)];
       if (target === undefined) continue;
-      const id = `chaos-${this.#probes.length}`;
+      const id = `${run}-${this.#probes.length}`;
       this.#probes.push(await Probe.start(this.#lab, { id, from: source, to: target, interval }));
       count++;
     }

@@ -2,7 +2,7 @@ import ora from 'ora';
 import { deriveSeed, seededRandom } from '../../nodes/random.ts';
 import { type ChurnResult, churn, describeMisdelivery } from '../chaos/churn.ts';
 import type { ProbeResult } from '../chaos/probes.ts';
-import { ChaosRun } from '../chaos/run.ts';
+import { type ChaosListener, ChaosRun } from '../chaos/run.ts';
 import { loadChaos } from '../chaos/schema.ts';
 import { loadLab } from '../lab/load.ts';
 import type { RunningLab } from '../running-lab.ts';
@@ -23,6 +23,14 @@ export interface ChurnCliOptions {
   readonly seed: number;
 }
 
+/** Aborted by the first Ctrl-C, so that what was started can be ended; the second one ends the program. */
+function interruption(): AbortSignal {
+  const controller = new AbortController();
+  process.once('SIGINT', () => controller.abort());
+  process.once('SIGTERM', () => controller.abort());
+  return controller.signal;
+}
+
 /** `reroute churn`: exit code. */
 export async function churnCommand(options: ChurnCliOptions): Promise<number> {
   return withLab(options.lab, async (lab) => {
@@ -36,6 +44,7 @@ export async function churnCommand(options: ChurnCliOptions): Promise<number> {
         probes: options.probes,
         interval: options.interval,
         random: seededRandom(deriveSeed(options.seed, 'churn')),
+        signal: interruption(),
         onReplaced: (count) => {
           spinner.text = `churning: ${plural(count, 'pod')} replaced`;
         },
@@ -89,14 +98,15 @@ export async function chaosRun(
   const run = async (lab: RunningLab): Promise<number> => {
     write(`${strong(chaos.name)} on lab ${lab.name}\n`);
     const started = lab.now();
-    const result = await new ChaosRun(lab, chaos, random).run({
+    const listener: ChaosListener = {
       onStep: (_index, text) =>
         write(`${faint(`+${((lab.now() - started) / 1000).toFixed(2)}s`.padStart(9))}  ${text}`),
       onOutcome: (_index, { type, detail }) => {
         const mark = type === 'failed' ? bad('✘') : type === 'met' ? good('✔') : faint('·');
         write(`  ${mark}${detail === '' ? '' : ` ${type === 'failed' ? bad(detail) : faint(detail)}`}\n`);
       },
-    });
+    };
+    const result = await new ChaosRun(lab, chaos, random).run(listener, interruption());
     for (const churned of result.churns) write(churnText(churned));
     write(probeTable(result.probes));
     const { failures, expectations } = result;

@@ -43,7 +43,7 @@ export function judge(
       );
     }
     for (const session of report.sessions) {
-      const reason = judgeSession(report.node, session, byName.get(session.peer), sessions);
+      const reason = judgeSession(report.node, session, byName.get(nodeOf(session.peer)), sessions);
       if (reason !== null) reasons.push(reason);
     }
   }
@@ -66,6 +66,11 @@ export function judge(
   return { reasons, fingerprint };
 }
 
+/** A session is named by its peer's node; where there are several with one node, its interface follows: `london:eth1`. */
+function nodeOf(session: string): string {
+  return session.split(':', 1)[0] ?? session;
+}
+
 function judgeSession(
   node: string,
   session: SessionCount,
@@ -79,7 +84,7 @@ function judgeSession(
     if (!session.settled) return `${name}: session not yet tried`;
     // What failed before the other end let go of an old session, say, may succeed now.
     const missed = peer.sessions.some(
-      (far) => far.peer === node && !far.established && far.openedAt > session.triedAt,
+      (far) => nodeOf(far.peer) === node && !far.established && far.openedAt > session.triedAt,
     );
     return missed ? `${name}: session not tried again since the other end was ready for it` : null;
   }

@@ -179,3 +179,27 @@ test('an unreachable bus and an impossible name are named', async (t) => {
   t.regex(error?.message ?? '', /cannot reach the bus at nats:\/\/127\.0\.0\.1:1/);
   t.throws(() => token('a.b'), { message: /'a\.b' cannot name/ });
 });
+
+test('a list ends, and is whole, while rows are written and deleted under it', async (t) => {
+  const server = await startServer(t);
+  const store = await Store.open(await connectTo(t, server), 'a');
+  const writer = await Store.bind(await connectTo(t, server), 'a');
+  const stay = Array.from({ length: 12 }, (_, i) => `pods.n1.default.web-${i}`);
+  for (const key of stay) await store.write({ op: 'put', key, value: { turn: 0 } }, 0);
+  let writing = true;
+  const churn = [0, 1, 2, 3].map(async (me) => {
+    for (let turn = me; writing; turn += 4) {
+      const fresh = `pods.n${me}.default.fresh-${turn}`;
+      await writer.write({ op: 'put', key: fresh, value: { phase: 'Pending' } }, 0);
+      await writer.write({ op: 'put', key: fresh, value: { phase: 'Running' } }, 0);
+      await writer.write({ op: 'put', key: stay[turn % 12]!, value: { turn } }, 0);
+      await writer.write({ op: 'delete', key: fresh }, 0);
+    }
+  });
+  for (let i = 0; i < 60; i++) {
+    const listed = new Set((await store.list('pods.>')).map((row) => row.key));
+    t.true(stay.every((key) => listed.has(key)));
+  }
+  writing = false;
+  await Promise.all(churn);
+});
