@@ -139,7 +139,9 @@ export class Store {
 
   #rowOf(message: TailMessage): StoreRow {
     const key = message.subject.slice(this.#prefix.length);
-    if (message.header('KV-Operation') !== '') return { key, value: null, revision: message.seq, cause: 0 };
+    // Only a marker is empty, and headers are dear to parse.
+    if (message.data.length === 0 && message.header('KV-Operation') !== '')
+      return { key, value: null, revision: message.seq, cause: 0 };
     const { value, cause } = decode(message.data) as Stored;
     return { key, value, revision: message.seq, cause };
   }

@@ -116,13 +116,11 @@ export function awaitUp(
     within,
     since: { at: since, reports: [] },
     sessions: 'established',
-    onLook: (reports, reasons) => {
+    onLook: (reports) => {
       const sessions = reports.flatMap((report) => report.sessions);
       const established = sessions.filter((session) => session.established).length;
       const pods = reports.reduce((sum, report) => sum + report.podsRunning, 0);
-      say(
-        `converging: ${established}/${sessions.length} session ends, ${plural(pods, 'pod')} running; ${plural(reasons.length, 'thing')} to wait for`,
-      );
+      say(`converging: ${established}/${sessions.length} session ends, ${plural(pods, 'pod')} running`);
     },
   });
 }

@@ -116,12 +116,14 @@ export interface Convergence {
   readonly reasons: readonly string[];
 }
 
-export async function collectReports(lab: RunningLab): Promise<NodeReport[]> {
-  const nodes = (await lab.nodes()).filter((node) => node.state === 'running');
+/** Reports of the running nodes, or of those among them that are named. */
+export async function collectReports(lab: RunningLab, names?: readonly string[]): Promise<NodeReport[]> {
+  const asked =
+    names ?? (await lab.nodes()).flatMap(({ name, state }) => (state === 'running' ? [name] : []));
   const answers = await Promise.all(
-    nodes.map(async (node) => {
+    asked.map(async (name) => {
       try {
-        const reply = await lab.command(node.name, { type: 'report' });
+        const reply = await lab.command(name, { type: 'report' });
         return reply.type === 'value' ? (reply.value as NodeReport) : null;
       } catch (error) {
         // A node that died between the listing and the question is simply not there to be asked.
@@ -148,23 +150,42 @@ export interface WaitOptions {
   readonly onLook?: (reports: readonly NodeReport[], reasons: readonly string[]) => void;
 }
 
+/** Nodes that are asked alone, after a look at all found them busy, until they are done. */
+const SUSPECTS = 3;
+
+/** Whether a node still has to do something by itself, whatever the others say. */
+function isBusy(report: NodeReport, demand: SessionDemand): boolean {
+  const { work, sessions } = report;
+  return work > 0 || (demand === 'established' && sessions.some((session) => !session.established));
+}
+
 /** Waits until the lab is quiescent, twice in a row with nothing moving in between. */
 export async function waitConverged(lab: RunningLab, options: WaitOptions): Promise<Convergence> {
+  const { within, since, sessions = 'settled', onLook } = options;
   const started = lab.now();
+  const isOver = () => lab.now() - started >= within;
+  const known = new Map<string, NodeReport>();
   let previous: string | null = null;
   for (;;) {
     const nodes = await lab.nodes();
-    const reports = await collectReports(lab);
     const expected = nodes.filter((node) => node.state !== 'down').map((node) => node.name);
-    const verdict = judge(reports, expected, options.sessions);
+    const reports = await collectReports(lab);
+    const verdict = judge(reports, expected, sessions);
     const reasons = verdict.reasons.length > 0 ? verdict.reasons : await podsOutstanding(lab, expected);
-    options.onLook?.(reports, reasons);
+    onLook?.(reports, reasons);
     if (reasons.length === 0 && verdict.fingerprint === previous) {
-      return summary(true, options.since, reports, lab.now() - started, []);
+      return summary(true, since, reports, lab.now() - started, []);
     }
     previous = reasons.length === 0 ? verdict.fingerprint : null;
-    if (lab.now() - started >= options.within) {
-      return summary(false, options.since, reports, lab.now() - started, reasons);
+    if (isOver()) return summary(false, since, reports, lab.now() - started, reasons);
+    for (const report of reports) known.set(report.node, report);
+    let busy = reports.filter((report) => isBusy(report, sessions)).map((report) => report.node);
+    while (busy.length > 0 && !isOver()) {
+      await lab.sleep(LOOK);
+      const fresh = await collectReports(lab, busy.slice(-SUSPECTS));
+      for (const report of fresh) known.set(report.node, report);
+      onLook?.([...known.values()], reasons);
+      busy = fresh.filter((report) => isBusy(report, sessions)).map((report) => report.node);
     }
     await lab.sleep(reasons.length === 0 ? CONFIRM : LOOK + LOOK_PER_NODE * reports.length);
   }

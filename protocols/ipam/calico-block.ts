@@ -59,6 +59,41 @@ export function releaseOrdinals(block: IpamBlock, ordinals: readonly number[]): 
 }
 
 /**
+ * The block as it is written to the store. The free list goes as runs, `2-63,0`: every node of a lab hears of every write,
+ * and a string costs it nothing to pass over.
+ */
+export function storedBlock(block: IpamBlock): Readonly<Record<string, unknown>> {
+  return { ...block, unallocated: formatRuns(block.unallocated) };
+}
+
+function formatRuns(ordinals: readonly number[]): string {
+  const runs: string[] = [];
+  for (let i = 0; i < ordinals.length; ) {
+    const first = ordinals[i]!;
+    let length = 1;
+    while (ordinals[i + length] === first + length) length++;
+    runs.push(length === 1 ? String(first) : `${first}-${first + length - 1}`);
+    i += length;
+  }
+  return runs.join(',');
+}
+
+/** Ordinals of runs; null if they are none, or more than `size`. */
+function parseRuns(text: string, size: number): number[] | null {
+  const ordinals: number[] = [];
+  if (text === '') return ordinals;
+  for (const run of text.split(',')) {
+    const match = /^(\d{1,4})(?:-(\d{1,4}))?$/.exec(run);
+    if (match === null) return null;
+    const first = Number(match[1]);
+    const last = Number(match[2] ?? match[1]);
+    if (last < first || ordinals.length + last - first >= size) return null;
+    for (let ordinal = first; ordinal <= last; ordinal++) ordinals.push(ordinal);
+  }
+  return ordinals;
+}
+
+/**
  * Reads a block from the store. Null unless it is one: prefix, affinity, and every ordinal either allocated or in the
  * free list, exactly once.
  */
@@ -67,7 +102,7 @@ export function parseBlock(value: Readonly<Record<string, unknown>>): IpamBlock 
   const prefix = typeof cidr === 'string' ? parsePrefix(cidr) : null;
   if (prefix === null || prefix.len < 20 || typeof affinity !== 'string') return null;
   if (state !== 'pending' && state !== 'confirmed') return null;
-  if (typeof allocations !== 'object' || allocations === null || !Array.isArray(unallocated)) return null;
+  if (typeof allocations !== 'object' || allocations === null || typeof unallocated !== 'string') return null;
   const size = 2 ** (32 - prefix.len);
   const seen = new Set<number>();
   const parsed: Record<string, BlockAllocation> = {};
@@ -77,11 +112,11 @@ export function parseBlock(value: Readonly<Record<string, unknown>>): IpamBlock 
     seen.add(ordinal);
     parsed[key] = { handle: allocation.handle, node: allocation.node };
   }
-  const free: number[] = [];
-  for (const ordinal of unallocated) {
+  const free = parseRuns(unallocated, size);
+  if (free === null) return null;
+  for (const ordinal of free) {
     if (!isOrdinal(ordinal, size) || seen.has(ordinal)) return null;
     seen.add(ordinal);
-    free.push(ordinal);
   }
   if (seen.size !== size) return null;
   return { cidr: formatPrefix(prefix), affinity, state, allocations: parsed, unallocated: free };

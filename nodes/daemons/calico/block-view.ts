@@ -1,4 +1,9 @@
-import { type IpamBlock, ordinalsWhere, parseBlock } from '../../../protocols/ipam/calico-block.ts';
+import {
+  type IpamBlock,
+  ordinalsWhere,
+  parseBlock,
+  storedBlock,
+} from '../../../protocols/ipam/calico-block.ts';
 import { type StoreChange, storeKeys } from '../../store.ts';
 import { StoreView } from '../store-view.ts';
 
@@ -30,7 +35,7 @@ export class BlockView {
   wrote(block: IpamBlock, revision: number): boolean {
     const key = storeKeys.ipamBlock(block.cidr);
     this.#mine.add(key);
-    return this.#view.wrote(key, { ...block }, revision);
+    return this.#view.wrote(key, storedBlock(block), revision);
   }
 
   /** Looks through all blocks for addresses of this node. */

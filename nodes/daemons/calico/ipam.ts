@@ -8,6 +8,7 @@ import {
   newBlock,
   ordinalsWhere,
   releaseOrdinals,
+  storedBlock,
 } from '../../../protocols/ipam/calico-block.ts';
 import type { EventId } from '../../events/record.ts';
 import type { Runtime } from '../../runtime.ts';
@@ -202,11 +203,8 @@ export class CalicoIpam {
     }
     const own = this.#ownBlocks();
     for (const block of own) {
-      if (block.state === 'pending') {
-        this.#write(confirmBlock(block));
-        return;
-      }
-      const assigned = autoAssign(block, allocation);
+      // Confirmed and used in one write: nobody else may touch a pending block in between.
+      const assigned = autoAssign(block.state === 'pending' ? confirmBlock(block) : block, allocation);
       if (assigned !== null) {
         this.#write(this.#assignWaiting(assigned.block));
         return;
@@ -274,7 +272,7 @@ export class CalicoIpam {
   #write(block: IpamBlock): void {
     const key = storeKeys.ipamBlock(block.cidr);
     const revision = this.#view.revision(key);
-    const value: StoreValue = { ...block };
+    const value: StoreValue = storedBlock(block);
     const job = this.#current;
     this.#store.request(
       this.#view.has(key) ? { op: 'update', key, value, revision } : { op: 'create', key, value },

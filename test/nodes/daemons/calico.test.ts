@@ -1,7 +1,7 @@
 import test from 'ava';
 import { caliName } from '../../../nodes/daemons/calico/cni.ts';
 import { parseIp4 } from '../../../protocols/ip4.ts';
-import { parseBlock } from '../../../protocols/ipam/calico-block.ts';
+import { parseBlock, storedBlock } from '../../../protocols/ipam/calico-block.ts';
 import { checkSettled } from './invariants.ts';
 import { calico, Lab, type LabNode } from './lab.ts';
 
@@ -370,7 +370,10 @@ test('an address that a write of a node that has died allocated afterwards is co
   const block = parseBlock(entry!.value)!;
   const [ordinal, ...unallocated] = block.unallocated;
   const allocations = { ...block.allocations, [ordinal!]: { handle: 'of-an-earlier-boot', node: 'n1' } };
-  lab.store.apply({ op: 'put', key: entry!.key, value: { ...block, allocations, unallocated } }, 0);
+  lab.store.apply(
+    { op: 'put', key: entry!.key, value: storedBlock({ ...block, allocations, unallocated }) },
+    0,
+  );
   lab.settle();
   checkSettled(t, lab);
 });
