@@ -19,3 +19,10 @@ export function setU32(buf: Uint8Array, off: number, value: number): void {
   buf[off + 2] = value >>> 8;
   buf[off + 3] = value;
 }
+
+/** Bytes as a string of their codes, to key a map with. At most 64 KiB. */
+export function bytesKey(buf: Uint8Array, off: number, end: number): string {
+  // Well within what an argument list can be. A spread would take eight times as long.
+  const text: string = Reflect.apply(String.fromCharCode, null, buf.subarray(off, end));
+  return text;
+}

@@ -164,7 +164,7 @@ export class Bgpd {
   }
 
   #accept(socket: TcpSocket): void {
-    const id = this.#speaker.admit(socket.remote.addr);
+    const id = this.#speaker.admit(socket.remote.addr, socket.local.addr);
     if (id === null) {
       socket.abort();
       return;
@@ -225,6 +225,15 @@ export class Bgpd {
       installRoutes: (changes: readonly ForwardingChange[]) => this.#aside(() => this.#fib.install(changes)),
       sessionChanged: (peer: string, from: BgpSessionState, to: BgpSessionState, reason: string) => {
         rt.emit({ type: 'bgp.session', peer, from, to, reason });
+      },
+      stale: (peer, family, what) => {
+        rt.emit({ type: 'bgp.stale', peer, family, what });
+      },
+      vanished: (peer) => {
+        rt.emit({ type: 'bgp.vanished', peer });
+      },
+      notice: (peer, text) => {
+        rt.emit({ type: 'bgp.notice', peer, text });
       },
       received: (peer: string, message: Uint8Array) => {
         rt.emit({ type: 'bgp.received', peer, message });

@@ -37,6 +37,20 @@ export type BgpEvent =
       /** The FSM event or the error that moved it, in RFC 4271's words: 'HoldTimer_Expires', 'TcpConnectionFails', … */
       readonly reason: string;
     }
+  /**
+   * RFC 4724, RFC 9494, RFC 7313: what the peer has told of a family is kept as stale from now on, until it is told again;
+   * what is still stale goes on as long-lived stale, but for paths with NO_LLGR, which are removed; or it is removed.
+   */
+  | {
+      readonly type: 'bgp.stale';
+      readonly peer: string;
+      readonly family: 'ipv4' | 'ipv6';
+      readonly what: 'retained' | 'long-lived' | 'swept';
+    }
+  /** A session that was not configured by name is over. */
+  | { readonly type: 'bgp.vanished'; readonly peer: string }
+  /** For the operator: a limit that comes near, say. */
+  | { readonly type: 'bgp.notice'; readonly peer: string; readonly text: string }
   | { readonly type: 'bgp.received'; readonly peer: string; readonly message: Uint8Array }
   | { readonly type: 'bgp.sent'; readonly peer: string; readonly message: Uint8Array }
   | { readonly type: 'bgp.best'; readonly changes: readonly BestPathChange[] }

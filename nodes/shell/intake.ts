@@ -44,7 +44,7 @@ export class Intake {
         this.take(head.input);
         this.#armDelayed(queue, performance.timeOrigin + performance.now());
       },
-      Math.max(head.at - now, 0),
+      Math.ceil(Math.max(head.at - now, 0)),
     );
   }
 

@@ -1,23 +1,33 @@
 import type { UpdateContext } from '../../protocols/bgp/attribute-decode.ts';
 import { AttributeTable, type PathAttributes } from '../../protocols/bgp/attributes.ts';
+import { WellKnown } from '../../protocols/bgp/community.ts';
 import { decodeMessage } from '../../protocols/bgp/message.ts';
-import type { MpNlri } from '../../protocols/bgp/mp-nlri.ts';
+import { nlriKeys } from '../../protocols/bgp/mp-nlri.ts';
 import { updateContext } from '../../protocols/bgp/negotiate.ts';
-import type { PrefixKey } from '../../protocols/bgp/nlri.ts';
+import { familyOf, formatKey, type PrefixKey } from '../../protocols/bgp/nlri.ts';
 import type { Open } from '../../protocols/bgp/open.ts';
 import { type Update, UpdateDecoder } from '../../protocols/bgp/update.ts';
 import type { BestPathFacts, BgpEvent, BgpSessionState } from '../events/bgp.ts';
 import type { NodeEvent } from '../events/node.ts';
 import { type BgpView, byPeer, compareText, inPrefixOrder, ribRows } from './bgp-view.ts';
 
-type Rib = Map<PrefixKey, PathAttributes>;
+interface Route {
+  readonly key: PrefixKey;
+  readonly pathId: number;
+  readonly attributes: PathAttributes;
+  stale: boolean;
+}
+
+/** Routes by prefix, and by path identifier where they have one. */
+type Rib = Map<PrefixKey, Route>;
 
 interface PeerState {
   state: BgpSessionState;
   /** The OPENs last sent and received: what the session agreed on follows from them. */
   sentOpen: Open | null;
   receivedOpen: Open | null;
-  context: UpdateContext | null;
+  /** What the messages of either direction are read by; null while the session is not established. */
+  contexts: { readonly received: UpdateContext; readonly sent: UpdateContext } | null;
   readonly ribIn: Rib;
   readonly ribOut: Rib;
 }
@@ -41,6 +51,14 @@ export class BgpFold {
         break;
       case 'bgp.session':
         this.#session(this.#peer(event.peer), event.from, event.to);
+        break;
+      case 'bgp.stale':
+        applyStale(this.#peer(event.peer).ribIn, event.family, event.what);
+        break;
+      case 'bgp.vanished':
+        this.#peers.delete(event.peer);
+        break;
+      case 'bgp.notice':
         break;
       case 'bgp.received':
         this.#message(this.#peer(event.peer), event.message, 'received');
@@ -71,9 +89,9 @@ export class BgpFold {
     const peers = [...this.#peers].sort(([a], [b]) => compareText(a, b));
     return {
       sessions: peers.map(([peer, { state }]) => ({ peer, state })),
-      adjRibIn: byPeer(peers.map(([peer, { ribIn }]) => [peer, ribRows(ribIn)])),
+      adjRibIn: byPeer(peers.map(([peer, { ribIn }]) => [peer, ribRows(ribIn.values())])),
       locRib: inPrefixOrder(this.#best.values(), ({ prefix }) => prefix),
-      adjRibOut: byPeer(peers.map(([peer, { ribOut }]) => [peer, ribRows(ribOut)])),
+      adjRibOut: byPeer(peers.map(([peer, { ribOut }]) => [peer, ribRows(ribOut.values())])),
       originated: inPrefixOrder(this.#originated, (prefix) => prefix),
     };
   }
@@ -85,7 +103,7 @@ export class BgpFold {
         state: 'Idle',
         sentOpen: null,
         receivedOpen: null,
-        context: null,
+        contexts: null,
         ribIn: new Map(),
         ribOut: new Map(),
       };
@@ -97,12 +115,14 @@ export class BgpFold {
   #session(peer: PeerState, from: BgpSessionState, to: BgpSessionState): void {
     peer.state = to;
     if (from === 'Established') {
-      peer.ribIn.clear();
+      for (const [id, { stale }] of peer.ribIn) if (!stale) peer.ribIn.delete(id);
       peer.ribOut.clear();
     }
     const { sentOpen, receivedOpen } = peer;
     const agreed = to === 'Established' && sentOpen !== null && receivedOpen !== null;
-    peer.context = agreed ? updateContext(sentOpen, receivedOpen) : null;
+    peer.contexts = agreed
+      ? { received: updateContext(sentOpen, receivedOpen), sent: updateContext(receivedOpen, sentOpen) }
+      : null;
   }
 
   #message(peer: PeerState, message: Uint8Array, direction: 'sent' | 'received'): void {
@@ -111,21 +131,43 @@ export class BgpFold {
       if (direction === 'sent') peer.sentOpen = decoded.result.open;
       else peer.receivedOpen = decoded.result.open;
     }
-    if (decoded.type !== 'update' || peer.context === null) return;
-    const result = this.#decoder.decode(decoded.body, peer.context);
+    if (decoded.type !== 'update' || peer.contexts === null) return;
+    const result = this.#decoder.decode(decoded.body, peer.contexts[direction]);
     if (result.action === 'session-reset') return;
     applyUpdate(direction === 'sent' ? peer.ribOut : peer.ribIn, result.update);
   }
 }
 
+type Prefixes = ReturnType<typeof nlriKeys>;
+
 function applyUpdate(rib: Rib, update: Update): void {
-  for (const key of update.withdrawn.keys) rib.delete(key);
-  for (const nlri of update.mpWithdrawn) for (const key of ipv4Keys(nlri)) rib.delete(key);
+  forget(rib, update.withdrawn);
+  for (const nlri of update.mpWithdrawn) forget(rib, nlriKeys(nlri));
   const { attributes, mpReach } = update;
-  if (attributes !== null) for (const key of update.reach.keys) rib.set(key, attributes);
-  if (mpReach !== null) for (const key of ipv4Keys(mpReach.reach.nlri)) rib.set(key, mpReach.attributes);
+  if (attributes !== null) learn(rib, update.reach, attributes);
+  if (mpReach !== null) learn(rib, nlriKeys(mpReach.reach.nlri), mpReach.attributes);
 }
 
-function ipv4Keys(nlri: MpNlri): readonly PrefixKey[] {
-  return nlri.type === 'ipv4' ? nlri.list.keys : [];
+function forget(rib: Rib, { keys, pathIds }: Prefixes): void {
+  for (const [i, key] of keys.entries()) rib.delete(routeId(key, pathIds?.[i] ?? 0));
+}
+
+function learn(rib: Rib, { keys, pathIds }: Prefixes, attributes: PathAttributes): void {
+  for (const [i, key] of keys.entries()) {
+    const pathId = pathIds?.[i] ?? 0;
+    rib.set(routeId(key, pathId), { key, pathId, attributes, stale: false });
+  }
+}
+
+function routeId(key: PrefixKey, pathId: number): PrefixKey {
+  return pathId === 0 ? key : `${formatKey(key)} ${pathId}`;
+}
+
+function applyStale(rib: Rib, family: 'ipv4' | 'ipv6', what: 'retained' | 'long-lived' | 'swept'): void {
+  for (const [id, route] of rib) {
+    if (familyOf(route.key) !== family) continue;
+    if (what === 'retained') route.stale = true;
+    else if (!route.stale) continue;
+    else if (what === 'swept' || route.attributes.communities.includes(WellKnown.noLlgr)) rib.delete(id);
+  }
 }

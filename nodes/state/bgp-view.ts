@@ -5,8 +5,9 @@ import {
   formatExtendedCommunity,
   formatLargeCommunity,
 } from '../../protocols/bgp/community.ts';
-import { formatKey, type PrefixKey } from '../../protocols/bgp/nlri.ts';
-import { formatIp4, parsePrefix, prefixKey } from '../../protocols/ip4.ts';
+import { formatNextHop } from '../../protocols/bgp/nexthops.ts';
+import { compareKeys, formatKey, type PrefixKey, parseKey } from '../../protocols/bgp/nlri.ts';
+import { formatIp4 } from '../../protocols/ip4.ts';
 import type { BestPathFacts, BgpSessionState } from '../events/bgp.ts';
 
 /** A path's attributes in words; what is absent is null, '' or an empty list. */
@@ -30,6 +31,8 @@ interface AttributeFacts {
 
 export interface RibRow {
   readonly prefix: string;
+  /** RFC 7911; absent without a path identifier. */
+  readonly pathId?: number;
   readonly attributes: AttributeFacts;
 }
 
@@ -58,7 +61,7 @@ function attributeFacts(attributes: AttributeFields): AttributeFacts {
   return {
     origin: ORIGIN_NAMES[attributes.origin],
     asPath: formatAsPath(attributes.asPath),
-    nexthop: attributes.nextHop === null ? '' : formatIp4(attributes.nextHop),
+    nexthop: formatHop(attributes),
     med: attributes.med,
     localPref: attributes.localPref,
     atomicAggregate: attributes.atomicAggregate,
@@ -74,15 +77,28 @@ function attributeFacts(attributes: AttributeFields): AttributeFacts {
   };
 }
 
+function formatHop({ nextHop, nextHop6 }: AttributeFields): string {
+  const address = nextHop ?? nextHop6;
+  return address === null ? '' : formatNextHop(address);
+}
+
 function hex(bytes: Iterable<number>): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-/** One peer's Adj-RIB as rows in order of prefix. */
-export function ribRows(rib: Iterable<readonly [PrefixKey, AttributeFields]>): RibRow[] {
-  const rows = [...rib].sort(([a], [b]) => a - b);
-  return rows.map(([key, attributes]) => ({
+/** One route of an Adj-RIB; `pathId` is 0 without ADD-PATH. */
+export interface RibEntry {
+  readonly key: PrefixKey;
+  readonly pathId: number;
+  readonly attributes: AttributeFields;
+}
+
+/** One peer's Adj-RIB as rows in order of prefix and path identifier. */
+export function ribRows(rib: Iterable<RibEntry>): RibRow[] {
+  const rows = [...rib].sort((a, b) => compareKeys(a.key, b.key) || a.pathId - b.pathId);
+  return rows.map(({ key, pathId, attributes }) => ({
     prefix: formatKey(key),
+    ...(pathId === 0 ? {} : { pathId }),
     attributes: attributeFacts(attributes),
   }));
 }
@@ -101,10 +117,9 @@ export function compareText(a: string, b: string): number {
 
 export function inPrefixOrder<T>(rows: Iterable<T>, prefixOf: (row: T) => string): T[] {
   const keyed = Array.from(rows, (row) => ({ key: keyOf(prefixOf(row)), row }));
-  return keyed.sort((a, b) => a.key - b.key).map(({ row }) => row);
+  return keyed.sort((a, b) => compareKeys(a.key, b.key)).map(({ row }) => row);
 }
 
 function keyOf(text: string): PrefixKey {
-  const prefix = parsePrefix(text);
-  return prefix === null ? -1 : prefixKey(prefix.addr, prefix.len);
+  return parseKey(text) ?? -1;
 }

@@ -31,6 +31,9 @@ export class NodeFold {
       case 'frames.dropped':
         break;
       case 'bgp.session':
+      case 'bgp.stale':
+      case 'bgp.vanished':
+      case 'bgp.notice':
       case 'bgp.received':
       case 'bgp.sent':
       case 'bgp.best':

@@ -1,5 +1,14 @@
 import type { PathAttributes } from './attributes.ts';
-import type { Destination } from './loc-rib.ts';
+import type { PrefixKey } from './nlri.ts';
+
+/** What a peer can be told of: a destination, or with ADD-PATH one path to it. */
+export interface OutTarget {
+  readonly key: PrefixKey;
+  /** Entries of the peers, by slot. */
+  readonly out: (OutEntry | undefined)[];
+  /** Adj-RIBs that refer to it. */
+  holders: number;
+}
 
 /**
  * What one peer has been told of a destination, and what it is to be told; null for nothing. It stands at the
@@ -8,21 +17,23 @@ import type { Destination } from './loc-rib.ts';
 export interface OutEntry {
   told: PathAttributes | null;
   wanted: PathAttributes | null;
+  /** It is to be told once more though nothing has changed. */
+  again?: true;
   /** Event that `wanted` follows from. */
   cause: number;
 }
 
 /** Where the entries are. */
-export interface OutEntries {
+export interface OutEntries<T extends OutTarget> {
   /** Index of this peer's entry in every destination's `out`. */
   readonly slot: number;
-  destinations(): Iterable<Destination>;
+  destinations(): Iterable<T>;
 }
 
 /** Takes destinations that wait, and packs them into messages; 'stop' leaves that one and the rest for another time. */
-export interface AnnouncementTaker {
+export interface AnnouncementTaker<T extends OutTarget> {
   begin(attributes: PathAttributes): void;
-  take(destination: Destination, cause: number): 'taken' | 'stop';
+  take(destination: T, cause: number): 'taken' | 'stop';
   end(): 'go-on' | 'stop';
 }
 
@@ -37,18 +48,18 @@ const STALE_ENTRIES = 1024;
  * Destinations that wait stand in queues, one for each attribute set and one for withdrawals, ready to be packed.
  * A queue's entry counts only as long as it is what the destination still waits for.
  */
-export class AdjRibOut {
-  readonly #entries: OutEntries;
+export class AdjRibOut<T extends OutTarget> {
+  readonly #entries: OutEntries<T>;
   readonly #slot: number;
-  readonly #announcements = new Map<PathAttributes, Destination[]>();
-  #withdrawals: Destination[] = [];
+  readonly #announcements = new Map<PathAttributes, T[]>();
+  #withdrawals: T[] = [];
   #size = 0;
   #pending = 0;
   #pendingWithdrawals = 0;
   #queued = 0;
-  #lastQueue: { readonly attributes: PathAttributes; readonly queue: Destination[] } | null = null;
+  #lastQueue: { readonly attributes: PathAttributes; readonly queue: T[] } | null = null;
 
-  constructor(entries: OutEntries) {
+  constructor(entries: OutEntries<T>) {
     this.#entries = entries;
     this.#slot = entries.slot;
   }
@@ -67,7 +78,7 @@ export class AdjRibOut {
   }
 
   /** What the peer holds. Walks through all destinations. */
-  *advertised(): Generator<readonly [Destination, PathAttributes]> {
+  *advertised(): Generator<readonly [T, PathAttributes]> {
     if (this.#size === 0) return;
     for (const destination of this.#entries.destinations()) {
       const told = destination.out[this.#slot]?.told ?? null;
@@ -76,7 +87,7 @@ export class AdjRibOut {
   }
 
   /** The peer is to have this route from now on; null for none. */
-  schedule(destination: Destination, attributes: PathAttributes | null, cause: number): void {
+  schedule(destination: T, attributes: PathAttributes | null, cause: number): void {
     const entry = destination.out[this.#slot];
     if (entry === undefined) {
       if (attributes === null) return;
@@ -89,31 +100,44 @@ export class AdjRibOut {
     entry.cause = cause;
     if (entry.wanted === attributes) return;
     this.#count(entry, -1);
+    delete entry.again;
     entry.wanted = attributes;
     this.#count(entry, 1);
     if (entry.told !== attributes) this.#enqueue(destination, attributes);
     else if (attributes === null) this.#forget(destination);
   }
 
-  #count({ told, wanted }: OutEntry, by: 1 | -1): void {
-    if (told === wanted) return;
+  /** Everything that the peer holds and `which` accepts is to be told once more (RFC 2918 §4). */
+  retell(which: (destination: T) => boolean): void {
+    for (const destination of this.#entries.destinations()) {
+      const entry = destination.out[this.#slot];
+      if (entry === undefined || entry.told === null || isDue(entry) || !which(destination)) continue;
+      entry.again = true;
+      this.#count(entry, 1);
+      this.#enqueue(destination, entry.wanted);
+    }
+  }
+
+  #count(entry: OutEntry, by: 1 | -1): void {
+    if (!isDue(entry)) return;
+    const { wanted } = entry;
     this.#pending += by;
     if (wanted === null) this.#pendingWithdrawals += by;
   }
 
-  #forget(destination: Destination): void {
+  #forget(destination: T): void {
     destination.out[this.#slot] = undefined;
     destination.holders--;
   }
 
-  #enqueue(destination: Destination, attributes: PathAttributes | null): void {
+  #enqueue(destination: T, attributes: PathAttributes | null): void {
     if (attributes === null) this.#withdrawals.push(destination);
     else this.#queueOf(attributes).push(destination);
     this.#queued++;
     if (this.#queued > STALE_ENTRIES + 2 * this.#pending) this.#weed();
   }
 
-  #queueOf(attributes: PathAttributes): Destination[] {
+  #queueOf(attributes: PathAttributes): T[] {
     if (this.#lastQueue?.attributes === attributes) return this.#lastQueue.queue;
     let queue = this.#announcements.get(attributes);
     if (queue === undefined) {
@@ -137,15 +161,15 @@ export class AdjRibOut {
     }
   }
 
-  #waiting(queue: readonly Destination[], attributes: PathAttributes | null): Destination[] {
+  #waiting(queue: readonly T[], attributes: PathAttributes | null): T[] {
     return [...new Set(queue)].filter(({ out }) => {
       const entry = out[this.#slot];
-      return entry !== undefined && entry.wanted === attributes && entry.told !== attributes;
+      return entry !== undefined && entry.wanted === attributes && isDue(entry);
     });
   }
 
   /** Takes what is to be withdrawn, in order, until `take` says stop. What it takes counts as sent. */
-  takeWithdrawals(take: (destination: Destination, cause: number) => 'taken' | 'stop'): void {
+  takeWithdrawals(take: (destination: T, cause: number) => 'taken' | 'stop'): void {
     const queue = this.#withdrawals;
     this.#withdrawals = [];
     const left = this.#takeFrom(queue, null, take);
@@ -153,7 +177,7 @@ export class AdjRibOut {
   }
 
   /** As `takeWithdrawals`, for one attribute set after the other. */
-  takeAnnouncements(taker: AnnouncementTaker): void {
+  takeAnnouncements(taker: AnnouncementTaker<T>): void {
     for (const [attributes, queue] of this.#announcements) {
       taker.begin(attributes);
       const left = this.#takeFrom(queue, attributes, (destination, cause) => taker.take(destination, cause));
@@ -165,19 +189,20 @@ export class AdjRibOut {
   }
 
   #takeFrom(
-    queue: readonly Destination[],
+    queue: readonly T[],
     attributes: PathAttributes | null,
-    take: (destination: Destination, cause: number) => 'taken' | 'stop',
-  ): Destination[] {
+    take: (destination: T, cause: number) => 'taken' | 'stop',
+  ): T[] {
     for (let i = 0; i < queue.length; i++) {
       const destination = queue[i]!;
       const entry = destination.out[this.#slot];
-      if (entry === undefined || entry.wanted !== attributes || entry.told === attributes) continue;
+      if (entry === undefined || entry.wanted !== attributes || !isDue(entry)) continue;
       if (take(destination, entry.cause) === 'stop') {
         this.#queued -= i;
         return queue.slice(i);
       }
       this.#count(entry, -1);
+      delete entry.again;
       if (entry.told === null) this.#size++;
       entry.told = attributes;
       if (attributes === null) {
@@ -190,8 +215,8 @@ export class AdjRibOut {
   }
 
   /** The session is gone, and the peer's knowledge with it. Returns the destinations that it was about. */
-  clear(): readonly Destination[] {
-    const destinations: Destination[] = [];
+  clear(): readonly T[] {
+    const destinations: T[] = [];
     if (this.#size > 0 || this.#pending > 0) {
       for (const destination of this.#entries.destinations()) {
         if (destination.out[this.#slot] === undefined) continue;
@@ -208,4 +233,9 @@ export class AdjRibOut {
     this.#lastQueue = null;
     return destinations;
   }
+}
+
+/** Whether the peer is yet to be told. */
+function isDue({ told, wanted, again }: OutEntry): boolean {
+  return told !== wanted || again === true;
 }

@@ -1,16 +1,25 @@
-import { AdjRibOut } from './adj-rib-out.ts';
-import type { AsSize } from './as-path.ts';
+import { AdjRibOut, type OutTarget } from './adj-rib-out.ts';
 import type { PathAttributes } from './attributes.ts';
+import type { FamilyName } from './config.ts';
+import { FAMILIES } from './constants.ts';
+import { rankPaths } from './decision.ts';
 import type { Exporter } from './export.ts';
 import type { SpeakerHost, TimerHandle } from './host.ts';
 import type { Destination, LocRib } from './loc-rib.ts';
-import { encodeEndOfRib, type UpdatePacker } from './update.ts';
+import { familyOf } from './nlri.ts';
+import type { Path } from './path.ts';
+import { encodeRouteRefresh, RefreshSubtype } from './route-refresh.ts';
+import { encodeEndOfRib, type PackContext, type UpdatePacker } from './update.ts';
 
-export interface AdvertiserOptions {
+export interface AdvertiserOptions extends PackContext {
   /** MinRouteAdvertisementInterval, ms; 0 for none. */
   readonly mrai: number;
   readonly mraiAppliesTo: 'advertisements' | 'all';
-  readonly asSize: AsSize;
+  readonly families: readonly FamilyName[];
+  /** ADD-PATH: how many paths to a destination are told at most. */
+  readonly addPathLimit: number;
+  /** The numbers that paths go by. */
+  readonly pathIdOf: (path: Path) => number;
   /** Shared by all advertisers of a speaker: what one packs it sends before another begins. */
   readonly packer: UpdatePacker;
 }
@@ -24,47 +33,154 @@ export interface AdvertiserOwner {
   readonly stats: { exportUpdates: number; exportWithdraws: number };
 }
 
+/** A path to a destination that goes by a number of its own. */
+interface PathTarget extends OutTarget {
+  readonly destination: Destination;
+  readonly pathId: number;
+}
+
+type Target = Destination | PathTarget;
+
 /** Keeps one established peer informed: Adj-RIB-Out, its packing into UPDATEs, and their timing. */
 export class Advertiser {
-  readonly ribOut: AdjRibOut;
+  /** What goes without a path identifier, by destination. */
+  readonly ribOut: AdjRibOut<Destination>;
+  /** What goes with one. */
+  readonly pathsOut: AdjRibOut<PathTarget>;
   readonly #slot: number;
   readonly #owner: AdvertiserOwner;
   readonly #exporter: Exporter;
   readonly #locRib: LocRib;
   readonly #options: AdvertiserOptions;
   readonly #packer: UpdatePacker;
+  readonly #targets = new Map<Destination, Map<number, PathTarget>>();
   /** Attributes of the message that is being packed, null for withdrawals; and the latest cause of what is in it. */
-  #packing: Uint8Array | null = null;
+  #packing: PathAttributes | null = null;
   #cause = 0;
   #mrai: TimerHandle | null = null;
-  #endOfRibDue = true;
+  readonly #endOfRibDue: Set<FamilyName>;
+  readonly #endOfRefreshDue = new Set<FamilyName>();
+  /** End-of-RIB is not sent, and nothing else, until this speaker has heard from its own peers (RFC 4724 §4.1). */
+  #deferred: boolean;
 
-  constructor(owner: AdvertiserOwner, exporter: Exporter, locRib: LocRib, options: AdvertiserOptions) {
+  constructor(
+    owner: AdvertiserOwner,
+    exporter: Exporter,
+    locRib: LocRib,
+    options: AdvertiserOptions,
+    deferred: 'deferred' | 'at-once' = 'at-once',
+  ) {
     this.#owner = owner;
     this.#exporter = exporter;
     this.#locRib = locRib;
     this.#slot = locRib.acquireSlot();
     this.ribOut = new AdjRibOut({ slot: this.#slot, destinations: () => locRib.destinations() });
+    this.pathsOut = new AdjRibOut({ slot: 0, destinations: () => this.#allTargets() });
     this.#options = options;
     this.#packer = options.packer;
+    this.#endOfRibDue = new Set(options.families);
+    this.#deferred = deferred === 'deferred';
+    if (this.sendsPaths) locRib.watchCandidates();
   }
 
-  /** Destinations whose news has yet to go out, and the End-of-RIB marker. */
+  /** Whether the peer is told of more paths than the best. */
+  get sendsPaths(): boolean {
+    const { ipv4, ipv6 } = this.#options.pathIds;
+    return ipv4 === 'present' || ipv6 === 'present';
+  }
+
+  /** Destinations whose news has yet to go out, and the End-of-RIB markers. */
   get pending(): number {
-    return this.ribOut.pending + (this.#endOfRibDue ? 1 : 0);
+    const markers = this.#endOfRibDue.size + this.#endOfRefreshDue.size;
+    return this.ribOut.pending + this.pathsOut.pending + markers;
   }
 
-  /** The best path of a destination is another now, for that cause. */
+  /** Prefixes, or paths with ADD-PATH, that the peer has been told of. */
+  get size(): number {
+    return this.ribOut.size + this.pathsOut.size;
+  }
+
+  /** What the peer holds: prefix, path identifier (0 without ADD-PATH), attributes. */
+  *advertised(): Generator<readonly [Destination, number, PathAttributes]> {
+    for (const [destination, attributes] of this.ribOut.advertised()) yield [destination, 0, attributes];
+    for (const [target, attributes] of this.pathsOut.advertised()) {
+      yield [target.destination, target.pathId, attributes];
+    }
+  }
+
+  /** Why the peer is not told of a path; null if it is. For display. */
+  withheld(path: Path): string | null {
+    const result = this.#exporter.judge(path);
+    return typeof result === 'string' ? result : null;
+  }
+
+  /** The best path of a destination is another now, or with ADD-PATH any of its paths, for that cause. */
   update(destination: Destination, cause: number): void {
-    const { best } = destination;
-    this.ribOut.schedule(destination, best === null ? null : this.#exporter.export(best), cause);
+    const family = familyOf(destination.key);
+    if (!this.#options.families.includes(family)) return;
+    if (this.#options.pathIds[family] === 'present') this.#updatePaths(destination, cause);
+    else {
+      const { best } = destination;
+      this.ribOut.schedule(destination, best === null ? null : this.#exporter.export(best), cause);
+    }
   }
 
-  /** Everything there is, for a peer that has nothing yet. */
+  #updatePaths(destination: Destination, cause: number): void {
+    const { addPathLimit, pathIdOf } = this.#options;
+    const paths = rankPaths(destination.paths, this.#locRib.options, addPathLimit);
+    const known = this.#targets.get(destination);
+    const wanted = new Set<number>();
+    for (const path of paths) {
+      const attributes = this.#exporter.export(path);
+      if (attributes === null) continue;
+      const pathId = pathIdOf(path);
+      wanted.add(pathId);
+      this.pathsOut.schedule(this.#target(destination, pathId), attributes, cause);
+    }
+    for (const [pathId, target] of known ?? []) {
+      if (!wanted.has(pathId)) this.pathsOut.schedule(target, null, cause);
+      if (target.holders === 0) this.#forgetTarget(target);
+    }
+  }
+
+  #target(destination: Destination, pathId: number): PathTarget {
+    let targets = this.#targets.get(destination);
+    if (targets === undefined) {
+      targets = new Map();
+      this.#targets.set(destination, targets);
+      destination.holders++;
+    }
+    let target = targets.get(pathId);
+    if (target === undefined) {
+      target = { key: destination.key, destination, pathId, out: [], holders: 0 };
+      targets.set(pathId, target);
+    }
+    return target;
+  }
+
+  #forgetTarget({ destination, pathId }: PathTarget): void {
+    const targets = this.#targets.get(destination);
+    if (targets === undefined || !targets.delete(pathId) || targets.size > 0) return;
+    this.#targets.delete(destination);
+    destination.holders--;
+    this.#locRib.sweep(destination);
+  }
+
+  *#allTargets(): Generator<PathTarget> {
+    for (const targets of this.#targets.values()) yield* targets.values();
+  }
+
+  /** Everything there is, for a peer that has nothing yet, or because what it is to be told is judged by other rules now. */
   announceAll(cause: number): void {
     for (const destination of this.#locRib.destinations()) {
       if (destination.best !== null) this.update(destination, cause);
     }
+  }
+
+  /** What was held back goes out. */
+  release(): void {
+    this.#deferred = false;
+    this.flush();
   }
 
   /**
@@ -72,7 +188,7 @@ export class Advertiser {
    * §9.2.1.1). Stops when the connection takes no more; what is left goes when it does again.
    */
   flush(): void {
-    if (this.pending === 0 || this.#owner.blocked) return;
+    if (this.#deferred || this.pending === 0 || this.#owner.blocked) return;
     const held = this.#mrai !== null;
     if (!held || this.#options.mraiAppliesTo === 'advertisements') {
       const sent = this.#sendWithdrawals();
@@ -80,86 +196,105 @@ export class Advertiser {
     }
     if (!held && !this.#owner.blocked) {
       if (this.#sendAnnouncements()) this.#startMrai();
-      if (this.#endOfRibDue && this.ribOut.pending === 0 && !this.#owner.blocked) {
-        this.#endOfRibDue = false;
-        this.#owner.send(encodeEndOfRib());
+      if (this.ribOut.pending + this.pathsOut.pending > 0) return;
+      for (const family of this.#endOfRibDue) {
+        if (this.#owner.blocked) return;
+        this.#endOfRibDue.delete(family);
+        this.#owner.send(encodeEndOfRib(family));
+      }
+      for (const family of this.#endOfRefreshDue) {
+        if (this.#owner.blocked) return;
+        this.#endOfRefreshDue.delete(family);
+        this.#owner.send(encodeRouteRefresh({ family: FAMILIES[family], subtype: RefreshSubtype.end }));
       }
     }
   }
 
-  /** Tells the peer again all that it holds (RFC 2918 §4). */
-  refresh(): void {
-    const byAttributes = new Map<PathAttributes, Destination[]>();
-    for (const [destination, attributes] of this.ribOut.advertised()) {
-      const group = byAttributes.get(attributes);
-      if (group === undefined) byAttributes.set(attributes, [destination]);
-      else group.push(destination);
+  /**
+   * Tells the peer again all that it holds of a family (RFC 2918 §4), between BoRR and EoRR where the peer knows what these
+   * are (RFC 7313 §4.2).
+   */
+  refresh(family: FamilyName, markers: 'marked' | 'plain'): void {
+    if (!this.#options.families.includes(family)) return;
+    if (markers === 'marked') {
+      this.#owner.send(encodeRouteRefresh({ family: FAMILIES[family], subtype: RefreshSubtype.begin }));
+      this.#endOfRefreshDue.add(family);
     }
-    for (const [attributes, destinations] of byAttributes) {
-      this.#packer.begin(attributes.wire(this.#options.asSize));
-      for (const { key } of destinations) {
-        if (this.#packer.add(key)) continue;
-        this.#owner.send(this.#packer.finish());
-        this.#packer.begin(attributes.wire(this.#options.asSize));
-        this.#packer.add(key);
-      }
-      this.#owner.send(this.#packer.finish());
-    }
+    const which = ({ key }: Target) => familyOf(key) === family;
+    this.ribOut.retell(which);
+    this.pathsOut.retell(which);
   }
 
   /** The session is gone. */
   close(): void {
     if (this.#mrai !== null) this.#owner.host.timers.cancel(this.#mrai);
     this.#mrai = null;
+    if (this.sendsPaths) this.#locRib.unwatchCandidates();
+    this.pathsOut.clear();
+    const destinations = [...this.#targets.keys()];
+    this.#targets.clear();
+    for (const destination of destinations) {
+      destination.holders--;
+      this.#locRib.sweep(destination);
+    }
     for (const destination of this.ribOut.clear()) this.#locRib.sweep(destination);
     this.#locRib.releaseSlot(this.#slot);
   }
 
   #sendWithdrawals(): boolean {
-    if (this.ribOut.pendingWithdrawals === 0) return false;
     const gone: Destination[] = [];
+    const paths: PathTarget[] = [];
+    const take =
+      <T extends Target>(taken: T[], idOf: (target: T) => number) =>
+      (target: T, cause: number): 'taken' | 'stop' => {
+        if (!this.#pack(target, idOf(target), cause)) return 'stop';
+        taken.push(target);
+        return 'taken';
+      };
     this.#begin(null);
-    this.ribOut.takeWithdrawals((destination, cause) => {
-      if (!this.#pack(destination, cause)) return 'stop';
-      gone.push(destination);
-      return 'taken';
-    });
+    if (this.ribOut.pendingWithdrawals > 0) this.ribOut.takeWithdrawals(take(gone, () => 0));
+    if (this.pathsOut.pendingWithdrawals > 0 && !this.#owner.blocked) {
+      this.pathsOut.takeWithdrawals(take(paths, ({ pathId }) => pathId));
+    }
     this.#send();
-    this.#owner.stats.exportWithdraws += gone.length;
+    this.#owner.stats.exportWithdraws += gone.length + paths.length;
     for (const destination of gone) this.#locRib.sweep(destination);
-    return gone.length > 0;
+    for (const target of paths) if (target.holders === 0) this.#forgetTarget(target);
+    return gone.length + paths.length > 0;
   }
 
   #sendAnnouncements(): boolean {
     let count = 0;
-    this.ribOut.takeAnnouncements({
-      begin: (attributes) => this.#begin(attributes.wire(this.#options.asSize)),
-      take: (destination, cause) => {
-        if (!this.#pack(destination, cause)) return 'stop';
+    const taker = <T extends Target>(idOf: (target: T) => number) => ({
+      begin: (attributes: PathAttributes) => this.#begin(attributes),
+      take: (target: T, cause: number): 'taken' | 'stop' => {
+        if (!this.#pack(target, idOf(target), cause)) return 'stop';
         count++;
         return 'taken';
       },
-      end: () => {
+      end: (): 'go-on' | 'stop' => {
         this.#send();
         return this.#owner.blocked ? 'stop' : 'go-on';
       },
     });
+    this.ribOut.takeAnnouncements(taker(() => 0));
+    if (!this.#owner.blocked) this.pathsOut.takeAnnouncements(taker(({ pathId }) => pathId));
     this.#owner.stats.exportUpdates += count;
     return count > 0;
   }
 
-  #begin(attributes: Uint8Array | null): void {
+  #begin(attributes: PathAttributes | null): void {
     this.#packing = attributes;
-    this.#packer.begin(attributes);
+    this.#packer.begin(attributes, this.#options);
     this.#cause = 0;
   }
 
-  /** Adds a destination to the message, which goes when it is full; false if the connection takes no more. */
-  #pack({ key }: Destination, cause: number): boolean {
-    if (!this.#packer.add(key)) {
+  /** Adds a route to the message, which goes when it is full; false if the connection takes no more. */
+  #pack({ key }: Target, pathId: number, cause: number): boolean {
+    if (!this.#packer.add(key, pathId)) {
       this.#send();
       if (this.#owner.blocked) return false;
-      this.#packer.add(key);
+      this.#packer.add(key, pathId);
     }
     if (cause > this.#cause) this.#cause = cause;
     return true;

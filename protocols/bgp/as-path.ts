@@ -69,6 +69,13 @@ export function asPathLength(path: AsPath): number {
   return length;
 }
 
+/** How often an AS is in the path. */
+export function asPathCount(path: AsPath, asn: number): number {
+  let count = 0;
+  for (const segment of path) for (const each of segment.asns) if (each === asn) count++;
+  return count;
+}
+
 export function asPathContains(path: AsPath, asn: number): boolean {
   for (const segment of path) if (segment.asns.includes(asn)) return true;
   return false;
@@ -87,6 +94,21 @@ export function prependAs(path: AsPath, asn: number): AsPath {
     return [{ type: 'sequence', asns: [asn] }, ...path];
   }
   return [{ type: 'sequence', asns: [asn, ...first.asns] }, ...path.slice(1)];
+}
+
+/** RFC 6996 §5, of both sizes. */
+export function isPrivateAs(asn: number): boolean {
+  return (asn >= 64512 && asn <= 65534) || (asn >= 4_200_000_000 && asn <= 4_294_967_294);
+}
+
+/** The path with AS numbers taken out (`null`) or put in the place of others. */
+export function mapAsPath(path: AsPath, change: (asn: number) => number | null): AsPath {
+  const segments: AsSegment[] = [];
+  for (const { type, asns } of path) {
+    const kept = asns.map(change).filter((asn) => asn !== null);
+    if (kept.length > 0) segments.push({ type, asns: kept });
+  }
+  return segments;
 }
 
 /** Whether some number of the path needs four bytes, so that an AS4_PATH goes with it (RFC 6793 §4.2.2). */

@@ -1,3 +1,4 @@
+import { bytesKey } from '../bytes.ts';
 import { type AsPath, type AsSize, asPathLength, needsFourOctets, neighborAs } from './as-path.ts';
 import { encodeAttributes } from './attribute-encode.ts';
 import type { ExtendedCommunity, LargeCommunity } from './community.ts';
@@ -23,8 +24,10 @@ export interface UnknownAttribute {
 export interface AttributeFields {
   readonly origin: Origin;
   readonly asPath: AsPath;
-  /** IPv4 next hop; null where a family of MP_REACH_NLRI has its own. */
+  /** IPv4 next hop; null where MP_REACH_NLRI has an IPv6 one. */
   readonly nextHop: number | null;
+  /** IPv6 next hop, 16 characters, or 32 with the link-local one behind the global one (RFC 2545 §3). */
+  readonly nextHop6: string | null;
   readonly med: number | null;
   readonly localPref: number | null;
   readonly atomicAggregate: boolean;
@@ -42,6 +45,7 @@ export const NO_ATTRIBUTES: AttributeFields = {
   origin: 0,
   asPath: [],
   nextHop: null,
+  nextHop6: null,
   med: null,
   localPref: null,
   atomicAggregate: false,
@@ -62,6 +66,7 @@ export class PathAttributes implements AttributeFields {
   readonly origin: Origin;
   readonly asPath: AsPath;
   readonly nextHop: number | null;
+  readonly nextHop6: string | null;
   readonly med: number | null;
   readonly localPref: number | null;
   readonly atomicAggregate: boolean;
@@ -84,6 +89,7 @@ export class PathAttributes implements AttributeFields {
     this.origin = fields.origin;
     this.asPath = fields.asPath;
     this.nextHop = fields.nextHop;
+    this.nextHop6 = fields.nextHop6;
     this.med = fields.med;
     this.localPref = fields.localPref;
     this.atomicAggregate = fields.atomicAggregate;
@@ -127,7 +133,9 @@ export class AttributeTable {
 
   intern(fields: AttributeFields): PathAttributes {
     const wire = encodeAttributes(fields, 4);
-    const key = bytesKey(wire, 0, wire.length);
+    // The IPv6 next hop goes out in MP_REACH_NLRI, which is not part of the encoding.
+    const own = bytesKey(wire, 0, wire.length);
+    const key = fields.nextHop6 === null ? own : `${own}|${fields.nextHop6}`;
     const known = this.#sets.get(key)?.deref();
     if (known !== undefined) return known;
     const made = new PathAttributes(fields, wire);
@@ -140,11 +148,4 @@ export class AttributeTable {
     for (const [key, ref] of this.#sets) if (ref.deref() === undefined) this.#sets.delete(key);
     this.#sweepAt = Math.max(SWEEP_MINIMUM, 2 * this.#sets.size);
   }
-}
-
-/** Bytes as a string of their codes, to key a map with. */
-export function bytesKey(buf: Uint8Array, off: number, end: number): string {
-  // A message is at most 4 KiB long, well within what an argument list can be. A spread would take eight times as long.
-  const text: string = Reflect.apply(String.fromCharCode, null, buf.subarray(off, end));
-  return text;
 }

@@ -11,6 +11,7 @@ const CapabilityCode = {
   fourOctetAs: 65,
   addPath: 69,
   enhancedRouteRefresh: 70,
+  longLivedGracefulRestart: 71,
 } as const;
 
 /** One capability of an OPEN (RFC 5492). What is not known, or known with a length of its own, stays as bytes. */
@@ -22,6 +23,8 @@ export type Capability =
   | {
       readonly type: 'graceful-restart';
       readonly restarting: boolean;
+      /** RFC 8538: a NOTIFICATION other than Cease/Hard Reset does not end it. */
+      readonly notification: boolean;
       /** Restart time, s, 12 bits. */
       readonly time: number;
       readonly families: readonly RestartFamily[];
@@ -29,6 +32,7 @@ export type Capability =
   | { readonly type: 'four-octet-as'; readonly asn: number }
   | { readonly type: 'add-path'; readonly families: readonly AddPathFamily[] }
   | { readonly type: 'enhanced-route-refresh' }
+  | { readonly type: 'long-lived-graceful-restart'; readonly families: readonly LongLivedFamily[] }
   | { readonly type: 'unknown'; readonly code: number; readonly value: Uint8Array };
 
 /** RFC 8950: NLRI of `family` may have a next hop of `nextHopAfi`. */
@@ -41,6 +45,12 @@ interface ExtendedNextHop {
 interface RestartFamily {
   readonly family: Family;
   readonly forwardingPreserved: boolean;
+}
+
+/** RFC 9494 §4.1 */
+interface LongLivedFamily extends RestartFamily {
+  /** Long-lived stale time, s, 24 bits. */
+  readonly time: number;
 }
 
 /** RFC 7911 §4 */
@@ -91,6 +101,8 @@ function decodeKnown(code: number, value: Uint8Array): Capability | null {
       return length % 6 === 0 ? decodeExtendedNextHop(value) : null;
     case CapabilityCode.gracefulRestart:
       return length >= 2 && (length - 2) % 4 === 0 ? decodeGracefulRestart(value) : null;
+    case CapabilityCode.longLivedGracefulRestart:
+      return length % 7 === 0 ? decodeLongLived(value) : null;
     case CapabilityCode.addPath:
       return length % 4 === 0 ? decodeAddPath(value) : null;
     default:
@@ -112,7 +124,22 @@ function decodeGracefulRestart(value: Uint8Array): Capability {
     families.push({ family: familyAt(value, i), forwardingPreserved: (value[i + 3]! & 0x80) !== 0 });
   }
   const head = u16(value, 0);
-  return { type: 'graceful-restart', restarting: (head & 0x8000) !== 0, time: head & 0x0fff, families };
+  return {
+    type: 'graceful-restart',
+    restarting: (head & 0x8000) !== 0,
+    notification: (head & 0x4000) !== 0,
+    time: head & 0x0fff,
+    families,
+  };
+}
+
+function decodeLongLived(value: Uint8Array): Capability {
+  const families: LongLivedFamily[] = [];
+  for (let i = 0; i < value.length; i += 7) {
+    const time = (value[i + 4]! << 16) | u16(value, i + 5);
+    families.push({ family: familyAt(value, i), forwardingPreserved: (value[i + 3]! & 0x80) !== 0, time });
+  }
+  return { type: 'long-lived-graceful-restart', families };
 }
 
 function decodeAddPath(value: Uint8Array): Capability | null {
@@ -165,11 +192,21 @@ function encodeValue(capability: Capability): { readonly code: number; readonly 
     }
     case 'graceful-restart': {
       const value = new Uint8Array(2 + 4 * capability.families.length);
-      setU16(value, 0, (capability.restarting ? 0x8000 : 0) | (capability.time & 0x0fff));
+      const flags = (capability.restarting ? 0x8000 : 0) | (capability.notification ? 0x4000 : 0);
+      setU16(value, 0, flags | (capability.time & 0x0fff));
       for (const [i, entry] of capability.families.entries()) {
         writeFamily(value, 2 + 4 * i, entry.family, entry.forwardingPreserved ? 0x80 : 0);
       }
       return { code: CapabilityCode.gracefulRestart, value };
+    }
+    case 'long-lived-graceful-restart': {
+      const value = new Uint8Array(7 * capability.families.length);
+      for (const [i, entry] of capability.families.entries()) {
+        writeFamily(value, 7 * i, entry.family, entry.forwardingPreserved ? 0x80 : 0);
+        value[7 * i + 4] = (entry.time >>> 16) & 0xff;
+        setU16(value, 7 * i + 5, entry.time & 0xffff);
+      }
+      return { code: CapabilityCode.longLivedGracefulRestart, value };
     }
     case 'add-path': {
       const value = new Uint8Array(4 * capability.families.length);

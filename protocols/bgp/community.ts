@@ -1,7 +1,11 @@
 import { formatIp4 } from '../ip4.ts';
 
-/** Well-known communities, RFC 1997 and RFC 3765. */
+/** Well-known communities: RFC 1997, RFC 3765, RFC 7999, RFC 8326, RFC 9494. */
 export const WellKnown = {
+  gracefulShutdown: 0xffff0000,
+  llgrStale: 0xffff0006,
+  noLlgr: 0xffff0007,
+  blackhole: 0xffff029a,
   noExport: 0xffffff01,
   noAdvertise: 0xffffff02,
   noExportSubconfed: 0xffffff03,
@@ -17,6 +21,14 @@ export type ExtendedCommunity = readonly [high: number, low: number];
 /** `65000:100`, or the name of a well-known one. */
 export function formatCommunity(community: number): string {
   switch (community) {
+    case WellKnown.gracefulShutdown:
+      return 'graceful-shutdown';
+    case WellKnown.llgrStale:
+      return 'llgr-stale';
+    case WellKnown.noLlgr:
+      return 'no-llgr';
+    case WellKnown.blackhole:
+      return 'blackhole';
     case WellKnown.noExport:
       return 'no-export';
     case WellKnown.noAdvertise:

@@ -1,3 +1,5 @@
+import type { PolicySet } from './route-policy.ts';
+
 /** What a speaker is configured with. The lab's `BgpConfig` and `Timings.bgp` have this shape. */
 
 export interface SpeakerConfig {
@@ -11,6 +13,8 @@ export interface SpeakerConfig {
   /** Equal paths installed at once; 1 for none but the best. */
   readonly maximumPaths: number;
   readonly neighbors: readonly NeighborConfig[];
+  /** Peers that are not named: whoever connects from one of these prefixes. */
+  readonly dynamicNeighbors?: readonly DynamicNeighbors[];
   /**
    * What keeps a route from going back where it came from. 'split-horizon': never to the peer it was learned from (BIRD,
    * FRR); 'sender-side-loop-detection': moreover never to an AS that is in its path; 'plain': the receiver's checks
@@ -21,23 +25,108 @@ export interface SpeakerConfig {
   readonly mraiAppliesTo?: 'advertisements' | 'all';
   /** Whether MED is compared between paths of one neighbour AS only. Default 'same-as'. */
   readonly compareMed?: CompareMed;
+  /** Whether equal paths of different AS_PATHs are installed together, `bestpath as-path multipath-relax`. Default 'relaxed'. */
+  readonly multipathAsPath?: 'relaxed' | 'same';
+  /** RFC 8212: without a policy nothing is taken from, or told to, an external peer. Default 'off'. */
+  readonly ebgpRequiresPolicy?: 'on' | 'off';
+  /** RFC 2439; none without. */
+  readonly damping?: DampingConfig;
+  /** RFC 4724: announced to every peer unless its own options say otherwise. */
+  readonly gracefulRestart?: GracefulRestartConfig;
+  /** What the names in the neighbours' `import` and `export` stand for. */
+  readonly policies?: PolicySet;
 }
 
 export type LoopAvoidance = 'split-horizon' | 'plain' | 'sender-side-loop-detection';
 export type CompareMed = 'same-as' | 'always';
+export type FamilyName = 'ipv4' | 'ipv6';
 
-export interface NeighborConfig {
-  /** Unique on the speaker; the `peer` of every event. */
-  readonly name: string;
-  readonly address: string;
-  readonly localAddress: string;
-  readonly remoteAs: number;
+export interface NeighborOptions {
   readonly routeReflectorClient: boolean;
   readonly nextHopSelf: boolean;
   /** Never connects, only accepts. */
   readonly passive: boolean;
   /** TTL of outgoing segments. */
   readonly ttl: number;
+  /** RFC 5082: packets that have come further than this many hops are dropped; segments go out with TTL 255. */
+  readonly ttlSecurity?: number;
+  /** Default `['ipv4']`. */
+  readonly families?: readonly FamilyName[];
+  /** RFC 7911, for all families of the session; with 'send' and 'both', at most `addPathLimit` paths, all by default. */
+  readonly addPath?: 'off' | 'receive' | 'send' | 'both';
+  readonly addPathLimit?: number;
+  /** RFC 8654. Default 'on'. */
+  readonly extendedMessages?: 'on' | 'off';
+  /** RFC 4724 and RFC 9494 on this session; default the speaker's own. */
+  readonly gracefulRestart?: GracefulRestartConfig | 'off';
+  /** How often our own AS may be in a path that is taken. Default 0. */
+  readonly allowAsIn?: number;
+  /** Whether the first AS of a path has to be the peer's (RFC 4271 §6.3). Default 'off', as route servers are transparent. */
+  readonly enforceFirstAs?: 'on' | 'off';
+  /** Private AS numbers (RFC 6996) in paths told to an external peer. Default 'keep'. */
+  readonly privateAs?: 'keep' | 'remove' | 'replace';
+  /** The peer's own AS in paths told to it is replaced by ours, `as-override`. Default 'off'. */
+  readonly asOverride?: 'on' | 'off';
+  /** LOCAL_PREF that paths of an external peer get. */
+  readonly localPref?: number;
+  /** MED of routes told to an external peer. */
+  readonly med?: number;
+  readonly maximumPrefixes?: MaximumPrefixes;
+  /** In the place of the speaker's timings, ms. */
+  readonly holdTime?: number;
+  readonly keepalive?: number;
+  readonly mrai?: number;
+  /** IPv6 next hop of routes told to the peer; without, the IPv4-mapped form of our address on the session. */
+  readonly nextHop6?: string;
+  /** Names of policies, applied in order; a route that none of them decides on is rejected. */
+  readonly import?: readonly string[];
+  readonly export?: readonly string[];
+}
+
+export interface NeighborConfig extends NeighborOptions {
+  /** Unique on the speaker; the `peer` of every event. */
+  readonly name: string;
+  readonly address: string;
+  readonly localAddress: string;
+  readonly remoteAs: number;
+}
+
+/** `bgp listen range PREFIX peer-group …` */
+export interface DynamicNeighbors extends NeighborOptions {
+  readonly prefix: string;
+  /** AS numbers that are taken; any other gets Bad Peer AS. */
+  readonly remoteAs: readonly number[];
+  /** Peers at one time; further ones are refused. Default 100, as FRR has it. */
+  readonly limit?: number;
+}
+
+export interface MaximumPrefixes {
+  readonly limit: number;
+  /** Share of the limit from which a warning is given, 0 to 1. Default 0.75. */
+  readonly warnAt?: number;
+  /** Default 'reset': Cease/Maximum Number of Prefixes Reached. */
+  readonly action?: 'reset' | 'warn';
+  /** Time until the session is tried again, ms; never without. */
+  readonly restartAfter?: number;
+}
+
+export interface GracefulRestartConfig {
+  /** How long a peer is to keep our routes after we have gone, ms; whole seconds, at most 4095 s. */
+  readonly restartTime: number;
+  /** How long, at most, routes of a peer that is back are kept until its End-of-RIB, ms. Default 180 s. */
+  readonly stalePathTime?: number;
+  /** RFC 9494: how long they are kept as long-lived stale after that, ms; 0 for not at all. Default 0. */
+  readonly longLivedTime?: number;
+}
+
+/** RFC 2439 §4.2; RFC 7196 §3 recommends a suppress threshold of 6000. */
+export interface DampingConfig {
+  /** ms. Default 15 min. */
+  readonly halfLife?: number;
+  readonly reuse?: number;
+  readonly suppress?: number;
+  /** ms. Default 60 min. */
+  readonly maxSuppress?: number;
 }
 
 /** All in ms. */
@@ -59,6 +148,8 @@ export interface SpeakerTimings {
   readonly idleHoldMax: number;
   /** DelayOpenTime, 0 for none. Default 0. */
   readonly delayOpen?: number;
+  /** RFC 9687; default the larger of 8 minutes and twice the hold time. */
+  readonly sendHold?: number;
 }
 
 export class BgpConfigError extends Error {

@@ -1,10 +1,10 @@
 import type { SpeakerTimings } from './config.ts';
 import { ConnectionTimers, type TimerOwner } from './connection-timers.ts';
-import { MessageType } from './constants.ts';
+import { MAX_MESSAGE, MessageType } from './constants.ts';
 import { Framer } from './framer.ts';
 import { type FsmAction, type FsmEvent, type SessionState, transition, unexpectedSubcode } from './fsm.ts';
 import { encodeKeepalive, messageType } from './header.ts';
-import type { ConnectionId, Endpoint } from './host.ts';
+import type { ConnectionId, Endpoint, TimerHandle } from './host.ts';
 import { decodeMessage } from './message.ts';
 import type { Negotiated } from './negotiate.ts';
 import {
@@ -13,12 +13,16 @@ import {
   encodeNotification,
   type Notification,
   notification,
+  shutdownCommunication,
 } from './notification.ts';
 import { encodeOpen, type Open } from './open.ts';
 import type { RouteRefresh } from './route-refresh.ts';
 
 /** Hold time while the OPENs are exchanged, for a speaker configured without one: RFC 4271 §8.2.2's four minutes, ms. */
 const OPEN_HOLD = 240_000;
+
+/** SendHoldTime, RFC 9687 §6: the larger of eight minutes and twice the hold time, ms. */
+const SEND_HOLD = 480_000;
 
 /** What a connection asks of its session. */
 export interface ConnectionOwner extends TimerOwner {
@@ -57,6 +61,7 @@ export class Connection {
   #local: Endpoint | null = null;
   #remote: Endpoint | null = null;
   #framer = new Framer();
+  #sendHold: TimerHandle | null = null;
   #unsent: { readonly bytes: Uint8Array; readonly cause: number }[] = [];
   #negotiated: Negotiated | null = null;
   #retryCounter = 0;
@@ -142,6 +147,17 @@ export class Connection {
     this.handle('TcpConnectionFails');
   }
 
+  /** CEASE to the peer, with a word to its operator. */
+  stop(how: 'shutdown' | 'reset', communication: string): void {
+    const subcode = how === 'reset' ? CeaseError.administrativeReset : CeaseError.administrativeShutdown;
+    this.handle('ManualStop', notification(ErrorCode.cease, subcode, shutdownCommunication(communication)));
+  }
+
+  /** CEASE for a reason of ours; the session comes up again. */
+  cease(subcode: number): void {
+    this.handle('AutomaticStop', notification(ErrorCode.cease, subcode));
+  }
+
   /** Gives the TCP connection up, as if it had failed. */
   abandon(reason: string): void {
     if (this.#id === null) return;
@@ -155,10 +171,12 @@ export class Connection {
     while (this.#id !== null) {
       const first = this.#unsent[0];
       if (first === undefined) {
+        this.#stopSendHold();
         this.#owner.writable();
         return;
       }
       const taken = host.send(this.#id, first.bytes, first.cause);
+      if (taken > 0) this.#startSendHold();
       if (taken < first.bytes.length) {
         this.#unsent[0] = { bytes: first.bytes.subarray(taken), cause: first.cause };
         return;
@@ -228,6 +246,7 @@ export class Connection {
       this.handle('BGPOpenMsgErr', verdict);
     } else {
       this.#negotiated = verdict;
+      if (verdict.maxMessage > MAX_MESSAGE) this.#framer.extend();
       this.handle(delayed ? 'BGPOpen_with_DelayOpenTimer_running' : 'BGPOpen');
     }
   }
@@ -241,11 +260,30 @@ export class Connection {
     this.timers.sent();
     if (!this.blocked) {
       const taken = host.send(this.#id, message, host.cause);
-      if (taken < message.length) this.#unsent.push({ bytes: message.subarray(taken), cause: host.cause });
+      if (taken < message.length) {
+        this.#unsent.push({ bytes: message.subarray(taken), cause: host.cause });
+        this.#startSendHold();
+      }
     } else {
       this.#unsent.push({ bytes: message, cause: host.cause });
     }
     host.cause = cause;
+  }
+
+  /** RFC 9687 §3: it runs while bytes wait, from the last one that was taken on. */
+  #startSendHold(): void {
+    this.#stopSendHold();
+    const { timings } = this.#owner;
+    const holdTime = this.#negotiated?.holdTime ?? timings.holdTime;
+    this.#sendHold = this.#owner.later(timings.sendHold ?? Math.max(SEND_HOLD, 2 * holdTime), () => {
+      this.#sendHold = null;
+      this.handle('SendHoldTimer_Expires');
+    });
+  }
+
+  #stopSendHold(): void {
+    if (this.#sendHold !== null) this.#owner.host.timers.cancel(this.#sendHold);
+    this.#sendHold = null;
   }
 
   /** One event of the state machine; `error` is the NOTIFICATION that came with it or is to be sent for it. */
@@ -328,7 +366,8 @@ export class Connection {
   #drop(): void {
     if (this.#id === null) return;
     const id = this.#id;
-    const heard = this.#state !== 'Connect';
+    // Nothing more gets through to a peer that does not read.
+    const heard = this.#state !== 'Connect' && !this.blocked;
     this.#forget();
     this.#owner.host.close(id, heard ? 'fin' : 'rst');
   }
@@ -343,6 +382,7 @@ export class Connection {
     this.#framer = new Framer();
     this.#unsent = [];
     this.#negotiated = null;
+    this.#stopSendHold();
     this.timers.stopHoldAndKeepalive();
   }
 
@@ -361,6 +401,8 @@ function ownNotification(state: SessionState, event: FsmEvent): Notification {
   switch (event) {
     case 'HoldTimer_Expires':
       return notification(ErrorCode.holdTimerExpired, 0);
+    case 'SendHoldTimer_Expires':
+      return notification(ErrorCode.sendHoldTimerExpired, 0);
     case 'ManualStop':
       return notification(ErrorCode.cease, CeaseError.administrativeShutdown);
     case 'OpenCollisionDump':

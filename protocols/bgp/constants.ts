@@ -7,6 +7,8 @@ export const BGP_VERSION = 4;
 export const HEADER_LENGTH = 19;
 /** Longest message without the extended-message capability, RFC 4271 §4. */
 export const MAX_MESSAGE = 4096;
+/** With it, RFC 8654 §3; OPEN and KEEPALIVE stay as they are. */
+export const MAX_EXTENDED_MESSAGE = 65_535;
 
 export const MessageType = {
   open: 1,
@@ -30,6 +32,14 @@ export interface Family {
 
 export const IPV4_UNICAST: Family = { afi: Afi.ipv4, safi: Safi.unicast };
 export const IPV6_UNICAST: Family = { afi: Afi.ipv6, safi: Safi.unicast };
+
+export const FAMILIES = { ipv4: IPV4_UNICAST, ipv6: IPV6_UNICAST } as const;
+
+/** Name of a family that the speaker carries; null of any other. */
+export function familyName({ afi, safi }: Family): 'ipv4' | 'ipv6' | null {
+  if (safi !== Safi.unicast) return null;
+  return afi === Afi.ipv4 ? 'ipv4' : afi === Afi.ipv6 ? 'ipv6' : null;
+}
 
 export function sameFamily(a: Family, b: Family): boolean {
   return a.afi === b.afi && a.safi === b.safi;

@@ -1,17 +1,38 @@
+import { type AsPath, formatAsPath } from './as-path.ts';
+import { WellKnown } from './community.ts';
 import type { CompareMed } from './config.ts';
 import { DEFAULT_LOCAL_PREF } from './constants.ts';
+import type { NextHopAddress } from './nexthops.ts';
 import type { Path } from './path.ts';
 
 export interface DecisionOptions {
   readonly asn: number;
   readonly maximumPaths: number;
   readonly compareMed: CompareMed;
+  readonly multipathAsPath: 'relaxed' | 'same';
 }
+
+/** The steps of the decision process in their order, by what they look at. */
+export const DECISION_STEPS = [
+  'long-lived-stale',
+  'local-pref',
+  'local-origin',
+  'as-path-length',
+  'origin',
+  'med',
+  'external',
+  'igp-metric',
+  'router-id',
+  'cluster-list-length',
+  'peer-address',
+  'path-id',
+] as const;
+export type DecisionStep = (typeof DECISION_STEPS)[number];
 
 export interface Selection {
   readonly best: Path | null;
   /** Next hops to forward by, the best path's first; empty for a route of our own or none at all. */
-  readonly nextHops: readonly number[];
+  readonly nextHops: readonly NextHopAddress[];
 }
 
 const NONE: Selection = { best: null, nextHops: [] };
@@ -27,19 +48,77 @@ export function decide(candidates: readonly Path[], options: DecisionOptions): S
     return isReachable(only) ? { best: only, nextHops: only.nextHop?.alone ?? [] } : NONE;
   }
   let paths = candidates.filter(isReachable);
-  if (paths.length > 1) paths = leastBy(paths, (path) => -localPref(path));
-  if (paths.length > 1) paths = leastBy(paths, (path) => (path.peer === null ? 0 : 1));
-  if (paths.length > 1) paths = leastBy(paths, (path) => path.attributes.pathLength);
-  if (paths.length > 1) paths = leastBy(paths, (path) => path.attributes.origin);
-  if (paths.length > 1) paths = leastMed(paths, options);
-  if (paths.length > 1) paths = leastBy(paths, (path) => (path.peer?.kind === 'internal' ? 1 : 0));
-  if (paths.length > 1) paths = leastBy(paths, (path) => path.nextHop?.metric ?? 0);
-  if (paths.length <= 1 || options.maximumPaths <= 1) {
-    const best = tieBreak(paths);
-    return best === undefined ? NONE : { best, nextHops: best.nextHop?.alone ?? [] };
+  for (const { keep } of STEPS) {
+    if (paths.length <= 1) break;
+    paths = keep(paths, options);
   }
-  // What is left is equal in all that concerns forwarding; AS_PATHs may differ as long as they are equally long.
-  return { best: tieBreak(paths)!, nextHops: multipath(paths, options.maximumPaths) };
+  const best = tieBreak(paths);
+  if (best === undefined) return NONE;
+  if (paths.length === 1 || options.maximumPaths <= 1) return { best, nextHops: best.nextHop?.alone ?? [] };
+  // What is left is equal in all that concerns forwarding.
+  const equal =
+    options.multipathAsPath === 'relaxed'
+      ? paths
+      : paths.filter((path) => sameAsPath(path.attributes.asPath, best.attributes.asPath));
+  return { best, nextHops: multipath(equal, options.maximumPaths) };
+}
+
+/** Paths in order of preference, at most so many, reachable ones alone. */
+export function rankPaths(candidates: readonly Path[], options: DecisionOptions, limit: number): Path[] {
+  const left = candidates.filter(isReachable);
+  const ranked: Path[] = [];
+  while (left.length > 0 && ranked.length < limit) {
+    const { best } = decide(left, options);
+    if (best === null) break;
+    ranked.push(best);
+    left.splice(left.indexOf(best), 1);
+  }
+  return ranked;
+}
+
+/** Why each candidate is not the best: the step that took it out of consideration; null for the best, 'unreachable'. */
+export function explain(
+  candidates: readonly Path[],
+  options: DecisionOptions,
+): Map<Path, DecisionStep | 'unreachable' | null> {
+  const verdicts = new Map<Path, DecisionStep | 'unreachable' | null>();
+  let paths = candidates.filter(isReachable);
+  for (const path of candidates) if (!paths.includes(path)) verdicts.set(path, 'unreachable');
+  for (const { step, keep } of STEPS) {
+    const kept = keep(paths, options);
+    for (const path of paths) if (!kept.includes(path)) verdicts.set(path, step);
+    paths = kept;
+  }
+  const best = tieBreak(paths);
+  for (const path of paths) {
+    verdicts.set(path, path === best || best === undefined ? null : tieBreakStep(path, best));
+  }
+  return verdicts;
+}
+
+interface Step {
+  readonly step: DecisionStep;
+  readonly keep: (paths: readonly Path[], options: DecisionOptions) => Path[];
+}
+
+const STEPS: readonly Step[] = [
+  // RFC 9494 §4.3 comes before everything else.
+  { step: 'long-lived-stale', keep: (paths) => leastBy(paths, (path) => (isLongLivedStale(path) ? 1 : 0)) },
+  { step: 'local-pref', keep: (paths) => leastBy(paths, (path) => -localPref(path)) },
+  { step: 'local-origin', keep: (paths) => leastBy(paths, (path) => (path.peer === null ? 0 : 1)) },
+  { step: 'as-path-length', keep: (paths) => leastBy(paths, (path) => path.attributes.pathLength) },
+  { step: 'origin', keep: (paths) => leastBy(paths, (path) => path.attributes.origin) },
+  { step: 'med', keep: leastMed },
+  { step: 'external', keep: (paths) => leastBy(paths, (path) => (path.peer?.kind === 'internal' ? 1 : 0)) },
+  { step: 'igp-metric', keep: (paths) => leastBy(paths, (path) => path.nextHop?.metric ?? 0) },
+];
+
+function isLongLivedStale(path: Path): boolean {
+  return path.stale === 'long-lived' || path.attributes.communities.includes(WellKnown.llgrStale);
+}
+
+function sameAsPath(a: AsPath, b: AsPath): boolean {
+  return formatAsPath(a) === formatAsPath(b);
 }
 
 function isReachable(path: Path): boolean {
@@ -83,13 +162,24 @@ function neighborAs(path: Path, asn: number): number {
 }
 
 /** RFC 4271 §9.1.2.2 f, g; RFC 4456 §9; RFC 7911 for paths of one peer. */
+const TIE_BREAKS: readonly (readonly [DecisionStep, (path: Path) => number])[] = [
+  ['router-id', identifier],
+  ['cluster-list-length', (path) => path.attributes.clusterList.length],
+  ['peer-address', (path) => path.peer?.address ?? 0],
+  ['path-id', (path) => path.pathId],
+];
+
 function compareTieBreaks(a: Path, b: Path): number {
-  return (
-    identifier(a) - identifier(b) ||
-    a.attributes.clusterList.length - b.attributes.clusterList.length ||
-    (a.peer?.address ?? 0) - (b.peer?.address ?? 0) ||
-    a.pathId - b.pathId
-  );
+  for (const [, rank] of TIE_BREAKS) {
+    const difference = rank(a) - rank(b);
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}
+
+function tieBreakStep(path: Path, best: Path): DecisionStep {
+  const found = TIE_BREAKS.find(([, rank]) => rank(path) !== rank(best));
+  return found?.[0] ?? 'path-id';
 }
 
 function identifier(path: Path): number {
@@ -103,8 +193,8 @@ function tieBreak(paths: readonly Path[]): Path | undefined {
 }
 
 /** The distinct next hops of equal paths, best path's first: two reflectors that pass on one route count once. */
-function multipath(paths: Path[], limit: number): readonly number[] {
-  const nextHops: number[] = [];
+function multipath(paths: Path[], limit: number): readonly NextHopAddress[] {
+  const nextHops: NextHopAddress[] = [];
   for (const path of paths.sort(compareTieBreaks)) {
     if (nextHops.length === limit) break;
     const addr = path.nextHop?.addr;

@@ -1,10 +1,13 @@
-import { asPathContains, prependAs } from './as-path.ts';
-import type { AttributeTable, PathAttributes } from './attributes.ts';
+import { mapIp4, parseIp6 } from '../ip6.ts';
+import { asPathContains, isPrivateAs, mapAsPath, prependAs } from './as-path.ts';
+import type { AttributeFields, AttributeTable, PathAttributes } from './attributes.ts';
 import { WellKnown } from './community.ts';
-import type { LoopAvoidance } from './config.ts';
+import { BgpConfigError, type FamilyName, type LoopAvoidance } from './config.ts';
 import { DEFAULT_LOCAL_PREF } from './constants.ts';
+import { familyOf, type PrefixKey } from './nlri.ts';
 import type { Path, Peer } from './path.ts';
 import { mayReflect, reflected } from './reflection.ts';
+import type { PolicyContext, RoutePolicy } from './route-policy.ts';
 import { fitsMessage } from './update.ts';
 
 /** What of the speaker bears on what it tells its peers. */
@@ -13,9 +16,22 @@ export interface ExportContext {
   /** null if the speaker is no route reflector. */
   readonly clusterId: number | null;
   readonly loopAvoidance: LoopAvoidance;
+  readonly ebgpRequiresPolicy: 'on' | 'off';
   readonly attributes: AttributeTable;
   readonly cache: ExportCache;
 }
+
+/** Why a peer is not told of a path. */
+export type Withheld =
+  | 'split-horizon'
+  | 'as-in-path'
+  | 'no-advertise'
+  | 'no-export'
+  | 'not-reflected'
+  | 'long-lived-stale'
+  | 'export-policy'
+  | 'no-export-policy'
+  | 'too-long';
 
 interface Made {
   readonly source: Peer | null;
@@ -27,8 +43,13 @@ export class ExportCache {
   readonly #variants = new Map<string, WeakMap<PathAttributes, Made>>();
 
   /** What was made for the peers of one kind, by the attributes it was made of. */
-  of({ kind, nextHopSelf, localAddress }: Peer): WeakMap<PathAttributes, Made> {
-    const variant = `${kind} ${nextHopSelf ? 'self' : ''} ${localAddress}`;
+  of(
+    { kind, asn, nextHopSelf, localAddress, options }: Peer,
+    family: FamilyName,
+  ): WeakMap<PathAttributes, Made> {
+    const { privateAs = '', asOverride = 'off', med = '', nextHop6 = '' } = options;
+    const override = asOverride === 'on' ? asn : '';
+    const variant = [family, kind, nextHopSelf, localAddress, privateAs, override, med, nextHop6].join(' ');
     let made = this.#variants.get(variant);
     if (made === undefined) {
       made = new WeakMap();
@@ -38,83 +59,150 @@ export class ExportCache {
   }
 }
 
-/** The way from the best path to what one peer is told of it. One a session. */
+/** The way from a path to what one peer is told of it. One a session. */
 export class Exporter {
   readonly #peer: Peer;
   readonly #context: ExportContext;
-  readonly #made: WeakMap<PathAttributes, Made>;
+  readonly #policy: RoutePolicy | null;
+  readonly #made: Readonly<Record<FamilyName, WeakMap<PathAttributes, Made>>>;
+  readonly #nextHop6: string;
   /** The last result: a run of destinations with one path's attributes is worked out once. */
   #lastAttributes: PathAttributes | null = null;
   #lastSource: Peer | null = null;
-  #lastResult: PathAttributes | null = null;
+  #lastFamily: FamilyName = 'ipv4';
+  #lastResult: PathAttributes | Withheld = 'split-horizon';
 
-  constructor(peer: Peer, context: ExportContext) {
+  constructor(peer: Peer, context: ExportContext, policy: RoutePolicy | null) {
     this.#peer = peer;
     this.#context = context;
-    this.#made = context.cache.of(peer);
+    this.#policy = policy;
+    this.#made = { ipv4: context.cache.of(peer, 'ipv4'), ipv6: context.cache.of(peer, 'ipv6') };
+    this.#nextHop6 = nextHop6Of(peer);
   }
 
   /** Attributes to advertise the path with; null if the peer is not to have it. */
   export(path: Path): PathAttributes | null {
-    if (path.attributes === this.#lastAttributes && path.peer === this.#lastSource) return this.#lastResult;
-    const result = this.#maySend(path) ? this.#attributes(path) : null;
-    this.#lastAttributes = path.attributes;
+    const result = this.judge(path);
+    return typeof result === 'string' ? null : result;
+  }
+
+  /** The same with the reason why the peer is not to have it. */
+  judge(path: Path): PathAttributes | Withheld {
+    const family = familyOf(path.destination.key);
+    if (path.attributes === this.#lastAttributes && path.peer === this.#lastSource) {
+      if (family === this.#lastFamily) return this.#lastResult;
+    }
+    const result = this.#withheld(path) ?? this.#attributes(path);
+    const shared = this.#policy === null || !this.#policy.dependsOnPrefix;
+    this.#lastAttributes = shared ? path.attributes : null;
     this.#lastSource = path.peer;
+    this.#lastFamily = family;
     this.#lastResult = result;
     return result;
   }
 
-  #maySend({ peer: source, attributes }: Path): boolean {
+  #withheld({ peer: source, attributes }: Path): Withheld | null {
     const peer = this.#peer;
-    const { loopAvoidance, clusterId } = this.#context;
-    if (loopAvoidance !== 'plain' && source === peer) return false;
+    const { loopAvoidance, clusterId, ebgpRequiresPolicy } = this.#context;
+    const { communities } = attributes;
+    if (loopAvoidance !== 'plain' && source !== null && source.name === peer.name) return 'split-horizon';
     if (loopAvoidance === 'sender-side-loop-detection' && peer.kind === 'external') {
-      if (asPathContains(attributes.asPath, peer.asn)) return false;
+      if (asPathContains(attributes.asPath, peer.asn)) return 'as-in-path';
     }
-    if (attributes.communities.includes(WellKnown.noAdvertise)) return false;
+    if (communities.includes(WellKnown.noAdvertise)) return 'no-advertise';
     if (peer.kind === 'external') {
-      const { communities } = attributes;
-      return !communities.includes(WellKnown.noExport) && !communities.includes(WellKnown.noExportSubconfed);
+      const stays =
+        communities.includes(WellKnown.noExport) || communities.includes(WellKnown.noExportSubconfed);
+      if (stays) return 'no-export';
+      // RFC 9494 §4.6: a peer that does not know what it is must not prefer it to anything.
+      if (communities.includes(WellKnown.llgrStale) && !knowsLongLived(peer)) return 'long-lived-stale';
+      return ebgpRequiresPolicy === 'on' && this.#policy === null ? 'no-export-policy' : null;
     }
-    return source?.kind !== 'internal' || (clusterId !== null && mayReflect(source, peer));
+    const reflects = source?.kind !== 'internal' || (clusterId !== null && mayReflect(source, peer));
+    return reflects ? null : 'not-reflected';
   }
 
-  #attributes(path: Path): PathAttributes | null {
-    let made = this.#made.get(path.attributes);
+  #attributes(path: Path): PathAttributes | Withheld {
+    const known = this.#made[familyOf(path.destination.key)];
+    let made = known.get(path.attributes);
     if (made === undefined || made.source !== path.peer) {
       const result = this.#peer.kind === 'external' ? this.#toExternal(path) : this.#toInternal(path);
       made = { source: path.peer, result };
-      this.#made.set(path.attributes, made);
+      known.set(path.attributes, made);
     }
-    return fitsMessage(made.result.wire(this.#peer.asSize)) ? made.result : null;
+    const decided = this.#policy === null ? made.result : this.#applyPolicy(path, made.result);
+    if (decided === null) return 'export-policy';
+    return fitsMessage(decided, this.#peer.asSize, this.#peer.maxMessage) ? decided : 'too-long';
+  }
+
+  /** Export policy sees a route as it would go out, as in BIRD and FRR, but for the next hop that it may set itself. */
+  #applyPolicy(path: Path, attributes: PathAttributes): PathAttributes | null {
+    const context: PolicyContext = { source: path.peer, peer: this.#peer, direction: 'export' };
+    const outcome = this.#policy?.apply(path.destination.key, attributes, context) ?? null;
+    if (outcome === null || outcome === attributes) return outcome === null ? null : attributes;
+    return this.#context.attributes.intern(outcome);
   }
 
   /**
    * RFC 4271 §5.1.2 b, §5.1.3, §5.1.4, §5.1.5: own AS in front, own address as next hop; LOCAL_PREF and the reflection
    * attributes stay inside the AS, and a MED that came from another AS goes no further.
    */
-  #toExternal({ attributes, peer: source }: Path): PathAttributes {
+  #toExternal({ attributes, peer: source, destination }: Path): PathAttributes {
+    const { options } = this.#peer;
+    const inherited = source === null ? attributes.med : null;
     return this.#context.attributes.intern({
       ...attributes,
-      asPath: prependAs(attributes.asPath, this.#context.asn),
-      nextHop: this.#peer.localAddress,
-      med: source === null ? attributes.med : null,
+      ...this.#ownNextHop(destination.key),
+      asPath: prependAs(this.#cleaned(attributes), this.#context.asn),
+      med: options.med ?? inherited,
       localPref: null,
       originatorId: null,
       clusterList: [],
     });
   }
 
+  /** The path without what the peer is not to see, before our own AS goes in front. */
+  #cleaned({ asPath }: PathAttributes): PathAttributes['asPath'] {
+    const { privateAs = 'keep', asOverride = 'off' } = this.#peer.options;
+    const { asn } = this.#context;
+    let path = asPath;
+    if (privateAs !== 'keep') {
+      const instead = privateAs === 'replace' ? asn : null;
+      path = mapAsPath(path, (each) => (isPrivateAs(each) && each !== this.#peer.asn ? instead : each));
+    }
+    if (asOverride === 'on') path = mapAsPath(path, (each) => (each === this.#peer.asn ? asn : each));
+    return path;
+  }
+
   /** The next hop is kept but for own routes, and with next-hop-self for what came from another AS. */
-  #toInternal({ attributes, peer: source }: Path): PathAttributes {
+  #toInternal({ attributes, peer: source, destination }: Path): PathAttributes {
     const { attributes: table, clusterId } = this.#context;
     const self = source === null || (this.#peer.nextHopSelf && source.kind === 'external');
-    const changed = {
+    const changed: AttributeFields = {
       ...attributes,
-      nextHop: self ? this.#peer.localAddress : attributes.nextHop,
+      ...(self ? this.#ownNextHop(destination.key) : {}),
       localPref: attributes.localPref ?? DEFAULT_LOCAL_PREF,
     };
     if (source?.kind !== 'internal' || clusterId === null) return table.intern(changed);
     return table.intern(reflected(changed, source, clusterId));
   }
+
+  #ownNextHop(key: PrefixKey): Pick<AttributeFields, 'nextHop' | 'nextHop6'> {
+    return typeof key === 'number'
+      ? { nextHop: this.#peer.localAddress, nextHop6: null }
+      : { nextHop: null, nextHop6: this.#nextHop6 };
+  }
+}
+
+function knowsLongLived({ longLived }: Peer): boolean {
+  return longLived === 'yes';
+}
+
+/** @throws BgpConfigError */
+function nextHop6Of({ options, localAddress, name }: Peer): string {
+  if (options.nextHop6 === undefined) return mapIp4(localAddress);
+  const address = parseIp6(options.nextHop6);
+  if (address === null)
+    throw new BgpConfigError(`BGP neighbor ${name}: ${options.nextHop6} is not an IPv6 address`);
+  return address;
 }

@@ -4,6 +4,7 @@ import { ORIGIN_NAMES, type PathAttributes } from './attributes.ts';
 import { formatCommunity } from './community.ts';
 import { DEFAULT_LOCAL_PREF } from './constants.ts';
 import type { Destination } from './loc-rib.ts';
+import { formatNextHop } from './nexthops.ts';
 import { formatKey } from './nlri.ts';
 
 /** The best path of a prefix in words, as it is logged. Nexthop 0.0.0.0 is this node's own route. */
@@ -35,7 +36,7 @@ const shared = new WeakMap<PathAttributes, Shared>();
 function sharedFacts(attributes: PathAttributes): Shared {
   let facts = shared.get(attributes);
   if (facts === undefined) {
-    const nexthop = formatIp4(attributes.nextHop ?? 0);
+    const nexthop = formatNextHop(attributes.nextHop ?? attributes.nextHop6 ?? 0);
     facts = {
       nexthop,
       alone: [nexthop],
@@ -67,7 +68,8 @@ export function bestPathFacts({ key, best, nextHops }: Destination): BestPathFac
     communities: facts.communities,
     originatorId: facts.originatorId,
     clusterList: facts.clusterList,
-    multipath: nextHops.length === 0 ? NONE : nextHops.length === 1 ? facts.alone : nextHops.map(formatIp4),
+    multipath:
+      nextHops.length === 0 ? NONE : nextHops.length === 1 ? facts.alone : nextHops.map(formatNextHop),
   };
 }
 

@@ -1,5 +1,5 @@
 import { u16 } from '../bytes.ts';
-import { HEADER_LENGTH, MAX_MESSAGE } from './constants.ts';
+import { HEADER_LENGTH, MAX_EXTENDED_MESSAGE, MAX_MESSAGE, MessageType } from './constants.ts';
 import { ErrorCode, HeaderError, type Notification, notification } from './notification.ts';
 
 /** What the stream yields next: a whole message with its header, or an error after which the stream is lost. */
@@ -26,6 +26,12 @@ const NOTHING = new Uint8Array(0);
 export class Framer {
   #buffer: Uint8Array = NOTHING;
   #offset = 0;
+  #maximum = MAX_MESSAGE;
+
+  /** Both ends take extended messages (RFC 8654). */
+  extend(): void {
+    this.#maximum = MAX_EXTENDED_MESSAGE;
+  }
 
   /** Bytes that wait for the rest of their message. */
   get pending(): number {
@@ -54,10 +60,11 @@ export class Framer {
     }
     const length = u16(this.#buffer, at + 16);
     const type = this.#buffer[at + 18]!;
-    if (length < HEADER_LENGTH || length > MAX_MESSAGE) return this.#badLength(at);
+    if (length < HEADER_LENGTH || length > this.#maximum) return this.#badLength(at);
     const bounds = type === 0 ? undefined : LENGTHS[type];
     if (bounds === undefined) return headerError(HeaderError.badType, Uint8Array.of(type));
-    if (length < bounds[0] || length > bounds[1]) return this.#badLength(at);
+    const longest = bounds[1] < MAX_MESSAGE || type === MessageType.open ? bounds[1] : this.#maximum;
+    if (length < bounds[0] || length > longest) return this.#badLength(at);
     if (this.pending < length) return null;
     this.#offset += length;
     return { ok: true, message: this.#buffer.slice(at, at + length) };

@@ -19,6 +19,8 @@ export type FsmEvent =
   | 'AutomaticStop'
   | 'ConnectRetryTimer_Expires'
   | 'HoldTimer_Expires'
+  /** RFC 9687 §3.1: the peer has not taken a byte for too long. */
+  | 'SendHoldTimer_Expires'
   | 'KeepaliveTimer_Expires'
   | 'DelayOpenTimer_Expires'
   | 'Tcp_CR_Acked'

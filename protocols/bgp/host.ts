@@ -1,5 +1,7 @@
+import type { FamilyName } from './config.ts';
 import type { BestPathChange } from './facts.ts';
 import type { SessionState } from './fsm.ts';
+import type { NextHopAddress } from './nexthops.ts';
 import type { PrefixKey } from './nlri.ts';
 
 /** Number of a TCP connection, given by the speaker, unique in its life. */
@@ -22,12 +24,14 @@ export interface ConnectRequest {
   readonly localAddress: number;
   readonly address: number;
   readonly ttl: number;
+  /** Least TTL of what may come in, RFC 5082; 0 for any. */
+  readonly minTtl: number;
 }
 
 /** A change for the forwarding table: next hops as BGP has them, still to be resolved; empty to remove the route. */
 export interface ForwardingChange {
   readonly prefix: PrefixKey;
-  readonly nextHops: readonly number[];
+  readonly nextHops: readonly NextHopAddress[];
 }
 
 /**
@@ -60,6 +64,15 @@ export interface SpeakerHost {
   installRoutes(changes: readonly ForwardingChange[]): void;
 
   sessionChanged(peer: string, from: SessionState, to: SessionState, reason: string): void;
+  /**
+   * What becomes of the routes of a peer that has gone, or tells all anew: they are kept as stale from now on; the stale ones
+   * that are left count as long-lived stale; or they are removed. Comes before `sessionChanged` for a session that is lost.
+   */
+  stale(peer: string, family: FamilyName, what: 'retained' | 'long-lived' | 'swept'): void;
+  /** A dynamic session is over, and forgotten. */
+  vanished(peer: string): void;
+  /** Something that the operator should know of. */
+  notice(peer: string, text: string): void;
   received(peer: string, message: Uint8Array): void;
   sent(peer: string, message: Uint8Array): void;
   bestChanged(changes: readonly BestPathChange[]): void;

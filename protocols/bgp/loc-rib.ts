@@ -1,10 +1,10 @@
 import type { OutEntry } from './adj-rib-out.ts';
 import { type DecisionOptions, decide } from './decision.ts';
-import type { NextHop } from './nexthops.ts';
+import type { NextHop, NextHopAddress } from './nexthops.ts';
 import type { PrefixKey } from './nlri.ts';
-import type { Path } from './path.ts';
+import type { Path, Peer } from './path.ts';
 
-const NO_NEXT_HOPS: readonly number[] = [];
+const NO_NEXT_HOPS: readonly NextHopAddress[] = [];
 
 /** A prefix with every candidate path to it and the best one. */
 export class Destination {
@@ -13,7 +13,7 @@ export class Destination {
   paths: Path[] = [];
   best: Path | null = null;
   /** Next hops in the forwarding table, the best path's first. */
-  nextHops: readonly number[] = NO_NEXT_HOPS;
+  nextHops: readonly NextHopAddress[] = NO_NEXT_HOPS;
   dirty = false;
   /** Event that made it dirty last. */
   cause = 0;
@@ -50,6 +50,8 @@ export class LocRib {
   #routes = 0;
   #slots = 0;
   readonly #freeSlots: number[] = [];
+  /** Peers that are told of more than the best path, and so of every change of the candidates. */
+  #watchers = 0;
 
   constructor(options: DecisionOptions) {
     this.#options = options;
@@ -62,6 +64,19 @@ export class LocRib {
 
   releaseSlot(slot: number): void {
     this.#freeSlots.push(slot);
+  }
+
+  get options(): DecisionOptions {
+    return this.#options;
+  }
+
+  /** From now on every change of a destination's candidates is reported, also one that leaves the best as it is. */
+  watchCandidates(): void {
+    this.#watchers++;
+  }
+
+  unwatchCandidates(): void {
+    this.#watchers--;
   }
 
   /** Destinations with a best path. */
@@ -149,17 +164,25 @@ export class LocRib {
   #decide(destination: Destination): DestinationChange | null {
     const { best, nextHops } = decide(destination.paths, this.#options);
     const old = destination.best;
-    const bestChanged = old?.attributes !== best?.attributes || old?.peer !== best?.peer;
+    const bestChanged =
+      old?.attributes !== best?.attributes ||
+      old?.pathId !== best?.pathId ||
+      !samePeer(old?.peer, best?.peer);
     const nextHopsChanged = !equal(destination.nextHops, nextHops);
     destination.best = best;
-    if (!bestChanged && !nextHopsChanged) return null;
-    if (old === null) this.#routes++;
-    if (best === null) this.#routes--;
+    if (!bestChanged && !nextHopsChanged && this.#watchers === 0) return null;
+    if (old === null && best !== null) this.#routes++;
+    if (old !== null && best === null) this.#routes--;
     destination.nextHops = nextHops;
     return { destination, bestChanged, nextHopsChanged };
   }
 }
 
-function equal(a: readonly number[], b: readonly number[]): boolean {
+function equal(a: readonly NextHopAddress[], b: readonly NextHopAddress[]): boolean {
   return a === b || (a.length === b.length && a.every((value, i) => value === b[i]));
+}
+
+/** Also across sessions: a peer that tells after a restart what it told before has changed nothing. */
+function samePeer(a: Peer | null | undefined, b: Peer | null | undefined): boolean {
+  return a === b || (a?.name === b?.name && a?.identifier === b?.identifier && a?.client === b?.client);
 }

@@ -1,5 +1,6 @@
-import { setU16, u16, u32 } from '../bytes.ts';
+import { bytesKey, setU16, u16, u32 } from '../bytes.ts';
 import { attribute } from './attribute-encode.ts';
+
 import { Attr, AttrFlag, type Family, IPV4_UNICAST, IPV6_UNICAST, sameFamily } from './constants.ts';
 import {
   decodeIpv4Nlri,
@@ -9,6 +10,7 @@ import {
   type Ipv4NlriList,
   type Ipv6Prefix,
   type PathIds,
+  type PrefixKey,
 } from './nlri.ts';
 
 /** The NLRI of an MP attribute; a family without a decoder here stays as bytes. */
@@ -82,6 +84,22 @@ function decodeMpNlri(
     return prefixes === null ? null : { type: 'ipv6', family, prefixes };
   }
   return { type: 'opaque', family, bytes: buf.slice(off, end) };
+}
+
+/** Keys of the prefixes, and their path identifiers, null without ADD-PATH; none of a family without a decoder. */
+export function nlriKeys(nlri: MpNlri): {
+  readonly keys: readonly PrefixKey[];
+  readonly pathIds: readonly number[] | null;
+} {
+  if (nlri.type === 'ipv4') return nlri.list;
+  if (nlri.type === 'opaque') return { keys: [], pathIds: null };
+  return { keys: nlri.prefixes.map(({ key }) => key), pathIds: nlri.prefixes.map(({ pathId }) => pathId) };
+}
+
+/** IPv6 next hop of an MP_REACH_NLRI as 16 characters, or 32 with a link-local one behind it; null if it is not one. */
+export function ipv6NextHop({ nextHop }: MpReach): string | null {
+  if (nextHop.length !== 16 && nextHop.length !== 32) return null;
+  return bytesKey(nextHop, 0, nextHop.length);
 }
 
 /** IPv4 next hop of an MP_REACH_NLRI; null if it is an IPv6 one. */

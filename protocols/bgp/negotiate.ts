@@ -1,8 +1,19 @@
 import type { AsSize } from './as-path.ts';
 import type { UpdateContext } from './attribute-decode.ts';
 import type { Capability } from './capability.ts';
-import type { SpeakerTimings } from './config.ts';
-import { BGP_VERSION, IPV4_UNICAST, sameFamily } from './constants.ts';
+import type { FamilyName, GracefulRestartConfig, NeighborOptions, SpeakerTimings } from './config.ts';
+import {
+  BGP_VERSION,
+  FAMILIES,
+  type Family,
+  familyName,
+  IPV4_UNICAST,
+  IPV6_UNICAST,
+  MAX_EXTENDED_MESSAGE,
+  MAX_MESSAGE,
+  sameFamily,
+} from './constants.ts';
+import type { MpPathIds } from './mp-nlri.ts';
 import { ErrorCode, type Notification, notification, OpenError } from './notification.ts';
 import type { Open } from './open.ts';
 
@@ -10,9 +21,27 @@ import type { Open } from './open.ts';
 export interface LocalSide {
   readonly asn: number;
   readonly identifier: number;
-  /** The AS that the neighbour is configured to be in. */
-  readonly remoteAs: number;
+  /** The AS numbers that the neighbour may be in. */
+  readonly remoteAs: readonly number[];
   readonly timings: SpeakerTimings;
+  readonly options: NeighborOptions;
+  /** null without graceful restart. */
+  readonly gracefulRestart: GracefulRestartConfig | null;
+  /** Whether this speaker has just restarted, and has kept its forwarding state through it. */
+  readonly restarting: 'no' | 'forwarding-lost' | 'forwarding-kept';
+}
+
+/** The peer's promise of RFC 4724 and RFC 9494. */
+export interface PeerRestart {
+  /** How long we are to keep its routes once it has gone, ms. */
+  readonly time: number;
+  readonly notification: 'ends-it' | 'does-not-end-it';
+  /** Families that it restarts gracefully; those of them whose forwarding state it has kept. */
+  readonly families: readonly FamilyName[];
+  readonly kept: readonly FamilyName[];
+  /** Long-lived stale time by family, ms. */
+  readonly longLived: ReadonlyMap<FamilyName, number>;
+  readonly restarting: 'yes' | 'no';
 }
 
 /** What two OPENs agree on. */
@@ -23,8 +52,17 @@ export interface Negotiated {
   readonly holdTime: number;
   readonly keepalive: number;
   readonly asSize: AsSize;
-  readonly routeRefresh: 'yes' | 'no';
+  readonly routeRefresh: 'enhanced' | 'yes' | 'no';
+  /** Families that both ends carry. */
+  readonly families: readonly FamilyName[];
+  /** Longest message, bytes. */
+  readonly maxMessage: number;
+  /** What the peer's UPDATEs are read by. */
   readonly context: UpdateContext;
+  /** Path identifiers in ours. */
+  readonly sendsPathIds: MpPathIds;
+  /** null if graceful restart is not agreed on. */
+  readonly restart: PeerRestart | null;
   readonly capabilities: readonly Capability[];
 }
 
@@ -34,30 +72,78 @@ export function holdTimeSeconds(holdTime: number): number {
   return Math.min(0xffff, Math.max(3, Math.round(holdTime / 1000)));
 }
 
-export function localOpen({ asn, identifier, timings }: LocalSide): Open {
+function seconds(ms: number, limit: number): number {
+  return Math.min(limit, Math.max(0, Math.round(ms / 1000)));
+}
+
+function familiesOf({ families = ['ipv4'] }: NeighborOptions): readonly Family[] {
+  return families.map((name) => FAMILIES[name]);
+}
+
+export function localOpen(side: LocalSide): Open {
+  const { asn, identifier, timings, options } = side;
   return {
     version: BGP_VERSION,
     asn,
-    holdTime: holdTimeSeconds(timings.holdTime),
+    holdTime: holdTimeSeconds(options.holdTime ?? timings.holdTime),
     identifier,
-    capabilities: [
-      { type: 'multiprotocol', family: IPV4_UNICAST },
-      { type: 'route-refresh' },
-      { type: 'four-octet-as', asn },
-    ],
+    capabilities: localCapabilities(side),
   };
 }
 
+function localCapabilities({ asn, options, gracefulRestart, restarting }: LocalSide): Capability[] {
+  const families = familiesOf(options);
+  const { addPath = 'off', extendedMessages = 'on' } = options;
+  const capabilities: Capability[] = [
+    ...families.map((family): Capability => ({ type: 'multiprotocol', family })),
+    { type: 'route-refresh' },
+  ];
+  if (families.includes(IPV4_UNICAST) && families.includes(IPV6_UNICAST)) {
+    const entries = [{ family: IPV4_UNICAST, nextHopAfi: IPV6_UNICAST.afi }];
+    capabilities.push({ type: 'extended-next-hop', entries });
+  }
+  if (extendedMessages === 'on') capabilities.push({ type: 'extended-message' });
+  if (gracefulRestart !== null) {
+    const kept = families.map((family) => ({
+      family,
+      forwardingPreserved: restarting === 'forwarding-kept',
+    }));
+    capabilities.push({
+      type: 'graceful-restart',
+      restarting: restarting !== 'no',
+      notification: true,
+      time: seconds(gracefulRestart.restartTime, 4095),
+      families: kept,
+    });
+    const longLived = seconds(gracefulRestart.longLivedTime ?? 0, 0xff_ffff);
+    if (longLived > 0) {
+      capabilities.push({
+        type: 'long-lived-graceful-restart',
+        families: kept.map((entry) => ({ ...entry, time: longLived })),
+      });
+    }
+  }
+  capabilities.push({ type: 'four-octet-as', asn });
+  if (addPath !== 'off') {
+    capabilities.push({ type: 'add-path', families: families.map((family) => ({ family, mode: addPath })) });
+  }
+  capabilities.push({ type: 'enhanced-route-refresh' });
+  return capabilities;
+}
+
 /**
- * What of the session bears on its UPDATEs, from the OPENs of both sides alone, so that a reader of a log can tell
- * as well as the speakers themselves.
+ * What of the session bears on the UPDATEs that the first speaker receives, from the OPENs of both sides alone, so that a
+ * reader of a log can tell as well as the speakers themselves.
  */
-export function updateContext(local: Open, remote: Open): UpdateContext {
-  const fourOctets = [local, remote].every((open) => has(open, 'four-octet-as'));
+export function updateContext(receiver: Open, sender: Open): UpdateContext {
+  const fourOctets = [receiver, sender].every((open) => has(open, 'four-octet-as'));
   return {
     asSize: fourOctets ? 4 : 2,
-    peer: local.asn === remote.asn ? 'internal' : 'external',
-    pathIds: { ipv4: 'none', ipv6: 'none' },
+    peer: receiver.asn === sender.asn ? 'internal' : 'external',
+    pathIds: {
+      ipv4: carriesPathIds(receiver, sender, IPV4_UNICAST) ? 'present' : 'none',
+      ipv6: carriesPathIds(receiver, sender, IPV6_UNICAST) ? 'present' : 'none',
+    },
   };
 }
 
@@ -65,36 +151,96 @@ function has(open: Open, type: Capability['type']): boolean {
   return open.capabilities.some((capability) => capability.type === type);
 }
 
+/** RFC 7911 §4: the receiver is able to receive, and the sender to send. */
+function carriesPathIds(receiver: Open, sender: Open, family: Family): boolean {
+  const receives = addPathMode(receiver, family);
+  const sends = addPathMode(sender, family);
+  return (receives === 'receive' || receives === 'both') && (sends === 'send' || sends === 'both');
+}
+
+/** RFC 7911 §4: of several entries for one family the last counts. */
+function addPathMode(open: Open, family: Family): 'receive' | 'send' | 'both' | null {
+  let mode: 'receive' | 'send' | 'both' | null = null;
+  for (const capability of open.capabilities) {
+    if (capability.type !== 'add-path') continue;
+    for (const entry of capability.families) if (sameFamily(entry.family, family)) mode = entry.mode;
+  }
+  return mode;
+}
+
 /** Holds the peer's OPEN against the configuration (RFC 4271 §6.2, RFC 6286 §2.1-2.2), and what can be agreed on. */
 export function negotiate(side: LocalSide, remote: Open): Negotiated | Notification {
-  if (remote.asn !== side.remoteAs) return notification(ErrorCode.openMessage, OpenError.badPeerAs);
+  if (!side.remoteAs.includes(remote.asn)) return notification(ErrorCode.openMessage, OpenError.badPeerAs);
   if (remote.asn === side.asn && remote.identifier === side.identifier) {
     return notification(ErrorCode.openMessage, OpenError.badIdentifier);
   }
   const local = localOpen(side);
-  if (!carriesIpv4(remote)) {
-    const capability = Uint8Array.of(1, 4, 0, IPV4_UNICAST.afi, 0, IPV4_UNICAST.safi);
-    return notification(ErrorCode.openMessage, OpenError.unsupportedCapability, capability);
+  const theirs = announcedFamilies(remote);
+  const ours = side.options.families ?? ['ipv4'];
+  const families = ours.filter((name) => theirs.some((family) => sameFamily(family, FAMILIES[name])));
+  if (families.length === 0) {
+    const wanted = familiesOf(side.options).flatMap(({ afi, safi }) => [1, 4, 0, afi, 0, safi]);
+    return notification(ErrorCode.openMessage, OpenError.unsupportedCapability, Uint8Array.from(wanted));
   }
   const context = updateContext(local, remote);
-  const seconds = Math.min(local.holdTime, remote.holdTime);
-  const holdTime = seconds === local.holdTime ? Math.max(0, side.timings.holdTime) : 1000 * seconds;
+  const agreed = Math.min(local.holdTime, remote.holdTime);
+  const configured = side.options.holdTime ?? side.timings.holdTime;
+  const holdTime = agreed === local.holdTime ? Math.max(0, configured) : 1000 * agreed;
+  const extended = has(local, 'extended-message') && has(remote, 'extended-message');
   return {
     identifier: remote.identifier,
     asn: remote.asn,
     holdTime,
-    keepalive: holdTime === 0 ? 0 : Math.min(side.timings.keepalive, holdTime / 3),
+    keepalive: holdTime === 0 ? 0 : Math.min(side.options.keepalive ?? side.timings.keepalive, holdTime / 3),
     asSize: context.asSize,
-    routeRefresh: has(remote, 'route-refresh') ? 'yes' : 'no',
+    routeRefresh: !has(remote, 'route-refresh')
+      ? 'no'
+      : has(remote, 'enhanced-route-refresh')
+        ? 'enhanced'
+        : 'yes',
+    families,
+    maxMessage: extended ? MAX_EXTENDED_MESSAGE : MAX_MESSAGE,
     context,
+    sendsPathIds: updateContext(remote, local).pathIds,
+    restart: side.gracefulRestart === null ? null : peerRestart(remote, families),
     capabilities: remote.capabilities,
   };
 }
 
+function peerRestart(remote: Open, families: readonly FamilyName[]): PeerRestart | null {
+  let graceful: Extract<Capability, { type: 'graceful-restart' }> | null = null;
+  const longLived = new Map<FamilyName, number>();
+  for (const capability of remote.capabilities) {
+    if (capability.type === 'graceful-restart') graceful = capability;
+    if (capability.type !== 'long-lived-graceful-restart') continue;
+    for (const { family, time } of capability.families) {
+      const name = familyName(family);
+      if (name !== null && families.includes(name)) longLived.set(name, 1000 * time);
+    }
+  }
+  if (graceful === null) return null;
+  const named = (which: 'all' | 'kept') =>
+    (graceful?.families ?? []).flatMap(({ family, forwardingPreserved }) => {
+      const name = familyName(family);
+      const counts = name !== null && families.includes(name) && (which === 'all' || forwardingPreserved);
+      return counts ? [name] : [];
+    });
+  return {
+    time: 1000 * graceful.time,
+    notification: graceful.notification ? 'does-not-end-it' : 'ends-it',
+    families: named('all'),
+    kept: named('kept'),
+    longLived,
+    restarting: graceful.restarting ? 'yes' : 'no',
+  };
+}
+
 /** RFC 4760 §8: a speaker that announces no family at all means IPv4 unicast. */
-function carriesIpv4(open: Open): boolean {
-  const families = open.capabilities.filter((capability) => capability.type === 'multiprotocol');
-  return families.length === 0 || families.some(({ family }) => sameFamily(family, IPV4_UNICAST));
+function announcedFamilies(open: Open): readonly Family[] {
+  const families = open.capabilities.flatMap((capability) =>
+    capability.type === 'multiprotocol' ? [capability.family] : [],
+  );
+  return families.length === 0 ? [IPV4_UNICAST] : families;
 }
 
 /**

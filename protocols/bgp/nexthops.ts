@@ -1,10 +1,21 @@
+import { formatIp4 } from '../ip4.ts';
+import { formatIp6, IP6_LENGTH, mappedIp4 } from '../ip6.ts';
+
+/** IPv4 as a number; IPv6 as 16 characters, or 32 with the link-local address behind the global one. */
+export type NextHopAddress = number | string;
+
+/** Without the link-local address, which means something on its link alone. */
+export function formatNextHop(addr: NextHopAddress): string {
+  return typeof addr === 'number' ? formatIp4(addr) : formatIp6(addr.slice(0, IP6_LENGTH));
+}
+
 /** A next hop that paths refer to, and what the forwarding table says of it. */
 export interface NextHop {
-  readonly addr: number;
+  readonly addr: NextHopAddress;
   /** Cost of reaching it; null while it cannot be reached. */
   readonly metric: number | null;
   /** `[addr]`, shared by all destinations that have it as their only one. */
-  readonly alone: readonly number[];
+  readonly alone: readonly NextHopAddress[];
 }
 
 interface Entry extends NextHop {
@@ -12,12 +23,15 @@ interface Entry extends NextHop {
   users: number;
 }
 
+type Resolve = (addr: number) => { readonly metric: number } | null;
+
 /** Every next hop in use, resolved once and again when the forwarding table has changed. */
 export class NextHopTable {
-  readonly #entries = new Map<number, Entry>();
-  readonly #resolve: (addr: number) => { readonly metric: number } | null;
+  readonly #entries = new Map<NextHopAddress, Entry>();
+  readonly #resolve: Resolve;
 
-  constructor(resolve: (addr: number) => { readonly metric: number } | null) {
+  /** `resolve` is asked of IPv4 addresses. */
+  constructor(resolve: Resolve) {
     this.#resolve = resolve;
   }
 
@@ -25,10 +39,10 @@ export class NextHopTable {
     return this.#entries.size;
   }
 
-  acquire(addr: number): NextHop {
+  acquire(addr: NextHopAddress): NextHop {
     let entry = this.#entries.get(addr);
     if (entry === undefined) {
-      entry = { addr, metric: this.#resolve(addr)?.metric ?? null, users: 0, alone: [addr] };
+      entry = { addr, metric: this.#metric(addr), users: 0, alone: [addr] };
       this.#entries.set(addr, entry);
     }
     entry.users++;
@@ -44,11 +58,17 @@ export class NextHopTable {
   refresh(): ReadonlySet<NextHop> {
     const changed = new Set<NextHop>();
     for (const entry of this.#entries.values()) {
-      const metric = this.#resolve(entry.addr)?.metric ?? null;
+      const metric = this.#metric(entry.addr);
       if (metric === entry.metric) continue;
       entry.metric = metric;
       changed.add(entry);
     }
     return changed;
+  }
+
+  /** A node has no IPv6 routes of its own: its peers' IPv6 next hops count as on the link, but for mapped IPv4 ones. */
+  #metric(addr: NextHopAddress): number | null {
+    const ipv4 = typeof addr === 'number' ? addr : mappedIp4(addr);
+    return ipv4 === null ? 0 : (this.#resolve(ipv4)?.metric ?? null);
   }
 }

@@ -1,7 +1,7 @@
 import { HEADER_LENGTH, MAX_MESSAGE, MessageType } from './constants.ts';
 import { frameMessage } from './header.ts';
 
-/** Error codes, RFC 4271 §4.5; 7 is RFC 7313. */
+/** Error codes, RFC 4271 §4.5; 7 is RFC 7313, 8 RFC 9687. */
 export const ErrorCode = {
   messageHeader: 1,
   openMessage: 2,
@@ -10,6 +10,8 @@ export const ErrorCode = {
   finiteStateMachine: 5,
   cease: 6,
   routeRefresh: 7,
+  /** RFC 9687 */
+  sendHoldTimerExpired: 8,
 } as const;
 
 export const HeaderError = { notSynchronized: 1, badLength: 2, badType: 3 } as const;
@@ -88,6 +90,7 @@ const CODE_NAMES = [
   'Finite State Machine Error',
   'Cease',
   'ROUTE-REFRESH Message Error',
+  'Send Hold Timer Expired',
 ];
 
 const SUBCODE_NAMES: readonly (readonly string[])[] = [
@@ -139,8 +142,38 @@ const SUBCODE_NAMES: readonly (readonly string[])[] = [
   ['', 'Invalid Message Length'],
 ];
 
+/** Longest shutdown communication, bytes of UTF-8 (RFC 9003 §2). */
+const MAX_COMMUNICATION = 255;
+
+/** Data of a Cease/Administrative Shutdown or Reset: length (1), text (RFC 9003 §2). Text that is too long is cut. */
+export function shutdownCommunication(text: string): Uint8Array {
+  let bytes = new TextEncoder().encode(text);
+  for (let cut = text; bytes.length > MAX_COMMUNICATION; bytes = new TextEncoder().encode(cut)) {
+    cut = [...cut].slice(0, -1).join('');
+  }
+  if (bytes.length === 0) return NO_DATA;
+  return Uint8Array.of(bytes.length, ...bytes);
+}
+
+/** What the peer's operator says of it, '' if nothing; control characters are left out. */
+export function communicationOf({ code, subcode, data }: Notification): string {
+  const speaks =
+    code === ErrorCode.cease &&
+    (subcode === CeaseError.administrativeShutdown || subcode === CeaseError.administrativeReset);
+  if (!speaks || data.length === 0 || data[0]! > data.length - 1) return '';
+  const text = new TextDecoder().decode(data.subarray(1, 1 + data[0]!));
+  return [...text].filter((char) => char >= ' ' && char !== '\x7f').join('');
+}
+
 /** IANA's names: `Cease/Administrative Shutdown`, `Hold Timer Expired`, `Unknown 99/3`. */
-export function notificationText({ code, subcode }: Notification): string {
+export function notificationText(notification: Notification): string {
+  const { code, subcode } = notification;
+  const communication = communicationOf(notification);
+  const text = nameOf(code, subcode);
+  return communication === '' ? text : `${text}: "${communication}"`;
+}
+
+function nameOf(code: number, subcode: number): string {
   const name = CODE_NAMES[code];
   if (code === 0 || name === undefined) return `Unknown ${code}/${subcode}`;
   if (subcode === 0) return name;

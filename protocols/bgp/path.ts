@@ -1,6 +1,8 @@
 import type { AsSize } from './as-path.ts';
 import type { PathAttributes } from './attributes.ts';
+import type { NeighborOptions } from './config.ts';
 import type { Destination } from './loc-rib.ts';
+import type { MpPathIds } from './mp-nlri.ts';
 import type { NextHop } from './nexthops.ts';
 
 export type PeerKind = 'internal' | 'external';
@@ -17,10 +19,32 @@ export interface Peer {
   readonly client: boolean;
   readonly nextHopSelf: boolean;
   readonly asSize: AsSize;
+  /** Families that both ends carry. */
+  readonly ipv4: 'yes' | 'no';
+  readonly ipv6: 'yes' | 'no';
+  /** Whether the peer has announced RFC 9494. */
+  readonly longLived: 'yes' | 'no';
+  /** RFC 7911, for what we send; 'none' for the best path alone. */
+  readonly sendsPathIds: MpPathIds;
+  /** Longest message that the peer takes, bytes. */
+  readonly maxMessage: number;
+  readonly options: NeighborOptions;
 }
 
-/** Why a path is kept in the Adj-RIB-In but is no candidate: RFC 4271 §9.1.2, §5.1.3; RFC 4456 §8. */
-export type Rejection = 'as-loop' | 'own-originator' | 'cluster-loop' | 'own-next-hop';
+/**
+ * Why a path is kept in the Adj-RIB-In but is no candidate: RFC 4271 §9.1.2, §5.1.3, §6.3; RFC 4456 §8; a policy, or
+ * RFC 8212 for want of one; RFC 2439.
+ */
+export type Rejection =
+  | 'as-loop'
+  | 'own-originator'
+  | 'cluster-loop'
+  | 'own-next-hop'
+  | 'no-next-hop'
+  | 'first-as'
+  | 'import-policy'
+  | 'no-import-policy'
+  | 'damped';
 
 /** One route to one destination, as it was learned from a peer or originated here. Immutable. */
 export interface Path {
@@ -29,10 +53,15 @@ export interface Path {
   readonly peer: Peer | null;
   /** RFC 7911; 0 without ADD-PATH. */
   readonly pathId: number;
+  /** As the peer sent them. */
+  readonly received: PathAttributes;
+  /** As import policy made them. */
   readonly attributes: PathAttributes;
   /** null for one originated here, and for one that is rejected. */
   readonly nextHop: NextHop | null;
   readonly rejection: Rejection | null;
+  /** RFC 9494: kept though its peer is gone for long; chosen only if there is no other. */
+  readonly stale: 'no' | 'long-lived';
   /** Time it was learned, ms; for display, never for a decision. */
   readonly at: number;
 }

@@ -2,6 +2,9 @@ import { setU16, u16 } from '../bytes.ts';
 import { type Family, HEADER_LENGTH, MessageType } from './constants.ts';
 import { frameMessage } from './header.ts';
 
+/** RFC 7313 §4.1 */
+export const RefreshSubtype = { request: 0, begin: 1, end: 2 } as const;
+
 /** RFC 2918 §3, with the message subtype of RFC 7313 §4.1 in the reserved byte. */
 export interface RouteRefresh {
   readonly family: Family;

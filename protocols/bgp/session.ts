@@ -1,20 +1,27 @@
 import { parseIp4 } from '../ip4.ts';
 import { AdjRibIn } from './adj-rib-in.ts';
 import type { Advertiser } from './advertiser.ts';
-import { BgpConfigError, type NeighborConfig, type SpeakerTimings } from './config.ts';
+import {
+  BgpConfigError,
+  type FamilyName,
+  type GracefulRestartConfig,
+  type NeighborConfig,
+  type SpeakerTimings,
+} from './config.ts';
 import { Connection, type ConnectionChange, type ConnectionOwner, isCounted } from './connection.ts';
-import { type Family, IPV4_UNICAST, MessageType, sameFamily } from './constants.ts';
+import { FAMILIES, type Family, familyName, MessageType } from './constants.ts';
 import type { SessionState } from './fsm.ts';
 import { messageType } from './header.ts';
 import type { ConnectionId, SpeakerHost, TimerHandle } from './host.ts';
 import { IdleHold } from './idle-hold.ts';
 import { type LocalSide, localOpen, type Negotiated, negotiate, survivor } from './negotiate.ts';
-import { type Notification, notificationText } from './notification.ts';
+import { CeaseError, ErrorCode, type Notification, notificationText } from './notification.ts';
 import type { Open } from './open.ts';
 import type { Peer, PeerKind } from './path.ts';
-import type { RouteRefresh } from './route-refresh.ts';
+import { encodeRouteRefresh, RefreshSubtype, type RouteRefresh } from './route-refresh.ts';
 import { noStats, type SessionStats } from './session-stats.ts';
 import { Settling } from './settling.ts';
+import { Staleness } from './staleness.ts';
 
 /** What a session asks of its speaker. */
 export interface SessionOwner {
@@ -24,16 +31,33 @@ export interface SessionOwner {
   connect(session: Session, connection: Connection): ConnectionId;
   release(id: ConnectionId): void;
   /** The session has come up: its routes are to be exchanged. */
-  established(session: Session, peer: Peer): Advertiser;
+  established(session: Session, peer: Peer, negotiated: Negotiated): Exchange;
   /** It has gone down: nothing that came over it holds any more. */
   lost(session: Session): void;
-  update(session: Session, body: Uint8Array): Notification | null;
+  /** Of a family, what has not been told again is removed; or goes on as long-lived stale. */
+  sweep(session: Session, family: FamilyName): void;
+  keepLongLived(session: Session, family: FamilyName): void;
+  /** All that the peer had at the beginning of the session is here. */
+  endOfRib(session: Session, family: FamilyName): void;
+  /** A session that nobody has configured is over. */
+  vanished(session: Session): void;
+}
+
+/** The two directions of an established session. */
+export interface Exchange {
+  readonly advertiser: Advertiser;
+  update(body: Uint8Array): Notification | null;
 }
 
 export interface SessionOptions {
   readonly asn: number;
   readonly identifier: number;
   readonly neighbor: NeighborConfig;
+  /** AS numbers that the peer may be in; the neighbour's own by default. */
+  readonly remoteAs?: readonly number[];
+  readonly origin: 'configured' | 'dynamic';
+  readonly gracefulRestart: GracefulRestartConfig | null;
+  readonly restarting: () => LocalSide['restarting'];
 }
 
 /** Counters since the session was established, KEEPALIVEs aside. */
@@ -58,10 +82,12 @@ export class Session implements ConnectionOwner {
   readonly address: number;
   readonly localAddress: number;
   readonly kind: PeerKind;
+  readonly origin: 'configured' | 'dynamic';
   readonly ribIn = new AdjRibIn();
   readonly stats: SessionStats = noStats();
   readonly #owner: SessionOwner;
-  readonly #side: LocalSide;
+  readonly #options: SessionOptions;
+  readonly #staleness: Staleness;
   #primary: Connection;
   #rival: Connection | null = null;
   #state: SessionState = 'Idle';
@@ -70,26 +96,45 @@ export class Session implements ConnectionOwner {
   #started = false;
   readonly #idleHold: IdleHold;
   #lastError = '';
+  #lastAgreed: Negotiated | null = null;
   readonly #settling = new Settling();
   #sent = 0;
   #received = 0;
-  #advertiser: Advertiser | null = null;
+  #exchange: Exchange | null = null;
   #peer: Peer | null = null;
-  #endOfRibReceived = false;
+  #awaitedEndOfRib = new Set<FamilyName>();
+  #warned = false;
 
   /** @throws BgpConfigError if an address does not parse. */
   constructor(owner: SessionOwner, options: SessionOptions) {
-    const { neighbor, asn, identifier } = options;
+    const { neighbor, asn } = options;
     this.#owner = owner;
+    this.#options = options;
     this.neighbor = neighbor;
     this.name = neighbor.name;
     this.address = parseAddress(neighbor.address, neighbor.name);
     this.localAddress = parseAddress(neighbor.localAddress, neighbor.name);
     this.kind = neighbor.remoteAs === asn ? 'internal' : 'external';
-    this.#side = { asn, identifier, remoteAs: neighbor.remoteAs, timings: owner.timings };
+    this.origin = options.origin;
     this.#primary = new Connection(this, neighbor);
     this.#since = owner.host.now;
     this.#idleHold = new IdleHold(owner.host, owner.timings);
+    this.#staleness = new Staleness(this, owner, options.gracefulRestart);
+  }
+
+  get #side(): LocalSide {
+    const { asn, identifier, neighbor, gracefulRestart, restarting } = this.#options;
+    const { remoteAs = [neighbor.remoteAs] } = this.#options;
+    const { timings } = this.#owner;
+    return {
+      asn,
+      identifier,
+      remoteAs,
+      timings,
+      options: neighbor,
+      gracefulRestart,
+      restarting: restarting(),
+    };
   }
 
   get host(): SpeakerHost {
@@ -139,15 +184,21 @@ export class Session implements ConnectionOwner {
   }
 
   get advertiser(): Advertiser | null {
-    return this.#advertiser;
+    return this.#exchange?.advertiser ?? null;
   }
 
   get peer(): Peer | null {
     return this.#peer;
   }
 
+  /** Whether the peer has told all that it had when the session began. */
   get endOfRibReceived(): boolean {
-    return this.#endOfRibReceived;
+    return this.#state === 'Established' && this.#awaitedEndOfRib.size === 0;
+  }
+
+  /** Whether routes of an earlier session are still kept, RFC 4724. */
+  get isStale(): boolean {
+    return this.ribIn.staleCount > 0;
   }
 
   get blocked(): boolean {
@@ -176,14 +227,35 @@ export class Session implements ConnectionOwner {
     this.#primary.start('ManualStart', this.#startDelay());
   }
 
-  /** CEASE to the peer, and no further attempt. */
-  stop(): void {
+  /** CEASE to the peer, with a word to its operator (RFC 9003), and no further attempt. */
+  stop(communication = ''): void {
     if (this.#stopped) return;
     this.#stopped = true;
     this.#idleHold.reset();
     this.#settling.settle();
-    this.#rival?.handle('ManualStop');
-    this.#primary.handle('ManualStop');
+    this.#rival?.stop('shutdown', communication);
+    this.#primary.stop('shutdown', communication);
+    this.#staleness.end();
+  }
+
+  /** CEASE to the peer; the session comes up again. */
+  reset(): void {
+    this.connection.cease(CeaseError.administrativeReset);
+  }
+
+  /** Asks the peer to tell all of a family again; false if it does not know how. */
+  requestRefresh(family: FamilyName): boolean {
+    const agreed = this.connection.negotiated;
+    if (agreed === null || agreed.routeRefresh === 'no' || !agreed.families.includes(family)) return false;
+    this.send(encodeRouteRefresh({ family: FAMILIES[family], subtype: RefreshSubtype.request }));
+    return true;
+  }
+
+  /** Said once a session: the peer is on its way to the limit of its prefixes. */
+  warnOfPrefixes(size: number, limit: number): void {
+    if (this.#warned) return;
+    this.#warned = true;
+    this.host.notice(this.name, `${size} prefixes received, the limit is ${limit}`);
   }
 
   /** The node's links are others now: what could not be reached may be reachable, so that it has to be tried again. */
@@ -241,7 +313,12 @@ export class Session implements ConnectionOwner {
   #collides(connection: Connection, open: Open): boolean {
     const other = connection === this.#primary ? this.#rival : this.#primary;
     if (other === null || other.state === 'Idle') return false;
-    if (other.state === 'Established') return true;
+    if (other.state === 'Established') {
+      // RFC 4724 §4.2: a peer that restarts gracefully and connects anew has lost the old connection.
+      if (other.negotiated?.restart == null) return true;
+      other.abandon('Peer has restarted');
+      return false;
+    }
     if (other.id === null || other.state === 'Connect' || other.state === 'Active') return false;
     const sameOrigin = other.origin === connection.origin;
     const gives = sameOrigin ? other === this.#rival : connection.origin !== survivor(this.#side, open);
@@ -262,20 +339,31 @@ export class Session implements ConnectionOwner {
   }
 
   update(body: Uint8Array): Notification | null {
-    return this.#owner.update(this, body);
+    return this.#exchange?.update(body) ?? null;
   }
 
   /** The peer has sent all it had when the session began (RFC 4724 §2). */
   endOfRib(family: Family): void {
-    if (sameFamily(family, IPV4_UNICAST)) this.#endOfRibReceived = true;
+    const name = familyName(family);
+    if (name === null || !this.#awaitedEndOfRib.delete(name)) return;
+    this.#staleness.told(name);
+    this.#owner.endOfRib(this, name);
   }
 
-  routeRefresh({ family }: RouteRefresh): void {
-    if (sameFamily(family, IPV4_UNICAST)) this.#advertiser?.refresh();
+  routeRefresh({ family, subtype }: RouteRefresh): void {
+    const name = familyName(family);
+    const agreed = this.connection.negotiated;
+    // RFC 2918 §4: of a family that was not agreed on it is ignored.
+    if (name === null || agreed === null || !agreed.families.includes(name)) return;
+    if (subtype === RefreshSubtype.request) {
+      this.advertiser?.refresh(name, agreed.routeRefresh === 'enhanced' ? 'marked' : 'plain');
+      this.advertiser?.flush();
+    } else if (subtype === RefreshSubtype.begin) this.#staleness.begin(name);
+    else if (subtype === RefreshSubtype.end) this.#staleness.told(name);
   }
 
   writable(): void {
-    this.#advertiser?.flush();
+    this.advertiser?.flush();
   }
 
   changed(connection: Connection, change: ConnectionChange): void {
@@ -317,20 +405,23 @@ export class Session implements ConnectionOwner {
   }
 
   /** Tells of the session's state, which is that of the connection furthest on. */
-  #reconcile({ event, notification }: ConnectionChange): void {
+  #reconcile(change: ConnectionChange): void {
+    const { event, notification } = change;
     const from = this.#state;
     const { connection } = this;
     const to = connection.state;
     if (from === to) return;
+    const wasUp = from === 'Established';
+    if (wasUp) this.#staleness.lost(this.#lastAgreed, change);
     this.#state = to;
     this.#since = this.host.now;
-    if (from === 'Established') this.#unsettle();
+    if (wasUp) this.#unsettle();
     const reason = notification === null ? event : `${event}: ${notificationText(notification)}`;
     this.host.sessionChanged(this.name, from, to, reason);
-    if (from === 'Established') {
-      this.#advertiser?.close();
-      this.#advertiser = null;
-      this.#owner.lost(this);
+    if (wasUp) {
+      this.#exchange?.advertiser.close();
+      this.#exchange = null;
+      if (!this.isStale) this.#owner.lost(this);
       this.#peer = null;
     }
     const { negotiated } = connection;
@@ -338,23 +429,33 @@ export class Session implements ConnectionOwner {
   }
 
   #established(connection: Connection, negotiated: Negotiated): void {
+    const { neighbor, kind } = this;
     this.#settling.settle();
     this.#lastError = '';
+    this.#lastAgreed = negotiated;
     this.#sent = 0;
     this.#received = 0;
-    this.#endOfRibReceived = false;
+    this.#warned = false;
+    this.#awaitedEndOfRib = new Set(negotiated.families);
     this.#peer = {
       name: this.name,
-      kind: this.kind,
+      kind,
       asn: negotiated.asn,
       identifier: negotiated.identifier,
       address: this.address,
       localAddress: connection.local?.addr ?? this.localAddress,
-      client: this.neighbor.routeReflectorClient && this.kind === 'internal',
-      nextHopSelf: this.neighbor.nextHopSelf,
+      client: neighbor.routeReflectorClient && kind === 'internal',
+      nextHopSelf: neighbor.nextHopSelf,
       asSize: negotiated.asSize,
+      ipv4: negotiated.families.includes('ipv4') ? 'yes' : 'no',
+      ipv6: negotiated.families.includes('ipv6') ? 'yes' : 'no',
+      longLived: (negotiated.restart?.longLived.size ?? 0) > 0 ? 'yes' : 'no',
+      sendsPathIds: negotiated.sendsPathIds,
+      maxMessage: negotiated.maxMessage,
+      options: neighbor,
     };
-    this.#advertiser = this.#owner.established(this, this.#peer);
+    this.#exchange = this.#owner.established(this, this.#peer, negotiated);
+    this.#staleness.established(negotiated);
   }
 
   #unsettle(): void {
@@ -382,8 +483,16 @@ export class Session implements ConnectionOwner {
   }
 
   /** Out of Idle again: at once when the connection just broke, after the IdleHoldTime when there was an error. */
-  #restart({ from, event }: ConnectionChange): void {
+  #restart({ from, event, notification }: ConnectionChange): void {
     if (this.#stopped) return;
+    if (this.origin === 'dynamic') {
+      if (!this.isStale) this.#owner.vanished(this);
+      return;
+    }
+    if (event === 'UpdateMsgErr' && notification?.code === ErrorCode.cease) {
+      this.#overLimit();
+      return;
+    }
     if (from === 'Established' && event === 'TcpConnectionFails') {
       this.#primary.start('AutomaticStart', this.#startDelay());
       return;
@@ -392,6 +501,14 @@ export class Session implements ConnectionOwner {
       (delay, run) => this.later(delay, run),
       () => this.#primary.start('AutomaticStart', this.#startDelay()),
     );
+  }
+
+  /** RFC 4486 §4: a peer with too many prefixes stays away until the operator, or the time set for it, says otherwise. */
+  #overLimit(): void {
+    const { restartAfter } = this.neighbor.maximumPrefixes ?? {};
+    this.#stopped = true;
+    this.#settling.settle();
+    if (restartAfter !== undefined) this.later(restartAfter, () => this.start());
   }
 
   #startDelay(): number | null {

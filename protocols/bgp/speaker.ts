@@ -1,20 +1,34 @@
-import { parseIp4, parsePrefix, prefixKey } from '../ip4.ts';
+import { formatIp4, parseIp4, parsePrefix, prefixContains } from '../ip4.ts';
 import { Advertiser } from './advertiser.ts';
 import type { UpdateFault } from './attribute-decode.ts';
 import { AttributeTable, NO_ATTRIBUTES, type PathAttributes } from './attributes.ts';
-import { BgpConfigError, type SpeakerConfig, type SpeakerTimings } from './config.ts';
+import {
+  BgpConfigError,
+  type FamilyName,
+  type NeighborConfig,
+  type SpeakerConfig,
+  type SpeakerTimings,
+} from './config.ts';
 import type { Connection } from './connection.ts';
+import { Damping } from './damping.ts';
 import { ExportCache, type ExportContext, Exporter } from './export.ts';
 import { bestPathChange } from './facts.ts';
 import type { ConnectionId, Endpoint, ForwardingChange, SpeakerHost, TimerHandle } from './host.ts';
+import { type ImportContext, Importer } from './import.ts';
 import { type Destination, type DestinationChange, LocRib } from './loc-rib.ts';
+import type { LocalSide, Negotiated } from './negotiate.ts';
 import { NextHopTable } from './nexthops.ts';
-import { formatKey, type PrefixKey } from './nlri.ts';
-import type { Notification } from './notification.ts';
+import { formatKey, isIpv6Key, type PrefixKey, parseKey } from './nlri.ts';
 import type { Path, Peer } from './path.ts';
 import { Receiver } from './receiver.ts';
-import { Session, type SessionOwner } from './session.ts';
+import { policyOf, type RoutePolicy } from './route-policy.ts';
+import { type Exchange, Session, type SessionOwner } from './session.ts';
 import { UpdatePacker } from './update.ts';
+
+/** Next hop of IPv6 routes of our own until they are told to somebody. */
+const UNSPECIFIED = '\0'.repeat(16);
+/** Peers from ranges that are listened to, as FRR's `bgp listen limit`. */
+const DYNAMIC_LIMIT = 100;
 
 /** What one end of a session counts, for the sums that show that nothing is under way. */
 interface SessionReport {
@@ -67,6 +81,15 @@ export class BgpSpeaker implements SessionOwner {
   readonly #exportContext: ExportContext;
   readonly #originated = new Map<Destination, Path>();
   readonly #localAttributes: PathAttributes;
+  readonly #localAttributes6: PathAttributes;
+  readonly #importers = new Map<Session, Importer>();
+  readonly #pathIds = new Map<string, number>();
+  readonly #damping: Damping | null;
+  #reuseTimer: TimerHandle | null = null;
+  #restarting: LocalSide['restarting'] = 'no';
+  #restarted: () => void = () => {};
+  #policies: NonNullable<SpeakerConfig['policies']>;
+  readonly #importContext: ImportContext;
   readonly #waiting: { readonly cause: number; readonly run: () => void }[] = [];
   #busy = false;
   #held = false;
@@ -87,6 +110,7 @@ export class BgpSpeaker implements SessionOwner {
       asn: config.asn,
       clusterId,
       loopAvoidance: config.loopAvoidance ?? 'split-horizon',
+      ebgpRequiresPolicy: config.ebgpRequiresPolicy ?? 'off',
       attributes: this.#attributes,
       cache: new ExportCache(),
     };
@@ -95,18 +119,27 @@ export class BgpSpeaker implements SessionOwner {
       asn: config.asn,
       maximumPaths: config.maximumPaths,
       compareMed: config.compareMed ?? 'same-as',
+      multipathAsPath: config.multipathAsPath ?? 'relaxed',
     });
-    this.#receiver = new Receiver({
+    this.#damping = config.damping === undefined ? null : new Damping(config.damping);
+    this.#importContext = {
       asn: config.asn,
       identifier,
       clusterId,
+      ebgpRequiresPolicy: config.ebgpRequiresPolicy ?? 'off',
+      attributes: this.#attributes,
+    };
+    this.#receiver = new Receiver({
       locRib: this.#locRib,
       nextHops: this.#nextHops,
       attributes: this.#attributes,
+      damping: this.#damping,
     });
+    this.#policies = config.policies ?? {};
     this.#localAttributes = this.#attributes.intern(NO_ATTRIBUTES);
+    this.#localAttributes6 = this.#attributes.intern({ ...NO_ATTRIBUTES, nextHop6: UNSPECIFIED });
     for (const neighbor of config.neighbors) {
-      const session = new Session(this, { asn: config.asn, identifier, neighbor });
+      const session = this.#createSession(neighbor, [neighbor.remoteAs], 'configured');
       if (this.#sessions.has(neighbor.name) || this.#sessionOf(session.address) !== undefined) {
         throw new BgpConfigError(`BGP neighbor ${neighbor.name} (${neighbor.address}) is configured twice`);
       }
@@ -171,8 +204,9 @@ export class BgpSpeaker implements SessionOwner {
     this.#input(() => this.#sessions.get(name)?.start());
   }
 
-  stopPeer(name: string): void {
-    this.#input(() => this.#sessions.get(name)?.stop());
+  /** `communication` is for the peer's operator (RFC 9003). */
+  stopPeer(name: string, communication = ''): void {
+    this.#input(() => this.#sessions.get(name)?.stop(communication));
   }
 
   /** @throws BgpConfigError if the prefix does not parse. */
@@ -216,9 +250,16 @@ export class BgpSpeaker implements SessionOwner {
    * A connection to port 179 has come from this address: the number that it is to have, to be followed by `tcpAccepted`;
    * null if the address is no configured neighbour's, or none of its connections is wanted now: the host resets it.
    */
-  admit(remote: number): ConnectionId | null {
-    const connection = this.#sessionOf(remote)?.acceptor() ?? null;
+  admit(remote: number, local = 0): ConnectionId | null {
+    const session = this.#sessionOf(remote) ?? this.#dynamicSession(remote, local);
+    const connection = session?.acceptor() ?? null;
     return connection === null ? null : this.#register(connection);
+  }
+
+  /** What a socket with this peer has to be like; null if nobody is configured there. */
+  socketOptions(remote: number): { readonly ttl: number; readonly minTtl: number } | null {
+    const session = this.#sessionOf(remote);
+    return session === undefined ? null : socketOptions(session.neighbor);
   }
 
   tcpAccepted(id: ConnectionId, local: Endpoint, remote: Endpoint): void {
@@ -265,7 +306,7 @@ export class BgpSpeaker implements SessionOwner {
   connect(session: Session, connection: Connection): ConnectionId {
     const id = this.#register(connection);
     const { address, localAddress, name, neighbor } = session;
-    this.host.connect(id, { peer: name, address, localAddress, ttl: neighbor.ttl });
+    this.host.connect(id, { peer: name, address, localAddress, ...socketOptions(neighbor) });
     return id;
   }
 
@@ -273,35 +314,191 @@ export class BgpSpeaker implements SessionOwner {
     this.#connections.delete(id);
   }
 
-  established(session: Session, peer: Peer): Advertiser {
-    const mrai = peer.kind === 'internal' ? this.timings.mraiIbgp : this.timings.mraiEbgp;
-    const advertiser = new Advertiser(session, new Exporter(peer, this.#exportContext), this.#locRib, {
-      mrai,
-      mraiAppliesTo: this.config.mraiAppliesTo ?? 'advertisements',
-      asSize: peer.asSize,
-      packer: this.#packer,
-    });
+  established(session: Session, peer: Peer, negotiated: Negotiated): Exchange {
+    const { neighbor } = session;
+    const byKind = peer.kind === 'internal' ? this.timings.mraiIbgp : this.timings.mraiEbgp;
+    const exporter = new Exporter(peer, this.#exportContext, this.#policyOf(neighbor, 'export'));
+    const importer = this.#importer(session, peer);
+    const advertiser = new Advertiser(
+      session,
+      exporter,
+      this.#locRib,
+      {
+        mrai: neighbor.mrai ?? byKind,
+        mraiAppliesTo: this.config.mraiAppliesTo ?? 'advertisements',
+        asSize: peer.asSize,
+        pathIds: negotiated.sendsPathIds,
+        maxMessage: negotiated.maxMessage,
+        families: negotiated.families,
+        addPathLimit: neighbor.addPathLimit ?? Number.POSITIVE_INFINITY,
+        pathIdOf: (path) => this.#pathIdOf(path),
+        packer: this.#packer,
+      },
+      this.#restarting === 'no' ? 'at-once' : 'deferred',
+    );
     advertiser.announceAll(this.host.cause);
-    return advertiser;
+    return {
+      advertiser,
+      update: (body) => this.#receiver.update(session, importer, peer, body, negotiated.context, this.host),
+    };
   }
 
   lost(session: Session): void {
+    this.#importers.delete(session);
     this.#receiver.lost(session, this.host.cause);
+    this.#restartProgress();
   }
 
-  update(session: Session, body: Uint8Array): Notification | null {
-    const { peer, connection } = session;
-    if (peer === null || connection.negotiated === null) return null;
-    return this.#receiver.update(session, peer, body, connection.negotiated.context, this.host);
+  sweep(session: Session, family: FamilyName): void {
+    this.#receiver.sweep(session, family, this.host.cause);
+  }
+
+  keepLongLived(session: Session, family: FamilyName): void {
+    this.#receiver.keepLongLived(session, family, this.host.cause);
+  }
+
+  endOfRib(): void {
+    this.#restartProgress();
+  }
+
+  vanished(session: Session): void {
+    if (this.#sessions.delete(session.name)) this.host.vanished(session.name);
+  }
+
+  /**
+   * This speaker comes back after a restart (RFC 4724 §4.1): it says so in its OPENs, and tells its peers nothing before it
+   * has heard all from those that know of graceful restart, or `deferral` (ms) is over. `done` is called then.
+   */
+  restart(forwarding: 'kept' | 'lost', deferral: number, done: () => void): void {
+    this.#restarting = forwarding === 'kept' ? 'forwarding-kept' : 'forwarding-lost';
+    this.#restarted = done;
+    this.later(deferral, () => this.#endRestart());
+  }
+
+  /** Ends the deferral when every peer has told all that it had, or is restarting itself, or cannot tell. */
+  #restartProgress(): void {
+    if (this.#restarting === 'no') return;
+    for (const session of this.#sessions.values()) {
+      if (session.stopped) continue;
+      const restart = session.connection.negotiated?.restart ?? null;
+      if (session.state !== 'Established') return;
+      if (restart !== null && restart.restarting === 'no' && !session.endOfRibReceived) return;
+    }
+    this.#endRestart();
+  }
+
+  #endRestart(): void {
+    if (this.#restarting === 'no') return;
+    this.#restarting = 'no';
+    for (const { advertiser } of this.#sessions.values()) advertiser?.release();
+    this.#restarted();
+  }
+
+  /** Policies, or what they stand on, are others now: what has come is judged anew, and so is what goes out. */
+  reapplyPolicies(policies: NonNullable<SpeakerConfig['policies']>): void {
+    this.#policies = policies;
+    this.#input(() => {
+      for (const session of this.#sessions.values()) {
+        const { peer } = session;
+        if (peer !== null) this.#receiver.reimport(session, this.#importer(session, peer), this.host);
+      }
+    });
+  }
+
+  /** Asks a peer for its routes again; false if it is not there, or does not know how. */
+  requestRefresh(name: string, family: FamilyName): boolean {
+    let asked = false;
+    this.#input(() => {
+      asked = this.#sessions.get(name)?.requestRefresh(family) ?? false;
+    });
+    return asked;
+  }
+
+  resetPeer(name: string): void {
+    this.#input(() => this.#sessions.get(name)?.reset());
+  }
+
+  #importer(session: Session, peer: Peer): Importer {
+    const importer = new Importer(peer, this.#importContext, this.#policyOf(session.neighbor, 'import'));
+    this.#importers.set(session, importer);
+    return importer;
+  }
+
+  #policyOf(neighbor: NeighborConfig, direction: 'import' | 'export'): RoutePolicy | null {
+    return policyOf(this.#policies, neighbor[direction], `BGP neighbor ${neighbor.name}`);
+  }
+
+  /** A number for each path that goes to a peer with ADD-PATH: one for each peer and path identifier that it came by. */
+  #pathIdOf({ peer, pathId }: Path): number {
+    const name = `${peer?.name ?? ''}|${pathId}`;
+    let id = this.#pathIds.get(name);
+    if (id === undefined) {
+      id = this.#pathIds.size + 1;
+      this.#pathIds.set(name, id);
+    }
+    return id;
+  }
+
+  #createSession(neighbor: NeighborConfig, remoteAs: readonly number[], origin: Session['origin']): Session {
+    const { asn, gracefulRestart } = this.config;
+    const own = neighbor.gracefulRestart ?? gracefulRestart ?? null;
+    // A name that no policy has is an error now, not when the session comes up.
+    this.#policyOf(neighbor, 'import');
+    this.#policyOf(neighbor, 'export');
+    return new Session(this, {
+      asn,
+      identifier: this.#identifier,
+      neighbor,
+      remoteAs,
+      origin,
+      gracefulRestart: own === 'off' ? null : own,
+      restarting: () => this.#restarting,
+    });
+  }
+
+  /** A session for a peer that nobody has named, if its address is in one of the ranges that are listened to. */
+  #dynamicSession(remote: number, local: number): Session | undefined {
+    for (const { prefix: text, remoteAs, limit = DYNAMIC_LIMIT, ...options } of this.config
+      .dynamicNeighbors ?? []) {
+      const prefix = parsePrefix(text);
+      if (prefix === null || !prefixContains(prefix, remote)) continue;
+      const present = [...this.#sessions.values()].filter(({ origin }) => origin === 'dynamic').length;
+      if (present >= limit) return undefined;
+      const [address, localAddress] = [formatIp4(remote), formatIp4(local)];
+      const neighbor: NeighborConfig = {
+        ...options,
+        name: address,
+        address,
+        localAddress,
+        remoteAs: remoteAs[0] ?? this.config.asn,
+        passive: true,
+      };
+      const session = this.#createSession(neighbor, remoteAs, 'dynamic');
+      this.#sessions.set(session.name, session);
+      session.start();
+      return session;
+    }
+    return undefined;
+  }
+
+  /** Routes that were damped are looked at again when the first of them may be used. */
+  #scheduleReuse(): void {
+    if (this.#damping === null || this.#reuseTimer !== null) return;
+    const at = this.#damping.nextReuse(this.host.now);
+    if (at === Number.POSITIVE_INFINITY) return;
+    this.#reuseTimer = this.later(at - this.host.now, () => {
+      this.#reuseTimer = null;
+      for (const [session, importer] of this.#importers) this.#receiver.reuse(session, importer, this.host);
+    });
   }
 
   #originate(prefix: string): void {
     const destination = this.#locRib.destination(keyOf(prefix));
     if (this.#originated.has(destination)) return;
     this.host.originated(formatKey(destination.key));
-    const attributes = this.#localAttributes;
-    const fixed = { peer: null, pathId: 0, nextHop: null, rejection: null };
-    const path: Path = { destination, attributes, at: this.host.now, ...fixed };
+    const attributes = isIpv6Key(destination.key) ? this.#localAttributes6 : this.#localAttributes;
+    const fixed = { peer: null, pathId: 0, nextHop: null, rejection: null, stale: 'no' } as const;
+    const path: Path = { destination, attributes, received: attributes, at: this.host.now, ...fixed };
     this.#originated.set(destination, path);
     this.#locRib.replace(destination, null, path, this.host.cause);
   }
@@ -374,11 +571,16 @@ export class BgpSpeaker implements SessionOwner {
       this.#publish(changes);
     }
     for (const { advertiser } of this.#sessions.values()) advertiser?.flush();
+    this.#scheduleReuse();
   }
 
   #publish(changes: readonly DestinationChange[]): void {
-    this.#decisions += changes.length;
-    this.host.bestChanged(changes.map(({ destination }) => bestPathChange(destination)));
+    // Where peers are told of more than the best path, changes of other candidates are reported too.
+    const decided = changes.filter(({ bestChanged, nextHopsChanged }) => bestChanged || nextHopsChanged);
+    this.#decisions += decided.length;
+    if (decided.length > 0) {
+      this.host.bestChanged(decided.map(({ destination }) => bestPathChange(destination)));
+    }
     const { cause } = this.host;
     const forwarding: ForwardingChange[] = [];
     for (const { destination, nextHopsChanged } of changes) {
@@ -388,7 +590,7 @@ export class BgpSpeaker implements SessionOwner {
     for (const { advertiser } of this.#sessions.values()) {
       if (advertiser === null) continue;
       for (const { destination, bestChanged } of changes) {
-        if (bestChanged) advertiser.update(destination, cause);
+        if (bestChanged || advertiser.sendsPaths) advertiser.update(destination, cause);
       }
     }
     for (const { destination } of changes) this.#locRib.sweep(destination);
@@ -396,9 +598,17 @@ export class BgpSpeaker implements SessionOwner {
 }
 
 function keyOf(prefix: string): PrefixKey {
-  const parsed = parsePrefix(prefix);
-  if (parsed === null) throw new BgpConfigError(`${prefix} is not an IPv4 prefix`);
-  return prefixKey(parsed.addr, parsed.len);
+  const key = parseKey(prefix);
+  if (key === null) throw new BgpConfigError(`${prefix} is neither an IPv4 nor an IPv6 prefix`);
+  return key;
+}
+
+/** RFC 5082 §3: with a limit of hops segments go out with TTL 255, and come in with at least what so many hops leave of it. */
+function socketOptions({ ttl, ttlSecurity }: NeighborConfig): {
+  readonly ttl: number;
+  readonly minTtl: number;
+} {
+  return ttlSecurity === undefined ? { ttl, minTtl: 0 } : { ttl: 255, minTtl: 256 - ttlSecurity };
 }
 
 function identifierOf(text: string, what: string): number {

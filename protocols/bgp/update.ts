@@ -1,21 +1,30 @@
-import { setU16, u16 } from '../bytes.ts';
+import { bytesKey, setU16, setU32, u16 } from '../bytes.ts';
+import type { AsSize } from './as-path.ts';
 import {
   type DecodedAttributes,
   decodeAttributes,
   type UpdateContext,
   type UpdateFault,
 } from './attribute-decode.ts';
-import { type AttributeTable, bytesKey, type PathAttributes } from './attributes.ts';
-import { Attr, type Family, HEADER_LENGTH, IPV4_UNICAST, MAX_MESSAGE, MessageType } from './constants.ts';
+import type { AttributeTable, PathAttributes } from './attributes.ts';
+import {
+  Attr,
+  AttrFlag,
+  type Family,
+  HEADER_LENGTH,
+  IPV4_UNICAST,
+  IPV6_UNICAST,
+  MessageType,
+} from './constants.ts';
 import { frameMessage } from './header.ts';
-import { ipv4NextHop, type MpNlri, type MpReach } from './mp-nlri.ts';
+import { ipv4NextHop, ipv6NextHop, type MpNlri, type MpPathIds, type MpReach } from './mp-nlri.ts';
 import {
   decodeIpv4Nlri,
   type Ipv4NlriList,
-  ipv4NlriSize,
   NO_IPV4_NLRI,
+  nlriSize,
   type PrefixKey,
-  writeIpv4Nlri,
+  writeNlri,
 } from './nlri.ts';
 import { ErrorCode, type Notification, notification, UpdateError } from './notification.ts';
 
@@ -131,7 +140,8 @@ export class UpdateDecoder {
   }
 
   #announcement(decoded: DecodedAttributes, reach: MpReach): MpAnnouncement {
-    return { reach, attributes: this.#table.intern({ ...decoded.fields, nextHop: ipv4NextHop(reach) }) };
+    const nextHops = { nextHop: ipv4NextHop(reach), nextHop6: ipv6NextHop(reach) };
+    return { reach, attributes: this.#table.intern({ ...decoded.fields, ...nextHops }) };
   }
 
   #remember(key: string, attributes: PathAttributes): void {
@@ -194,58 +204,112 @@ function isEmpty(nlri: MpNlri): boolean {
 
 /** Bytes of an UPDATE beside its attributes and prefixes. */
 const UPDATE_OVERHEAD = HEADER_LENGTH + 4;
+/** Header of an MP attribute with a length of two bytes; AFI, SAFI, and of MP_REACH next hop length and reserved byte. */
+const MP_HEADER = 4;
+const MP_UNREACH_HEAD = MP_HEADER + 3;
+const MP_REACH_HEAD = MP_HEADER + 5;
+/** Path identifier, length and address of the longest prefix. */
+const LONGEST_NLRI = 4 + 17;
+
+/** What of a session bears on the messages that go over it. */
+export interface PackContext {
+  readonly asSize: AsSize;
+  readonly pathIds: MpPathIds;
+  /** Longest message that the peer takes, bytes. */
+  readonly maxMessage: number;
+}
 
 /** Whether an UPDATE with these attributes has room for a prefix; RFC 4271 §9.2: what has not is not advertised. */
-export function fitsMessage(attributes: Uint8Array): boolean {
-  return UPDATE_OVERHEAD + attributes.length + 5 <= MAX_MESSAGE;
+export function fitsMessage(attributes: PathAttributes, asSize: AsSize, maxMessage: number): boolean {
+  const mp = attributes.nextHop6 === null ? 0 : MP_REACH_HEAD + attributes.nextHop6.length;
+  return UPDATE_OVERHEAD + mp + attributes.wire(asSize).length + LONGEST_NLRI <= maxMessage;
 }
 
 /**
- * Packs prefixes into one UPDATE up to the message limit: announced with the attributes, or withdrawn when there are
- * none.
+ * Packs prefixes of one family into one UPDATE up to the message limit: announced with the attributes, or withdrawn when
+ * there are none. IPv4 prefixes with an IPv4 next hop go in the classic fields, all others in MP attributes (RFC 4760), which
+ * come first (RFC 7606 §5.1).
  */
 export class UpdatePacker {
-  readonly #buffer = new Uint8Array(MAX_MESSAGE);
-  #nlriAt = 0;
+  #buffer = new Uint8Array(4096);
   #at = 0;
-  #attributes: Uint8Array | null = null;
+  #room = 0;
+  #attributes: PathAttributes | null = null;
+  #context: PackContext | null = null;
+  #form: 'classic' | 'mp' = 'classic';
+  #family: 'ipv4' | 'ipv6' = 'ipv4';
 
   /** Begins a message, forgetting what was added since the last. */
-  begin(attributes: Uint8Array | null): void {
+  begin(attributes: PathAttributes | null, context: PackContext): void {
     this.#attributes = attributes;
-    this.#nlriAt = attributes === null ? HEADER_LENGTH + 2 : UPDATE_OVERHEAD + attributes.length;
-    this.#at = this.#nlriAt;
+    this.#context = context;
+    this.#at = 0;
+    if (this.#buffer.length < context.maxMessage) this.#buffer = new Uint8Array(context.maxMessage);
   }
 
   get isEmpty(): boolean {
-    return this.#at === this.#nlriAt;
+    return this.#at === 0;
   }
 
-  /** Adds a prefix; false, and nothing added, if there is no room left for it. */
-  add(key: PrefixKey): boolean {
-    // The total path attribute length of a withdrawal comes after its prefixes.
-    const tail = this.#attributes === null ? 2 : 0;
-    if (this.#at + ipv4NlriSize(key) + tail > MAX_MESSAGE) return false;
-    this.#at = writeIpv4Nlri(this.#buffer, this.#at, key);
+  /** Adds a prefix; false, and nothing added, if there is no room left for it or it is of another family. */
+  add(key: PrefixKey, pathId: number): boolean {
+    const context = this.#context;
+    if (context === null) return false;
+    const family = typeof key === 'number' ? 'ipv4' : 'ipv6';
+    if (this.#at === 0) this.#settle(family, context);
+    else if (family !== this.#family) return false;
+    const idLength = context.pathIds[family] === 'present' ? 4 : 0;
+    if (this.#at + idLength + nlriSize(key) > this.#room) return false;
+    if (idLength > 0) setU32(this.#buffer, this.#at, pathId);
+    this.#at = writeNlri(this.#buffer, this.#at + idLength, key);
     return true;
   }
 
-  finish(): Uint8Array {
-    const length = this.#at - this.#nlriAt;
-    const nlri = this.#buffer.subarray(this.#nlriAt, this.#at);
+  #settle(family: 'ipv4' | 'ipv6', { asSize, maxMessage }: PackContext): void {
     const attributes = this.#attributes;
-    const message = frameMessage(MessageType.update, 4 + (attributes?.length ?? 0) + length);
-    if (attributes === null) {
-      setU16(message, HEADER_LENGTH, length);
-      message.set(nlri, HEADER_LENGTH + 2);
-    } else {
-      setU16(message, HEADER_LENGTH + 2, attributes.length);
-      message.set(attributes, UPDATE_OVERHEAD);
-      message.set(nlri, UPDATE_OVERHEAD + attributes.length);
+    this.#family = family;
+    this.#form = family === 'ipv4' && (attributes === null || attributes.nextHop !== null) ? 'classic' : 'mp';
+    const own = attributes?.wire(asSize).length ?? 0;
+    const mp =
+      this.#form === 'classic'
+        ? 0
+        : attributes === null
+          ? MP_UNREACH_HEAD
+          : MP_REACH_HEAD + (attributes.nextHop6?.length ?? 4);
+    this.#room = maxMessage - UPDATE_OVERHEAD - own - mp;
+  }
+
+  finish(): Uint8Array {
+    const nlri = this.#buffer.subarray(0, this.#at);
+    const attributes = this.#attributes?.wire(this.#context?.asSize ?? 4) ?? null;
+    this.#at = 0;
+    if (this.#form === 'mp') return encodeUpdate(NOTHING, this.#withMp(attributes, nlri), NOTHING);
+    return attributes === null
+      ? encodeUpdate(nlri, NOTHING, NOTHING)
+      : encodeUpdate(NOTHING, attributes, nlri);
+  }
+
+  #withMp(attributes: Uint8Array | null, nlri: Uint8Array): Uint8Array {
+    const { afi, safi } = this.#family === 'ipv4' ? IPV4_UNICAST : IPV6_UNICAST;
+    const nextHop = this.#attributes?.nextHop6 ?? '';
+    const head = attributes === null ? MP_UNREACH_HEAD : MP_REACH_HEAD + nextHop.length;
+    const encoded = new Uint8Array(head + nlri.length + (attributes?.length ?? 0));
+    encoded[0] = AttrFlag.optional | AttrFlag.extendedLength;
+    encoded[1] = attributes === null ? Attr.mpUnreach : Attr.mpReach;
+    setU16(encoded, 2, head - MP_HEADER + nlri.length);
+    setU16(encoded, 4, afi);
+    encoded[6] = safi;
+    if (attributes !== null) {
+      encoded[7] = nextHop.length;
+      for (let i = 0; i < nextHop.length; i++) encoded[8 + i] = nextHop.charCodeAt(i);
+      encoded.set(attributes, head + nlri.length);
     }
-    return message;
+    encoded.set(nlri, head);
+    return encoded;
   }
 }
+
+const NOTHING = new Uint8Array(0);
 
 /** A whole UPDATE from its parts, as they are: MP attributes go with the other attributes. */
 export function encodeUpdate(withdrawn: Uint8Array, attributes: Uint8Array, nlri: Uint8Array): Uint8Array {
@@ -258,7 +322,9 @@ export function encodeUpdate(withdrawn: Uint8Array, attributes: Uint8Array, nlri
   return message;
 }
 
-/** The End-of-RIB marker of IPv4 unicast: an UPDATE with nothing in it. */
-export function encodeEndOfRib(): Uint8Array {
-  return frameMessage(MessageType.update, 4);
+/** The End-of-RIB marker, RFC 4724 §2: an UPDATE with nothing in it, or with an MP_UNREACH_NLRI of no prefixes. */
+export function encodeEndOfRib(family: 'ipv4' | 'ipv6'): Uint8Array {
+  if (family === 'ipv4') return frameMessage(MessageType.update, 4);
+  const { afi, safi } = IPV6_UNICAST;
+  return encodeUpdate(NOTHING, Uint8Array.of(AttrFlag.optional, Attr.mpUnreach, 3, 0, afi, safi), NOTHING);
 }

@@ -1,5 +1,5 @@
 import type { ForwardingChange } from '../../../protocols/bgp/host.ts';
-import { formatKey, type PrefixKey } from '../../../protocols/bgp/nlri.ts';
+import { formatKey, isIpv6Key, type PrefixKey } from '../../../protocols/bgp/nlri.ts';
 import { formatIp4, parsePrefix, prefixKey, prefixMask } from '../../../protocols/ip4.ts';
 import type { NexthopFacts, RouteChange, RouteFacts } from '../../events/kernel.ts';
 import type { Device } from '../../kernel/device.ts';
@@ -48,7 +48,10 @@ export class BgpFib {
 
   install(changes: readonly ForwardingChange[]): void {
     const batch: RouteChange[] = [];
-    for (const { prefix, nextHops } of changes) {
+    for (const { prefix, nextHops: all } of changes) {
+      // The kernel has IPv4 alone: IPv6 routes are passed on and not installed, as by a route reflector off the path.
+      if (isIpv6Key(prefix)) continue;
+      const nextHops = all.filter((addr) => typeof addr === 'number');
       if (nextHops.length > 0) {
         const installed = { nextHops, facts: null };
         this.#installed.set(prefix, installed);

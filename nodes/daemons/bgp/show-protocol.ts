@@ -49,7 +49,7 @@ function routes(session: Session, { speaker }: ShowContext): string[] {
   const row = (name: string, cells: readonly (number | null)[]) =>
     `    ${name.padEnd(19)}${cells.map((cell) => (cell === null ? '---' : String(cell)).padStart(11)).join('')}`;
   return [
-    `  Routes:         ${imported} imported, ${advertiser?.ribOut.size ?? 0} exported, ${preferred} preferred`,
+    `  Routes:         ${imported} imported, ${advertiser?.size ?? 0} exported, ${preferred} preferred`,
     '  Route change stats:     received   rejected   filtered    ignored   accepted',
     row('Import updates:', [importUpdates, importRejected, 0, 0, importUpdates - importRejected]),
     row('Import withdraws:', [importWithdraws, 0, null, 0, importWithdraws]),

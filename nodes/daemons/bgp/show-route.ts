@@ -3,10 +3,11 @@ import type { PathAttributes } from '../../../protocols/bgp/attributes.ts';
 import { formatExtendedCommunity } from '../../../protocols/bgp/community.ts';
 import { localPref } from '../../../protocols/bgp/decision.ts';
 import type { Destination } from '../../../protocols/bgp/loc-rib.ts';
-import { formatKey, keyAddress, keyLength } from '../../../protocols/bgp/nlri.ts';
+import { formatNextHop } from '../../../protocols/bgp/nexthops.ts';
+import { compareKeys, formatKey, keyAddress, keyLength, parseKey } from '../../../protocols/bgp/nlri.ts';
 import type { Path } from '../../../protocols/bgp/path.ts';
 import type { Session } from '../../../protocols/bgp/session.ts';
-import { formatIp4, parsePrefix, prefixContains, prefixKey } from '../../../protocols/ip4.ts';
+import { formatIp4, parsePrefix, prefixContains } from '../../../protocols/ip4.ts';
 import { UNKNOWN_METRIC } from './fib.ts';
 import { since } from './format.ts';
 import { failure, type ShellOutput, type ShowContext } from './show.ts';
@@ -31,12 +32,14 @@ export function showRoutes(query: RouteQuery, context: ShowContext): ShellOutput
 }
 
 function select({ prefix, match }: RouteQuery, { speaker }: ShowContext): Destination[] | null {
-  const all = [...speaker.locRib.destinations()].sort((a, b) => a.key - b.key);
+  const all = [...speaker.locRib.destinations()].sort((a, b) => compareKeys(a.key, b.key));
   if (prefix === null) return all;
+  const exact = parseKey(prefix);
+  if (match === 'exact') return exact === null ? null : all.filter(({ key }) => key === exact);
   const wanted = parsePrefix(prefix);
   if (wanted === null) return null;
-  if (match === 'exact') return all.filter(({ key }) => key === prefixKey(wanted.addr, wanted.len));
   const covering = all.filter(({ key, paths }) => {
+    if (typeof key !== 'number') return false;
     const own = { addr: keyAddress(key), len: keyLength(key) };
     return paths.length > 0 && own.len <= wanted.len && prefixContains(own, wanted.addr);
   });
@@ -84,8 +87,12 @@ function ownRoute(dst: string, { netns }: ShowContext) {
 /** `via GATEWAY on DEVICE`, or `multipath` and a line for each way. */
 function way({ attributes }: Path, { nextHops, best }: Destination, { fib }: ShowContext) {
   const several = best?.attributes === attributes && nextHops.length > 1;
-  const addresses = several ? nextHops : [attributes.nextHop ?? 0];
-  const resolved = addresses.flatMap((addr) => fib.resolve(addr)?.hops ?? []);
+  const addresses = several ? nextHops : [attributes.nextHop ?? attributes.nextHop6 ?? 0];
+  const [only] = addresses;
+  if (typeof only === 'string') return { via: `via ${formatNextHop(only)}`, hops: [] };
+  const resolved = addresses.flatMap((addr) =>
+    typeof addr === 'number' ? (fib.resolve(addr)?.hops ?? []) : [],
+  );
   const [first] = resolved;
   if (first === undefined) return { via: 'unreachable', hops: [] };
   if (resolved.length === 1) return { via: `via ${first.via} on ${first.dev}`, hops: [] };
@@ -114,7 +121,7 @@ function attributes(path: PathAttributes, preference: number): string[] {
   const rows = [
     `BGP.origin: ${ORIGIN_TEXT[path.origin]}`,
     `BGP.as_path: ${formatAsPath(path.asPath)}`,
-    `BGP.next_hop: ${formatIp4(path.nextHop ?? 0)}`,
+    `BGP.next_hop: ${formatNextHop(path.nextHop ?? path.nextHop6 ?? 0)}`,
   ];
   if (path.med !== null) rows.push(`BGP.med: ${path.med}`);
   rows.push(`BGP.local_pref: ${preference}`);

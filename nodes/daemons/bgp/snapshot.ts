@@ -13,7 +13,13 @@ export function snapshotSpeaker(speaker: BgpSpeaker): BgpView {
     adjRibIn: byPeer(
       sessions.map(({ name, ribIn }) => [
         name,
-        ribRows(Array.from(ribIn.paths(), ({ destination, attributes }) => [destination.key, attributes])),
+        ribRows(
+          Array.from(ribIn.paths(), ({ destination: { key }, pathId, received: attributes }) => ({
+            key,
+            pathId,
+            attributes,
+          })),
+        ),
       ]),
     ),
     locRib: inPrefixOrder(best, ({ prefix }) => prefix),
@@ -21,7 +27,11 @@ export function snapshotSpeaker(speaker: BgpSpeaker): BgpView {
       sessions.map(({ name, advertiser }) => [
         name,
         ribRows(
-          Array.from(advertiser?.ribOut.advertised() ?? [], ([{ key }, attributes]) => [key, attributes]),
+          Array.from(advertiser?.advertised() ?? [], ([{ key }, pathId, attributes]) => ({
+            key,
+            pathId,
+            attributes,
+          })),
         ),
       ]),
     ),

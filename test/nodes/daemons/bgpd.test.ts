@@ -358,7 +358,7 @@ test('show protocols all', (t) => {
     '    Neighbor address: 10.0.0.2',
     '    Neighbor AS:      64512',
     '    Neighbor ID:      10.0.0.2',
-    '    Neighbor caps:    refresh AS4',
+    '    Neighbor caps:    refresh enhanced-refresh AS4 ext-messages',
     '    Session:          internal multihop AS4',
     '    Source address:   10.0.0.1',
     '',

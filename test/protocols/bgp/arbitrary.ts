@@ -29,6 +29,7 @@ export const attributeFields: fc.Arbitrary<AttributeFields> = fc.record({
   origin: fc.constantFrom<Origin>(0, 1, 2),
   asPath,
   nextHop: hostAddress,
+  nextHop6: fc.constant(null),
   med: fc.option(u32),
   localPref: fc.option(u32),
   atomicAggregate: fc.boolean(),

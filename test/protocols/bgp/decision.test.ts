@@ -3,12 +3,18 @@ import fc from 'fast-check';
 import { AttributeTable } from '../../../protocols/bgp/attributes.ts';
 import { type DecisionOptions, decide } from '../../../protocols/bgp/decision.ts';
 import { Destination } from '../../../protocols/bgp/loc-rib.ts';
+import type { NextHopAddress } from '../../../protocols/bgp/nexthops.ts';
 import type { Path, Peer, PeerKind } from '../../../protocols/bgp/path.ts';
 import { route } from './arbitrary.ts';
 
 const table = new AttributeTable();
 const destination = new Destination(24);
-const OPTIONS: DecisionOptions = { asn: 65000, maximumPaths: 1, compareMed: 'same-as' };
+const OPTIONS: DecisionOptions = {
+  asn: 65000,
+  maximumPaths: 1,
+  compareMed: 'same-as',
+  multipathAsPath: 'relaxed',
+};
 
 interface Sketch {
   readonly kind?: PeerKind | 'local';
@@ -38,7 +44,17 @@ function path(sketch: Sketch): Path {
     }),
   );
   if (kind === 'local') {
-    return { destination, peer: null, pathId, attributes, nextHop: null, rejection: null, at: 0 };
+    return {
+      destination,
+      peer: null,
+      pathId,
+      received: attributes,
+      attributes,
+      nextHop: null,
+      rejection: null,
+      stale: 'no',
+      at: 0,
+    };
   }
   const peer: Peer = {
     name: 'p',
@@ -50,9 +66,25 @@ function path(sketch: Sketch): Path {
     client: false,
     nextHopSelf: false,
     asSize: 4,
+    ipv4: 'yes',
+    ipv6: 'no',
+    longLived: 'no',
+    sendsPathIds: { ipv4: 'none', ipv6: 'none' },
+    maxMessage: 4096,
+    options: { routeReflectorClient: false, nextHopSelf: false, passive: false, ttl: 1 },
   };
   const hop = { addr: nextHop, metric, alone: [nextHop] };
-  return { destination, peer, pathId, attributes, nextHop: hop, rejection: null, at: 0 };
+  return {
+    destination,
+    peer,
+    pathId,
+    received: attributes,
+    attributes,
+    nextHop: hop,
+    rejection: null,
+    stale: 'no',
+    at: 0,
+  };
 }
 
 /** Each step alone: the first sketch is to win against the second, wherever it stands. */
@@ -161,7 +193,7 @@ function model(paths: readonly Path[]): Path | null {
   return least(winners, (p) => [...head(p), ...middle(p), ...tail(p)]);
 }
 
-function modelMultipath(paths: readonly Path[], limit: number): number[] {
+function modelMultipath(paths: readonly Path[], limit: number): NextHopAddress[] {
   const best = model(paths);
   if (best === null || best.peer === null) return [];
   const usable = paths.filter((p) => p.peer === null || p.nextHop?.metric !== null);

@@ -9,10 +9,11 @@ import type {
   SpeakerHost,
   TimerHandle,
 } from '../../../protocols/bgp/host.ts';
+import { formatNextHop } from '../../../protocols/bgp/nexthops.ts';
 import { formatKey } from '../../../protocols/bgp/nlri.ts';
 import { BgpSpeaker } from '../../../protocols/bgp/speaker.ts';
 import { BinaryHeap } from '../../../protocols/heap.ts';
-import { formatIp4, parseIp4 } from '../../../protocols/ip4.ts';
+import { parseIp4 } from '../../../protocols/ip4.ts';
 
 /** What a speaker records, as the node's log would have it. */
 export type LabEvent =
@@ -23,6 +24,14 @@ export type LabEvent =
       readonly to: SessionState;
       readonly reason: string;
     }
+  | {
+      readonly type: 'bgp.stale';
+      readonly peer: string;
+      readonly family: 'ipv4' | 'ipv6';
+      readonly what: 'retained' | 'long-lived' | 'swept';
+    }
+  | { readonly type: 'bgp.vanished'; readonly peer: string }
+  | { readonly type: 'bgp.notice'; readonly peer: string; readonly text: string }
   | { readonly type: 'bgp.received'; readonly peer: string; readonly message: Uint8Array }
   | { readonly type: 'bgp.sent'; readonly peer: string; readonly message: Uint8Array }
   | { readonly type: 'bgp.best'; readonly changes: readonly BestPathChange[] }
@@ -147,7 +156,7 @@ export class LabNode implements SpeakerHost {
   installRoutes(changes: readonly ForwardingChange[]): void {
     for (const { prefix, nextHops } of changes) {
       if (nextHops.length === 0) this.fib.delete(formatKey(prefix));
-      else this.fib.set(formatKey(prefix), nextHops.map(formatIp4));
+      else this.fib.set(formatKey(prefix), nextHops.map(formatNextHop));
     }
   }
 
@@ -165,6 +174,18 @@ export class LabNode implements SpeakerHost {
 
   bestChanged(changes: readonly BestPathChange[]): void {
     this.#emit({ type: 'bgp.best', changes });
+  }
+
+  stale(peer: string, family: 'ipv4' | 'ipv6', what: 'retained' | 'long-lived' | 'swept'): void {
+    this.#emit({ type: 'bgp.stale', peer, family, what });
+  }
+
+  vanished(peer: string): void {
+    this.#emit({ type: 'bgp.vanished', peer });
+  }
+
+  notice(peer: string, text: string): void {
+    this.#emit({ type: 'bgp.notice', peer, text });
   }
 
   originated(prefix: string): void {
@@ -185,7 +206,7 @@ export class LabNode implements SpeakerHost {
   routes(): string[] {
     const rows: string[] = [];
     for (const { key, best, nextHops } of this.speaker.locRib.destinations()) {
-      if (best !== null) rows.push([formatKey(key), ...nextHops.map(formatIp4)].join(' '));
+      if (best !== null) rows.push([formatKey(key), ...nextHops.map(formatNextHop)].join(' '));
     }
     return rows.sort();
   }
@@ -279,6 +300,18 @@ export class Lab {
 
   mend(a: string, b: string): void {
     this.#cuts.delete([a, b].sort().join());
+  }
+
+  /** The TCP connections between two nodes fail, as when something on the way resets them. */
+  reset(a: string, b: string): void {
+    for (const [name, other] of [
+      [a, b],
+      [b, a],
+    ] as const) {
+      for (const pipe of [...this.node(name).pipes.values()]) {
+        if (pipe.far?.node.name === other) this.#closed(pipe, 'Connection reset by peer');
+      }
+    }
   }
 
   /** Power cut: the node is gone, its peers hear nothing. */

@@ -1,6 +1,7 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { decodeMessage } from '../../../protocols/bgp/message.ts';
+import { compareKeys } from '../../../protocols/bgp/nlri.ts';
 import { FAST, Lab, type LabNode } from './lab.ts';
 import { build, everyPair, type LinkSpec, numbered, type SpeakerSpec } from './topology.ts';
 
@@ -221,8 +222,8 @@ test('any connected graph of ASes converges, whatever happened to it, to shortes
         }
       }
       for (let i = 0; i < n; i++) {
-        const lengths = [...lab.node(`n${i + 1}`).speaker.locRib.destinations()].sort(
-          (a, b) => a.key - b.key,
+        const lengths = [...lab.node(`n${i + 1}`).speaker.locRib.destinations()].sort((a, b) =>
+          compareKeys(a.key, b.key),
         );
         t.deepEqual(
           lengths.map(({ best }) => best?.attributes.pathLength),

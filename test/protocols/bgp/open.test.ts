@@ -1,8 +1,9 @@
 import test from 'ava';
 import fc from 'fast-check';
 import type { Capability } from '../../../protocols/bgp/capability.ts';
+import type { NeighborOptions } from '../../../protocols/bgp/config.ts';
 import { messageBody } from '../../../protocols/bgp/header.ts';
-import { localOpen, negotiate, survivor } from '../../../protocols/bgp/negotiate.ts';
+import { type LocalSide, localOpen, negotiate, survivor } from '../../../protocols/bgp/negotiate.ts';
 import { decodeOpen, encodeOpen, type Open } from '../../../protocols/bgp/open.ts';
 import { asn, u32 } from './arbitrary.ts';
 import { FAST } from './lab.ts';
@@ -26,8 +27,16 @@ const capability: fc.Arbitrary<Capability> = fc.oneof(
   fc.record({
     type: fc.constant('graceful-restart' as const),
     restarting: fc.boolean(),
+    notification: fc.boolean(),
     time: fc.integer({ min: 0, max: 4095 }),
     families: fc.array(fc.record({ family, forwardingPreserved: fc.boolean() }), { maxLength: 4 }),
+  }),
+  fc.record({
+    type: fc.constant('long-lived-graceful-restart' as const),
+    families: fc.array(
+      fc.record({ family, forwardingPreserved: fc.boolean(), time: fc.integer({ min: 0, max: 0xffffff }) }),
+      { maxLength: 4 },
+    ),
   }),
   fc.record({
     type: fc.constant('add-path' as const),
@@ -123,7 +132,16 @@ test('mutated and random OPENs are decoded or refused, never thrown at', (t) => 
   );
 });
 
-const SIDE = { asn: 65001, identifier: 0x0a000001, remoteAs: 65002, timings: FAST };
+const OPTIONS: NeighborOptions = { routeReflectorClient: false, nextHopSelf: false, passive: false, ttl: 1 };
+const SIDE: LocalSide = {
+  asn: 65001,
+  identifier: 0x0a000001,
+  remoteAs: [65002],
+  timings: FAST,
+  options: OPTIONS,
+  gracefulRestart: null,
+  restarting: 'no',
+};
 const PEER: Open = {
   version: 4,
   asn: 65002,
@@ -154,7 +172,7 @@ test('what the peer does not have is not used', (t) => {
 
 test('the peer has to be who it is configured to be', (t) => {
   t.like(negotiate(SIDE, { ...PEER, asn: 65003 }), { code: 2, subcode: 2 });
-  const internal = { ...SIDE, remoteAs: 65001 };
+  const internal = { ...SIDE, remoteAs: [65001] };
   t.like(negotiate(internal, { ...PEER, asn: 65001, identifier: 0x0a000001 }), { code: 2, subcode: 3 });
   // RFC 6286 §2.1: identifiers need to be unique within an AS only.
   t.like(negotiate(SIDE, { ...PEER, identifier: 0x0a000001 }), { identifier: 0x0a000001 });

@@ -1,4 +1,9 @@
-import type { NeighborConfig, SpeakerConfig, SpeakerTimings } from '../../../protocols/bgp/config.ts';
+import type {
+  NeighborConfig,
+  NeighborOptions,
+  SpeakerConfig,
+  SpeakerTimings,
+} from '../../../protocols/bgp/config.ts';
 import { FAST, type Lab, type LabNode } from './lab.ts';
 
 export interface SpeakerSpec extends Partial<Omit<SpeakerConfig, 'neighbors'>> {
@@ -18,6 +23,8 @@ export interface LinkSpec {
   readonly passive?: readonly string[];
   /** Ends that set themselves as next hop. */
   readonly nextHopSelf?: readonly string[];
+  /** Further options of the session at an end, by its name. */
+  readonly options?: Readonly<Record<string, Partial<NeighborOptions>>>;
 }
 
 /** Adds speakers to a lab, with a session for every link. */
@@ -43,6 +50,7 @@ export function build(
           nextHopSelf: link.nextHopSelf?.includes(name) ?? false,
           passive: link.passive?.includes(name) ?? false,
           ttl: 1,
+          ...link.options?.[name],
         },
       ];
     });
