@@ -1,3 +1,5 @@
+import type { NeighborConfig, SpeakerConfig } from '../protocols/bgp/config.ts';
+
 /** What a node is told at boot: the part of the compiled lab that concerns it. Times are ms, already scaled. */
 export interface NodeConfig {
   readonly schema: 1;
@@ -37,30 +39,12 @@ export interface StaticRoute {
   readonly dev: string;
 }
 
-export interface BgpConfig {
-  readonly asn: number;
-  readonly routerId: string;
-  /** Set on a route reflector. */
-  readonly clusterId?: string;
-  /** Prefixes that this speaker originates. */
-  readonly networks: readonly string[];
-  /** 1 = single path. */
-  readonly maximumPaths: number;
+export interface BgpConfig extends Omit<SpeakerConfig, 'neighbors' | 'policies'> {
   readonly neighbors: readonly BgpNeighbor[];
 }
 
-export interface BgpNeighbor {
-  /** Unique on the speaker; also what `peer` is in events: the neighbour's node name where there is one. */
-  readonly name: string;
-  readonly address: string;
-  readonly localAddress: string;
-  readonly remoteAs: number;
+export interface BgpNeighbor extends NeighborConfig {
   readonly type: 'node-to-node mesh' | 'global' | 'node specific' | 'external';
-  readonly routeReflectorClient: boolean;
-  readonly nextHopSelf: boolean;
-  readonly passive: boolean;
-  /** External peers more than one hop away: the TTL of outgoing segments; 1 for a direct eBGP peer. */
-  readonly ttl: number;
 }
 
 export type CniConfig =

@@ -1,6 +1,7 @@
 import type { BgpConfig, BgpNeighbor } from '../../nodes/config.ts';
-import { formatIp4, formatPrefix, prefixContains } from '../../protocols/ip4.ts';
+import { formatIp4, prefixContains } from '../../protocols/ip4.ts';
 import type { AddressedPort, Addressing } from './addressing.ts';
+import { neighborOptions, type SessionOptions, speakerOptions } from './bgp-options.ts';
 import { type Cluster, isClusterNode } from './cluster.ts';
 import type { ResolvedNode } from './inherit.ts';
 import type { Path, Reporter } from './problem.ts';
@@ -21,6 +22,8 @@ interface Session {
   readonly address: number;
   readonly local: number;
   readonly neighbor: BgpNeighbor;
+  /** What its entry in a list of neighbours says beside who it is. */
+  readonly options?: SessionOptions;
   readonly path: Path;
 }
 
@@ -169,11 +172,12 @@ class BgpCompiler {
         localAddress: formatIp4(place.local),
         remoteAs,
         type: internal || isClusterNode(node) ? 'node specific' : 'external',
-        routeReflectorClient: spec.routeReflectorClient ?? false,
-        nextHopSelf: spec.nextHopSelf ?? (internal && node.kind === 'router'),
-        passive: spec.passive ?? false,
-        ttl: spec.ttl ?? (place.direct && !internal ? 1 : MULTIHOP_TTL),
+        routeReflectorClient: false,
+        nextHopSelf: internal && node.kind === 'router',
+        passive: false,
+        ttl: place.direct && !internal ? 1 : MULTIHOP_TTL,
       },
+      options: sessionKeys(spec),
     });
   }
 
@@ -321,6 +325,34 @@ class BgpCompiler {
     }
   }
 
+  /** The sessions of a node with the options that apply to each: all sessions', its group's, its peer's, its entry's. */
+  #neighbors(node: ResolvedNode): BgpNeighbor[] {
+    const { bgp = {} } = node.definition;
+    const sessions = [...this.#sessions.get(node)!.values()];
+    const known = sessions.map(({ neighbor }) => neighbor.name);
+    for (const peer of Object.keys(bgp.peers ?? {})) {
+      if (known.includes(peer)) continue;
+      const mend = known.length === 0 ? 'it has no sessions' : suggest(peer, known);
+      this.#reporter.problem(
+        node.origin('bgp', 'peers', peer),
+        `${node.name} has no session with '${peer}'`,
+        mend,
+        'key',
+      );
+    }
+    return sessions.map(({ neighbor, options, path }) => {
+      const own = bgp.peers?.[neighbor.name];
+      const group = options?.group ?? own?.group;
+      const shared = group === undefined ? undefined : bgp.groups?.[group];
+      if (group !== undefined && shared === undefined) {
+        const groups = Object.keys(bgp.groups ?? {});
+        const mend = groups.length === 0 ? 'add it under bgp.groups' : suggest(group, groups);
+        this.#reporter.problem(path, `there is no group '${group}'`, mend);
+      }
+      return { ...neighbor, ...neighborOptions([bgp.session, shared, own, options]) };
+    });
+  }
+
   #configs(): Map<string, BgpConfig> {
     const configs = new Map<string, BgpConfig>();
     const routerIds = new Map<number, string>();
@@ -345,21 +377,24 @@ class BgpCompiler {
       routerIds.set(routerId, node.name);
       const clusterId = clusterIdOf(node) ?? bgp.clusterId ?? null;
       const loopbacks = node.kind === 'router' ? (this.#addressing.loopbacks.get(node.name) ?? []) : [];
-      const networks = [
-        ...loopbacks.map((addr) => `${formatIp4(addr)}/32`),
-        ...(bgp.networks ?? []).map(formatPrefix),
-      ];
+      const networks = [...loopbacks.map((addr) => `${formatIp4(addr)}/32`), ...(bgp.networks ?? [])];
       configs.set(node.name, {
         asn,
         routerId: formatIp4(routerId),
         ...(clusterId === null ? {} : { clusterId: formatIp4(clusterId) }),
         networks: [...new Set(networks)],
         maximumPaths: bgp.maximumPaths ?? 1,
-        neighbors: Array.from(this.#sessions.get(node)!.values(), ({ neighbor }) => neighbor),
+        ...speakerOptions(bgp),
+        neighbors: this.#neighbors(node),
       });
     }
     return configs;
   }
+}
+
+function sessionKeys(spec: NeighborSpec): SessionOptions {
+  const { node: _node, address: _address, name: _name, as: _as, localAddress: _local, ...options } = spec;
+  return options;
 }
 
 /** null for what is no reflector of a cluster. */

@@ -1,5 +1,7 @@
 import { z } from 'zod';
+import { formatKey, parseKey } from '../../protocols/bgp/nlri.ts';
 import { formatIp4, type Prefix, parseAddress, parseIp4, prefixMask } from '../../protocols/ip4.ts';
+import { formatIp6, parseIp6 } from '../../protocols/ip6.ts';
 import { DurationError, parseDuration } from './duration.ts';
 
 /** An object that takes these keys and no others. Its error for others carries the keys it knows, for a suggestion. */
@@ -43,6 +45,25 @@ export const ip = scalar('IPv4 address', '172.18.18.1', (text): Parsed<number> =
   const value = parseIp4(text);
   if (value !== null) return { value };
   return { wrong: `'${text}' is no IPv4 address`, mend: 'write it like 172.18.18.1' };
+});
+
+/** IPv6, kept as text. */
+export const ip6 = scalar('IPv6 address', '2001:db8::1', (text): Parsed<string> => {
+  const value = parseIp6(text);
+  if (value !== null) return { value: formatIp6(value) };
+  return { wrong: `'${text}' is no IPv6 address`, mend: 'write it like 2001:db8::1' };
+});
+
+/** A prefix of either family, as text. */
+export const network = scalar('prefix', '10.1.0.0/16 or 2001:db8::/32', (text): Parsed<string> => {
+  const key = text.includes('/') ? parseKey(text) : null;
+  if (key === null)
+    return { wrong: `'${text}' is no prefix`, mend: 'write it like 10.1.0.0/16 or 2001:db8::/32' };
+  const meant = formatKey(key);
+  const plain = text.split('/')[0] ?? '';
+  const given = parseIp4(plain) !== null ? plain : formatIp6(parseIp6(plain) ?? '');
+  if (meant.startsWith(`${given}/`)) return { value: meant };
+  return { wrong: `'${text}' has bits set beyond its prefix length`, mend: `did you mean ${meant}?` };
 });
 
 /** A prefix whose host bits are 0. */

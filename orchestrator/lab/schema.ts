@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { neighborShape, speakerShape } from './bgp-options.ts';
 import {
   asNumber,
   cidr,
@@ -11,6 +12,7 @@ import {
   map,
   name,
   nameKey,
+  network,
 } from './schema-types.ts';
 
 /** IPv4's least (RFC 791) and what jumbo frames go to. */
@@ -55,19 +57,17 @@ const neighbor = map({
   name: name.optional(),
   as: asNumber.optional(),
   localAddress: ip.optional(),
-  ttl: z.int().min(1).max(255).optional(),
-  passive: z.boolean().optional(),
-  nextHopSelf: z.boolean().optional(),
-  routeReflectorClient: z.boolean().optional(),
+  ...neighborShape,
 });
 
 const bgp = map({
   as: asNumber.optional(),
   routerId: ip.optional(),
   clusterId: ip.optional(),
-  networks: z.array(cidr).optional(),
+  networks: z.array(network).optional(),
   maximumPaths: z.int().min(1).max(64).optional(),
   neighbors: z.array(neighbor).optional(),
+  ...speakerShape,
 });
 
 export const KINDS = ['node', 'reflector', 'router', 'host'] as const;

@@ -31,6 +31,12 @@ export function showRoutes(query: RouteQuery, context: ShowContext): ShellOutput
   return text === '' && query.prefix !== null ? failure('Network not in table') : { text, code: 0 };
 }
 
+/** The destination of a prefix, or the longest one that covers an address; null if the text is neither. */
+export function routesOf(text: string, context: ShowContext): Destination[] | null {
+  const match = text.includes('/') ? 'exact' : 'longest';
+  return select({ prefix: text, match, session: null, detail: 'line' }, context);
+}
+
 function select({ prefix, match }: RouteQuery, { speaker }: ShowContext): Destination[] | null {
   const all = [...speaker.locRib.destinations()].sort((a, b) => compareKeys(a.key, b.key));
   if (prefix === null) return all;

@@ -2,10 +2,11 @@ import type { Session } from '../../../protocols/bgp/session.ts';
 import type { BgpSpeaker } from '../../../protocols/bgp/speaker.ts';
 import { formatIp4, parseIp4 } from '../../../protocols/ip4.ts';
 import type { Netns } from '../../kernel/netns.ts';
+import { explainRoute, neighborText, summary } from './explain.ts';
 import type { BgpFib } from './fib.ts';
 import { dateTime, type ProtocolNames, protocolInfo, protocolState, since } from './format.ts';
 import { protocolDetail } from './show-protocol.ts';
-import { type RouteQuery, showRoutes } from './show-route.ts';
+import { type RouteQuery, routesOf, showRoutes } from './show-route.ts';
 
 export interface ShellOutput {
   readonly text: string;
@@ -31,8 +32,37 @@ const VERSION = 'v0.3.3+birdv1.6.8';
  * [all]`. NAME is a protocol's or the neighbour's in the lab.
  */
 export function birdc(args: readonly string[], context: ShowContext): ShellOutput {
+  const own = explained(args, context);
+  if (own !== null) return own;
   const answer = run(args, context);
   return { text: `BIRD ${VERSION} ready.\n${answer.text}`, code: answer.code };
+}
+
+/**
+ * What BIRD does not tell: `show summary`, `show neighbors [NAME]`, `show why PREFIX`; null for any other command. The
+ * answer of `why` names the step of the decision, and what was refused.
+ */
+function explained([verb, what, ...rest]: readonly string[], context: ShowContext): ShellOutput | null {
+  const { speaker, names, now } = context;
+  if (verb !== 'show') return null;
+  if (what === 'summary' && rest.length === 0) return output(summary(speaker, now));
+  if (what === 'neighbors' || what === 'neighbor') {
+    const [name, ...more] = rest;
+    if (more.length > 0) return syntaxError(more[0] ?? '');
+    if (name === undefined)
+      return output([...speaker.sessions()].map((each) => neighborText(each, now)).join('\n'));
+    const session = names.find(name, speaker);
+    return session === undefined
+      ? failure(`there is no neighbor ${name}`)
+      : output(neighborText(session, now));
+  }
+  if (what !== 'why') return null;
+  const [prefix = '', ...more] = rest;
+  if (prefix === '' || more.length > 0) return failure('say which prefix: why 10.0.0.0/8');
+  const found = routesOf(prefix, context);
+  if (found === null) return failure(`${prefix} is not a prefix`);
+  if (found.length === 0) return failure('Network not in table');
+  return output(found.map((destination) => explainRoute(destination, speaker)).join('\n'));
 }
 
 function run(args: readonly string[], context: ShowContext): ShellOutput {
@@ -57,7 +87,7 @@ export function failure(text: string): ShellOutput {
 
 function syntaxError(at: string): ShellOutput {
   const where = at === '' ? 'unexpected end of command' : `unexpected ${at}`;
-  return failure(`syntax error, ${where}; use show status, show protocols or show route`);
+  return failure(`syntax error, ${where}; use show status, protocols, route, summary, neighbors or why`);
 }
 
 function status({ speaker, now, startedAt }: ShowContext): string {

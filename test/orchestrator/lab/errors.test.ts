@@ -123,7 +123,7 @@ segments:
     "lab.yaml:6:34: topology.nodes.r3.bgp.as: '1.1' is no AS number; write one whole number from 1 to 4294967294, as 65001 or 4200000001",
     "lab.yaml:6:50: topology.nodes.r3.bgp.routerId: '1.2.3' is no IPv4 address; write it like 172.18.18.1",
     "lab.yaml:6:68: topology.nodes.r3.bgp.networks[0]: '10.1.1.1/24' has bits set beyond its prefix length; did you mean 10.1.1.0/24?",
-    "lab.yaml:6:81: topology.nodes.r3.bgp.networks[1]: '10.0.0.0' is no CIDR; write it like 172.18.18.0/24",
+    "lab.yaml:6:81: topology.nodes.r3.bgp.networks[1]: '10.0.0.0' is no prefix; write it like 10.1.0.0/16 or 2001:db8::/32",
     'lab.yaml:7:34: topology.nodes.r4.bgp.as: AS 65535 is reserved; private ones are 64512 to 65534 and 4200000000 to 4294967294',
     "lab.yaml:8:35: topology.nodes.r5.interfaces.lo: 'lo' is a device that a node makes by itself; call it ethN",
     "lab.yaml:8:43: topology.nodes.r5.interfaces.9x: '9x' is no interface name: a letter, then letters, digits, '-', '_', '.', at most 15; call it ethN",

@@ -1,0 +1,155 @@
+import { z } from 'zod';
+import type {
+  DampingConfig,
+  DynamicNeighbors,
+  GracefulRestartConfig,
+  MaximumPrefixes,
+  NeighborOptions,
+  SpeakerConfig,
+} from '../../protocols/bgp/config.ts';
+import { formatPrefix } from '../../protocols/ip4.ts';
+import { asNumber, cidr, duration, ip6, map, name } from './schema-types.ts';
+
+/** How a session may be configured, in `session`, a group, `peers` or `neighbors`; each overrides the one before. */
+const sessionShape = {
+  ttl: z.int().min(1).max(255).optional(),
+  ttlSecurity: z.int().min(1).max(254).optional(),
+  passive: z.boolean().optional(),
+  nextHopSelf: z.boolean().optional(),
+  routeReflectorClient: z.boolean().optional(),
+  families: z
+    .array(z.enum(['ipv4', 'ipv6']))
+    .min(1)
+    .optional(),
+  addPath: z.enum(['off', 'receive', 'send', 'both']).optional(),
+  addPathLimit: z.int().min(1).max(256).optional(),
+  extendedMessages: z.boolean().optional(),
+  gracefulRestart: z
+    .union([
+      z.literal(false),
+      map({
+        restartTime: duration.optional(),
+        stalePathTime: duration.optional(),
+        longLivedTime: duration.optional(),
+      }),
+    ])
+    .optional(),
+  allowAsIn: z.int().min(0).max(10).optional(),
+  enforceFirstAs: z.boolean().optional(),
+  privateAs: z.enum(['keep', 'remove', 'replace']).optional(),
+  asOverride: z.boolean().optional(),
+  localPref: z.int().min(0).max(0xffffffff).optional(),
+  med: z.int().min(0).max(0xffffffff).optional(),
+  maximumPrefixes: map({
+    limit: z.int().min(1),
+    warnAt: z.number().min(0).max(1).optional(),
+    action: z.enum(['reset', 'warn']).optional(),
+    restartAfter: duration.optional(),
+  }).optional(),
+  holdTime: duration.optional(),
+  keepalive: duration.optional(),
+  mrai: duration.optional(),
+  nextHop6: ip6.optional(),
+};
+
+export const sessionOptions = map({ ...sessionShape, group: name.optional() });
+export const neighborShape = { ...sessionShape, group: name.optional() };
+
+/** Further keys of a speaker's `bgp`. */
+export const speakerShape = {
+  session: map(sessionShape).optional(),
+  groups: z.record(name, map(sessionShape)).optional(),
+  peers: z.record(z.string(), sessionOptions).optional(),
+  dynamicNeighbors: z
+    .array(
+      map({
+        ...neighborShape,
+        prefix: cidr,
+        as: z.array(asNumber).min(1),
+        limit: z.int().min(1).optional(),
+      }),
+    )
+    .optional(),
+  loopAvoidance: z.enum(['plain', 'split-horizon', 'sender-side-loop-detection']).optional(),
+  mraiAppliesTo: z.enum(['advertisements', 'all']).optional(),
+  compareMed: z.enum(['same-as', 'always']).optional(),
+  multipathAsPath: z.enum(['relaxed', 'same']).optional(),
+  ebgpRequiresPolicy: z.boolean().optional(),
+  damping: map({
+    halfLife: duration.optional(),
+    maxSuppress: duration.optional(),
+    suppress: z.int().min(1).optional(),
+    reuse: z.int().min(1).optional(),
+  }).optional(),
+  gracefulRestart: sessionShape.gracefulRestart,
+};
+
+export type SessionOptions = z.infer<typeof sessionOptions>;
+const speakerKeys = map(speakerShape);
+export type SpeakerOptions = z.infer<typeof speakerKeys>;
+
+/** Restart time that BIRD and FRR announce by default, ms. */
+const RESTART_TIME = 120_000;
+
+/** An object without its keys that are undefined. */
+type Present<T> = { [K in keyof T]: Exclude<T[K], undefined> };
+
+function present<T extends object>(fields: T): Partial<Present<T>> {
+  const entries = Object.entries(fields).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries) as Partial<Present<T>>;
+}
+
+function onOff(value: boolean | undefined): 'on' | 'off' | undefined {
+  return value === undefined ? undefined : value ? 'on' : 'off';
+}
+
+function restartOf(value: SessionOptions['gracefulRestart']): GracefulRestartConfig | 'off' | undefined {
+  if (value === undefined) return undefined;
+  if (value === false) return 'off';
+  const { restartTime = RESTART_TIME, ...rest } = value;
+  return { restartTime, ...present(rest) };
+}
+
+/** The options of a session as the speaker takes them, from those that apply to it, weakest first. */
+export function neighborOptions(layers: readonly (SessionOptions | undefined)[]): Partial<NeighborOptions> {
+  const merged: SessionOptions = Object.assign({}, ...layers);
+  const { group: _group, extendedMessages, gracefulRestart, enforceFirstAs, asOverride, ...plain } = merged;
+  const { maximumPrefixes, ...rest } = plain;
+  return present({
+    ...rest,
+    maximumPrefixes:
+      maximumPrefixes === undefined ? undefined : (present(maximumPrefixes) as MaximumPrefixes),
+    extendedMessages: onOff(extendedMessages),
+    enforceFirstAs: onOff(enforceFirstAs),
+    asOverride: onOff(asOverride),
+    gracefulRestart: restartOf(gracefulRestart),
+  }) as Partial<NeighborOptions>;
+}
+
+/** What of a speaker's configuration comes from its options as they are. */
+export function speakerOptions(options: SpeakerOptions): Partial<SpeakerConfig> {
+  const restart = restartOf(options.gracefulRestart);
+  return present({
+    loopAvoidance: options.loopAvoidance,
+    mraiAppliesTo: options.mraiAppliesTo,
+    compareMed: options.compareMed,
+    multipathAsPath: options.multipathAsPath,
+    ebgpRequiresPolicy: onOff(options.ebgpRequiresPolicy),
+    damping: options.damping === undefined ? undefined : (present(options.damping) as DampingConfig),
+    gracefulRestart: restart === 'off' ? undefined : restart,
+    dynamicNeighbors: options.dynamicNeighbors?.map((range): DynamicNeighbors => {
+      const { prefix, as: remoteAs, limit, ...session } = range;
+      const group = session.group === undefined ? undefined : options.groups?.[session.group];
+      return {
+        routeReflectorClient: false,
+        nextHopSelf: false,
+        passive: true,
+        ttl: 64,
+        ...neighborOptions([options.session, group, session]),
+        prefix: formatPrefix(prefix),
+        remoteAs,
+        ...present({ limit }),
+      };
+    }),
+  }) as Partial<SpeakerConfig>;
+}

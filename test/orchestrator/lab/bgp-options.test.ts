@@ -1,0 +1,79 @@
+import test from 'ava';
+import { compile, nodeOf, problemsOf } from './support.ts';
+
+const LAB = `
+name: x
+topology:
+  kinds:
+    router:
+      bgp: { ebgpRequiresPolicy: false, gracefulRestart: { restartTime: 30s } }
+  nodes:
+    r1:
+      kind: router
+      bgp:
+        as: 65001
+        networks: [10.1.0.0/16, "2001:db8::/32"]
+        loopAvoidance: sender-side-loop-detection
+        damping: { halfLife: 1m }
+        session: { families: [ipv4, ipv6], localPref: 50, extendedMessages: false }
+        groups:
+          transit: { localPref: 80, maximumPrefixes: { limit: 10, restartAfter: 1m } }
+        peers:
+          r2: { group: transit, med: 7, gracefulRestart: false }
+          r3: { addPath: both, asOverride: true }
+        dynamicNeighbors:
+          - { prefix: 10.9.0.0/24, as: [65010, 65011], group: transit }
+    r2: { kind: router, bgp: { as: 65002 } }
+    r3: { kind: router, bgp: { as: 65003 } }
+  links:
+    - endpoints: ["r1:eth1", "r2:eth1"]
+    - endpoints: ["r1:eth2", "r3:eth1"]
+`;
+
+test('options of all sessions, of a group and of a peer come together, the nearest one winning', (t) => {
+  const bgp = nodeOf(compile(LAB), 'r1').bgp!;
+  t.deepEqual(bgp.networks, ['10.255.0.1/32', '10.1.0.0/16', '2001:db8::/32']);
+  t.like(bgp, {
+    loopAvoidance: 'sender-side-loop-detection',
+    ebgpRequiresPolicy: 'off',
+    damping: { halfLife: 60_000 },
+    gracefulRestart: { restartTime: 30_000 },
+  });
+  const [r2, r3] = bgp.neighbors;
+  t.like(r2, {
+    name: 'r2',
+    families: ['ipv4', 'ipv6'],
+    localPref: 80,
+    med: 7,
+    extendedMessages: 'off',
+    gracefulRestart: 'off',
+    maximumPrefixes: { limit: 10, restartAfter: 60_000 },
+    ttl: 1,
+  });
+  t.like(r3, { name: 'r3', localPref: 50, addPath: 'both', asOverride: 'on' });
+  t.false('maximumPrefixes' in r3!);
+  t.like(bgp.dynamicNeighbors?.[0], {
+    prefix: '10.9.0.0/24',
+    remoteAs: [65010, 65011],
+    localPref: 80,
+    families: ['ipv4', 'ipv6'],
+    passive: true,
+  });
+});
+
+test('a peer without a session and a group that is not there are named, with what was meant', (t) => {
+  const text = LAB.replace('r2: { group: transit', 'r22: { group: transit')
+    .replace('as: [65010, 65011], group: transit', 'as: [65010]')
+    .replace('r3: { addPath', 'r3: { group: transitt, addPath');
+  const problems = problemsOf(text);
+  t.is(problems.length, 2);
+  t.regex(problems.join('\n'), /bgp\.peers\.r22.*no session with 'r22'; did you mean 'r2'/);
+  t.regex(problems.join('\n'), /no group 'transitt'; did you mean 'transit'/);
+});
+
+test('an option that is none, and a value that cannot be, are named with their line', (t) => {
+  const problems = problemsOf(LAB.replace('addPath: both', 'addPath: all').replace('med: 7', 'mid: 7'));
+  t.is(problems.length, 2);
+  t.regex(problems.join('\n'), /lab\.yaml:\d+:\d+.*addPath/);
+  t.regex(problems.join('\n'), /lab\.yaml:\d+:\d+.*mid.*med/);
+});
