@@ -80,6 +80,24 @@ export interface FdbFacts {
   readonly kind: 'learned' | 'static' | 'permanent';
 }
 
+/** A variable that was written, below `net.ipv4`. */
+export interface SysctlFacts {
+  /** Device of a variable of `net.ipv4.conf.<dev>`; '' for one of the namespace, whose `name` is all that follows. */
+  readonly dev: string;
+  /** `ip_forward`, `neigh.default.gc_thresh3`; `proxy_arp` of a device. */
+  readonly name: string;
+  readonly value: number;
+}
+
+/** The MTU of the path to an address, learned from a router on it. */
+export interface PathMtuFacts {
+  readonly dst: string;
+  /** Bytes. */
+  readonly mtu: number;
+  /** When it will be forgotten, ms at the node. */
+  readonly expires: number;
+}
+
 /** One change to a route table: a route that is there now, or the key (dst, metric) of one that went. */
 export type RouteChange =
   | ({ readonly op: 'set' } & RouteFacts)
@@ -91,6 +109,7 @@ export type KernelEvent =
   /** Added, or any fact of it changed: the link's whole state now. */
   | { readonly type: 'link.set'; readonly ns: string; readonly link: LinkFacts }
   | { readonly type: 'link.removed'; readonly ns: string; readonly name: string }
+  /** Added, or made its subnet's primary address. */
   | {
       readonly type: 'addr.added';
       readonly ns: string;
@@ -98,6 +117,8 @@ export type KernelEvent =
       /** Address with prefix length, `172.17.0.2/16`. */
       readonly address: string;
       readonly scope: RouteScope;
+      /** Another address of the same subnet was there before it. */
+      readonly secondary?: true;
     }
   | { readonly type: 'addr.removed'; readonly ns: string; readonly dev: string; readonly address: string }
   /** `table` 254 is main. Route tables change in batches: a BGP update can touch thousands of rows. */
@@ -116,4 +137,7 @@ export type KernelEvent =
       readonly dev: string;
       readonly mac: string;
       readonly dst: string;
-    };
+    }
+  | { readonly type: 'sysctl.set'; readonly ns: string; readonly sysctl: SysctlFacts }
+  | { readonly type: 'pmtu.set'; readonly ns: string; readonly pmtu: PathMtuFacts }
+  | { readonly type: 'pmtu.removed'; readonly ns: string; readonly dst: string };

@@ -27,7 +27,7 @@ export class BridgeDevice extends Device implements BridgeMaster {
   }
 
   /** From the stack of the bridge's own namespace. */
-  override transmit(frame: Uint8Array): void {
+  protected override xmit(frame: Uint8Array): void {
     if (this.up) this.#forward(null, frame);
     else this.ns.kernel.drop('device-down');
   }
@@ -43,6 +43,7 @@ export class BridgeDevice extends Device implements BridgeMaster {
       return;
     }
     this.#learn(source, port);
+    this.tapped('in', frame);
     this.#forward(port, frame);
   }
 

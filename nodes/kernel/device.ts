@@ -7,6 +7,10 @@ export interface InterfaceAddress {
   readonly addr: number;
   readonly len: number;
   readonly scope: 'global' | 'link' | 'host';
+  /** 'secondary': another address of the same subnet was there before it. */
+  readonly role: 'primary' | 'secondary';
+  /** Whether its subnet's route comes with it. */
+  readonly prefixRoute: 'add' | 'none';
 }
 
 export interface DeviceOptions {
@@ -23,8 +27,13 @@ export interface BridgeMaster {
   receiveFrom(port: Device, frame: Uint8Array): void;
 }
 
+/** Is shown every frame that a device receives or sends. The frame is not its own: it copies what it keeps. */
+export interface DeviceTap {
+  seen(direction: 'in' | 'out', frame: Uint8Array): void;
+}
+
 /**
- * A network device in a namespace. `transmit` is the driver: it takes a frame from the stack (or from a bridge) and
+ * A network device in a namespace. `transmit` takes a frame from the stack (or from a bridge) and `xmit`, the driver,
  * sends it on its way. What a device receives it hands to its namespace, or to the bridge it is a port of.
  */
 export abstract class Device {
@@ -41,6 +50,8 @@ export abstract class Device {
   readonly ns: Netns;
   readonly addresses: InterfaceAddress[] = [];
   neighbors!: NeighborTable;
+  /** Null while nobody captures here. */
+  #taps: readonly DeviceTap[] | null = null;
 
   constructor(ns: Netns, options: DeviceOptions) {
     this.ns = ns;
@@ -51,7 +62,13 @@ export abstract class Device {
   }
 
   /** Sends a frame, Ethernet header first. For a device without link layer the header is there but empty. */
-  abstract transmit(frame: Uint8Array): void;
+  transmit(frame: Uint8Array): void {
+    if (this.#taps !== null && this.usable) this.tapped('out', frame);
+    this.xmit(frame);
+  }
+
+  /** The driver (`ndo_start_xmit`). */
+  protected abstract xmit(frame: Uint8Array): void;
 
   /** Whether packets need an Ethernet header with a resolved address. */
   get hasLinkLayer(): boolean {
@@ -72,10 +89,34 @@ export abstract class Device {
 
   /** A frame has come in by this device. */
   receive(frame: Uint8Array): void {
-    if (!this.up) this.ns.kernel.drop('device-down');
-    else if (this.master !== null) this.master.receiveFrom(this, frame);
+    if (!this.up) {
+      this.ns.kernel.drop('device-down');
+      return;
+    }
+    if (this.#taps !== null) this.tapped('in', frame);
+    if (this.master !== null) this.master.receiveFrom(this, frame);
     else this.ns.receiveFrame(this, frame);
   }
+
+  addTap(tap: DeviceTap): void {
+    this.#taps = [...(this.#taps ?? []), tap];
+  }
+
+  removeTap(tap: DeviceTap): void {
+    const left = this.#taps?.filter((other) => other !== tap) ?? [];
+    this.#taps = left.length === 0 ? null : left;
+  }
+
+  /** Shows a frame to whoever captures here. */
+  protected tapped(direction: 'in' | 'out', frame: Uint8Array): void {
+    if (this.#taps !== null) for (const tap of this.#taps) tap.seen(direction, frame);
+  }
+
+  /** Called before the device comes up (`ndo_open`). @throws NetlinkError if it cannot. */
+  opened(): void {}
+
+  /** Called when the device has gone down (`ndo_stop`). */
+  stopped(): void {}
 
   /** Called when the device is taken out of its namespace. */
   removed(): void {}
@@ -106,7 +147,7 @@ export class LoopbackDevice extends Device {
     return false;
   }
 
-  override transmit(frame: Uint8Array): void {
+  protected override xmit(frame: Uint8Array): void {
     this.ns.kernel.enqueue(this, frame);
   }
 }
@@ -115,7 +156,7 @@ export class LoopbackDevice extends Device {
 export class DummyDevice extends Device {
   override readonly kind = 'dummy';
 
-  override transmit(): void {}
+  protected override xmit(): void {}
 }
 
 /** A physical port: the node's end of a wire. */
@@ -132,7 +173,7 @@ export class PortDevice extends Device {
     this.ns.kernel.unregisterPort(this.port);
   }
 
-  override transmit(frame: Uint8Array): void {
+  protected override xmit(frame: Uint8Array): void {
     if (this.usable) this.ns.kernel.transmitOnPort(this.port, frame);
     else this.ns.kernel.drop('no-carrier');
   }
@@ -158,7 +199,7 @@ export class VethDevice extends Device {
     return this.#peer;
   }
 
-  override transmit(frame: Uint8Array): void {
+  protected override xmit(frame: Uint8Array): void {
     const peer = this.#peer;
     if (peer === null || !this.usable || !peer.up) this.ns.kernel.drop('no-carrier');
     else this.ns.kernel.enqueue(peer, frame);
@@ -179,7 +220,7 @@ export class TunDevice extends Device {
     return false;
   }
 
-  override transmit(frame: Uint8Array): void {
+  protected override xmit(frame: Uint8Array): void {
     this.#onPacket(frame.subarray(14));
   }
 

@@ -20,7 +20,7 @@ import {
   PROTO_TCP,
   PROTO_UDP,
 } from '../../protocols/ipv4.ts';
-import type { SendError } from './ip.ts';
+import type { DontFragment, SendError } from './ip.ts';
 import type { Netns } from './netns.ts';
 
 /** An ICMP error as the socket sees it that sent the packet it quotes. */
@@ -58,7 +58,7 @@ interface EchoOptions {
   readonly size: number;
   readonly src?: number;
   readonly ttl?: number;
-  readonly df?: boolean;
+  readonly df?: DontFragment;
 }
 
 export interface IcmpSocket {
@@ -87,8 +87,8 @@ export class IcmpLayer {
           src: options.src ?? 0,
           dst,
           proto: PROTO_ICMP,
-          ...(options.ttl === undefined ? {} : { ttl: options.ttl }),
-          ...(options.df === undefined ? {} : { df: options.df }),
+          ttl: options.ttl,
+          df: options.df,
         });
       },
       close: () => this.#sockets.delete(handlers),
@@ -153,9 +153,12 @@ export class IcmpLayer {
       id: proto === PROTO_ICMP ? u16(frame, inner + 4) : 0,
       seq: proto === PROTO_ICMP ? u16(frame, inner + 6) : 0,
     };
+    // Before its sender hears of it, so that what is sent at once is of the right size.
+    const fragNeeded = type === 'dest-unreachable' && code === UNREACH_FRAG_NEEDED;
+    if (fragNeeded) this.#ns.pathMtus.learn(report.dst, report.mtu);
     if (proto === PROTO_UDP) this.#ns.udp.error(u16(frame, inner), report);
     if (proto === PROTO_TCP && type === 'dest-unreachable') {
-      const kind = code === UNREACH_FRAG_NEEDED ? 'frag-needed' : 'unreachable';
+      const kind = fragNeeded ? 'frag-needed' : 'unreachable';
       this.#ns.tcp.error(u16(frame, inner), report.dst, report.dstPort, kind, report.mtu);
     }
     for (const socket of [...this.#sockets]) socket.onError(report);

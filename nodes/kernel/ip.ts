@@ -53,13 +53,19 @@ export interface Path {
 /** Why a packet of the node's own could not be sent. */
 export type SendError = 'ENETUNREACH' | 'EINVAL' | 'EHOSTUNREACH' | 'EMSGSIZE';
 
+/**
+ * Whether a packet may be fragmented on its way; 'probe' forbids it like true, and sends what the first hop takes even
+ * where the path is known to take less (IP_PMTUDISC_DONT, _DO and _PROBE of ip(7)).
+ */
+export type DontFragment = boolean | 'probe';
+
 export interface PacketOptions {
   /** 0 takes the source that routing prefers. */
   readonly src: number;
   readonly dst: number;
   readonly proto: number;
-  readonly ttl?: number;
-  readonly df?: boolean;
+  readonly ttl?: number | undefined;
+  readonly df?: DontFragment | undefined;
   readonly tos?: number;
 }
 
@@ -105,15 +111,15 @@ export class IpLayer {
     return this.#ns.isLocal(src) || (src >>> 24 === 0 && dst !== LIMITED_BROADCAST);
   }
 
+  /** In the order of Linux: `ip_route_input` decides and answers for what cannot be reached, `ip_forward` comes after. */
   #forward(device: Device, frame: Uint8Array, src: number, dst: number): void {
     const ns = this.#ns;
     if (!ns.ipForward) {
       ns.kernel.drop('ip-not-for-us');
       return;
     }
-    if (ipTtl(frame, ETH_HLEN) <= 1) {
-      this.icmpError(ICMP_TIME_EXCEEDED, EXCEEDED_TTL, 0, frame);
-      ns.kernel.drop('ttl-exceeded');
+    if (isGroupFrame(frame)) {
+      ns.kernel.drop('ip-link-broadcast');
       return;
     }
     const path = ns.lookup(dst, flowHash(frame, ETH_HLEN, src, dst));
@@ -126,6 +132,11 @@ export class IpLayer {
       ns.kernel.drop(path.type === 'blackhole' ? 'blackhole' : 'ip-not-for-us');
       return;
     }
+    if (ipTtl(frame, ETH_HLEN) <= 1) {
+      this.icmpError(ICMP_TIME_EXCEEDED, EXCEEDED_TTL, 0, frame);
+      ns.kernel.drop('ttl-exceeded');
+      return;
+    }
     const { mtu } = path.device;
     if (frame.length - ETH_HLEN > mtu && ipDf(frame, ETH_HLEN)) {
       this.icmpError(ICMP_DEST_UNREACHABLE, UNREACH_FRAG_NEEDED, mtu, frame);
@@ -134,16 +145,16 @@ export class IpLayer {
     }
     decrementTtl(frame, ETH_HLEN);
     if (path.device !== device || !device.hasLinkLayer) ns.kernel.forwarded++;
-    this.#emit(path.device, path.nexthop, frame);
+    this.#emit(path, frame, mtu);
   }
 
   /** Fragments where needed and hands the frame to the neighbour layer. */
-  #emit(device: Device, nexthop: number, frame: Uint8Array): void {
-    if (frame.length - ETH_HLEN <= device.mtu) {
+  #emit({ device, nexthop }: Path, frame: Uint8Array, mtu: number): void {
+    if (frame.length - ETH_HLEN <= mtu) {
       this.#emitFrame(device, nexthop, frame);
       return;
     }
-    for (const fragment of fragmentIpv4(frame.subarray(ETH_HLEN), device.mtu)) {
+    for (const fragment of fragmentIpv4(frame.subarray(ETH_HLEN), mtu)) {
       const part = new Uint8Array(ETH_HLEN + fragment.length);
       part.set(fragment, ETH_HLEN);
       this.#emitFrame(device, nexthop, part);
@@ -176,7 +187,9 @@ export class IpLayer {
     if (path.type === 'unreachable') return 'EHOSTUNREACH';
     const src =
       options.src !== 0 ? options.src : path.src !== 0 ? path.src : ns.sourceFor(path.device, path.nexthop);
-    if (options.df === true && buffer.length - ETH_HLEN > path.device.mtu) return 'EMSGSIZE';
+    const { df = false } = options;
+    const mtu = df === 'probe' ? path.device.mtu : ns.pathMtus.of(dst, path);
+    if (df !== false && buffer.length - ETH_HLEN > mtu) return 'EMSGSIZE';
     fill?.(path.type === 'local' && options.src === 0 ? dst : src);
     this.#id = (this.#id + 1) & 0xffff;
     writeIpv4Header(buffer, ETH_HLEN, {
@@ -186,10 +199,10 @@ export class IpLayer {
       ttl: options.ttl ?? DEFAULT_TTL,
       totalLength: buffer.length - ETH_HLEN,
       id: this.#id,
-      ...(options.tos === undefined ? {} : { tos: options.tos }),
-      ...(options.df === undefined ? {} : { df: options.df }),
+      tos: options.tos ?? 0,
+      df: df !== false,
     });
-    this.#emit(path.device, path.nexthop, buffer);
+    this.#emit(path, buffer, mtu);
     return null;
   }
 
@@ -199,7 +212,7 @@ export class IpLayer {
     const path = this.#ns.lookup(dst, flowHash(frame, ETH_HLEN, ipSrc(frame, ETH_HLEN), dst));
     if (path === null || path.type === 'blackhole' || path.type === 'unreachable')
       this.#ns.kernel.drop('no-route');
-    else this.#emit(path.device, path.nexthop, frame);
+    else this.#emit(path, frame, path.device.mtu);
   }
 
   #deliver(device: Device, frame: Uint8Array): void {
@@ -256,6 +269,7 @@ export class IpLayer {
     const dst = ipDst(frame, ETH_HLEN);
     if (ipFragmentOffset(frame, ETH_HLEN) > 0 || src === 0 || isMulticast(src) || isMulticast(dst)) return;
     if (dst === LIMITED_BROADCAST || this.#ns.isBroadcast(dst) || src === LIMITED_BROADCAST) return;
+    if (isGroupFrame(frame)) return;
     if (ipProto(frame, ETH_HLEN) === PROTO_ICMP) {
       const icmpType = frame[ETH_HLEN + ipHeaderLength(frame, ETH_HLEN)];
       if (icmpType !== ICMP_ECHO_REQUEST && icmpType !== ICMP_ECHO_REPLY) return;
@@ -283,6 +297,11 @@ export class IpLayer {
     }
     return null;
   }
+}
+
+/** Whether a frame came as a link-layer broadcast or multicast; 0 stands in the place of addresses that do not exist. */
+function isGroupFrame(frame: Uint8Array): boolean {
+  return (frame[0]! & 1) !== 0;
 }
 
 /** Hash of a flow: addresses, protocol, and ports where the packet has them (`fib_multipath_hash_policy=1`). */

@@ -3,6 +3,7 @@ import type { EventId } from '../events/record.ts';
 import type { Runtime } from '../runtime.ts';
 import type { KernelView } from '../state/kernel-view.ts';
 import type { Device, PortDevice } from './device.ts';
+import { NeighborPool } from './neighbor-pool.ts';
 import { Netns } from './netns.ts';
 import { snapshotKernel } from './snapshot.ts';
 
@@ -25,6 +26,7 @@ interface Backlogged {
 export class Kernel {
   readonly rt: Runtime;
   readonly timings: Timings;
+  readonly neighborPool: NeighborPool;
   readonly root: Netns;
   /** Packets dropped, by reason. */
   readonly drops = new Map<string, number>();
@@ -45,6 +47,7 @@ export class Kernel {
     this.rt = rt;
     this.timings = options.timings;
     this.#transmit = options.transmit;
+    this.neighborPool = new NeighborPool(this);
     rt.emit({ type: 'netns.added', ns: '' });
     this.root = new Netns(this, '');
     this.#namespaces.set('', this.root);
@@ -92,7 +95,7 @@ export class Kernel {
   /** The cable of a port is pulled or plugged in. */
   setCarrier(port: number, carrier: 'up' | 'down'): void {
     const device = this.#ports.get(port);
-    if (device !== undefined) device.ns.setCarrier(device, carrier === 'up');
+    if (device !== undefined) device.ns.links.setCarrier(device, carrier === 'up');
   }
 
   registerPort(port: number, device: PortDevice): void {

@@ -6,16 +6,18 @@ import type { NeighborFacts, NeighborState } from '../events/kernel.ts';
 import type { EventId } from '../events/record.ts';
 import type { TimerHandle } from '../runtime.ts';
 import type { Device } from './device.ts';
+import type { PooledNeighbor } from './neighbor-pool.ts';
 
 interface Waiting {
   readonly frame: Uint8Array;
   readonly cause: EventId;
 }
 
-interface Neighbor {
+interface Neighbor extends PooledNeighbor {
   readonly ip: number;
   mac: number;
   state: NeighborState;
+  updated: number;
   /** Last proof that the neighbour answers, ms. */
   confirmed: number;
   /** Reachable time drawn for this entry, ms. */
@@ -44,6 +46,7 @@ export class NeighborTable {
   output(ip: number, frame: Uint8Array): void {
     const entry = this.#entries.get(ip);
     if (entry === undefined) {
+      if (!this.#pool.admits()) return;
       const fresh = this.#create(ip, 'INCOMPLETE', 0);
       this.#enqueue(fresh, frame);
       this.#solicit(fresh);
@@ -93,7 +96,8 @@ export class NeighborTable {
     }
     if (arp.op === ARP_REQUEST && arp.spa !== arp.tpa) {
       if (ns.isLocal(arp.tpa) || this.#proxies(arp.tpa, arp.spa)) {
-        if (arp.spa !== 0 && !ns.isLocal(arp.spa)) this.#heard(arp.spa, arp.sha, 'create');
+        // Linux answers nobody that it cannot remember.
+        if (arp.spa !== 0 && !ns.isLocal(arp.spa) && !this.#remember(arp.spa, arp.sha)) return;
         this.#sendArp(ARP_REPLY, arp.tpa, arp.sha, arp.spa, arp.sha);
         return;
       }
@@ -103,11 +107,12 @@ export class NeighborTable {
     if (entry === undefined || entry.state === 'PERMANENT') return;
     const solicited = arp.op === ARP_REPLY && ns.isLocal(arp.tpa);
     if (solicited) this.#reachable(entry, arp.sha);
-    else this.#heard(arp.spa, arp.sha, 'update');
+    else this.#heard(entry, arp.sha);
   }
 
   setPermanent(ip: number, mac: number): void {
     const entry = this.#entries.get(ip) ?? this.#create(ip, 'PERMANENT', mac);
+    this.#pool.remove(entry);
     this.#disarm(entry);
     this.#change(entry, 'PERMANENT', mac);
     this.#flush(entry);
@@ -118,6 +123,7 @@ export class NeighborTable {
     if (entry === undefined) return false;
     this.#disarm(entry);
     this.#entries.delete(ip);
+    this.#pool.remove(entry);
     const { name, ns } = this.#device;
     this.#rt.emit({ type: 'neighbor.removed', ns: ns.name, dev: name, ip: formatIp4(ip) });
     return true;
@@ -135,6 +141,10 @@ export class NeighborTable {
     return this.#device.ns.kernel.rt;
   }
 
+  get #pool() {
+    return this.#device.ns.kernel.neighborPool;
+  }
+
   get #timings() {
     return this.#device.ns.kernel.timings.neighbor;
   }
@@ -145,13 +155,17 @@ export class NeighborTable {
     return route !== null && route.type === 'unicast' && route.device !== this.#device && target !== sender;
   }
 
-  /** An address was heard without having been asked for: good, but not proof that it hears us. */
-  #heard(ip: number, mac: number, mode: 'create' | 'update'): void {
+  /** Learns the sender of a request; false if there is no room for it. */
+  #remember(ip: number, mac: number): boolean {
     const entry = this.#entries.get(ip);
-    if (entry === undefined) {
-      if (mode === 'create') this.#create(ip, 'STALE', mac);
-      return;
-    }
+    if (entry !== undefined) this.#heard(entry, mac);
+    else if (this.#pool.admits()) this.#create(ip, 'STALE', mac);
+    else return false;
+    return true;
+  }
+
+  /** An address was heard without having been asked for: good, but not proof that it hears us. */
+  #heard(entry: Neighbor, mac: number): void {
     if (entry.state === 'PERMANENT') return;
     if (entry.mac === mac && entry.state !== 'INCOMPLETE' && entry.state !== 'FAILED') return;
     this.#disarm(entry);
@@ -264,14 +278,17 @@ export class NeighborTable {
       ip,
       mac,
       state,
+      updated: this.#rt.now,
       confirmed: 0,
       reachableFor: 0,
       probes: 0,
       timer: null,
       queue: [],
       queued: 0,
+      discard: () => this.delete(ip),
     };
     this.#entries.set(ip, entry);
+    if (state !== 'PERMANENT') this.#pool.add(entry);
     this.#emit(entry);
     return entry;
   }
@@ -280,6 +297,7 @@ export class NeighborTable {
     if (entry.state === state && entry.mac === mac) return;
     entry.state = state;
     entry.mac = mac;
+    entry.updated = this.#rt.now;
     this.#emit(entry);
   }
 

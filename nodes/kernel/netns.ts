@@ -1,52 +1,30 @@
 import { ETH_HLEN, ETHERTYPE_ARP, ETHERTYPE_IPV4, etherType } from '../../protocols/ethernet.ts';
 import { ICMP_DEST_UNREACHABLE, UNREACH_HOST } from '../../protocols/icmp.ts';
-import {
-  broadcastOf,
-  formatIp4,
-  formatPrefix,
-  LIMITED_BROADCAST,
-  type Prefix,
-  parseAddress,
-  prefixContains,
-  prefixMask,
-} from '../../protocols/ip4.ts';
+import { LIMITED_BROADCAST } from '../../protocols/ip4.ts';
 import { isGroupMac, readMac } from '../../protocols/mac.ts';
-import type { FdbFacts, NeighborFacts, RouteChange, RouteFacts, RouteScope } from '../events/kernel.ts';
+import type { FdbFacts, NeighborFacts, RouteChange } from '../events/kernel.ts';
+import { type AddressOptions, AddressTable } from './addresses.ts';
 import { BridgeDevice } from './bridge.ts';
-import {
-  type Device,
-  DummyDevice,
-  type InterfaceAddress,
-  LoopbackDevice,
-  PortDevice,
-  TunDevice,
-  VethDevice,
-} from './device.ts';
+import type { Device, TunDevice } from './device.ts';
 import { type IcmpHandlers, IcmpLayer, type IcmpSocket } from './icmp.ts';
 import { IpLayer, type Path, type SendError } from './ip.ts';
 import type { Kernel } from './kernel.ts';
-import { NeighborTable } from './neighbor.ts';
+import { type LinkOptions, LinkTable, type VethOptions } from './links.ts';
+import { NetlinkError } from './netlink.ts';
+import { PathMtuCache } from './path-mtu.ts';
 import { MAIN_TABLE, RouteTable } from './route-table.ts';
+import { Sysctls } from './sysctl.ts';
 import {
   type TcpConnectOptions,
   type TcpEndpoint,
   TcpLayer,
   type TcpListener,
   type TcpSocket,
+  type TcpSocketOptions,
 } from './tcp.ts';
 import { type ReceivedDatagram, UdpLayer, type UdpPacketOptions, type UdpSocket } from './udp.ts';
 import { VxlanDevice, type VxlanOptions } from './vxlan.ts';
-
-/** What iproute2 would answer to a request that cannot be done. */
-export class NetlinkError extends Error {
-  override readonly name = 'NetlinkError';
-}
-
-export interface LinkOptions {
-  readonly name: string;
-  readonly mac: number;
-  readonly mtu: number;
-}
+import { VxlanPorts } from './vxlan-port.ts';
 
 /** A network namespace: devices, addresses, routes, neighbours and sockets of their own. */
 export class Netns {
@@ -57,13 +35,12 @@ export class Netns {
   readonly icmp: IcmpLayer;
   readonly udp: UdpLayer;
   readonly tcp: TcpLayer;
+  readonly vxlanPorts: VxlanPorts;
+  readonly links: LinkTable;
+  readonly addresses: AddressTable;
+  readonly sysctls: Sysctls;
+  readonly pathMtus: PathMtuCache;
   readonly lo: Device;
-  /** `net.ipv4.ip_forward` */
-  ipForward = false;
-  readonly #devices = new Map<string, Device>();
-  /** Number of devices that hold each local address. */
-  readonly #local = new Map<number, Device>();
-  readonly #broadcasts = new Map<number, number>();
 
   constructor(kernel: Kernel, name: string) {
     this.kernel = kernel;
@@ -73,211 +50,116 @@ export class Netns {
     this.icmp = new IcmpLayer(this);
     this.udp = new UdpLayer(this);
     this.tcp = new TcpLayer(this);
-    this.lo = this.#add(new LoopbackDevice(this, { ifindex: 1, name: 'lo', mac: 0, mtu: 65_536 }));
+    this.vxlanPorts = new VxlanPorts(this);
+    this.links = new LinkTable(this);
+    this.addresses = new AddressTable(this);
+    this.sysctls = new Sysctls(this);
+    this.pathMtus = new PathMtuCache(this);
+    this.lo = this.links.addLoopback();
     this.setUp('lo');
     this.addAddress('lo', '127.0.0.1/8', { scope: 'host' });
+  }
+
+  /** `net.ipv4.ip_forward` */
+  get ipForward(): boolean {
+    return this.sysctls.ipForward;
+  }
+
+  set ipForward(on: boolean) {
+    this.sysctls.set('', 'ip_forward', on ? 1 : 0);
   }
 
   // ---- devices
 
   device(name: string): Device | undefined {
-    return this.#devices.get(name);
+    return this.links.get(name);
   }
 
   /** By interface index. */
   devices(): Device[] {
-    return [...this.#devices.values()].sort((a, b) => a.ifindex - b.ifindex);
+    return this.links.list();
   }
 
   addPort(options: LinkOptions & { readonly port: number }): Device {
-    const device = this.#add(new PortDevice(this, this.#options(options), options.port));
-    this.kernel.registerPort(options.port, device);
-    return device;
+    return this.links.addPort(options);
   }
 
   /** A veth pair: this end here, the other in `peer.ns`. As with `ip link add`, the peer gets the lower index. */
-  addVeth(
-    options: LinkOptions & {
-      readonly peer: { readonly ns: Netns; readonly name: string; readonly mac: number };
-    },
-  ): Device {
-    const { peer, mtu } = options;
-    if (peer.ns.#devices.has(peer.name) || (peer.ns === this && peer.name === options.name))
-      throw new NetlinkError('RTNETLINK answers: File exists');
-    const far = new VethDevice(peer.ns, {
-      ifindex: this.kernel.nextIfindex(),
-      name: peer.name,
-      mac: peer.mac,
-      mtu,
-    });
-    const near = new VethDevice(this, this.#options(options));
-    near.join(far);
-    far.carrier = false;
-    near.carrier = false;
-    peer.ns.#add(far);
-    return this.#add(near);
+  addVeth(options: VethOptions): Device {
+    return this.links.addVeth(options);
   }
 
   addBridge(options: LinkOptions & { readonly ageing?: number }): BridgeDevice {
-    const ageing = options.ageing ?? this.kernel.timings.bridge.ageing;
-    return this.#add(new BridgeDevice(this, this.#options(options), ageing));
+    return this.links.addBridge(options, options.ageing ?? this.kernel.timings.bridge.ageing);
   }
 
   addVxlan(options: LinkOptions & VxlanOptions): VxlanDevice {
-    return this.#add(new VxlanDevice(this, this.#options(options), options));
+    return this.links.addVxlan(options);
   }
 
   addTun(
     options: { readonly name: string; readonly mtu: number },
     onPacket: (packet: Uint8Array) => void,
   ): TunDevice {
-    return this.#add(new TunDevice(this, this.#options({ ...options, mac: 0 }), onPacket));
+    return this.links.addTun(options, onPacket);
   }
 
   addDummy(options: LinkOptions): Device {
-    return this.#add(new DummyDevice(this, this.#options(options)));
+    return this.links.addDummy(options);
   }
 
   /** Takes a device out, with its addresses, routes, neighbours and FDB rows; a veth's peer goes with it. */
   removeDevice(name: string): void {
-    const device = this.#require(name);
-    this.#discard(device);
-    const peer = device.peer();
-    if (peer !== null && peer.ns.#devices.get(peer.name) === peer) peer.ns.#discard(peer);
+    this.links.remove(name);
   }
 
   setUp(name: string): void {
-    const device = this.#require(name);
-    if (device.up) return;
-    device.up = true;
-    this.#changed(device);
-    this.#refreshVeth(device);
-    for (const address of device.addresses) this.#addConnected(device, address);
-    this.#refreshMaster(device);
+    this.links.setUp(name);
   }
 
   setDown(name: string): void {
-    const device = this.#require(name);
-    if (!device.up) return;
-    device.up = false;
-    this.#changed(device);
-    device.neighbors.clear();
-    this.#refreshVeth(device);
-    this.routes.removeWhere((route) => route.nexthops.some((hop) => hop.device === device));
-    this.#refreshMaster(device);
-  }
-
-  setCarrier(device: Device, carrier: boolean): void {
-    if (device.carrier === carrier) return;
-    device.carrier = carrier;
-    this.#changed(device);
-    this.#refreshMaster(device);
-    this.kernel.linkChanged(device);
+    this.links.setDown(name);
   }
 
   setMaster(name: string, bridge: string | null): void {
-    const device = this.#require(name);
-    const master = bridge === null ? null : this.#require(bridge);
-    if (master !== null && !(master instanceof BridgeDevice))
-      throw new NetlinkError('RTNETLINK answers: Operation not supported');
-    if (master !== null && device instanceof BridgeDevice)
-      throw new NetlinkError('RTNETLINK answers: Too many levels of symbolic links');
-    if (master !== null && !device.hasLinkLayer)
-      throw new NetlinkError('RTNETLINK answers: Invalid argument');
-    const old = device.master;
-    if (old instanceof BridgeDevice) {
-      old.ports.splice(old.ports.indexOf(device), 1);
-      old.flush(device);
-      device.master = null;
-      if (old.refreshCarrier()) this.#changed(old);
-    }
-    if (master !== null) {
-      master.ports.push(device);
-      device.master = master;
-      this.#changed(device);
-      this.#refreshMaster(device);
-    } else this.#changed(device);
+    this.links.setMaster(name, bridge);
   }
 
   setProxyArp(name: string, value: 'on' | 'off'): void {
-    this.#require(name).proxyArp = value === 'on';
+    this.links.require(name);
+    this.sysctls.set(name, 'proxy_arp', value === 'on' ? 1 : 0);
   }
 
   setMtu(name: string, mtu: number): void {
-    const device = this.#require(name);
-    device.mtu = mtu;
-    this.#changed(device);
+    this.links.setMtu(name, mtu);
   }
 
   setMac(name: string, mac: number): void {
-    const device = this.#require(name);
-    device.mac = mac;
-    this.#changed(device);
+    this.links.setMac(name, mac);
   }
 
   // ---- addresses
 
-  addAddress(
-    name: string,
-    text: string,
-    options: { readonly scope?: RouteScope; readonly prefixRoute?: 'add' | 'none' } = {},
-  ): void {
-    const device = this.#require(name);
-    const parsed = parseAddress(text);
-    if (parsed === null) throw new NetlinkError(`Error: any valid prefix is expected rather than "${text}".`);
-    if (device.addresses.some((address) => address.addr === parsed.addr && address.len === parsed.len)) {
-      throw new NetlinkError('RTNETLINK answers: File exists');
-    }
-    const address: InterfaceAddress = { ...parsed, scope: options.scope ?? 'global' };
-    device.addresses.push(address);
-    if (!this.#local.has(parsed.addr)) this.#local.set(parsed.addr, device);
-    if (parsed.len < 31 && device.kind !== 'loopback') this.#countBroadcast(parsed, 1);
-    const { kernel } = this;
-    kernel.rt.emit({
-      type: 'addr.added',
-      ns: this.name,
-      dev: name,
-      address: formatAddress(parsed),
-      scope: address.scope,
-    });
-    if (device.up && options.prefixRoute !== 'none') this.#addConnected(device, address);
+  addAddress(name: string, text: string, options: AddressOptions = {}): void {
+    this.addresses.add(this.links.require(name), text, options);
   }
 
   removeAddress(name: string, text: string): void {
-    const device = this.#require(name);
-    const parsed = parseAddress(text);
-    const at = device.addresses.findIndex(
-      (address) => address.addr === parsed?.addr && address.len === parsed.len,
-    );
-    const [gone] = at < 0 ? [] : device.addresses.splice(at, 1);
-    if (gone === undefined) throw new NetlinkError('RTNETLINK answers: Cannot assign requested address');
-    this.#forgetAddress(device, gone);
-    const local = formatIp4(gone.addr);
-    this.routes.removeWhere(
-      (route) => route.facts.src === local && route.nexthops.some((hop) => hop.device === device),
-    );
+    this.addresses.remove(this.links.require(name), text);
   }
 
   isLocal(addr: number): boolean {
-    return this.#local.has(addr) || addr >>> 24 === 127;
+    return this.addresses.isLocal(addr);
   }
 
   /** Whether an address is the directed broadcast of a subnet of ours. */
   isBroadcast(addr: number): boolean {
-    return this.#broadcasts.has(addr);
+    return this.addresses.isBroadcast(addr);
   }
 
-  /** The address to send from by a device to a next hop (`inet_select_addr`): of its subnet, its first, any other. */
+  /** The address to send from by a device to a next hop. */
   sourceFor(device: Device, nexthop: number): number {
-    const usable = device.addresses.filter((address) => address.scope !== 'host');
-    const near = usable.find((address) => prefixContains(network(address), nexthop));
-    const own = near ?? usable[0];
-    if (own !== undefined) return own.addr;
-    for (const other of this.devices()) {
-      const address = other.addresses.find((candidate) => candidate.scope === 'global');
-      if (address !== undefined && other.up) return address.addr;
-    }
-    return 0;
+    return this.addresses.sourceFor(device, nexthop);
   }
 
   /** The way of a packet: local table first, then main. Null: no route. */
@@ -301,11 +183,11 @@ export class Netns {
   // ---- neighbours and FDB
 
   setNeighbor(dev: string, ip: number, mac: number): void {
-    this.#require(dev).neighbors.setPermanent(ip, mac);
+    this.links.require(dev).neighbors.setPermanent(ip, mac);
   }
 
   deleteNeighbor(dev: string, ip: number): boolean {
-    return this.#require(dev).neighbors.delete(ip);
+    return this.links.require(dev).neighbors.delete(ip);
   }
 
   neighbors(): NeighborFacts[] {
@@ -314,14 +196,14 @@ export class Netns {
 
   /** `bridge fdb append MAC dev DEV dst ADDR` on a VXLAN device. */
   addVxlanFdb(dev: string, mac: number, dst: number, kind: 'static' | 'permanent'): void {
-    const device = this.#require(dev);
+    const device = this.links.require(dev);
     if (!(device instanceof VxlanDevice))
       throw new NetlinkError('RTNETLINK answers: Operation not supported');
     device.addFdb(mac, dst, kind);
   }
 
   deleteVxlanFdb(dev: string, mac: number, dst?: number): boolean {
-    const device = this.#require(dev);
+    const device = this.links.require(dev);
     return device instanceof VxlanDevice && device.deleteFdb(mac, dst);
   }
 
@@ -344,9 +226,9 @@ export class Netns {
   listenTcp(
     local: TcpEndpoint,
     onAccept: (socket: TcpSocket) => void,
-    options: { readonly ttl?: number } = {},
+    optionsFor?: (remote: number) => TcpSocketOptions,
   ): TcpListener {
-    return this.tcp.listen(local, onAccept, options);
+    return this.tcp.listen(local, onAccept, optionsFor);
   }
 
   connectTcp(options: TcpConnectOptions): TcpSocket {
@@ -398,97 +280,6 @@ export class Netns {
 
   /** Everything goes, as when the last process leaves the namespace. */
   dismantle(): void {
-    for (const device of this.devices()) if (this.#devices.has(device.name)) this.removeDevice(device.name);
+    this.links.clear();
   }
-
-  #options(options: LinkOptions) {
-    if (this.#devices.has(options.name)) throw new NetlinkError('RTNETLINK answers: File exists');
-    return { ifindex: this.kernel.nextIfindex(), name: options.name, mac: options.mac, mtu: options.mtu };
-  }
-
-  #require(name: string): Device {
-    const device = this.#devices.get(name);
-    if (device === undefined) throw new NetlinkError(`Cannot find device "${name}"`);
-    return device;
-  }
-
-  #add<D extends Device>(device: D): D {
-    device.neighbors = new NeighborTable(device);
-    this.#devices.set(device.name, device);
-    this.#changed(device);
-    return device;
-  }
-
-  #discard(device: Device): void {
-    if (device.up) this.setDown(device.name);
-    if (device.master !== null) this.setMaster(device.name, null);
-    if (device instanceof BridgeDevice) for (const port of [...device.ports]) this.setMaster(port.name, null);
-    device.neighbors.clear();
-    for (const address of device.addresses.splice(0)) this.#forgetAddress(device, address);
-    device.removed();
-    this.#devices.delete(device.name);
-    this.kernel.rt.emit({ type: 'link.removed', ns: this.name, name: device.name });
-  }
-
-  #changed(device: Device): void {
-    this.kernel.rt.emit({ type: 'link.set', ns: this.name, link: device.facts() });
-  }
-
-  /** A veth end has carrier while its peer is up. */
-  #refreshVeth(device: Device): void {
-    const peer = device.peer();
-    if (peer === null || peer.ns.#devices.get(peer.name) !== peer) return;
-    if (peer.carrier !== device.up) {
-      peer.carrier = device.up;
-      peer.ns.#changed(peer);
-      peer.ns.#refreshMaster(peer);
-    }
-  }
-
-  #refreshMaster(device: Device): void {
-    const { master } = device;
-    if (!(master instanceof BridgeDevice)) return;
-    if (!device.usable) master.flush(device);
-    if (master.refreshCarrier()) this.#changed(master);
-  }
-
-  #addConnected(device: Device, address: InterfaceAddress): void {
-    if (device.kind === 'loopback' || address.len === 32) return;
-    const route: RouteFacts = {
-      dst: formatPrefix(network(address)),
-      type: 'unicast',
-      protocol: 'kernel',
-      scope: 'link',
-      metric: 0,
-      src: formatIp4(address.addr),
-      nexthops: [{ via: '', dev: device.name, onlink: false, weight: 1 }],
-    };
-    this.routes.set(route);
-  }
-
-  #forgetAddress(device: Device, address: InterfaceAddress): void {
-    const holder = [...this.#devices.values()].find((other) =>
-      other.addresses.some((candidate) => candidate.addr === address.addr),
-    );
-    if (holder === undefined) this.#local.delete(address.addr);
-    else this.#local.set(address.addr, holder);
-    if (address.len < 31 && device.kind !== 'loopback') this.#countBroadcast(address, -1);
-    const text = formatAddress(address);
-    this.kernel.rt.emit({ type: 'addr.removed', ns: this.name, dev: device.name, address: text });
-  }
-
-  #countBroadcast(address: Prefix, change: 1 | -1): void {
-    const broadcast = broadcastOf(network(address));
-    const count = (this.#broadcasts.get(broadcast) ?? 0) + change;
-    if (count === 0) this.#broadcasts.delete(broadcast);
-    else this.#broadcasts.set(broadcast, count);
-  }
-}
-
-function network(address: Prefix): Prefix {
-  return { addr: (address.addr & prefixMask(address.len)) >>> 0, len: address.len };
-}
-
-function formatAddress(address: Prefix): string {
-  return `${formatIp4(address.addr)}/${address.len}`;
 }

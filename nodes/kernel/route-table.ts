@@ -95,6 +95,16 @@ export class RouteTable {
     return null;
   }
 
+  /** As `lookup`, among the routes that are accepted alone: a shorter one if the longest is not. */
+  lookupWhere(addr: number, accepts: (route: Route) => boolean): Route | null {
+    const all = this.#trie.lookupAll(addr);
+    for (let i = all.length - 1; i >= 0; i--) {
+      const best = usableOf(all[i]!.filter(accepts));
+      if (best !== null) return best;
+    }
+    return null;
+  }
+
   get(dst: string, metric = 0): RouteFacts | undefined {
     const prefix = parsePrefix(dst);
     if (prefix === null) return undefined;

@@ -1,4 +1,3 @@
-import { formatIp4 } from '../../protocols/ip4.ts';
 import { type KernelView, viewOrder } from '../state/kernel-view.ts';
 import type { Kernel } from './kernel.ts';
 import type { Netns } from './netns.ts';
@@ -15,19 +14,11 @@ export function snapshotKernel(kernel: Kernel): KernelView {
     );
   return {
     links: collect((ns) => ns.devices().map((device) => device.facts()), viewOrder.link),
-    addresses: collect(
-      (ns) =>
-        ns.devices().flatMap((device) =>
-          device.addresses.map(({ addr, len, scope }) => ({
-            dev: device.name,
-            address: `${formatIp4(addr)}/${len}`,
-            scope,
-          })),
-        ),
-      viewOrder.address,
-    ),
+    addresses: collect((ns) => ns.addresses.list(), viewOrder.address),
     routes: collect((ns) => ns.routes.list(), viewOrder.route),
     neighbors: collect((ns) => ns.neighbors(), viewOrder.neighbor),
     fdb: collect((ns) => ns.fdb(), viewOrder.fdb),
+    sysctls: collect((ns) => ns.sysctls.list(), viewOrder.sysctl),
+    pathMtus: collect((ns) => ns.pathMtus.list(), viewOrder.pathMtu),
   };
 }

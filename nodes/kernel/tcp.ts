@@ -1,12 +1,12 @@
 import { ETH_HLEN } from '../../protocols/ethernet.ts';
-import { IPV4_HLEN, ipDst, ipSrc, PROTO_TCP } from '../../protocols/ipv4.ts';
+import { IPV4_HLEN, ipDst, ipSrc, ipTtl, PROTO_TCP } from '../../protocols/ipv4.ts';
 import {
-  resetFor,
   type TcpCloseReason,
   TcpConnection,
   type TcpOutput,
   type TcpState,
 } from '../../protocols/tcp/connection.ts';
+import { resetFor } from '../../protocols/tcp/reset.ts';
 import { ACK, decodeTcp, encodeTcp, RST, SYN, type TcpSegment } from '../../protocols/tcp/segment.ts';
 import type { EventId } from '../events/record.ts';
 import type { TimerHandle } from '../runtime.ts';
@@ -47,7 +47,12 @@ export interface TcpConnectOptions {
   readonly dst: number;
   readonly port: number;
   readonly ttl?: number;
+  /** Segments with a lower TTL are dropped, IP_MINTTL of ip(7); 0 for none. */
+  readonly minTtl?: number;
 }
+
+/** Options of one socket, as setsockopt(2) sets them. */
+export type TcpSocketOptions = Pick<TcpConnectOptions, 'ttl' | 'minTtl'>;
 
 export interface TcpListener {
   close(): void;
@@ -55,7 +60,7 @@ export interface TcpListener {
 
 interface Listening {
   readonly addr: number;
-  readonly ttl: number | undefined;
+  readonly optionsFor: (remote: number) => TcpSocketOptions;
   readonly onAccept: (socket: TcpSocket) => void;
 }
 
@@ -73,15 +78,15 @@ export class TcpLayer {
     this.#ns = ns;
   }
 
-  /** `ttl` is that of the connections accepted. @throws PortInUseError */
+  /** `optionsFor` tells how the socket with a remote address is to be. @throws PortInUseError */
   listen(
     local: TcpEndpoint,
     onAccept: (socket: TcpSocket) => void,
-    options: { readonly ttl?: number } = {},
+    optionsFor: (remote: number) => TcpSocketOptions = () => ({}),
   ): TcpListener {
     const listeners = this.#listeners.get(local.port) ?? [];
     if (listeners.some((other) => other.addr === local.addr)) throw new PortInUseError(local.port);
-    const listening: Listening = { addr: local.addr, ttl: options.ttl, onAccept };
+    const listening: Listening = { addr: local.addr, optionsFor, onAccept };
     this.#listeners.set(local.port, [...listeners, listening]);
     return {
       close: () => {
@@ -103,7 +108,7 @@ export class TcpLayer {
           ? path.src
           : this.#ns.sourceFor(path.device, path.nexthop);
     const local = { addr: src, port: this.#ephemeral(dst, port) };
-    const socket = new KernelTcpSocket(this.#ns, local, { addr: dst, port }, options.ttl, () =>
+    const socket = new KernelTcpSocket(this.#ns, local, { addr: dst, port }, options, () =>
       this.#remove(socket),
     );
     this.#add(socket);
@@ -126,7 +131,12 @@ export class TcpLayer {
       return;
     }
     const socket = this.#sockets.get(segment.dstPort)?.get(remoteKey(src, segment.srcPort));
+    const ttl = ipTtl(frame, ETH_HLEN);
     if (socket !== undefined && socket.local.addr === dst) {
+      if (ttl < socket.minTtl) {
+        this.#ns.kernel.drop('tcp-min-ttl');
+        return;
+      }
       socket.receive(segment);
       // A segment that the connection took is proof that the first hop towards its sender works.
       if (device.hasLinkLayer && (segment.flags & ACK) !== 0) this.#confirm(src, device);
@@ -136,7 +146,7 @@ export class TcpLayer {
       .get(segment.dstPort)
       ?.find((candidate) => candidate.addr === dst || candidate.addr === 0);
     if (listener !== undefined && (segment.flags & (SYN | ACK | RST)) === SYN)
-      this.#accept(listener, segment, src, dst);
+      this.#accept(listener, segment, src, dst, ttl);
     else if ((segment.flags & RST) === 0) this.#send(resetFor(segment), dst, src, undefined);
   }
 
@@ -162,10 +172,15 @@ export class TcpLayer {
       for (const socket of [...byRemote.values()]) socket.abort();
   }
 
-  #accept(listener: Listening, syn: TcpSegment, src: number, dst: number): void {
+  #accept(listener: Listening, syn: TcpSegment, src: number, dst: number, ttl: number): void {
+    const options = listener.optionsFor(src);
+    if (ttl < (options.minTtl ?? 0)) {
+      this.#ns.kernel.drop('tcp-min-ttl');
+      return;
+    }
     const local = { addr: dst, port: syn.dstPort };
     const remote = { addr: src, port: syn.srcPort };
-    const socket = new KernelTcpSocket(this.#ns, local, remote, listener.ttl, () => this.#remove(socket));
+    const socket = new KernelTcpSocket(this.#ns, local, remote, options, () => this.#remove(socket));
     this.#add(socket);
     socket.onConnected = () => {
       socket.onConnected = null;
@@ -205,6 +220,11 @@ function remoteKey(addr: number, port: number): number {
   return addr * 65_536 + port;
 }
 
+/** What a packet of `mtu` bytes has room for behind its headers. */
+function mssOf(mtu: number): number {
+  return Math.min(mtu - 40, 65_495);
+}
+
 function sendSegment(
   ns: Netns,
   segment: TcpSegment,
@@ -215,7 +235,7 @@ function sendSegment(
   const bytes = encodeTcp(segment, src, dst);
   const packet = new Uint8Array(ETH_HLEN + IPV4_HLEN + bytes.length);
   packet.set(bytes, ETH_HLEN + IPV4_HLEN);
-  ns.ip.output(packet, { src, dst, proto: PROTO_TCP, df: true, ...(ttl === undefined ? {} : { ttl }) });
+  ns.ip.output(packet, { src, dst, proto: PROTO_TCP, df: true, ttl });
 }
 
 /** A connection with its one kernel timer. */
@@ -228,13 +248,21 @@ class KernelTcpSocket implements TcpSocket {
   onClosed: ((reason: TcpCloseReason) => void) | null = null;
   onDrained: (() => void) | null = null;
   readonly #ns: Netns;
+  readonly minTtl: number;
   readonly #ttl: number | undefined;
   readonly #gone: () => void;
   #connection: TcpConnection | null = null;
   #timer: TimerHandle | null = null;
 
-  constructor(ns: Netns, local: TcpEndpoint, remote: TcpEndpoint, ttl: number | undefined, gone: () => void) {
+  constructor(
+    ns: Netns,
+    local: TcpEndpoint,
+    remote: TcpEndpoint,
+    { ttl, minTtl = 0 }: TcpSocketOptions,
+    gone: () => void,
+  ) {
     this.#ns = ns;
+    this.minTtl = minTtl;
     this.local = local;
     this.remote = remote;
     this.#ttl = ttl;
@@ -309,7 +337,8 @@ class KernelTcpSocket implements TcpSocket {
       localPort: this.local.port,
       remotePort: this.remote.port,
       iss: rt.random.int(0, 0xffffffff),
-      mss: Math.min((path?.device.mtu ?? 1500) - 40, 65_495),
+      mss: mssOf(path?.device.mtu ?? 1500),
+      ...(path === null ? {} : { pathMss: mssOf(this.#ns.pathMtus.of(this.remote.addr, path)) }),
       timings: { ...timings.tcp, userTimeout: USER_TIMEOUT },
     };
   }

@@ -5,7 +5,7 @@ import { IPV4_HLEN, ipDst, ipSrc, ipTtl, PROTO_UDP } from '../../protocols/ipv4.
 import { decodeUdp, UDP_HLEN, writeUdp } from '../../protocols/udp.ts';
 import type { Device } from './device.ts';
 import type { IcmpErrorReport } from './icmp.ts';
-import type { SendError } from './ip.ts';
+import type { DontFragment, SendError } from './ip.ts';
 import type { Netns } from './netns.ts';
 
 export interface ReceivedDatagram {
@@ -21,7 +21,7 @@ interface UdpSendOptions {
   /** Source address; 0 or absent takes the bound one, or what routing prefers. */
   readonly src?: number;
   readonly ttl?: number;
-  readonly df?: boolean;
+  readonly df?: DontFragment;
 }
 
 export interface UdpSocket {
@@ -82,8 +82,8 @@ export class UdpLayer {
           srcPort: port,
           dstPort,
           checksum: 'compute',
-          ...(options.ttl === undefined ? {} : { ttl: options.ttl }),
-          ...(options.df === undefined ? {} : { df: options.df }),
+          ttl: options.ttl,
+          df: options.df,
         });
       },
       close: () => {
@@ -107,8 +107,9 @@ export class UdpLayer {
         src: options.src,
         dst,
         proto: PROTO_UDP,
-        ...(options.ttl === undefined ? {} : { ttl: options.ttl }),
-        ...(options.df === undefined ? {} : { df: options.df }),
+        ttl: options.ttl,
+        df: options.df,
+        tos: options.tos ?? 0,
       },
       (src) => writeUdp(packet, at, src, dst, srcPort, dstPort, packet.length - at - UDP_HLEN, { checksum }),
     );
@@ -158,7 +159,8 @@ export interface UdpPacketOptions {
   readonly dst: number;
   readonly srcPort: number;
   readonly dstPort: number;
-  readonly ttl?: number;
-  readonly df?: boolean;
+  readonly ttl?: number | undefined;
+  readonly df?: DontFragment | undefined;
+  readonly tos?: number;
   readonly checksum: 'compute' | 'zero';
 }

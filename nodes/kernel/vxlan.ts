@@ -2,11 +2,11 @@ import { formatIp4 } from '../../protocols/ip4.ts';
 import { IPV4_HLEN } from '../../protocols/ipv4.ts';
 import { formatMac, isGroupMac, readMac } from '../../protocols/mac.ts';
 import { UDP_HLEN } from '../../protocols/udp.ts';
-import { decodeVxlan, flowSourcePort, VXLAN_HLEN, writeVxlan } from '../../protocols/vxlan.ts';
+import { flowSourcePort, VXLAN_HLEN, writeVxlan } from '../../protocols/vxlan.ts';
 import type { FdbFacts } from '../events/kernel.ts';
 import { Device, type DeviceOptions } from './device.ts';
 import type { Netns } from './netns.ts';
-import type { UdpSocket } from './udp.ts';
+import type { VxlanEndpoint } from './vxlan-port.ts';
 
 export interface VxlanOptions {
   readonly vni: number;
@@ -26,20 +26,32 @@ const DEFAULT_MAC = 0;
 const VXLAN_TTL = 64;
 
 /** A VXLAN device (RFC 7348): frames to a MAC of the FDB travel in UDP to the VTEP of that row. */
-export class VxlanDevice extends Device {
+export class VxlanDevice extends Device implements VxlanEndpoint {
   override readonly kind = 'vxlan';
   readonly #options: VxlanOptions;
   /** Several remotes are allowed for the default row only. */
   readonly #fdb = new Map<number, Row[]>();
-  readonly #socket: UdpSocket;
   #sending = false;
 
   constructor(ns: Netns, options: DeviceOptions, vxlan: VxlanOptions) {
     super(ns, options);
     this.#options = vxlan;
-    this.#socket = ns.bindUdp({ addr: 0, port: vxlan.dstPort }, (datagram) => {
-      this.#receive(datagram.payload, datagram.src);
-    });
+  }
+
+  get vni(): number {
+    return this.#options.vni;
+  }
+
+  get dstPort(): number {
+    return this.#options.dstPort;
+  }
+
+  override opened(): void {
+    this.ns.vxlanPorts.open(this);
+  }
+
+  override stopped(): void {
+    this.ns.vxlanPorts.close(this);
   }
 
   override detail(): string {
@@ -47,7 +59,7 @@ export class VxlanDevice extends Device {
     return `vxlan id ${vni} local ${formatIp4(local)} dstport ${dstPort}${learning === 'off' ? ' nolearning' : ''}`;
   }
 
-  override transmit(frame: Uint8Array): void {
+  protected override xmit(frame: Uint8Array): void {
     if (!this.up) {
       this.ns.kernel.drop('device-down');
       return;
@@ -85,13 +97,7 @@ export class VxlanDevice extends Device {
     });
   }
 
-  #receive(payload: Uint8Array, remote: number): void {
-    const header = decodeVxlan(payload, 0, payload.length);
-    if (header === null || header.vni !== this.#options.vni || payload.length < VXLAN_HLEN + 14) {
-      this.ns.kernel.drop('vxlan-malformed');
-      return;
-    }
-    const inner = payload.subarray(header.payloadOffset);
+  decapsulated(inner: Uint8Array, remote: number): void {
     const source = readMac(inner, 6);
     if (this.#options.learning === 'on' && !isGroupMac(source) && source !== DEFAULT_MAC)
       this.#learn(source, remote);
@@ -134,7 +140,6 @@ export class VxlanDevice extends Device {
 
   override removed(): void {
     for (const mac of [...this.#fdb.keys()]) this.deleteFdb(mac);
-    this.#socket.close();
   }
 
   #set(mac: number, rows: Row[]): void {

@@ -1,4 +1,12 @@
-import type { FdbFacts, KernelEvent, LinkFacts, NeighborFacts, RouteFacts } from '../events/kernel.ts';
+import type {
+  FdbFacts,
+  KernelEvent,
+  LinkFacts,
+  NeighborFacts,
+  PathMtuFacts,
+  RouteFacts,
+  SysctlFacts,
+} from '../events/kernel.ts';
 import type { NodeEvent } from '../events/node.ts';
 import { type AddressFacts, type KernelView, viewOrder } from './kernel-view.ts';
 
@@ -8,6 +16,8 @@ interface Slices {
   readonly routes: Map<string, RouteFacts>;
   readonly neighbors: Map<string, NeighborFacts>;
   readonly fdb: Map<string, FdbFacts>;
+  readonly sysctls: Map<string, SysctlFacts>;
+  readonly pathMtus: Map<string, PathMtuFacts>;
 }
 
 /** Folds kernel events. Shares nothing with the kernel but the facts' types, so that equality with it means something. */
@@ -32,10 +42,11 @@ export class KernelFold {
         return;
       case 'link.removed':
         slices.links.delete(event.name);
+        for (const [key, { dev }] of slices.sysctls) if (dev === event.name) slices.sysctls.delete(key);
         return;
       case 'addr.added': {
-        const { dev, address, scope } = event;
-        slices.addresses.set(`${dev} ${address}`, { dev, address, scope });
+        const { type: _type, ns: _ns, ...facts } = event;
+        slices.addresses.set(`${facts.dev} ${facts.address}`, facts);
         return;
       }
       case 'addr.removed':
@@ -62,6 +73,15 @@ export class KernelFold {
         return;
       case 'fdb.removed':
         slices.fdb.delete(`${event.dev} ${event.mac} ${event.dst}`);
+        return;
+      case 'sysctl.set':
+        slices.sysctls.set(`${event.sysctl.dev} ${event.sysctl.name}`, event.sysctl);
+        return;
+      case 'pmtu.set':
+        slices.pathMtus.set(event.pmtu.dst, event.pmtu);
+        return;
+      case 'pmtu.removed':
+        slices.pathMtus.delete(event.dst);
     }
   }
 
@@ -72,6 +92,8 @@ export class KernelFold {
       routes: this.#slice((slices) => slices.routes, viewOrder.route),
       neighbors: this.#slice((slices) => slices.neighbors, viewOrder.neighbor),
       fdb: this.#slice((slices) => slices.fdb, viewOrder.fdb),
+      sysctls: this.#slice((slices) => slices.sysctls, viewOrder.sysctl),
+      pathMtus: this.#slice((slices) => slices.pathMtus, viewOrder.pathMtu),
     };
   }
 
@@ -90,6 +112,8 @@ export class KernelFold {
         routes: new Map(),
         neighbors: new Map(),
         fdb: new Map(),
+        sysctls: new Map(),
+        pathMtus: new Map(),
       };
       this.#namespaces.set(ns, slices);
     }

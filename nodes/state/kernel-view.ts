@@ -1,10 +1,20 @@
-import type { FdbFacts, LinkFacts, NeighborFacts, RouteFacts, RouteScope } from '../events/kernel.ts';
+import type {
+  FdbFacts,
+  LinkFacts,
+  NeighborFacts,
+  PathMtuFacts,
+  RouteFacts,
+  RouteScope,
+  SysctlFacts,
+} from '../events/kernel.ts';
 
 export interface AddressFacts {
   readonly dev: string;
   /** With prefix length. */
   readonly address: string;
   readonly scope: RouteScope;
+  /** Another address of the same subnet was there before it. */
+  readonly secondary?: true;
 }
 
 /** The kernel's state by slice and namespace ('' is the root), each list in a fixed order. */
@@ -15,6 +25,9 @@ export interface KernelView {
   readonly routes: Readonly<Record<string, readonly RouteFacts[]>>;
   readonly neighbors: Readonly<Record<string, readonly NeighborFacts[]>>;
   readonly fdb: Readonly<Record<string, readonly FdbFacts[]>>;
+  /** What has been written since boot. */
+  readonly sysctls: Readonly<Record<string, readonly SysctlFacts[]>>;
+  readonly pathMtus: Readonly<Record<string, readonly PathMtuFacts[]>>;
 }
 
 /** Order of a view's lists. Links go by index, the others by their text. */
@@ -24,4 +37,6 @@ export const viewOrder = {
   route: (route: RouteFacts) => `${route.dst} ${String(route.metric).padStart(10, '0')}`,
   neighbor: (neighbor: NeighborFacts) => `${neighbor.dev} ${neighbor.ip}`,
   fdb: (row: FdbFacts) => `${row.dev} ${row.mac} ${row.dst}`,
+  sysctl: (sysctl: SysctlFacts) => `${sysctl.dev} ${sysctl.name}`,
+  pathMtu: (pmtu: PathMtuFacts) => pmtu.dst,
 } as const;

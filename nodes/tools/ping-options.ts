@@ -61,8 +61,7 @@ const MIN_INTERVAL = 2;
 const INT_MAX = 2_147_483_647;
 
 /**
- * Without `-M do`, packets may be fragmented on their way: the emulated kernel keeps no path MTU, on which Linux' `want`
- * relies.
+ * Without `-M do`, packets may be fragmented on their way: `want` is taken for `dont`.
  * @throws ToolError; with code 0 where only the version was asked for, its text then belongs on stdout.
  */
 export function parsePingOptions(args: readonly string[]): PingOptions {

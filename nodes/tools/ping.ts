@@ -9,6 +9,7 @@ import { inetAton, nameOf, resolve, type Target } from './resolve.ts';
 import { type Reach, reach, sendErrorText } from './send-error.ts';
 import {
   EXIT_KILLED,
+  endingOnError,
   isAlive,
   type RunningTool,
   type Tool,
@@ -18,20 +19,12 @@ import {
 } from './tool.ts';
 
 /** ping(8) of iputils. */
-export const ping: Tool = (args, ctx, out) => {
-  try {
-    const options = parsePingOptions(args);
-    const target = resolve(ctx, options.target);
-    if (target === null) throw new ToolError(`ping: ${options.target}: Name or service not known`, 2);
-    return new Ping(ctx, out, options, target, source(ctx, options, target));
-  } catch (error) {
-    if (!(error instanceof ToolError)) throw error;
-    if (error.code === 0) out.stdout(`${error.message}\n`);
-    else out.stderr(`${error.message}\n`);
-    out.exit(error.code);
-    return { interrupt: () => {} };
-  }
-};
+export const ping: Tool = endingOnError((args, ctx, out) => {
+  const options = parsePingOptions(args);
+  const target = resolve(ctx, options.target);
+  if (target === null) throw new ToolError(`ping: ${options.target}: Name or service not known`, 2);
+  return new Ping(ctx, out, options, target, source(ctx, options, target));
+});
 
 interface Source {
   /** Address to send from, 0 for the one that routing prefers. */

@@ -19,7 +19,9 @@ export type Reach =
       readonly ok: true;
       readonly type: 'local' | 'broadcast' | 'unicast';
       readonly dev: string;
+      /** Of the whole path as far as it is known, and of its first hop, bytes. */
       readonly mtu: number;
+      readonly linkMtu: number;
       readonly src: number;
     }
   | { readonly ok: false; readonly error: SendError };
@@ -33,5 +35,12 @@ export function reach(ns: Netns, dst: number, src: number, proto: number): Reach
   const { device, nexthop, type } = path;
   const routed = path.src !== 0 ? path.src : ns.sourceFor(device, nexthop);
   const own = type === 'local' ? dst : routed;
-  return { ok: true, type, dev: device.name, mtu: device.mtu, src: src === 0 ? own : src };
+  return {
+    ok: true,
+    type,
+    dev: device.name,
+    mtu: ns.pathMtus.of(dst, path),
+    linkMtu: device.mtu,
+    src: src === 0 ? own : src,
+  };
 }

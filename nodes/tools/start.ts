@@ -3,12 +3,14 @@ import { cat } from './cat.ts';
 import { hostname } from './hostname.ts';
 import { ip } from './ip/ip.ts';
 import { ping } from './ping.ts';
+import { sysctl } from './sysctl.ts';
 import {
   type Command,
+  ENDED,
+  endingOnError,
   type RunningTool,
   type Tool,
   type ToolContext,
-  ToolError,
   type ToolOutput,
 } from './tool.ts';
 import { traceroute } from './traceroute.ts';
@@ -20,6 +22,7 @@ const tools: ReadonlyMap<string, Tool> = new Map([
   ['bridge', atOnce(bridge)],
   ['hostname', atOnce(hostname)],
   ['cat', atOnce(cat)],
+  ['sysctl', atOnce(sysctl)],
 ]);
 
 /** What there is to run, by name. */
@@ -27,7 +30,6 @@ export const toolNames: readonly string[] = [...tools.keys()].sort();
 
 /** No such executable; docker exec's and kubectl exec's exit code too. */
 const EXIT_NOT_FOUND = 127;
-const IDLE: RunningTool = { interrupt: () => {} };
 
 /**
  * Runs a command line in a namespace, as `docker exec` would. Output comes as the tool writes it, from within this
@@ -40,22 +42,14 @@ export function startTool(argv: readonly string[], ctx: ToolContext, out: ToolOu
     const reason = name.includes('/') ? 'no such file or directory' : 'executable file not found in $PATH';
     out.stderr(`exec: ${JSON.stringify(name)}: ${reason}\n`);
     out.exit(EXIT_NOT_FOUND);
-    return IDLE;
+    return ENDED;
   }
   return tool(args, ctx, out);
 }
 
 function atOnce(command: Command): Tool {
-  return (args, ctx, out) => {
-    let code: number;
-    try {
-      code = command(args, ctx, out);
-    } catch (error) {
-      if (!(error instanceof ToolError)) throw error;
-      out.stderr(`${error.message}\n`);
-      code = error.code;
-    }
-    out.exit(code);
-    return IDLE;
-  };
+  return endingOnError((args, ctx, out) => {
+    out.exit(command(args, ctx, out));
+    return ENDED;
+  });
 }

@@ -51,6 +51,25 @@ export class ToolError extends Error {
   }
 }
 
+/** What is left of a tool that has ended: nothing to interrupt. */
+export const ENDED: RunningTool = { interrupt: () => {} };
+
+/** A tool that ends where it throws a `ToolError`: on stderr, or on stdout where the code says that it is no error. */
+export function endingOnError(start: Tool): Tool {
+  return (args, ctx, out) => {
+    try {
+      return start(args, ctx, out);
+    } catch (error) {
+      if (!(error instanceof ToolError)) throw error;
+      const text = `${error.message}\n`;
+      if (error.code === 0) out.stdout(text);
+      else out.stderr(text);
+      out.exit(error.code);
+      return ENDED;
+    }
+  };
+}
+
 /** Exit code of a process that SIGKILL ended: what becomes of those in a namespace that is taken down. */
 export const EXIT_KILLED = 137;
 /** Exit code of a process that SIGINT ended. */

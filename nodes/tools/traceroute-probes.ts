@@ -54,7 +54,7 @@ export function udpProbes(
       socket.sendTo(dst, portOf(index), payload.slice(), {
         ttl,
         src,
-        ...(dontFragment ? { df: true } : {}),
+        ...(dontFragment ? { df: 'probe' as const } : {}),
       }),
     close: () => socket.close(),
   };
@@ -87,7 +87,7 @@ export function icmpProbes(
         size: packetLength - HEADERS,
         ttl,
         src,
-        ...(dontFragment ? { df: true } : {}),
+        ...(dontFragment ? { df: 'probe' as const } : {}),
       }),
     close: () => socket.close(),
   };

@@ -5,8 +5,10 @@ import { icmpErrorMark } from './icmp-text.ts';
 import { inetAton, nameOf, resolve, type Target } from './resolve.ts';
 import { reach, sendErrorText } from './send-error.ts';
 import {
+  ENDED,
   EXIT_INTERRUPTED,
   EXIT_KILLED,
+  endingOnError,
   isAlive,
   type RunningTool,
   type Tool,
@@ -17,36 +19,27 @@ import {
 import { cannotHandle, parseTracerouteOptions, type TracerouteOptions } from './traceroute-options.ts';
 import { type Answer, icmpProbes, type ProbeMethod, udpProbes } from './traceroute-probes.ts';
 
-const IDLE: RunningTool = { interrupt: () => {} };
-
 /** The traceroute(8) of modern Linux: UDP probes, or ICMP echoes with `-I`, several hops at a time. */
-export const traceroute: Tool = (args, ctx, out) => {
-  try {
-    const request = parseTracerouteOptions(args);
-    if (request.type === 'text') {
-      out.stdout(request.text);
-      out.exit(0);
-      return IDLE;
-    }
-    const { options } = request;
-    const target = resolve(ctx, options.host.text);
-    if (target === null)
-      throw new ToolError(
-        `${options.host.text}: Name or service not known\n${cannotHandle(options.host, 'host', 1)}`,
-        2,
-      );
-    const header =
-      `traceroute to ${target.text} (${formatIp4(target.addr)}), ${options.maxHops} hops max, ` +
-      `${options.packetLength} byte packets`;
-    const src = prepare(ctx, out, options, target, header);
-    return new Traceroute(ctx, out, options, target, src);
-  } catch (error) {
-    if (!(error instanceof ToolError)) throw error;
-    out.stderr(`${error.message}\n`);
-    out.exit(error.code);
-    return IDLE;
+export const traceroute: Tool = endingOnError((args, ctx, out) => {
+  const request = parseTracerouteOptions(args);
+  if (request.type === 'text') {
+    out.stdout(request.text);
+    out.exit(0);
+    return ENDED;
   }
-};
+  const { options } = request;
+  const target = resolve(ctx, options.host.text);
+  if (target === null)
+    throw new ToolError(
+      `${options.host.text}: Name or service not known\n${cannotHandle(options.host, 'host', 1)}`,
+      2,
+    );
+  const header =
+    `traceroute to ${target.text} (${formatIp4(target.addr)}), ${options.maxHops} hops max, ` +
+    `${options.packetLength} byte packets`;
+  const src = prepare(ctx, out, options, target, header);
+  return new Traceroute(ctx, out, options, target, src);
+});
 
 /** Prints the header and finds the source address, 0 for any; ICMP finds out before its header what is amiss. */
 function prepare(
@@ -178,7 +171,7 @@ class Traceroute implements RunningTool {
       probe.time = 0;
       probe.done = true;
       probe.final = true;
-      probe.mark = `!F-${way.ok ? way.mtu : 0}`;
+      probe.mark = `!F-${way.ok ? way.linkMtu : 0}`;
     } else if (error !== null) {
       this.#out.stderr(`\nconnect: ${sendErrorText(error)}\n`);
       this.#exit(1);

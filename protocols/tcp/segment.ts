@@ -13,7 +13,6 @@ export const SYN = 2;
 export const RST = 4;
 export const PSH = 8;
 export const ACK = 16;
-export const URG = 32;
 
 export interface TcpSegment {
   readonly srcPort: number;
@@ -31,6 +30,11 @@ export interface TcpSegment {
   /** Value and echo reply of the timestamps option (RFC 7323 §3). */
   readonly timestamps?: { readonly value: number; readonly echo: number };
   readonly payload: Uint8Array;
+}
+
+/** SEG.LEN: sequence numbers that a segment takes. */
+export function segmentLength({ flags, payload }: TcpSegment): number {
+  return payload.length + ((flags & SYN) !== 0 ? 1 : 0) + ((flags & FIN) !== 0 ? 1 : 0);
 }
 
 const OPT_END = 0;

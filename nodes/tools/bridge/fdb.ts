@@ -6,12 +6,9 @@ import type { Device } from '../../kernel/device.ts';
 import { VxlanDevice } from '../../kernel/vxlan.ts';
 import { fdbDevice, formatFdb } from '../format/fdb.ts';
 import { type IpContext, requireAddress } from '../ip/context.ts';
-import { EXIT_USAGE, garbage, invalidArgument, keywordOf, notEmulated, usage, Words } from '../ip/words.ts';
+import { runSubcommand, type Subcommands } from '../ip/subcommand.ts';
+import { EXIT_USAGE, garbage, invalidArgument, notEmulated, usage, type Words } from '../ip/words.ts';
 import { ToolError } from '../tool.ts';
-
-const COMMANDS = [
-  ...(['add', 'append', 'replace', 'delete', 'get', 'show', 'lst', 'list', 'flush', 'help'] as const),
-];
 
 /** `bridge fdb get` ends with -2 (ENOENT). */
 const EXIT_NOT_FOUND = 254;
@@ -21,35 +18,26 @@ const USAGE = `Usage: bridge fdb { add | append | del | replace } ADDR dev DEV
        bridge fdb [ show [ br BRDEV ] [ brport DEV ] [ state STATE ] [ dynamic ] ]
        bridge fdb get [ to ] LLADDR [ br BRDEV ] [ { brport | dev } DEV ]`;
 
+const FDB: Subcommands = {
+  object: 'bridge fdb',
+  help: () => usage(USAGE),
+  usual: 'show',
+  commands: {
+    add: (words, ctx) => set(words, ctx, 'add'),
+    append: (words, ctx) => set(words, ctx, 'append'),
+    replace: (words, ctx) => set(words, ctx, 'replace'),
+    delete: remove,
+    get,
+    show,
+    lst: show,
+    list: show,
+    flush: null,
+  },
+};
+
 /** `bridge fdb`. @throws ToolError */
 export function bridgeFdb(args: readonly string[], ctx: IpContext): void {
-  const [word, ...rest] = args;
-  const command = word === undefined ? 'show' : keywordOf(word, COMMANDS);
-  const words = new Words(rest);
-  switch (command) {
-    case 'show':
-    case 'lst':
-    case 'list':
-      show(words, ctx);
-      return;
-    case 'get':
-      get(words, ctx);
-      return;
-    case 'add':
-    case 'append':
-    case 'replace':
-      set(words, ctx, command);
-      return;
-    case 'delete':
-      remove(words, ctx);
-      return;
-    case 'flush':
-      throw notEmulated('bridge fdb flush');
-    case 'help':
-      throw usage(USAGE);
-    case undefined:
-      throw new ToolError(`Command "${word}" is unknown, try "bridge fdb help".`, EXIT_USAGE);
-  }
+  runSubcommand(FDB, args, ctx);
 }
 
 type RowTest = (row: FdbFacts) => boolean;

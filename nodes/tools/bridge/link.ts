@@ -1,25 +1,21 @@
 import { formatBridgePorts } from '../format/bridge-ports.ts';
 import { type IpContext, linksOf, takeDevice } from '../ip/context.ts';
-import { EXIT_USAGE, garbage, keywordOf, notEmulated, usage, Words } from '../ip/words.ts';
+import { runSubcommand, type Subcommands } from '../ip/subcommand.ts';
+import { EXIT_USAGE, garbage, usage, type Words } from '../ip/words.ts';
 import { ToolError } from '../tool.ts';
 
 const USAGE = 'Usage: bridge link show [dev DEV]';
 
+const LINK: Subcommands = {
+  object: 'bridge link',
+  help: () => usage(USAGE),
+  usual: 'show',
+  commands: { set: null, show, lst: show, list: show },
+};
+
 /** `bridge link`. @throws ToolError */
 export function bridgeLink(args: readonly string[], ctx: IpContext): void {
-  const [word, ...rest] = args;
-  const command =
-    word === undefined ? 'show' : keywordOf(word, ['set', 'show', 'lst', 'list', 'help'] as const);
-  switch (command) {
-    case 'set':
-      throw notEmulated('bridge link set');
-    case 'help':
-      throw usage(USAGE);
-    case undefined:
-      throw new ToolError(`Command "${word}" is unknown, try "bridge link help".`, EXIT_USAGE);
-    default:
-      show(new Words(rest), ctx);
-  }
+  runSubcommand(LINK, args, ctx);
 }
 
 function show(words: Words, ctx: IpContext): void {

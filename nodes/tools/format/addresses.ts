@@ -27,13 +27,12 @@ interface AddressFormat {
   readonly onlyAddress?: (address: ShownAddress) => boolean;
 }
 
-/** An address with what its neighbours on the device make of it. */
+/** An address as it is shown. */
 export interface ShownAddress {
   readonly facts: AddressFacts;
   readonly prefix: Prefix;
   /** 0: none is shown. */
   readonly broadcast: number;
-  /** `secondary`: another of the same subnet was there before. */
   readonly role: 'primary' | 'secondary';
 }
 
@@ -86,14 +85,11 @@ export function addressesOf(link: LinkFacts, addresses: readonly AddressFacts[])
     const prefix = facts.dev === link.name ? parseAddress(facts.address) : null;
     const subnet = parsePrefix(facts.address);
     if (prefix === null || subnet === null) continue;
-    const earlier = shown.some(
-      (other) => other.prefix.len === prefix.len && parsePrefix(other.facts.address)?.addr === subnet.addr,
-    );
     shown.push({
       facts,
       prefix,
       broadcast: prefix.len < 31 && link.kind !== 'loopback' ? broadcastOf(subnet) : 0,
-      role: earlier ? 'secondary' : 'primary',
+      role: facts.secondary === true ? 'secondary' : 'primary',
     });
   }
   const rank = ({ role, facts }: ShownAddress) => (role === 'secondary' ? 3 : SCOPE_ORDER[facts.scope]);

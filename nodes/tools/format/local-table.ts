@@ -21,7 +21,10 @@ export function localTable(links: readonly LinkFacts[], addresses: readonly Addr
       const subnet = parsePrefix(facts.address);
       if (subnet === null) continue;
       const primary = shown.find(
-        (other) => other.role === 'primary' && parsePrefix(other.facts.address)?.addr === subnet.addr,
+        (other) =>
+          other.role === 'primary' &&
+          other.prefix.len === subnet.len &&
+          parsePrefix(other.facts.address)?.addr === subnet.addr,
       );
       const src = formatIp4(
         role === 'secondary' && primary !== undefined ? primary.prefix.addr : prefix.addr,

@@ -3,7 +3,6 @@ import type { RouteScope } from '../../events/kernel.ts';
 import { addressesOf, formatAddresses, type ShownAddress } from '../format/addresses.ts';
 import { ToolError } from '../tool.ts';
 import {
-  addressFactsOf,
   change,
   type IpContext,
   linksOf,
@@ -15,21 +14,8 @@ import {
   takeDevice,
 } from './context.ts';
 import { LinkSelection } from './selection.ts';
-import {
-  EXIT_ARGUMENT,
-  EXIT_USAGE,
-  garbage,
-  invalidArgument,
-  keywordOf,
-  notEmulated,
-  usage,
-  Words,
-} from './words.ts';
-
-const COMMANDS = [
-  ...(['add', 'change', 'chg', 'replace', 'delete', 'show', 'lst', 'list', 'flush', 'save'] as const),
-  ...(['showdump', 'restore', 'help'] as const),
-];
+import { runSubcommand, type Subcommands } from './subcommand.ts';
+import { EXIT_ARGUMENT, garbage, invalidArgument, notEmulated, usage, type Words } from './words.ts';
 
 const USAGE = `Usage: ip address {add|change|replace} IFADDR dev IFNAME [ noprefixroute ]
        ip address del IFADDR dev IFNAME
@@ -40,37 +26,29 @@ const USAGE = `Usage: ip address {add|change|replace} IFADDR dev IFNAME [ nopref
 IFADDR := PREFIX [ broadcast + ] [ scope SCOPE-ID ]
 SCOPE-ID := [ host | link | global ]`;
 
+const ADDRESS: Subcommands = {
+  object: 'ip address',
+  help: () => usage(USAGE),
+  usual: 'show',
+  commands: {
+    add: (words, ctx) => add(words, ctx, 'new'),
+    change: (words, ctx) => add(words, ctx, 'any'),
+    chg: (words, ctx) => add(words, ctx, 'any'),
+    replace: (words, ctx) => add(words, ctx, 'any'),
+    delete: remove,
+    show,
+    lst: show,
+    list: show,
+    flush,
+    save: null,
+    showdump: null,
+    restore: null,
+  },
+};
+
 /** `ip address`. @throws ToolError */
 export function ipAddress(args: readonly string[], ctx: IpContext): void {
-  const [word, ...rest] = args;
-  const command = word === undefined ? 'show' : keywordOf(word, COMMANDS);
-  const words = new Words(rest);
-  switch (command) {
-    case 'show':
-    case 'lst':
-    case 'list':
-      show(words, ctx);
-      return;
-    case 'add':
-    case 'change':
-    case 'chg':
-    case 'replace':
-      add(words, ctx, command === 'add' ? 'new' : 'any');
-      return;
-    case 'delete':
-      remove(words, ctx);
-      return;
-    case 'flush':
-      if (words.done) throw new ToolError('Flush requires arguments.', EXIT_ARGUMENT);
-      flush(words, ctx);
-      return;
-    case 'help':
-      throw usage(USAGE);
-    case undefined:
-      throw new ToolError(`Command "${word}" is unknown, try "ip address help".`, EXIT_USAGE);
-    default:
-      throw notEmulated(`ip address ${command}`);
-  }
+  runSubcommand(ADDRESS, args, ctx);
 }
 
 interface Filter {
@@ -108,7 +86,7 @@ function parseFilter(words: Words, ctx: IpContext): Filter {
 function show(words: Words, ctx: IpContext): void {
   const { links, address, to } = parseFilter(words, ctx);
   const { family, style, json } = ctx.options;
-  const text = formatAddresses(linksOf(ctx.ns), addressFactsOf(ctx.ns), {
+  const text = formatAddresses(linksOf(ctx.ns), ctx.ns.addresses.list(), {
     ns: ctx.ns.name,
     style,
     family: family === 'any' && to ? 'inet' : family,
@@ -208,11 +186,16 @@ function remove(words: Words, ctx: IpContext): void {
 }
 
 function flush(words: Words, ctx: IpContext): void {
+  if (words.done) throw new ToolError('Flush requires arguments.', EXIT_ARGUMENT);
   const { links, address } = parseFilter(words, ctx);
-  const addresses = addressFactsOf(ctx.ns);
+  const addresses = ctx.ns.addresses.list();
   for (const link of linksOf(ctx.ns)) {
     if (!links.matches(link)) continue;
-    for (const { facts } of addressesOf(link, addresses).filter(address))
-      change(() => ctx.ns.removeAddress(facts.dev, facts.address));
+    for (const { facts, prefix } of addressesOf(link, addresses).filter(address)) {
+      // A secondary address has gone with its primary; ip(8) takes no notice of that either.
+      const left = requireDevice(ctx.ns, facts.dev).addresses;
+      if (left.some(({ addr, len }) => addr === prefix.addr && len === prefix.len))
+        change(() => ctx.ns.removeAddress(facts.dev, facts.address));
+    }
   }
 }

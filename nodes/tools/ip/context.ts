@@ -1,9 +1,9 @@
-import { formatIp4, type Prefix, parseAddress, parseIp4, parsePrefix } from '../../../protocols/ip4.ts';
+import { type Prefix, parseAddress, parseIp4, parsePrefix } from '../../../protocols/ip4.ts';
 import type { LinkFacts } from '../../events/kernel.ts';
 import type { Device } from '../../kernel/device.ts';
-import { NetlinkError, type Netns } from '../../kernel/netns.ts';
+import { NetlinkError } from '../../kernel/netlink.ts';
+import type { Netns } from '../../kernel/netns.ts';
 import { RouteError } from '../../kernel/route-table.ts';
-import type { AddressFacts } from '../../state/kernel-view.ts';
 import type { JsonStyle } from '../format/json.ts';
 import { type ToolContext, ToolError, type ToolOutput } from '../tool.ts';
 import { EXIT_ARGUMENT, EXIT_KERNEL, garbage, notEmulated } from './words.ts';
@@ -26,16 +26,6 @@ export interface IpContext {
 
 export function linksOf(ns: Netns): LinkFacts[] {
   return ns.devices().map((device) => device.facts());
-}
-
-export function addressFactsOf(ns: Netns): AddressFacts[] {
-  return ns.devices().flatMap((device) =>
-    device.addresses.map(({ addr, len, scope }) => ({
-      dev: device.name,
-      address: `${formatIp4(addr)}/${len}`,
-      scope,
-    })),
-  );
 }
 
 /** @throws ToolError */

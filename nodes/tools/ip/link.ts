@@ -5,12 +5,8 @@ import { formatLinks } from '../format/links.ts';
 import { ToolError } from '../tool.ts';
 import { change, type IpContext, linksOf, refused, requireDevice, takeDevice } from './context.ts';
 import { LinkSelection } from './selection.ts';
-import { EXIT_ARGUMENT, EXIT_USAGE, invalidArgument, keywordOf, notEmulated, usage, Words } from './words.ts';
-
-const COMMANDS = [
-  ...(['add', 'set', 'change', 'replace', 'delete', 'show', 'lst', 'list'] as const),
-  ...(['xstats', 'afstats', 'property', 'help'] as const),
-];
+import { runSubcommand, type Subcommands } from './subcommand.ts';
+import { EXIT_ARGUMENT, EXIT_USAGE, invalidArgument, notEmulated, usage, type Words } from './words.ts';
 
 const USAGE = `Usage: ip link delete { DEVICE | dev DEVICE }
 
@@ -25,31 +21,28 @@ const USAGE = `Usage: ip link delete { DEVICE | dev DEVICE }
 const MTU_MIN = 68;
 const MTU_MAX = 65_535;
 
+const LINK: Subcommands = {
+  object: 'ip link',
+  help: () => usage(USAGE),
+  usual: 'show',
+  commands: {
+    add: null,
+    set,
+    change: set,
+    replace: null,
+    delete: remove,
+    show,
+    lst: show,
+    list: show,
+    xstats: null,
+    afstats: null,
+    property: null,
+  },
+};
+
 /** `ip link`. @throws ToolError */
 export function ipLink(args: readonly string[], ctx: IpContext): void {
-  const [word, ...rest] = args;
-  const command = word === undefined ? 'show' : keywordOf(word, COMMANDS);
-  const words = new Words(rest);
-  switch (command) {
-    case 'show':
-    case 'lst':
-    case 'list':
-      show(words, ctx);
-      return;
-    case 'set':
-    case 'change':
-      set(words, ctx);
-      return;
-    case 'delete':
-      remove(words, ctx);
-      return;
-    case 'help':
-      throw usage(USAGE);
-    case undefined:
-      throw new ToolError(`Command "${word}" is unknown, try "ip link help".`, EXIT_USAGE);
-    default:
-      throw notEmulated(`ip link ${command}`);
-  }
+  runSubcommand(LINK, args, ctx);
 }
 
 function show(words: Words, ctx: IpContext): void {

@@ -12,20 +12,16 @@ import {
   requirePrefix,
   takeDevice,
 } from './context.ts';
+import { runSubcommand, type Subcommands } from './subcommand.ts';
 import {
   EXIT_ARGUMENT,
   EXIT_USAGE,
   garbage,
   invalidArgument,
-  keywordOf,
   notEmulated,
   usage,
-  Words,
+  type Words,
 } from './words.ts';
-
-const COMMANDS = [
-  ...(['add', 'change', 'chg', 'replace', 'delete', 'get', 'show', 'lst', 'list', 'flush', 'help'] as const),
-];
 
 const USAGE = `Usage: ip neigh { add | del | change | replace }
                 { ADDR [ lladdr LLADDR ] [ nud permanent ] } [ dev DEV ]
@@ -36,38 +32,27 @@ const USAGE = `Usage: ip neigh { add | del | change | replace }
 STATE := { delay | failed | incomplete | noarp |
            permanent | probe | reachable | stale }`;
 
+const NEIGHBOR: Subcommands = {
+  object: 'ip neigh',
+  help: () => usage(USAGE),
+  usual: 'show',
+  commands: {
+    add: (words, ctx) => set(words, ctx, 'add'),
+    change: (words, ctx) => set(words, ctx, 'change'),
+    chg: (words, ctx) => set(words, ctx, 'chg'),
+    replace: (words, ctx) => set(words, ctx, 'replace'),
+    delete: remove,
+    get,
+    show,
+    lst: show,
+    list: show,
+    flush,
+  },
+};
+
 /** `ip neigh`. @throws ToolError */
 export function ipNeighbor(args: readonly string[], ctx: IpContext): void {
-  const [word, ...rest] = args;
-  const command = word === undefined ? 'show' : keywordOf(word, COMMANDS);
-  const words = new Words(rest);
-  switch (command) {
-    case 'show':
-    case 'lst':
-    case 'list':
-      show(words, ctx);
-      return;
-    case 'add':
-    case 'change':
-    case 'chg':
-    case 'replace':
-      set(words, ctx, command);
-      return;
-    case 'delete':
-      remove(words, ctx);
-      return;
-    case 'get':
-      get(words, ctx);
-      return;
-    case 'flush':
-      if (words.done) throw new ToolError('Flush requires arguments.', EXIT_ARGUMENT);
-      flush(words, ctx);
-      return;
-    case 'help':
-      throw usage(USAGE);
-    case undefined:
-      throw new ToolError(`Command "${word}" is unknown, try "ip neigh help".`, EXIT_USAGE);
-  }
+  runSubcommand(NEIGHBOR, args, ctx);
 }
 
 const STATES: readonly NeighborState[] = [
@@ -193,6 +178,7 @@ function get(words: Words, ctx: IpContext): void {
 }
 
 function flush(words: Words, ctx: IpContext): void {
+  if (words.done) throw new ToolError('Flush requires arguments.', EXIT_ARGUMENT);
   const usual = STATES.filter((state) => state !== 'PERMANENT' && state !== 'NOARP');
   const filter = parseFilter(words, ctx, usual);
   for (const neighbor of ctx.ns.neighbors().filter(filter.matches))

@@ -1,4 +1,5 @@
 import { formatIp4 } from '../../../protocols/ip4.ts';
+import type { Path } from '../../kernel/ip.ts';
 import { formatJson } from '../format/json.ts';
 import { ToolError } from '../tool.ts';
 import { type IpContext, refused, requireAddress, requireDevice } from './context.ts';
@@ -43,6 +44,7 @@ function print(ctx: IpContext, dst: number, from: number | null): void {
   const cache = path.type === 'unicast' ? [] : local ? ['local'] : ['local', 'brd'];
   const type = path.type === 'unicast' && options.details === undefined ? '' : path.type;
   const table = options.details === undefined ? '' : path.type === 'unicast' ? 'main' : 'local';
+  const learned = pathMtu(ctx, dst, path);
   if (options.json !== undefined) {
     const object = {
       ...(type === '' ? {} : { type }),
@@ -55,6 +57,7 @@ function print(ctx: IpContext, dst: number, from: number | null): void {
       flags: [],
       uid: 0,
       cache,
+      ...(learned === null ? {} : { expires: learned.expires, metrics: [{ mtu: learned.mtu }] }),
     };
     ctx.out.stdout(formatJson([object], options.json));
     return;
@@ -71,5 +74,14 @@ function print(ctx: IpContext, dst: number, from: number | null): void {
   ];
   const newline = options.style === 'oneline' ? '\\' : '\n';
   const flags = cache.length === 0 ? '' : `<${cache.join(',')}> `;
-  ctx.out.stdout(`${words.join(' ')} ${newline}    cache ${flags}\n`);
+  const exception = learned === null ? '' : `expires ${learned.expires}sec mtu ${learned.mtu} `;
+  ctx.out.stdout(`${words.join(' ')} ${newline}    cache ${flags}${exception}\n`);
+}
+
+/** What the kernel has learned of the path's MTU, and for how many seconds it will hold. */
+function pathMtu(ctx: IpContext, dst: number, path: Path): { expires: number; mtu: number } | null {
+  const { pathMtus } = ctx.ns;
+  const expiry = pathMtus.expiry(dst, path);
+  if (expiry === null) return null;
+  return { expires: Math.floor((expiry - ctx.tool.rt.now) / 1000), mtu: pathMtus.of(dst, path) };
 }

@@ -5,63 +5,40 @@ import { formatJson } from '../format/json.ts';
 import { localTable } from '../format/local-table.ts';
 import { formatRoutes, protocolName, type RouteFormat, routeObjects } from '../format/routes.ts';
 import { ToolError } from '../tool.ts';
-import { addressFactsOf, change, type IpContext, linksOf, refused } from './context.ts';
+import { change, type IpContext, linksOf, refused } from './context.ts';
 import { parseRoute, type RouteArguments, routeUsage } from './route-arguments.ts';
-import { parseRouteFilter, type RouteFilter } from './route-filter.ts';
+import { parseRouteFilter } from './route-filter.ts';
 import { routeGet } from './route-get.ts';
-import { EXIT_ARGUMENT, EXIT_USAGE, keywordOf, notEmulated, Words } from './words.ts';
+import { runSubcommand, type Subcommands } from './subcommand.ts';
+import { EXIT_ARGUMENT, notEmulated, type Words } from './words.ts';
 
-const COMMANDS = [
-  ...([
-    'list',
-    'show',
-    'lst',
-    'get',
-    'add',
-    'change',
-    'chg',
-    'replace',
-    'prepend',
-    'append',
-    'test',
-  ] as const),
-  ...(['delete', 'flush', 'save', 'restore', 'showdump', 'help'] as const),
-];
+const ROUTE: Subcommands = {
+  object: 'ip route',
+  help: routeUsage,
+  usual: 'list',
+  commands: {
+    list,
+    show: list,
+    lst: list,
+    get: routeGet,
+    add: (words, ctx) => set(words, ctx, 'add'),
+    change: (words, ctx) => set(words, ctx, 'change'),
+    chg: (words, ctx) => set(words, ctx, 'chg'),
+    replace: (words, ctx) => set(words, ctx, 'replace'),
+    prepend: null,
+    append: null,
+    test: null,
+    delete: remove,
+    flush,
+    save: null,
+    restore: null,
+    showdump: null,
+  },
+};
 
 /** `ip route`. @throws ToolError */
 export function ipRoute(args: readonly string[], ctx: IpContext): void {
-  const [word, ...rest] = args;
-  const command = word === undefined ? 'list' : keywordOf(word, COMMANDS);
-  const words = new Words(rest);
-  switch (command) {
-    case 'list':
-    case 'show':
-    case 'lst':
-      list(parseRouteFilter(words, ctx), ctx);
-      return;
-    case 'get':
-      routeGet(words, ctx);
-      return;
-    case 'add':
-    case 'change':
-    case 'chg':
-    case 'replace':
-      set(parsed(words, ctx), ctx, command);
-      return;
-    case 'delete':
-      remove(parsed(words, ctx), ctx);
-      return;
-    case 'flush':
-      if (words.done) throw new ToolError('"ip route flush" requires arguments.', EXIT_ARGUMENT);
-      flush(parseRouteFilter(words, ctx), ctx);
-      return;
-    case 'help':
-      throw routeUsage();
-    case undefined:
-      throw new ToolError(`Command "${word}" is unknown, try "ip route help".`, EXIT_USAGE);
-    default:
-      throw notEmulated(`ip route ${command}`);
-  }
+  runSubcommand(ROUTE, args, ctx);
 }
 
 function parsed(words: Words, ctx: IpContext): RouteArguments {
@@ -70,13 +47,14 @@ function parsed(words: Words, ctx: IpContext): RouteArguments {
   return route;
 }
 
-function list(filter: RouteFilter, ctx: IpContext): void {
+function list(words: Words, ctx: IpContext): void {
+  const filter = parseRouteFilter(words, ctx);
   const { ns, options } = ctx;
   if (filter.table === 'absent') throw refused('Error: ipv4: FIB table does not exist.\nDump terminated');
   const empty = filter.cache || options.family === 'inet6';
   const main = empty || filter.table === 'local' ? [] : ns.routes.list().filter(filter.matches);
   const links = linksOf(ns);
-  const local = empty || filter.table === 'main' ? [] : localTable(links, addressFactsOf(ns));
+  const local = empty || filter.table === 'main' ? [] : localTable(links, ns.addresses.list());
   const format: RouteFormat = {
     links,
     hide: filter.hide,
@@ -91,7 +69,8 @@ function list(filter: RouteFilter, ctx: IpContext): void {
   } else ctx.out.stdout(formatRoutes(main, format) + formatRoutes(rows, localFormat));
 }
 
-function set(wanted: RouteArguments, ctx: IpContext, command: 'add' | 'change' | 'chg' | 'replace'): void {
+function set(words: Words, ctx: IpContext, command: 'add' | 'change' | 'chg' | 'replace'): void {
+  const wanted = parsed(words, ctx);
   const { ns } = ctx;
   const type = wanted.type ?? 'unicast';
   const metric = wanted.metric ?? 0;
@@ -128,7 +107,8 @@ function withDevice(ns: Netns, hop: NexthopFacts): NexthopFacts {
 }
 
 /** Of several metrics, without one named, the lowest goes (`fib_table_delete`). */
-function remove(wanted: RouteArguments, ctx: IpContext): void {
+function remove(words: Words, ctx: IpContext): void {
+  const wanted = parsed(words, ctx);
   const { ns } = ctx;
   const prefix = parsePrefix(wanted.dst);
   const route = ns.routes
@@ -156,9 +136,15 @@ function isMeant(wanted: RouteArguments, route: RouteFacts): boolean {
   );
 }
 
-function flush(filter: RouteFilter, ctx: IpContext): void {
+function flush(words: Words, ctx: IpContext): void {
+  if (words.done) throw new ToolError('"ip route flush" requires arguments.', EXIT_ARGUMENT);
+  const filter = parseRouteFilter(words, ctx);
   const { ns, options } = ctx;
-  if (filter.cache || options.family === 'inet6' || filter.table === 'absent') return;
+  if (options.family === 'inet6' || filter.table === 'absent') return;
+  if (filter.cache) {
+    ns.pathMtus.clear();
+    return;
+  }
   if (filter.table !== 'main') throw notEmulated(`a change of route table ${filter.table}`);
   ns.routes.removeWhere((route) => filter.matches(route.facts));
 }

@@ -12,7 +12,9 @@ const networks: readonly CniConfig[] = [
 ];
 
 function isKernelEvent(event: LabEvent): event is Parameters<KernelFold['apply']>[0] {
-  return event.type === 'node.booted' || /^(netns|link|addr|route|neighbor|fdb)\./.test(event.type);
+  return (
+    event.type === 'node.booted' || /^(netns|link|addr|route|neighbor|fdb|sysctl|pmtu)\./.test(event.type)
+  );
 }
 
 for (const cni of networks) {

@@ -3,6 +3,7 @@ import type { EchoReply, IcmpErrorReport } from '../../../nodes/kernel/icmp.ts';
 import type { Netns } from '../../../nodes/kernel/netns.ts';
 import { KernelFold } from '../../../nodes/state/kernel-fold.ts';
 import { formatIp4, parseIp4 } from '../../../protocols/ip4.ts';
+import { BROADCAST_MAC } from '../../../protocols/mac.ts';
 import { mac, Network } from '../../support/network.ts';
 import type { FakeRuntime } from '../../support/runtime.ts';
 
@@ -76,6 +77,20 @@ test('a router forwards and takes one off the TTL', (t) => {
   t.like(ping.replies, [{ from: ip('10.0.2.2'), ttl: 63 }]);
 });
 
+test('a packet that came as a link-layer broadcast is neither forwarded nor complained about', (t) => {
+  const { net, a, b, r } = routed();
+  a.kernel.root.setNeighbor('eth0', ip('10.0.1.1'), BROADCAST_MAC);
+  const ping = pinger(a.kernel.root);
+  for (const dst of ['10.0.2.2', '10.9.9.9']) ping.send(dst);
+  const udp = a.kernel.root.bindUdp({ addr: 0, port: 0 }, () => {});
+  udp.sendTo(ip('10.0.1.1'), 9, new Uint8Array(4));
+  net.advance(10);
+  t.is(r.kernel.drops.get('ip-link-broadcast'), 2);
+  t.is(r.kernel.drops.get('udp-no-socket'), 1);
+  t.deepEqual([ping.replies, ping.errors], [[], []]);
+  t.is(b.kernel.root.neighbors().length, 0);
+});
+
 test('a packet at its last hop dies in the router, which says so', (t) => {
   const { net, a, r } = routed();
   const ping = pinger(a.kernel.root);
@@ -84,6 +99,40 @@ test('a packet at its last hop dies in the router, which says so', (t) => {
   t.is(ping.replies.length, 0);
   t.like(ping.errors, [{ type: 'time-exceeded', code: 0, from: ip('10.0.1.1'), dst: ip('10.0.2.2') }]);
   t.is(r.kernel.drops.get('ttl-exceeded'), 1);
+});
+
+test('what cannot be reached is unreachable at the last hop of its TTL too', (t) => {
+  const { net, a, r } = routed();
+  r.kernel.root.routes.set({
+    dst: '10.7.0.0/16',
+    type: 'unreachable',
+    protocol: 'static',
+    scope: 'global',
+    metric: 0,
+    src: '',
+    nexthops: [],
+  });
+  const ping = pinger(a.kernel.root);
+  ping.send('10.9.9.9', { ttl: 1 });
+  ping.send('10.7.0.1', { ttl: 1 });
+  net.advance(10);
+  t.deepEqual(
+    ping.errors.map(({ type, code }) => [type, code]),
+    [
+      ['dest-unreachable', 0],
+      ['dest-unreachable', 1],
+    ],
+  );
+  t.is(r.kernel.drops.get('ttl-exceeded'), undefined);
+});
+
+test('a packet that is too big at the last hop of its TTL has exceeded its TTL', (t) => {
+  const { net, a, r } = routed();
+  r.kernel.root.setMtu('eth1', 1000);
+  const ping = pinger(a.kernel.root);
+  ping.send('10.0.2.2', { ttl: 1, size: 1400, df: true });
+  net.advance(10);
+  t.like(ping.errors, [{ type: 'time-exceeded', code: 0 }]);
 });
 
 test('a host that does not forward drops what is not its own', (t) => {
@@ -257,6 +306,28 @@ test('TCP connects, carries bytes through loss, and closes', (t) => {
   t.deepEqual(Uint8Array.from(received), sent);
   t.is(closed, 'closed');
 });
+
+for (const [minTtl, connects] of [
+  [255, false],
+  [254, true],
+] as const) {
+  test(`segments from one router away ${connects ? 'pass' : 'are dropped with'} a least TTL of ${minTtl}`, (t) => {
+    const { net, a, b } = routed();
+    let accepted = 0;
+    b.kernel.root.listenTcp(
+      { addr: 0, port: 179 },
+      () => {
+        accepted++;
+      },
+      () => ({ ttl: 255, minTtl }),
+    );
+    const socket = a.kernel.root.connectTcp({ src: 0, dst: ip('10.0.2.2'), port: 179, ttl: 255, minTtl });
+    net.advance(500);
+    t.is(accepted, connects ? 1 : 0);
+    t.is(socket.state, connects ? 'ESTABLISHED' : 'SYN-SENT');
+    t.is((b.kernel.drops.get('tcp-min-ttl') ?? 0) > 0, !connects);
+  });
+}
 
 test('a connection to a port that nobody listens on is refused', (t) => {
   const { net, a } = routed();

@@ -1,7 +1,8 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { Kernel } from '../../../nodes/kernel/kernel.ts';
-import { NetlinkError, type Netns } from '../../../nodes/kernel/netns.ts';
+import { NetlinkError } from '../../../nodes/kernel/netlink.ts';
+import type { Netns } from '../../../nodes/kernel/netns.ts';
 import { RouteError } from '../../../nodes/kernel/route-table.ts';
 import { KernelFold } from '../../../nodes/state/kernel-fold.ts';
 import { writeEthernet } from '../../../protocols/ethernet.ts';
@@ -10,7 +11,7 @@ import { FakeWorld, timings } from '../../support/runtime.ts';
 
 const NAMESPACES = ['', 'pod1', 'pod2'];
 /** Name, and kind, of every device there can be; few names, so that operations meet. */
-const DEVICES = ['p0', 'p1', 'v0', 'v1', 'br0', 'br1', 'd0', 'vx0', 'tun0', 'lo'];
+const DEVICES = ['p0', 'p1', 'v0', 'v1', 'br0', 'br1', 'd0', 'vx0', 'vx1', 'tun0', 'lo'];
 
 const ns = fc.constantFrom(...NAMESPACES);
 const dev = fc.constantFrom(...DEVICES);
@@ -33,12 +34,12 @@ const inNs =
 function addDevice(kernel: Kernel, ns: Netns, name: string, far: Netns): void {
   const link = { name, mac: 0x020000000000 + name.charCodeAt(name.length - 1), mtu: 1500 };
   if (name === 'p0' || name === 'p1') ns.addPort({ ...link, port: Number(name[1]) });
-  else if (name.startsWith('v') && name !== 'vx0') {
+  else if (name.startsWith('v') && !name.startsWith('vx')) {
     ns.addVeth({ ...link, peer: { ns: far, name: name === 'v0' ? 'v1' : 'v0', mac: link.mac + 16 } });
   } else if (name.startsWith('br')) ns.addBridge(link);
   else if (name === 'd0') ns.addDummy(link);
-  else if (name === 'vx0') {
-    ns.addVxlan({ ...link, vni: 1, local: 0x0a000001, dstPort: 8472, learning: 'on' });
+  else if (name.startsWith('vx')) {
+    ns.addVxlan({ ...link, vni: Number(name[2]), local: 0x0a000001, dstPort: 8472, learning: 'on' });
   } else if (name === 'tun0') ns.addTun(link, () => kernel.drop('tun'));
 }
 
@@ -123,6 +124,20 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
     .tuple(ns, mac, gateway)
     .map(([name, mac, ip]) => inNs(name, (ns) => ns.addVxlanFdb('vx0', mac, parseIp4(ip) ?? 0, 'static'))),
   fc.tuple(ns, mac).map(([name, mac]) => inNs(name, (ns) => ns.deleteVxlanFdb('vx0', mac))),
+  fc
+    .tuple(ns, dev, fc.boolean())
+    .map(([name, device, on]) => inNs(name, (ns) => ns.setProxyArp(device, on ? 'on' : 'off'))),
+  fc
+    .tuple(ns, fc.constantFrom('ip_forward', 'conf.all.promote_secondaries'), fc.nat(1))
+    .map(([name, variable, value]) => inNs(name, (ns) => ns.sysctls.set('', variable, value))),
+  fc
+    .tuple(ns, gateway, fc.integer({ min: 500, max: 1600 }))
+    .map(([name, ip, mtu]) => inNs(name, (ns) => ns.pathMtus.learn(parseIp4(ip) ?? 0, mtu))),
+  fc.tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 8 })).map(
+    ([n, value]): Operation =>
+      ({ root }) =>
+        root.sysctls.set('', `neigh.default.gc_thresh${n}`, value),
+  ),
   {
     weight: 4,
     arbitrary: fc.tuple(ns, gateway).map(([name, ip]) =>

@@ -57,8 +57,7 @@ function host(): { readonly net: Network; readonly ns: Netns } {
   ns.addAddress('flannel.1', '10.244.0.0/32');
   ns.addAddress('flannel0', '10.245.0.0/16');
   ns.addAddress('docker0', '172.17.0.1/16');
-  // A secondary address has no connected route of its own.
-  ns.addAddress('docker0', '172.17.0.9/16', { prefixRoute: 'none' });
+  ns.addAddress('docker0', '172.17.0.9/16');
   ns.addAddress('docker0', '169.254.3.1/24', { scope: 'link' });
   ns.addAddress('lo', '10.9.1.1/32');
   return { net, ns };

@@ -19,7 +19,7 @@ test('a command that is not there', (t) => {
 
 test('a path leads to the tool', (t) => {
   t.is(run('/usr/sbin/ip -V', root).streams.stdout, run('ip -V', root).streams.stdout);
-  t.deepEqual(toolNames, ['bridge', 'cat', 'hostname', 'ip', 'ping', 'traceroute']);
+  t.deepEqual(toolNames, ['bridge', 'cat', 'hostname', 'ip', 'ping', 'sysctl', 'traceroute']);
 });
 
 test('hostname', (t) => {

@@ -1,6 +1,6 @@
 import test from 'ava';
 import fc from 'fast-check';
-import { resetFor } from '../../../protocols/tcp/connection.ts';
+import { resetFor } from '../../../protocols/tcp/reset.ts';
 import { RtoEstimator } from '../../../protocols/tcp/rto.ts';
 import { ACK, FIN, RST, SYN, type TcpSegment } from '../../../protocols/tcp/segment.ts';
 import { bytes, Net, timings } from './harness.ts';

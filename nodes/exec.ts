@@ -1,0 +1,94 @@
+import type { CommandReply } from './commands.ts';
+import type { Bfdd } from './daemons/bfdd.ts';
+import type { Bgpd } from './daemons/bgpd.ts';
+import type { Kernel } from './kernel/kernel.ts';
+import type { Netns } from './kernel/netns.ts';
+import type { Runtime } from './runtime.ts';
+import { startTool } from './tools/start.ts';
+import { EXIT_KILLED, type RunningTool } from './tools/tool.ts';
+
+/** What a tool is run with beside its command line. */
+export interface ExecPlace {
+  readonly kernel: Kernel;
+  readonly ns: Netns;
+  /** `namespace/name` of the pod, '' for the node itself. */
+  readonly pod: string;
+  /** Name of the node. */
+  readonly node: string;
+  /** The node's BGP daemon, null if none runs. */
+  readonly bgpd: Bgpd | null;
+  readonly bfdd: Bfdd;
+}
+
+interface Running {
+  readonly ns: Netns;
+  readonly tool: RunningTool;
+}
+
+/** The tools that run on a node, by the id of the command that started each: `docker exec`, `kubectl exec`, a shell. */
+export class Executor {
+  readonly #rt: Runtime;
+  readonly #reply: (id: string, reply: CommandReply) => void;
+  readonly #tools = new Map<string, Running>();
+
+  constructor(rt: Runtime, reply: (id: string, reply: CommandReply) => void) {
+    this.#rt = rt;
+    this.#reply = reply;
+  }
+
+  /** Runs a command line; its output and exit code go out as replies to `id`, from within this call or later. */
+  start(id: string, argv: readonly string[], place: ExecPlace): void {
+    const { kernel, ns, pod, node } = place;
+    const [name = '', ...args] = argv;
+    if (pod === '' && (name === 'birdc' || name === 'calicoctl')) {
+      this.#bird(id, name, args, place);
+      return;
+    }
+    let running = true;
+    const reply = (part: CommandReply) => {
+      if (running) this.#reply(id, part);
+    };
+    const out = {
+      stdout: (text: string) => reply({ type: 'stdout', text }),
+      stderr: (text: string) => reply({ type: 'stderr', text }),
+      exit: (code: number) => {
+        reply({ type: 'exit', code });
+        running = false;
+        this.#tools.delete(id);
+      },
+    };
+    const hostname = pod === '' ? node : (pod.split('/')[1] ?? pod);
+    const tool = startTool(argv, { rt: this.#rt, kernel, ns, hostname }, out);
+    if (running) this.#tools.set(id, { ns, tool });
+  }
+
+  /** SIGINT for a tool, if it still runs. */
+  interrupt(id: string): void {
+    this.#tools.get(id)?.tool.interrupt();
+  }
+
+  /** What runs in a namespace ends with it. */
+  namespaceRemoved(ns: Netns): void {
+    for (const [id, running] of [...this.#tools]) {
+      if (running.ns !== ns) continue;
+      this.#tools.delete(id);
+      this.#reply(id, { type: 'exit', code: EXIT_KILLED });
+    }
+  }
+
+  /** birdc and calicoctl, which talk to the node's own routing daemons. */
+  #bird(id: string, name: 'birdc' | 'calicoctl', args: readonly string[], place: ExecPlace): void {
+    const { bgpd, bfdd, node } = place;
+    if (bgpd === null) {
+      this.#reply(id, { type: 'stderr', text: `${name}: no BGP daemon runs on ${node}\n` });
+      this.#reply(id, { type: 'exit', code: 1 });
+      return;
+    }
+    const status = name === 'calicoctl' && args.join(' ') === 'node status';
+    const bfd = name === 'birdc' && args[0] === 'show' && args[1] === 'bfd';
+    const bird = () => (bfd ? bfdd.show(args.slice(2)) : bgpd.show(args));
+    const { text, code } = status ? { text: bgpd.nodeStatus(), code: 0 } : bird();
+    this.#reply(id, { type: code === 0 ? 'stdout' : 'stderr', text });
+    this.#reply(id, { type: 'exit', code });
+  }
+}

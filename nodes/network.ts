@@ -1,0 +1,44 @@
+import { parseMac } from '../protocols/mac.ts';
+import type { NodeConfig } from './config.ts';
+import type { Kernel } from './kernel/kernel.ts';
+import type { Netns } from './kernel/netns.ts';
+
+/**
+ * Sets up the root namespace as the node's configuration says, as ifupdown or systemd-networkd would at boot.
+ * `carrierDown`: names of the interfaces whose cable is pulled.
+ */
+export function configureNetwork(kernel: Kernel, config: NodeConfig, carrierDown: readonly string[]): void {
+  const { root } = kernel;
+  root.ipForward = config.ipForward;
+  for (const iface of config.interfaces) {
+    const { name, mtu, port } = iface;
+    root.addPort({ name, mac: parseMac(iface.mac) ?? 0, mtu, port });
+    if (carrierDown.includes(name)) kernel.setCarrier(port, 'down');
+    root.setUp(name);
+    for (const address of iface.addresses) root.addAddress(name, address);
+  }
+  for (const address of config.loopbacks) root.addAddress('lo', address);
+  addStaticRoutes(root, config);
+}
+
+function addStaticRoutes(root: Netns, config: NodeConfig): void {
+  const base = { type: 'unicast', protocol: 'static', metric: 0, src: '' } as const;
+  for (const route of config.routes) {
+    const nexthops = [{ via: route.via, dev: route.dev, onlink: false, weight: 1 }];
+    const { metric = 0 } = route;
+    root.routes.set({
+      ...base,
+      metric,
+      dst: route.dst,
+      scope: route.via === '' ? 'link' : 'global',
+      nexthops,
+    });
+  }
+  const [first] = config.interfaces;
+  const hasDefault = root.routes.get('0.0.0.0/0') !== undefined;
+  if (config.cni?.type !== 'calico' || first === undefined || hasDefault) return;
+  // Proxy ARP answers a pod for 169.254.1.1 only where a route leads away from the pod, which on a real node the
+  // default route does. A lab without a gateway gets one that leads to the wire.
+  const nexthops = [{ via: '', dev: first.name, onlink: false, weight: 1 }];
+  root.routes.set({ ...base, dst: '0.0.0.0/0', protocol: 'boot', scope: 'link', nexthops });
+}

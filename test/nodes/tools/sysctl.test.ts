@@ -1,0 +1,79 @@
+import test from 'ava';
+import { run } from './support/run.ts';
+import { routed } from './support/topology.ts';
+
+function router() {
+  const { net, a, r } = routed();
+  const { root } = r.kernel;
+  const pod = r.kernel.addNetns('pod');
+  root.addDummy({ name: 'flannel.1', mac: 2, mtu: 1450 });
+  return { net, a, root, pod };
+}
+
+test('reads and writes, by dots or by slashes', (t) => {
+  const { root } = router();
+  t.is(run('sysctl net.ipv4.ip_forward', root).text, 'net.ipv4.ip_forward = 1\n');
+  t.is(run('sysctl -n net/ipv4/ip_forward', root).text, '1\n');
+  t.is(run('sysctl -w net.ipv4.ip_forward=0', root).text, 'net.ipv4.ip_forward = 0\n');
+  t.false(root.ipForward);
+  t.is(run('sysctl -q net.ipv4.ip_forward=1', root).text, '');
+  t.true(root.ipForward);
+  t.is(run('sysctl -w net.ipv4.conf.flannel/1.proxy_arp=1', root).code, 0);
+  t.true(root.device('flannel.1')?.proxyArp);
+  t.is(run('sysctl net/ipv4/conf/flannel.1/proxy_arp', root).text, 'net.ipv4.conf.flannel/1.proxy_arp = 1\n');
+});
+
+test('a router whose forwarding is switched off is one no more', (t) => {
+  const { net, a, root } = router();
+  run('sysctl -w net.ipv4.ip_forward=0', root);
+  const ping = run('ping -n -c 1 -W 1 10.0.2.2', a.kernel.root);
+  net.advance(5_000);
+  t.is(ping.code, 1);
+  t.is(root.kernel.drops.get('ip-not-for-us'), 1);
+});
+
+test('-a lists what there is; the limits of the neighbour table are the root namespace’s', (t) => {
+  const { root, pod } = router();
+  t.is(
+    run('sysctl -a', root).text,
+    `net.ipv4.conf.all.promote_secondaries = 0
+net.ipv4.conf.eth0.proxy_arp = 0
+net.ipv4.conf.eth1.proxy_arp = 0
+net.ipv4.conf.flannel/1.proxy_arp = 0
+net.ipv4.conf.lo.proxy_arp = 0
+net.ipv4.ip_forward = 1
+net.ipv4.neigh.default.gc_thresh1 = 128
+net.ipv4.neigh.default.gc_thresh2 = 512
+net.ipv4.neigh.default.gc_thresh3 = 1024
+`,
+  );
+  t.is(
+    run('sysctl -a -N', pod).text,
+    'net.ipv4.conf.all.promote_secondaries\nnet.ipv4.conf.lo.proxy_arp\nnet.ipv4.ip_forward\n',
+  );
+});
+
+test('what cannot be done is said, and the rest is done', (t) => {
+  const { root } = router();
+  const got = run('sysctl net.ipv4.nope net.ipv4.conf.all.proxy_arp net.ipv4.ip_forward', root);
+  t.is(got.code, 1);
+  t.is(got.streams.stdout, 'net.ipv4.ip_forward = 1\n');
+  t.is(
+    got.streams.stderr,
+    `sysctl: cannot stat /proc/sys/net/ipv4/nope: No such file or directory
+sysctl: cannot stat /proc/sys/net/ipv4/conf/all/proxy_arp: No such file or directory
+`,
+  );
+  t.deepEqual(
+    [run('sysctl -e net.ipv4.nope', root).text, run('sysctl -e net.ipv4.nope', root).code],
+    ['', 0],
+  );
+  const invalid = run('sysctl -w net.ipv4.ip_forward=yes', root);
+  t.is(invalid.text, 'sysctl: setting key "net.ipv4.ip_forward": Invalid argument\n');
+  t.is(invalid.code, 1);
+  t.is(
+    run('sysctl -w net.ipv4.ip_forward', root).text,
+    'sysctl: "net.ipv4.ip_forward" must be of the form name=value\n',
+  );
+  for (const line of ['sysctl', 'sysctl -z']) t.is(run(line, root).code, 1);
+});
