@@ -1,4 +1,4 @@
-import type { Msg, NatsConnection, Subscription } from 'nats';
+import { headers, type Msg, type NatsConnection, type Subscription } from 'nats';
 import { decode, encode } from './codec.ts';
 import { commandSubject } from './subjects.ts';
 
@@ -18,6 +18,11 @@ class CommandTimeoutError extends Error {
 }
 
 const STATUS_NO_RESPONDERS = 503;
+
+/** Longest message, bytes: a server takes 1 MB if nobody has told it otherwise. A longer part of an answer goes in pieces. */
+const PIECE = 786_432;
+/** Header of every piece but the last. */
+const MORE = 'Reroute-More';
 
 export interface RequestOptions {
   /** Whether a part of the answer is the last. */
@@ -55,15 +60,23 @@ export class CommandClient {
     const arm = () => {
       clearTimeout(timer);
       const { timeout } = options;
+      // What has been given up on (its node has gone) must not hold the process.
       if (timeout !== undefined)
-        timer = setTimeout(() => reject(new CommandTimeoutError(name, timeout)), timeout);
+        timer = setTimeout(() => reject(new CommandTimeoutError(name, timeout)), timeout).unref();
     };
+    let pieces: Uint8Array[] = [];
     this.#pending.set(reply, (message) => {
       if (message.headers?.code === STATUS_NO_RESPONDERS) {
         reject(new NoResponderError(name));
         return;
       }
-      const part = decode(message.data);
+      if (message.headers?.has(MORE)) {
+        pieces.push(message.data);
+        arm();
+        return;
+      }
+      const part = decode(pieces.length === 0 ? message.data : Buffer.concat([...pieces, message.data]));
+      pieces = [];
       options.onPart?.(part);
       if (options.isFinal(part)) resolve(part);
       else arm();
@@ -98,9 +111,19 @@ export function serveCommands(
         message.respond(encode({ type: 'error', message: 'not a command: the message is no MessagePack' }));
         return;
       }
-      handle(command, (part) => message.respond(encode(part)));
+      handle(command, (part) => respond(message, encode(part)));
     },
   });
+}
+
+function respond(message: Msg, data: Uint8Array): void {
+  let at = 0;
+  for (; data.length - at > PIECE; at += PIECE) {
+    const more = headers();
+    more.set(MORE, 'yes');
+    message.respond(data.subarray(at, at + PIECE), { headers: more });
+  }
+  message.respond(data.subarray(at));
 }
 
 function withResolvers<T>() {

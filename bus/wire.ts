@@ -86,6 +86,39 @@ export class WirePort {
   }
 }
 
+/** A frame as someone sees it who listens to a wire and is not on it. */
+export interface ObservedFrame {
+  readonly frame: Uint8Array;
+  /** Number of the node that sent it, and which of its ports. */
+  readonly node: number;
+  readonly port: number;
+  readonly cause: number;
+  /** ms, the sender's clock; whatever the sender wrote. */
+  readonly sentAt: number;
+}
+
+/** Listens to all that is sent on a segment, each frame once. What is no frame in an envelope is passed over. */
+export function observeSegment(
+  nc: NatsConnection,
+  options: { readonly lab: string; readonly segment: string },
+  onFrame: (observed: ObservedFrame) => void,
+): Subscription {
+  const callback = (error: Error | null, message: { readonly data: Uint8Array }) => {
+    const { data } = message;
+    if (error !== null || data.length < ENVELOPE || data[0] !== VERSION) return;
+    const view = new DataView(data.buffer, data.byteOffset, ENVELOPE);
+    const cause = view.getFloat64(8);
+    onFrame({
+      frame: data.subarray(ENVELOPE),
+      node: view.getUint32(4),
+      port: view.getUint16(2),
+      cause: Number.isSafeInteger(cause) ? cause : 0,
+      sentAt: view.getFloat64(16),
+    });
+  };
+  return nc.subscribe(`${wirePrefix(options.lab, options.segment)}*`, { callback });
+}
+
 function hex(mac: number): string {
   return mac.toString(16).padStart(12, '0');
 }

@@ -1,0 +1,31 @@
+import { execFile, spawnSync } from 'node:child_process';
+import { promisify } from 'node:util';
+import test, { type ExecutionContext } from 'ava';
+
+const PROGRAM = 'tshark';
+const isThere = spawnSync(PROGRAM, ['--version']).status === 0;
+
+/**
+ * A test that needs Wireshark's tshark: skipped by name without it, failed if REROUTE_REQUIRE_INTEROP=1 says that what
+ * reroute is compared with must be there.
+ */
+export function testWithTshark(title: string, run: (t: ExecutionContext) => Promise<void>): void {
+  if (isThere) test(title, run);
+  else if (process.env.REROUTE_REQUIRE_INTEROP === '1')
+    test(title, (t) => t.fail('tshark is not on PATH; install the package tshark'));
+  else test.skip(`${title} (needs tshark)`, run);
+}
+
+/** Lines that tshark prints of a capture. */
+export async function tshark(file: string, ...args: readonly string[]): Promise<string[]> {
+  // Without a profile of its own it would read the user's preferences.
+  const env = { ...process.env, HOME: '/nonexistent', XDG_CONFIG_HOME: '/nonexistent' };
+  const options = { env, maxBuffer: 64 * 1024 * 1024 };
+  const { stdout } = await promisify(execFile)(PROGRAM, ['-n', '-r', file, ...args], options);
+  return stdout.split('\n').filter((line) => line !== '');
+}
+
+/** What tshark finds malformed or holds an error of the protocol (warnings included). */
+export function complaints(file: string, ...args: readonly string[]): Promise<string[]> {
+  return tshark(file, '-Y', '_ws.malformed || _ws.expert.severity >= 0x00600000', ...args);
+}
