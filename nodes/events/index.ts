@@ -1,3 +1,4 @@
+import type { BfdEvent } from './bfd.ts';
 import type { BgpEvent } from './bgp.ts';
 import type { ClusterEvent } from './cluster.ts';
 import type { KernelEvent } from './kernel.ts';
@@ -5,5 +6,5 @@ import type { NodeEvent } from './node.ts';
 import type { EventRecord } from './record.ts';
 
 /** Everything that a node's log can hold. */
-export type LabEvent = KernelEvent | BgpEvent | ClusterEvent | NodeEvent;
+export type LabEvent = KernelEvent | BgpEvent | BfdEvent | ClusterEvent | NodeEvent;
 export type LogRecord = EventRecord<LabEvent>;

@@ -1,4 +1,6 @@
 import type { LabEvent } from '../events/index.ts';
+import { BfdFold } from './bfd-fold.ts';
+import type { BfdView } from './bfd-view.ts';
 import { BgpFold } from './bgp-fold.ts';
 import type { BgpView } from './bgp-view.ts';
 import { ClusterFold } from './cluster-fold.ts';
@@ -10,6 +12,7 @@ import type { KernelView } from './kernel-view.ts';
 export interface NodeView {
   readonly kernel: KernelView;
   readonly bgp: BgpView;
+  readonly bfd: BfdView;
   readonly cluster: ClusterView;
 }
 
@@ -17,6 +20,7 @@ export interface NodeView {
 export class NodeFold {
   readonly #kernel = new KernelFold();
   readonly #bgp = new BgpFold();
+  readonly #bfd = new BfdFold();
   readonly #cluster = new ClusterFold();
 
   apply(event: LabEvent): void {
@@ -24,6 +28,7 @@ export class NodeFold {
       case 'node.booted':
         this.#kernel.apply(event);
         this.#bgp.apply(event);
+        this.#bfd.apply(event);
         this.#cluster.apply(event);
         break;
       case 'node.stopped':
@@ -33,6 +38,7 @@ export class NodeFold {
       case 'bgp.session':
       case 'bgp.stale':
       case 'bgp.vanished':
+      case 'bgp.restarted':
       case 'bgp.notice':
       case 'bgp.received':
       case 'bgp.sent':
@@ -40,6 +46,13 @@ export class NodeFold {
       case 'bgp.originated':
       case 'bgp.unoriginated':
         this.#bgp.apply(event);
+        break;
+      case 'bfd.added':
+      case 'bfd.session':
+      case 'bfd.intervals':
+      case 'bfd.discarded':
+      case 'bfd.removed':
+        this.#bfd.apply(event);
         break;
       case 'pod.sandbox':
       case 'pod.removed':
@@ -59,7 +72,12 @@ export class NodeFold {
   }
 
   view(): NodeView {
-    return { kernel: this.#kernel.view(), bgp: this.#bgp.view(), cluster: this.#cluster.view() };
+    return {
+      kernel: this.#kernel.view(),
+      bgp: this.#bgp.view(),
+      bfd: this.#bfd.view(),
+      cluster: this.#cluster.view(),
+    };
   }
 
   /** What a reboot finds on the node's disk. */

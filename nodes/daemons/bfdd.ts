@@ -1,0 +1,206 @@
+import { formatAuth, readAuth } from '../../protocols/bfd/auth.ts';
+import { ControlPacket, readControl } from '../../protocols/bfd/control.ts';
+import { SLOW_INTERVAL } from '../../protocols/bfd/session.ts';
+import type { BfdMode } from '../events/bfd.ts';
+import type { Netns } from '../kernel/netns.ts';
+import { PortInUseError, type ReceivedDatagram, type UdpSocket } from '../kernel/udp.ts';
+import type { Runtime } from '../runtime.ts';
+import { type BfdView, bfdView } from '../state/bfd-view.ts';
+import { BFD_PORTS, BFD_TTL, BfdPeer } from './bfd/peer.ts';
+import { type BfdClient, type BfdRequest, type BfdStatus, checkRequest } from './bfd/request.ts';
+import { showBfd } from './bfd/show.ts';
+import type { ShellOutput } from './bgp/show.ts';
+
+/** RFC 5881 §4: where the source ports of sessions lie, a port for each. */
+const SOURCE_PORT_MIN = 49_152;
+const SOURCE_PORT_MAX = 65_535;
+
+export interface BfddOptions {
+  /** Least interval of a session that is not up, ms: 1000 (RFC 5880 §6.8.3) unless the lab's time runs faster. */
+  readonly slowInterval?: number;
+}
+
+/**
+ * The BFD daemon (RFC 5880, 5881, 5883): sessions in asynchronous mode on the UDP sockets of a namespace, for clients
+ * such as BGP. What it discards counts among the kernel's drops as `bfd-…`, and the first for a session is an event.
+ */
+export class Bfdd {
+  readonly #rt: Runtime;
+  readonly #netns: Netns;
+  readonly #slowInterval: number;
+  readonly #peers = new Map<number, BfdPeer>();
+  /** By the peer's address, for packets that do not know our discriminator yet. */
+  readonly #byRemote = new Map<number, BfdPeer[]>();
+  readonly #peerOfClient = new Map<BfdClient, BfdPeer>();
+  readonly #listeners = new Map<BfdMode, UdpSocket>();
+  readonly #packet = new ControlPacket();
+
+  constructor(rt: Runtime, netns: Netns, options: BfddOptions = {}) {
+    this.#rt = rt;
+    this.#netns = netns;
+    this.#slowInterval = options.slowInterval === undefined ? SLOW_INTERVAL : options.slowInterval * 1000;
+  }
+
+  /**
+   * A session, shared with whoever asks for the same addresses and mode; the shortest intervals and the smallest multiplier
+   * count then. `onState` is called at the end of each step that changes its state, and may call back.
+   * @throws BfdConfigError if that is no session, PortInUseError if another process has BFD's port.
+   */
+  add(request: BfdRequest, onState: (status: BfdStatus) => void): BfdClient {
+    checkRequest(request);
+    const { local, remote, mode } = request;
+    this.#listen(mode);
+    return this.#aside(() => {
+      const peer = this.#find(remote, local, mode) ?? this.#create(request);
+      const client = peer.attach(request, onState);
+      this.#peerOfClient.set(client, peer);
+      return client;
+    });
+  }
+
+  /** Does nothing if it is removed already. The session ends with its last client. */
+  remove(client: BfdClient): void {
+    const peer = this.#peerOfClient.get(client);
+    if (peer === undefined) return;
+    this.#peerOfClient.delete(client);
+    this.#aside(() => peer.detach(client, () => this.#forget(peer)));
+  }
+
+  /** Every peer is told that its session is shut down, once. */
+  shutdown(): void {
+    for (const peer of [...this.#peers.values()]) {
+      this.#aside(() => {
+        peer.session.disable();
+        this.#forget(peer);
+      });
+    }
+    for (const socket of this.#listeners.values()) socket.close();
+    this.#listeners.clear();
+    this.#peerOfClient.clear();
+  }
+
+  snapshot(): BfdView {
+    return bfdView(Array.from(this.#peers.values(), (peer) => peer.facts()));
+  }
+
+  /** Answers birdc's `show bfd sessions [all]`; `args` are the words after `bfd`. */
+  show(args: readonly string[]): ShellOutput {
+    return showBfd(args, { peers: [...this.#peers.values()], netns: this.#netns, now: this.#rt.now });
+  }
+
+  #listen(mode: BfdMode): void {
+    if (this.#listeners.has(mode)) return;
+    const local = { addr: 0, port: BFD_PORTS[mode] };
+    this.#listeners.set(
+      mode,
+      this.#netns.bindUdp(local, (datagram) => this.#receive(mode, datagram)),
+    );
+  }
+
+  #create(request: BfdRequest): BfdPeer {
+    const { remote } = request;
+    const peer = new BfdPeer(this.#rt, request, {
+      discriminator: this.#discriminator(),
+      socket: this.#bindSource(request.local),
+      netns: this.#netns,
+      slowInterval: this.#slowInterval,
+    });
+    this.#peers.set(peer.session.myDiscriminator, peer);
+    const others = this.#byRemote.get(remote);
+    if (others === undefined) this.#byRemote.set(remote, [peer]);
+    else others.push(peer);
+    return peer;
+  }
+
+  #forget(peer: BfdPeer): void {
+    const { remote } = peer.request;
+    this.#peers.delete(peer.session.myDiscriminator);
+    const left = (this.#byRemote.get(remote) ?? []).filter((other) => other !== peer);
+    if (left.length === 0) this.#byRemote.delete(remote);
+    else this.#byRemote.set(remote, left);
+    peer.close();
+  }
+
+  /** Random, so that nobody guesses it (RFC 5880 §6.8.1). */
+  #discriminator(): number {
+    for (;;) {
+      const discriminator = this.#rt.random.int(1, 0xffffffff);
+      if (!this.#peers.has(discriminator)) return discriminator;
+    }
+  }
+
+  #bindSource(local: number): UdpSocket {
+    for (;;) {
+      const port = this.#rt.random.int(SOURCE_PORT_MIN, SOURCE_PORT_MAX);
+      try {
+        return this.#netns.bindUdp({ addr: local, port }, () => this.#netns.kernel.drop('bfd-no-session'));
+      } catch (error) {
+        if (!(error instanceof PortInUseError)) throw error;
+      }
+    }
+  }
+
+  #find(remote: number, local: number, mode: BfdMode): BfdPeer | undefined {
+    const peers = this.#byRemote.get(remote);
+    if (peers === undefined) return undefined;
+    for (const peer of peers) {
+      const { request } = peer;
+      if (request.local === local && request.mode === mode) return peer;
+    }
+    return undefined;
+  }
+
+  /** In the order of RFC 5880 §6.8.6. */
+  #receive(mode: BfdMode, datagram: ReceivedDatagram): void {
+    const { payload } = datagram;
+    const packet = this.#packet;
+    if (mode === 'single-hop' && datagram.ttl !== BFD_TTL) {
+      this.#discard('ttl', mode, datagram);
+      return;
+    }
+    const fault = readControl(payload, 0, payload.length, packet);
+    if (fault !== null) {
+      this.#discard(fault, mode, datagram);
+      return;
+    }
+    const peer = this.#peerOf(packet, mode, datagram);
+    if (peer === undefined) {
+      this.#discard('no-session', mode, datagram);
+      return;
+    }
+    const refusal = peer.receive(packet);
+    if (refusal !== null) this.#discard(refusal, mode, datagram);
+  }
+
+  #peerOf(packet: ControlPacket, mode: BfdMode, datagram: ReceivedDatagram): BfdPeer | undefined {
+    if (packet.yourDiscriminator !== 0) {
+      // Nothing but the discriminator counts then (RFC 5880 §6.3), and that the TTL has been looked at where it must.
+      const peer = this.#peers.get(packet.yourDiscriminator);
+      return peer?.request.mode === mode ? peer : undefined;
+    }
+    const peer = this.#find(datagram.src, datagram.dst, mode);
+    const device = peer?.request.device;
+    return device === undefined || device === datagram.device.name ? peer : undefined;
+  }
+
+  #discard(reason: string, mode: BfdMode, { src, dst, ttl, payload }: ReceivedDatagram): void {
+    this.#netns.kernel.drop(`bfd-${reason}`);
+    const packet = this.#packet;
+    this.#find(src, dst, mode)?.reportDiscard(reason, () => {
+      if (reason === 'ttl') return `ttl: ${ttl}, where 255 says that nobody has forwarded the packet`;
+      if (reason === 'no-session')
+        return `${reason}: no session of this node has the discriminator ${packet.yourDiscriminator}`;
+      if (reason !== 'auth-unexpected') return reason;
+      const section = readAuth(payload, 0, packet.length);
+      return `${reason}: ${formatAuth(section)}, which the session does not use; turn it off at the peer`;
+    });
+  }
+
+  /** Runs something that emits events without letting them become the cause of what follows. */
+  #aside<T>(run: () => T): T {
+    const { cause } = this.#rt;
+    const result = run();
+    this.#rt.cause = cause;
+    return result;
+  }
+}
