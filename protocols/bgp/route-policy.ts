@@ -10,6 +10,8 @@ export interface PolicyContext {
   /** Peer whose import or export it is. */
   readonly peer: Peer;
   readonly direction: 'import' | 'export';
+  /** Our own AS. */
+  readonly asn: number;
 }
 
 /** Import and export policies as the speaker applies them. */
