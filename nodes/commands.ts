@@ -25,10 +25,47 @@ export type NodeCommand =
     }
   | { readonly type: 'probe.target'; readonly probe: string; readonly target: string }
   | { readonly type: 'probe.stop'; readonly probe: string }
+  /** Opens a packet socket on a device; `capture` names it from here on. Answers with a `CaptureStarted`. */
+  | {
+      readonly type: 'capture.start';
+      readonly capture: string;
+      readonly pod: string;
+      readonly device: string;
+      /** Most bytes kept of a frame. */
+      readonly snapLength: number;
+      /** In the language of pcap-filter(7); '' takes all. */
+      readonly filter: string;
+    }
+  /** Answers with a `CaptureBatch`, when there are frames or after a while without. */
+  | { readonly type: 'capture.read'; readonly capture: string }
+  /** What waits can still be read. */
+  | { readonly type: 'capture.stop'; readonly capture: string }
+  /** Something that is done to the BGP daemon by hand. */
+  | { readonly type: 'bgp'; readonly request: BgpRequest }
   /** Process death: 'reset' lets the kernel answer for the sockets (RST), 'silent' as a power cut. */
   | { readonly type: 'crash'; readonly how: 'reset' | 'silent' }
   /** Orderly end: CEASE to the peers, log flushed. */
   | { readonly type: 'stop'; readonly reason: string };
+
+/** What an operator tells a BGP speaker. */
+export type BgpRequest =
+  | { readonly op: 'announce' | 'withdraw'; readonly prefix: string }
+  /** ROUTE-REFRESH to the peer. */
+  | { readonly op: 'refresh'; readonly peer: string; readonly family: 'ipv4' | 'ipv6' }
+  /** The daemon dies without a word and is started again, as by a crash; with graceful restart where that is configured. */
+  | { readonly op: 'restart' }
+  /** CEASE; the session comes up again. */
+  | { readonly op: 'reset'; readonly peer: string }
+  /** CEASE with a word to the peer's operator (RFC 9003), until it is enabled. */
+  | { readonly op: 'disable'; readonly peer: string; readonly communication: string }
+  | { readonly op: 'enable'; readonly peer: string }
+  /** The policies of a session are these from now on; none of them lets everything through. */
+  | {
+      readonly op: 'policy';
+      readonly peer: string;
+      readonly direction: 'import' | 'export';
+      readonly names: readonly string[];
+    };
 
 /** A command as it travels, with what it follows from. */
 export interface CommandEnvelope {

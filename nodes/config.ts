@@ -1,4 +1,5 @@
 import type { NeighborConfig, SpeakerConfig } from '../protocols/bgp/config.ts';
+import type { PolicyConfig } from '../protocols/bgp/policy/config.ts';
 
 /** What a node is told at boot: the part of the compiled lab that concerns it. Times are ms, already scaled. */
 export interface NodeConfig {
@@ -7,7 +8,7 @@ export interface NodeConfig {
   readonly name: string;
   /** Number in the lab, from 1; the high part of the node's event ids. */
   readonly number: number;
-  readonly role: 'node' | 'reflector' | 'router' | 'host';
+  readonly role: 'node' | 'reflector' | 'router' | 'host' | DaemonKind;
   readonly labels: Readonly<Record<string, string>>;
   readonly seed: number;
   readonly interfaces: readonly InterfaceConfig[];
@@ -18,6 +19,8 @@ export interface NodeConfig {
   readonly bgp?: BgpConfig;
   readonly cni?: CniConfig;
   readonly timers: Timings;
+  /** Of a real daemon that reroute starts: text to be added to the configuration that is written for it. */
+  readonly daemonConfig?: string;
 }
 
 export interface InterfaceConfig {
@@ -37,14 +40,35 @@ export interface StaticRoute {
   readonly via: string;
   /** '' lets the kernel find the device from the gateway. */
   readonly dev: string;
+  /** Default 0. */
+  readonly metric?: number;
 }
 
 export interface BgpConfig extends Omit<SpeakerConfig, 'neighbors' | 'policies'> {
   readonly neighbors: readonly BgpNeighbor[];
+  /** What the names in the neighbours' `import` and `export` stand for. */
+  readonly policy?: PolicyConfig;
 }
 
 export interface BgpNeighbor extends NeighborConfig {
   readonly type: 'node-to-node mesh' | 'global' | 'node specific' | 'external';
+  /** The session runs over real TCP, past the emulated kernel. */
+  readonly external?: ExternalTransport;
+}
+
+/** What is no emulated node but a real BGP daemon: one that reroute starts, or ('external') one that runs already. */
+export type DaemonKind = 'external' | 'bird' | 'frr' | 'gobgp';
+
+/** Real TCP between a node's process and a real daemon. Addresses are those of the host's stack. */
+export interface ExternalTransport {
+  /** Where to connect to; null if the other end is the one that connects. */
+  readonly remote: { readonly address: string; readonly port: number } | null;
+  /** Address to connect from and to listen on; '' for any. */
+  readonly local: string;
+  /** Port to take connections on; null for none. */
+  readonly listen: number | null;
+  /** Silence after which the daemon has no more to say about what it heard, ms. */
+  readonly quiet: number;
 }
 
 export type CniConfig =

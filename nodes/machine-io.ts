@@ -16,7 +16,33 @@ export type NodeInput =
   | { readonly type: 'command'; readonly id: string; readonly command: NodeCommand; readonly cause: EventId }
   | { readonly type: 'store'; readonly change: StoreChange }
   /** The store's answer to the request numbered `request`. */
-  | { readonly type: 'stored'; readonly request: number; readonly result: StoreResult };
+  | { readonly type: 'stored'; readonly request: number; readonly result: StoreResult }
+  /** Something about a real TCP connection with a daemon outside of the lab. */
+  | { readonly type: 'external'; readonly socket: number; readonly event: SocketEvent };
+
+/** What becomes of a real TCP connection. Its number comes from whoever opened it: the machine counts up from 1, the shell down from -1. */
+export type SocketEvent =
+  | { readonly type: 'connected'; readonly localPort: number; readonly remotePort: number }
+  | {
+      readonly type: 'accepted';
+      /** Neighbour whose address and port it is. */
+      readonly peer: string;
+      readonly localPort: number;
+      readonly remotePort: number;
+    }
+  | { readonly type: 'data'; readonly bytes: Uint8Array }
+  /** So many bytes of what was sent have left the shell. */
+  | { readonly type: 'written'; readonly bytes: number }
+  /** Closed by the other end, failed, or never come up; `reason` in strerror(3)'s words. Not after the machine's own `close`. */
+  | { readonly type: 'closed'; readonly reason: string };
+
+/** What the machine asks of the shell for a real TCP connection. */
+export type SocketRequest =
+  | { readonly type: 'connect'; readonly socket: number; readonly peer: string }
+  | { readonly type: 'send'; readonly socket: number; readonly bytes: Uint8Array }
+  /** So many bytes of `data` have been worked off: the shell reads on. */
+  | { readonly type: 'taken'; readonly socket: number; readonly bytes: number }
+  | { readonly type: 'close'; readonly socket: number; readonly how: 'fin' | 'rst' };
 
 /**
  * Everything that a node can do to the world. The shell gives it to the machine, which calls it within `step`:
@@ -30,6 +56,8 @@ export interface NodeOutputs {
   /** A request to the store; answered by a `stored` input with the same number. */
   store(request: number, op: StoreOp, cause: EventId): void;
   reply(id: string, reply: CommandReply): void;
+  /** Asked only where the configuration has neighbours outside of the lab. */
+  external(request: SocketRequest): void;
   /** The node ends after this step: 'halt' as a power cut, 'exit' in order. */
   end(how: 'halt' | 'exit'): void;
 }
@@ -37,6 +65,8 @@ export interface NodeOutputs {
 /** What one end of a BGP session counts, to be compared with the other end. */
 export interface SessionCount {
   readonly peer: string;
+  /** Absent for a node of the lab; nobody tells what a real daemon has counted. */
+  readonly farEnd?: 'external';
   /** Same text on both ends of one TCP connection. '' while not established. */
   readonly key: string;
   readonly established: boolean;

@@ -1,24 +1,27 @@
 import { parseIp4 } from '../protocols/ip4.ts';
-import { parseMac } from '../protocols/mac.ts';
 import type { CommandReply, NodeCommand } from './commands.ts';
-import type { NodeConfig } from './config.ts';
+import type { BgpConfig, NodeConfig } from './config.ts';
+import { Bfdd } from './daemons/bfdd.ts';
 import { Bgpd } from './daemons/bgpd.ts';
+import { Capturer } from './daemons/capturer.ts';
 import { ClusterDaemons } from './daemons/cluster.ts';
 import { ProbeError, Prober } from './daemons/prober.ts';
+import { DropReport } from './drop-report.ts';
 import type { LabEvent, LogRecord } from './events/index.ts';
 import { EVENT_SCHEMA, type EventId, eventId, NO_CAUSE } from './events/record.ts';
+import { Executor } from './exec.ts';
+import { ForwardingChanges } from './forwarding-changes.ts';
 import { Kernel } from './kernel/kernel.ts';
 import type { Netns } from './kernel/netns.ts';
-import type { NodeInput, NodeOutputs, NodeReport } from './machine-io.ts';
+import type { NodeInput, NodeOutputs, NodeReport, SocketRequest } from './machine-io.ts';
+import { configureNetwork } from './network.ts';
 import { deriveSeed, seededRandom } from './random.ts';
-import type { Random, Runtime, StoreResult, TimerHandle } from './runtime.ts';
+import type { Random, Runtime, StoreResult } from './runtime.ts';
 import { EMPTY_BGP_VIEW } from './state/bgp-view.ts';
 import type { ClusterDisk, ClusterView } from './state/cluster-view.ts';
 import type { NodeView } from './state/node-fold.ts';
 import type { StoreOp } from './store.ts';
 import { TimerQueue } from './timers.ts';
-import { startTool } from './tools/start.ts';
-import { EXIT_KILLED, type RunningTool } from './tools/tool.ts';
 
 /** What a boot depends on beside the configuration. */
 export interface Boot {
@@ -32,9 +35,6 @@ export interface Boot {
   readonly carrierDown: readonly string[];
   readonly cause: EventId;
 }
-
-/** Least time between two `frames.dropped` events, ms. */
-const DROP_REPORT = 1_000;
 
 const NO_CLUSTER: ClusterView = {
   sandboxes: [],
@@ -55,21 +55,21 @@ export class NodeMachine implements Runtime {
   readonly #boot: Boot;
   readonly #out: NodeOutputs;
   readonly #requests = new Map<number, ((result: StoreResult) => void) | undefined>();
-  readonly #tools = new Map<string, { readonly ns: Netns; readonly tool: RunningTool }>();
+  readonly #executor: Executor;
   readonly #prober: Prober;
+  readonly #capturer: Capturer;
+  readonly #forwardingChanges = new ForwardingChanges();
   #now = 0;
   #seq: number;
   #request = 0;
   #kernel!: Kernel;
+  #dropReport!: DropReport;
+  #bfdd!: Bfdd;
   #bgpd: Bgpd | null = null;
+  /** UPDATEs that daemons before this one have counted. */
+  #updatesBefore = { sent: 0, received: 0 };
   #cluster: ClusterDaemons | null = null;
-  #fibChanges = 0;
-  #lastFibChange = 0;
-  #lastFibEvent: EventId = NO_CAUSE;
   #storeRevision = 0;
-  #dropsReported = new Map<string, number>();
-  #droppedReported = 0;
-  #dropTimer: TimerHandle | null = null;
   #ended = false;
 
   constructor(config: NodeConfig, boot: Boot, outputs: NodeOutputs) {
@@ -80,7 +80,9 @@ export class NodeMachine implements Runtime {
     this.cause = boot.cause;
     this.random = seededRandom(deriveSeed(config.seed, `${config.name}/${boot.number}`));
     this.timers = new TimerQueue(() => this.cause);
+    this.#executor = new Executor(this, (id, reply) => outputs.reply(id, reply));
     this.#prober = new Prober(this);
+    this.#capturer = new Capturer(this);
   }
 
   get now(): number {
@@ -118,7 +120,7 @@ export class NodeMachine implements Runtime {
       case 'frame':
         this.cause = input.cause;
         this.#kernel.receive(input.port, input.frame);
-        if (this.#kernel.dropped !== this.#droppedReported) this.#armDropReport();
+        this.#dropReport.check();
         break;
       case 'command':
         this.cause = input.cause;
@@ -135,6 +137,10 @@ export class NodeMachine implements Runtime {
         done?.(input.result);
         break;
       }
+      case 'external':
+        this.cause = NO_CAUSE;
+        this.#bgpd?.external(input.socket, input.event);
+        break;
       default:
     }
   }
@@ -144,11 +150,7 @@ export class NodeMachine implements Runtime {
     const record: LogRecord = { v: EVENT_SCHEMA, id, cause: this.cause, at: this.#now, event };
     this.#out.record(record);
     this.cause = id;
-    if (isForwardingChange(event)) {
-      this.#fibChanges++;
-      this.#lastFibChange = this.#now;
-      this.#lastFibEvent = id;
-    }
+    this.#forwardingChanges.seen(event, id, this.#now);
     return id;
   }
 
@@ -183,23 +185,10 @@ export class NodeMachine implements Runtime {
       transmit: (port, frame, cause) => this.#out.transmit(port, frame, cause),
     });
     const { root } = this.#kernel;
-    root.ipForward = config.ipForward;
-    for (const iface of config.interfaces) {
-      const { name, mtu, port } = iface;
-      root.addPort({ name, mac: parseMac(iface.mac) ?? 0, mtu, port });
-      if (this.#boot.carrierDown.includes(name)) this.#kernel.setCarrier(port, 'down');
-      root.setUp(name);
-      for (const address of iface.addresses) root.addAddress(name, address);
-    }
-    for (const address of config.loopbacks) root.addAddress('lo', address);
-    this.#addStaticRoutes(root);
-    if (config.bgp !== undefined) {
-      const bgpd = new Bgpd(this, root, config.bgp, config.timers.bgp);
-      this.#bgpd = bgpd;
-      this.#kernel.onFibChange = () => bgpd.fibChanged();
-      this.#kernel.onLinkChange = (device) => bgpd.onLinkChange(device);
-      bgpd.start();
-    }
+    this.#dropReport = new DropReport(this, this.#kernel);
+    configureNetwork(this.#kernel, config, this.#boot.carrierDown);
+    this.#bfdd = new Bfdd(this, root);
+    if (config.bgp !== undefined) this.#startBgp(config.bgp, 'boot', []);
     if (config.cni !== undefined) {
       this.#cluster = new ClusterDaemons(this, {
         kernel: this.#kernel,
@@ -209,39 +198,46 @@ export class NodeMachine implements Runtime {
           originate: (prefix) => this.#bgpd?.originate(prefix),
           withdraw: (prefix) => this.#bgpd?.withdraw(prefix),
         },
-        onNamespaceRemoved: (ns) => this.#namespaceRemoved(ns),
+        onNamespaceRemoved: (ns) => {
+          this.#prober.namespaceRemoved(ns);
+          this.#executor.namespaceRemoved(ns);
+        },
       });
       this.#cluster.start();
     }
   }
 
-  #addStaticRoutes(root: Netns): void {
-    const base = { type: 'unicast', protocol: 'static', metric: 0, src: '' } as const;
-    for (const route of this.#config.routes) {
-      const nexthops = [{ via: route.via, dev: route.dev, onlink: false, weight: 1 }];
-      root.routes.set({ ...base, dst: route.dst, scope: route.via === '' ? 'link' : 'global', nexthops });
-    }
-    const [first] = this.#config.interfaces;
-    if (
-      this.#config.cni?.type !== 'calico' ||
-      first === undefined ||
-      root.routes.get('0.0.0.0/0') !== undefined
-    )
-      return;
-    // Proxy ARP answers a pod for 169.254.1.1 only where a route leads away from the pod, which on a real node the
-    // default route does. A lab without a gateway gets one that leads to the wire.
-    const nexthops = [{ via: '', dev: first.name, onlink: false, weight: 1 }];
-    root.routes.set({ ...base, dst: '0.0.0.0/0', protocol: 'boot', scope: 'link', nexthops });
+  #startBgp(
+    bgp: BgpConfig,
+    start: 'boot' | 'forwarding-kept' | 'forwarding-lost',
+    prefixes: readonly string[],
+  ): void {
+    const toShell = (request: SocketRequest) => this.#out.external(request);
+    const bgpd = new Bgpd(this, this.#kernel.root, bgp, this.#config.timers.bgp, toShell, start);
+    this.#bgpd = bgpd;
+    this.#kernel.onFibChange = () => bgpd.fibChanged();
+    this.#kernel.onLinkChange = (device) => bgpd.onLinkChange(device);
+    for (const prefix of prefixes) bgpd.originate(prefix);
+    bgpd.start();
   }
 
-  /** What runs in a namespace ends with it. */
-  #namespaceRemoved(ns: Netns): void {
-    this.#prober.namespaceRemoved(ns);
-    for (const [id, running] of [...this.#tools]) {
-      if (running.ns !== ns) continue;
-      this.#tools.delete(id);
-      this.#out.reply(id, { type: 'exit', code: EXIT_KILLED });
-    }
+  /** The BGP daemon crashes and is started again; what is wrong with that, or null. */
+  #restartBgp(old: Bgpd): string | null {
+    const { bgp } = this.#config;
+    if (bgp === undefined) return 'this node speaks no BGP';
+    if (bgp.neighbors.some(({ external }) => external !== undefined))
+      return 'with a real daemon as its neighbour BGP cannot be restarted yet; kill and start the node';
+    const forwarding = bgp.gracefulRestart === undefined ? 'lost' : 'kept';
+    const { originated, stats } = old;
+    this.#updatesBefore = {
+      sent: this.#updatesBefore.sent + stats.updatesSent,
+      received: this.#updatesBefore.received + stats.updatesReceived,
+    };
+    old.die();
+    this.emit({ type: 'bgp.restarted', forwarding });
+    if (forwarding === 'lost') Bgpd.removeRoutes(this.#kernel.root);
+    this.#startBgp(bgp, forwarding === 'kept' ? 'forwarding-kept' : 'forwarding-lost', originated);
+    return null;
   }
 
   #command(id: string, command: NodeCommand): void {
@@ -260,7 +256,7 @@ export class NodeMachine implements Runtime {
         this.#exec(id, command.pod, command.argv);
         return;
       case 'interrupt':
-        this.#tools.get(command.target)?.tool.interrupt();
+        this.#executor.interrupt(command.target);
         answer({ type: 'value', value: null });
         return;
       case 'carrier': {
@@ -283,6 +279,24 @@ export class NodeMachine implements Runtime {
       case 'probe.stop':
         answer(this.#probe(command));
         return;
+      case 'capture.start':
+        this.#capturer.command(command, this.#namespaceOf(command.pod), answer);
+        return;
+      case 'capture.read':
+      case 'capture.stop':
+        this.#capturer.command(command, undefined, answer);
+        return;
+      case 'bgp': {
+        if (this.#bgpd === null) {
+          answer({ type: 'error', message: 'this node speaks no BGP' });
+          return;
+        }
+        this.emit({ type: 'command.received', command: 'bgp', detail: JSON.stringify(command.request) });
+        const { request } = command;
+        const problem = request.op === 'restart' ? this.#restartBgp(this.#bgpd) : this.#bgpd.control(request);
+        answer(problem === null ? { type: 'value', value: null } : { type: 'error', message: problem });
+        return;
+      }
       case 'crash':
         this.emit({ type: 'command.received', command: 'crash', detail: command.how });
         if (command.how === 'reset') this.#kernel.abortAll();
@@ -291,6 +305,7 @@ export class NodeMachine implements Runtime {
         return;
       case 'stop':
         this.#bgpd?.shutdown();
+        this.#bfdd.shutdown();
         this.emit({ type: 'node.stopped', reason: command.reason });
         answer({ type: 'value', value: null });
         this.#end('exit');
@@ -311,42 +326,15 @@ export class NodeMachine implements Runtime {
       return;
     }
     this.emit({ type: 'command.received', command: 'exec', detail: `${pod} ${argv.join(' ')}`.trim() });
-    const [name = '', ...args] = argv;
-    if (pod === '' && (name === 'birdc' || name === 'calicoctl')) {
-      this.#bird(id, name, args);
-      return;
-    }
-    let running = true;
-    const out = {
-      stdout: (text: string) => {
-        if (running) this.#out.reply(id, { type: 'stdout', text });
-      },
-      stderr: (text: string) => {
-        if (running) this.#out.reply(id, { type: 'stderr', text });
-      },
-      exit: (code: number) => {
-        if (running) this.#out.reply(id, { type: 'exit', code });
-        running = false;
-        this.#tools.delete(id);
-      },
+    const place = {
+      kernel: this.#kernel,
+      ns,
+      pod,
+      node: this.#config.name,
+      bgpd: this.#bgpd,
+      bfdd: this.#bfdd,
     };
-    const hostname = pod === '' ? this.#config.name : (pod.split('/')[1] ?? pod);
-    const tool = startTool(argv, { rt: this, kernel: this.#kernel, ns, hostname }, out);
-    if (running) this.#tools.set(id, { ns, tool });
-  }
-
-  /** birdc and calicoctl, which talk to the node's own BGP daemon. */
-  #bird(id: string, name: 'birdc' | 'calicoctl', args: readonly string[]): void {
-    const bgpd = this.#bgpd;
-    if (bgpd === null) {
-      this.#out.reply(id, { type: 'stderr', text: `${name}: no BGP daemon runs on ${this.#config.name}\n` });
-      this.#out.reply(id, { type: 'exit', code: 1 });
-      return;
-    }
-    const status = name === 'calicoctl' && args.join(' ') === 'node status';
-    const { text, code } = status ? { text: bgpd.nodeStatus(), code: 0 } : bgpd.show(args);
-    this.#out.reply(id, { type: code === 0 ? 'stdout' : 'stderr', text });
-    this.#out.reply(id, { type: 'exit', code });
+    this.#executor.start(id, argv, place);
   }
 
   #namespaceOf(pod: string): Netns | undefined {
@@ -371,26 +359,11 @@ export class NodeMachine implements Runtime {
     }
   }
 
-  #armDropReport(): void {
-    if (this.#dropTimer !== null) return;
-    this.#dropTimer = this.timers.set(this.#now + DROP_REPORT, () => {
-      this.#dropTimer = null;
-      const reasons: Record<string, number> = {};
-      for (const [reason, count] of this.#kernel.drops) {
-        const fresh = count - (this.#dropsReported.get(reason) ?? 0);
-        if (fresh > 0) reasons[reason] = fresh;
-      }
-      this.#dropsReported = new Map(this.#kernel.drops);
-      this.#droppedReported = this.#kernel.dropped;
-      this.cause = NO_CAUSE;
-      this.emit({ type: 'frames.dropped', reasons });
-    });
-  }
-
   report(): NodeReport {
     const bgp = this.#bgpd?.report();
     const stats = this.#bgpd?.stats;
     const cluster = this.#cluster?.report();
+    const changes = this.#forwardingChanges;
     const workOf = { bgp: bgp?.pendingWork ?? 0, cluster: cluster?.work ?? 0 };
     return {
       node: this.#config.name,
@@ -400,11 +373,11 @@ export class NodeMachine implements Runtime {
       work: workOf.bgp + workOf.cluster,
       workOf,
       storeRevision: this.#storeRevision,
-      fibChanges: this.#fibChanges,
-      lastFibChange: this.#lastFibChange,
-      lastFibEvent: this.#lastFibEvent,
-      updatesSent: stats?.updatesSent ?? 0,
-      updatesReceived: stats?.updatesReceived ?? 0,
+      fibChanges: changes.count,
+      lastFibChange: changes.lastAt,
+      lastFibEvent: changes.last,
+      updatesSent: this.#updatesBefore.sent + (stats?.updatesSent ?? 0),
+      updatesReceived: this.#updatesBefore.received + (stats?.updatesReceived ?? 0),
       routes: this.#kernel.root.routes.size,
       podsRunning: cluster?.podsRunning ?? 0,
       dropped: Object.fromEntries(this.#kernel.drops),
@@ -416,20 +389,8 @@ export class NodeMachine implements Runtime {
     return {
       kernel: this.#kernel.snapshot(),
       bgp: this.#bgpd?.snapshot() ?? EMPTY_BGP_VIEW,
+      bfd: this.#bfdd.snapshot(),
       cluster: this.#cluster?.snapshot() ?? NO_CLUSTER,
     };
-  }
-}
-
-function isForwardingChange(event: LabEvent): boolean {
-  switch (event.type) {
-    case 'route.changed':
-      return event.ns === '';
-    case 'neighbor.set':
-      return event.ns === '' && event.neighbor.state === 'PERMANENT';
-    case 'fdb.set':
-      return event.ns === '' && event.fdb.kind === 'permanent';
-    default:
-      return false;
   }
 }

@@ -70,6 +70,13 @@ export async function perform(host: ActionHost, action: LabAction): Promise<Even
       }
       return id;
     }
+    case 'bgp': {
+      if (state !== 'running') throw new ActionError(`node ${action.node} is not running`);
+      const id = host.record({ type: 'action', action });
+      const reply = await host.command(action.node, { type: 'bgp', request: action.request }, { cause: id });
+      if (reply.type === 'error') throw new ActionError(`${action.node}: ${reply.message}`);
+      return id;
+    }
     case 'pod.create': {
       const id = host.record({ type: 'action', action });
       const { namespace, name, node, labels } = action;

@@ -1,3 +1,4 @@
+import type { BgpRequest } from '../nodes/commands.ts';
 import type { LabEvent } from '../nodes/events/index.ts';
 import type { EventRecord } from '../nodes/events/record.ts';
 
@@ -7,6 +8,7 @@ export type LabAction =
   | { readonly type: 'kill'; readonly node: string; readonly how: 'reset' | 'silent' }
   | { readonly type: 'start'; readonly node: string }
   | { readonly type: 'link'; readonly node: string; readonly device: string; readonly carrier: 'up' | 'down' }
+  | { readonly type: 'bgp'; readonly node: string; readonly request: BgpRequest }
   | {
       readonly type: 'pod.create';
       readonly namespace: string;

@@ -23,6 +23,13 @@ export async function listPods(lab: RunningLab): Promise<Pod[]> {
     .sort((a, b) => byName.compare(podName(a), podName(b)));
 }
 
+/** Pods that run, on nodes that do: the status of a pod outlives its node. */
+export async function runningPods(lab: RunningLab): Promise<Pod[]> {
+  const [pods, nodes] = await Promise.all([listPods(lab), lab.nodes()]);
+  const up = new Set(nodes.filter((node) => node.state === 'running').map((node) => node.name));
+  return pods.filter((pod) => pod.status?.phase === 'Running' && up.has(pod.spec.node));
+}
+
 export function podName(pod: Pod): string {
   return `${pod.spec.namespace}/${pod.spec.name}`;
 }

@@ -1,3 +1,4 @@
+import { BgpConfigError } from '../../protocols/bgp/config.ts';
 import { BGP_PORT } from '../../protocols/bgp/constants.ts';
 import type {
   CloseMode,
@@ -6,15 +7,20 @@ import type {
   ForwardingChange,
   SpeakerHost,
 } from '../../protocols/bgp/host.ts';
-import { BgpSpeaker, type SpeakerReport, type SpeakerStats } from '../../protocols/bgp/speaker.ts';
+import { formatKey, type PrefixKey } from '../../protocols/bgp/nlri.ts';
+import { compilePolicies } from '../../protocols/bgp/policy/policy.ts';
+import { BgpSpeaker, type SpeakerStats } from '../../protocols/bgp/speaker.ts';
+import type { BgpRequest } from '../commands.ts';
 import type { BgpConfig, Timings } from '../config.ts';
 import type { BestPathChange, BgpSessionState } from '../events/bgp.ts';
 import type { EventId } from '../events/record.ts';
 import type { Device } from '../kernel/device.ts';
 import type { Netns } from '../kernel/netns.ts';
 import type { TcpListener, TcpSocket } from '../kernel/tcp.ts';
+import type { SessionCount, SocketEvent, SocketRequest } from '../machine-io.ts';
 import type { Runtime } from '../runtime.ts';
 import type { BgpView } from '../state/bgp-view.ts';
+import { ExternalSessions } from './bgp/external-sessions.ts';
 import { BgpFib } from './bgp/fib.ts';
 import { ProtocolNames } from './bgp/format.ts';
 import { nodeStatus } from './bgp/node-status.ts';
@@ -43,25 +49,96 @@ export class Bgpd {
   readonly #fib: BgpFib;
   readonly #names: ProtocolNames;
   readonly #sockets = new Map<ConnectionId, TcpSocket>();
+  readonly #external: ExternalSessions;
   #listener: TcpListener | null = null;
   #refresh: 'none' | 'routes' | 'links' = 'none';
   #startedAt = 0;
+  #alive = true;
+  /** Forwarding changes that wait for the end of a restart (RFC 4724 §4.1), null if there is none. */
+  #held: Map<PrefixKey, ForwardingChange> | null = null;
 
-  /** @throws BgpConfigError if the configuration holds an address that is none, or a neighbour twice. */
-  constructor(rt: Runtime, netns: Netns, config: BgpConfig, timings: Timings['bgp']) {
+  /**
+   * `start` tells whether the daemon comes back after a restart, and whether the kernel still forwards as it was told before.
+   * `toShell` takes what is wanted of real TCP connections, where there are neighbours outside of the lab.
+   * @throws BgpConfigError, PolicyError if the configuration holds an address that is none, a neighbour twice, or no policy of a name.
+   */
+  constructor(
+    rt: Runtime,
+    netns: Netns,
+    config: BgpConfig,
+    timings: Timings['bgp'],
+    toShell: (request: SocketRequest) => void = () => {},
+    start: 'boot' | 'forwarding-kept' | 'forwarding-lost' = 'boot',
+  ) {
     this.#rt = rt;
     this.#netns = netns;
     this.#config = config;
-    this.#fib = new BgpFib(netns);
+    this.#fib = new BgpFib(netns, start === 'forwarding-kept' ? 'adopt' : 'fresh');
     this.#names = new ProtocolNames(config);
-    this.#speaker = new BgpSpeaker(config, timings, this.#host());
+    const policies = config.policy === undefined ? {} : { policies: compilePolicies(config.policy) };
+    const speaker = new BgpSpeaker({ ...config, ...policies }, timings, this.#host());
+    this.#speaker = speaker;
+    if (start !== 'boot') {
+      this.#held = new Map();
+      const forwarding = start === 'forwarding-kept' ? 'kept' : 'lost';
+      speaker.restart(forwarding, config.gracefulRestart?.restartTime ?? 0, () => this.#restarted());
+    }
+    this.#external = new ExternalSessions(
+      {
+        rt,
+        speaker,
+        toShell,
+        reaches: (address) => this.#fib.resolve(address) !== null,
+      },
+      config.neighbors,
+    );
   }
 
   /** Listens, originates the configured networks and starts the sessions. Addresses are to be there by then. */
   start(): void {
     this.#startedAt = this.#rt.now;
-    this.#listener = this.#netns.listenTcp({ addr: 0, port: BGP_PORT }, (socket) => this.#accept(socket));
+    this.#listener = this.#netns.listenTcp(
+      { addr: 0, port: BGP_PORT },
+      (socket) => this.#accept(socket),
+      (remote) => this.#speaker.socketOptions(remote) ?? {},
+    );
     this.#speaker.start();
+  }
+
+  /** The process dies: the kernel resets its connections, and nothing more comes of it. Its routes stay in the table. */
+  die(): void {
+    this.#alive = false;
+    this.#listener?.close();
+    for (const [id, socket] of [...this.#sockets]) {
+      this.#release(id, socket);
+      socket.abort();
+    }
+  }
+
+  /** Prefixes originated here. */
+  get originated(): readonly string[] {
+    return this.#speaker.originatedPrefixes().map(formatKey);
+  }
+
+  /** Takes the routes of a daemon that is gone for good out of the table. */
+  static removeRoutes(netns: Netns): void {
+    new BgpFib(netns, 'adopt').dropLeftOver();
+  }
+
+  /** All peers have told what they have, or time is up: what was decided goes into the table in one go. */
+  #restarted(): void {
+    const held = this.#held;
+    this.#held = null;
+    if (held === null) return;
+    this.#aside(() => {
+      this.#fib.install([...held.values()]);
+      this.#fib.dropLeftOver();
+    });
+  }
+
+  #install(changes: readonly ForwardingChange[]): void {
+    if (this.#held === null) this.#aside(() => this.#fib.install(changes));
+    else for (const change of changes) this.#held.set(change.prefix, change);
   }
 
   /** CEASE to every peer; routes learned from them leave the table. */
@@ -78,6 +155,46 @@ export class Bgpd {
 
   withdraw(prefix: string): void {
     this.#speaker.withdraw(prefix);
+  }
+
+  /** Does what an operator asks for; what is wrong with it, or null. */
+  control(request: BgpRequest): string | null {
+    const speaker = this.#speaker;
+    if ('peer' in request && speaker.session(request.peer) === undefined) {
+      const known = [...speaker.sessions()].map(({ name }) => name).join(', ');
+      return `there is no BGP session with ${request.peer}; there are: ${known === '' ? 'none' : known}`;
+    }
+    try {
+      switch (request.op) {
+        case 'announce':
+          speaker.originate(request.prefix);
+          return null;
+        case 'withdraw':
+          speaker.withdraw(request.prefix);
+          return null;
+        case 'restart':
+          return 'a restart is for whoever runs the daemon';
+        case 'refresh':
+          return speaker.requestRefresh(request.peer, request.family)
+            ? null
+            : `${request.peer} is not there, or knows no route refresh of ${request.family}`;
+        case 'reset':
+          speaker.resetPeer(request.peer);
+          return null;
+        case 'disable':
+          speaker.stopPeer(request.peer, request.communication);
+          return null;
+        case 'enable':
+          speaker.startPeer(request.peer);
+          return null;
+        case 'policy':
+          speaker.setPolicy(request.peer, request.direction, request.names);
+          return null;
+      }
+    } catch (error) {
+      if (error instanceof BgpConfigError) return error.message;
+      throw error;
+    }
   }
 
   startPeer(name: string): void {
@@ -100,7 +217,7 @@ export class Bgpd {
   onLinkChange(device: Device): void {
     if (!device.usable) {
       for (const { name, kind, localAddress, neighbor } of this.#speaker.sessions()) {
-        const direct = kind === 'external' && neighbor.ttl <= 1;
+        const direct = (kind === 'external' && neighbor.ttl <= 1) || this.#external.has(name);
         if (!direct || !device.addresses.some(({ addr }) => addr === localAddress)) continue;
         this.#speaker.neighborLost(name, 'Network is down');
       }
@@ -122,10 +239,20 @@ export class Bgpd {
     return snapshotSpeaker(this.#speaker);
   }
 
-  /** Terms of the quiescence sum. A refresh that is due counts as work. */
-  report(): SpeakerReport {
-    const report = this.#speaker.report();
-    return this.#refresh === 'none' ? report : { ...report, pendingWork: report.pendingWork + 1 };
+  /** Something has become of a real TCP connection of the shell's. */
+  external(socket: number, event: SocketEvent): void {
+    this.#external.handle(socket, event);
+  }
+
+  /** Terms of the quiescence sum. A refresh that is due counts as work, and so does a real daemon that may say more. */
+  report(): { readonly sessions: readonly SessionCount[]; readonly pendingWork: number } {
+    const { sessions, pendingWork } = this.#speaker.report();
+    return {
+      sessions: sessions.map((session) =>
+        this.#external.has(session.peer) ? { ...session, farEnd: 'external' } : session,
+      ),
+      pendingWork: pendingWork + (this.#refresh === 'none' ? 0 : 1) + this.#external.unsettled,
+    };
   }
 
   get stats(): SpeakerStats {
@@ -155,6 +282,7 @@ export class Bgpd {
     if (!idle) return;
     // A batch of routes is many calls: one refresh at the end of the step does for all of them.
     this.#rt.timers.set(this.#rt.now, () => {
+      if (!this.#alive) return;
       const links = this.#refresh === 'links';
       this.#refresh = 'none';
       const changed = this.#fib.refresh() === 'changed';
@@ -211,7 +339,13 @@ export class Bgpd {
         return rt.now;
       },
       random: rt.random,
-      timers: rt.timers,
+      timers: {
+        set: (at, fire) =>
+          rt.timers.set(at, () => {
+            if (this.#alive) fire();
+          }),
+        cancel: (timer) => rt.timers.cancel(timer),
+      },
       get cause() {
         return rt.cause;
       },
@@ -222,7 +356,7 @@ export class Bgpd {
       send: (id, bytes, cause) => this.#send(id, bytes, cause),
       close: (id, how) => this.#close(id, how),
       resolveNexthop: (addr) => this.#fib.resolve(addr),
-      installRoutes: (changes: readonly ForwardingChange[]) => this.#aside(() => this.#fib.install(changes)),
+      installRoutes: (changes) => this.#install(changes),
       sessionChanged: (peer: string, from: BgpSessionState, to: BgpSessionState, reason: string) => {
         rt.emit({ type: 'bgp.session', peer, from, to, reason });
       },
@@ -253,8 +387,12 @@ export class Bgpd {
     };
   }
 
-  #connect(id: ConnectionId, { localAddress, address, ttl }: ConnectRequest): void {
-    const socket = this.#netns.connectTcp({ src: localAddress, dst: address, port: BGP_PORT, ttl });
+  #connect(id: ConnectionId, { peer, localAddress, address, ttl, minTtl }: ConnectRequest): void {
+    if (this.#external.has(peer)) {
+      this.#external.connect(id, peer);
+      return;
+    }
+    const socket = this.#netns.connectTcp({ src: localAddress, dst: address, port: BGP_PORT, ttl, minTtl });
     this.#bind(id, socket);
     socket.onConnected = () => this.#speaker.tcpConnected(id, socket.local, socket.remote);
   }
@@ -262,7 +400,7 @@ export class Bgpd {
   #send(id: ConnectionId, bytes: Uint8Array, cause: EventId): number {
     const socket = this.#sockets.get(id);
     // A connection that is gone takes everything: its end is about to be told.
-    if (socket === undefined) return bytes.length;
+    if (socket === undefined) return this.#external.send(id, bytes) ?? bytes.length;
     const saved = this.#rt.cause;
     this.#rt.cause = cause;
     const taken = socket.send(bytes);
@@ -272,7 +410,10 @@ export class Bgpd {
 
   #close(id: ConnectionId, how: CloseMode): void {
     const socket = this.#sockets.get(id);
-    if (socket === undefined) return;
+    if (socket === undefined) {
+      this.#external.close(id, how);
+      return;
+    }
     this.#release(id, socket);
     if (how === 'fin') socket.close();
     else socket.abort();

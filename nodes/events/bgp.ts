@@ -47,6 +47,8 @@ export type BgpEvent =
       readonly family: 'ipv4' | 'ipv6';
       readonly what: 'retained' | 'long-lived' | 'swept';
     }
+  /** The daemon has died and begins anew; its sessions and tables are gone, the kernel's routes may be there still. */
+  | { readonly type: 'bgp.restarted'; readonly forwarding: 'kept' | 'lost' }
   /** A session that was not configured by name is over. */
   | { readonly type: 'bgp.vanished'; readonly peer: string }
   /** For the operator: a limit that comes near, say. */

@@ -18,6 +18,7 @@ import type { NodeInput, NodeOutputs } from '../machine-io.ts';
 import { NodeFold } from '../state/node-fold.ts';
 import type { StoreValue } from '../store.ts';
 import { configKey, type ProcessBoot, type ReadyMessage } from './boot.ts';
+import { ExternalBridge } from './external/bridge.ts';
 import { Intake } from './intake.ts';
 
 /**
@@ -38,6 +39,7 @@ export class NodeShell {
   #machine!: NodeMachine;
   #intake!: Intake;
   #ports: WirePort[] = [];
+  #bridge!: ExternalBridge;
   #timer: NodeJS.Timeout | null = null;
   #timerAt = Number.POSITIVE_INFINITY;
   #booted = false;
@@ -69,6 +71,8 @@ export class NodeShell {
       (input) => this.#step(input),
       () => this.#booted && this.#publisher.lag < MAX_LAG / 2,
     );
+    this.#bridge = new ExternalBridge(config.bgp?.neighbors ?? [], (input) => this.#intake.take(input));
+    await this.#bridge.listen();
     this.#ports = config.interfaces.map((iface) => this.#openPort(config, iface));
     serveCommands(this.#nc, lab, node, (message, reply) => this.#command(message as CommandEnvelope, reply));
     const signal = this.#bootSignal();
@@ -193,6 +197,7 @@ export class NodeShell {
         });
       },
       reply: (id, reply) => this.#waiting.get(id)?.(reply),
+      external: (request) => this.#bridge.handle(request),
       end: (how) => {
         this.#log.info({ how, node: config.name }, 'ending');
         this.#exit(0, how);

@@ -45,6 +45,7 @@ export class BgpFold {
   apply(event: BgpEvent | Extract<NodeEvent, { type: 'node.booted' }>): void {
     switch (event.type) {
       case 'node.booted':
+      case 'bgp.restarted':
         this.#peers.clear();
         this.#best.clear();
         this.#originated.clear();

@@ -1,8 +1,9 @@
 import type { Random } from '../../nodes/runtime.ts';
-import { listPods, type Pod, selectPods } from '../pods.ts';
+import { listPods, type Pod, runningPods, selectPods } from '../pods.ts';
 import type { RunningLab } from '../running-lab.ts';
 import { matches, type Selector } from '../selector.ts';
 import { Holders, type Tenure } from './holders.ts';
+import { pause } from './pause.ts';
 import { Probe, type ProbeResult, probeRun } from './probes.ts';
 
 export interface ChurnOptions {
@@ -42,8 +43,12 @@ const PROBER_NAMESPACE = 'reroute-probe';
 const POD_TIMEOUT = 10_000;
 const POD_POLL = 25;
 
+/** A place that one pod after the other fills. */
 interface Slot {
-  pod: Pod;
+  /** The first of them. */
+  readonly pod: Pod;
+  /** Name of the one that is there now, or is to be. */
+  name: string;
   readonly probes: Probe[];
   busy: boolean;
 }
@@ -55,8 +60,10 @@ interface Slot {
  */
 export async function churn(lab: RunningLab, options: ChurnOptions): Promise<ChurnResult> {
   const { random } = options;
-  const running = (await listPods(lab)).filter((pod) => pod.status?.phase === 'Running');
-  const slots = selectPods(running, options.pods).map((pod): Slot => ({ pod, probes: [], busy: false }));
+  const running = await runningPods(lab);
+  const slots = selectPods(running, options.pods).map(
+    (pod): Slot => ({ pod, name: pod.spec.name, probes: [], busy: false }),
+  );
   if (slots.length === 0)
     throw new ChurnError('no running pod matches; reroute get pods --show-labels lists them');
   const bystanders = running.filter((pod) => !matches(options.pods, pod.spec.labels));
@@ -101,38 +108,44 @@ async function replaceSteadily(
   slots: readonly Slot[],
   options: ChurnOptions,
 ): Promise<number> {
-  const { random, rate, duration } = options;
-  const started = lab.now();
+  const { random, rate, duration, signal } = options;
+  const end = lab.now() + duration;
   const pending: Promise<void>[] = [];
   let replaced = 0;
-  for (let due = started; due < started + duration; due += 1000 / rate) {
-    if (due > lab.now()) await lab.sleep(due - lab.now());
-    if (options.signal?.aborted) break;
+  for (let due = lab.now(); due < end; due += 1000 / rate) {
+    if (due > lab.now()) await pause(lab, due - lab.now(), signal);
+    if (signal?.aborted) break;
     const free = slots.filter((slot) => !slot.busy);
     const slot = free[random.int(0, Math.max(0, free.length - 1))];
     if (slot === undefined) continue;
     slot.busy = true;
-    pending.push(
-      replace(lab, slot, random).then(() => {
-        slot.busy = false;
-        replaced++;
-        options.onReplaced?.(replaced);
-      }),
-    );
+    const done = replace(lab, slot, random).then((outcome) => {
+      slot.busy = false;
+      if (outcome === 'not running') return;
+      replaced++;
+      options.onReplaced?.(replaced);
+    });
+    // Whoever waits for all of them hears of it, and that is not now.
+    done.catch(() => {});
+    pending.push(done);
   }
+  if (lab.now() < end) await pause(lab, end - lab.now(), signal);
   await Promise.all(pending);
   return replaced;
 }
 
-async function replace(lab: RunningLab, slot: Slot, random: Random): Promise<void> {
-  const { namespace, name, node, labels } = slot.pod.spec;
+/** What has become of the successor: it may not come up, as on a node that has died. */
+async function replace(lab: RunningLab, slot: Slot, random: Random): Promise<'running' | 'not running'> {
+  const { name } = slot;
+  const { namespace, node, labels } = slot.pod.spec;
   const successor = `${name.replace(/-[bcdfghjklmnpqrstvwxz2456789]{5}$/, '')}-${suffix(random)}`;
   await lab.act({ type: 'pod.delete', namespace, name, node });
+  slot.name = successor;
   await lab.act({ type: 'pod.create', namespace, name: successor, node, labels });
   const pod = await awaitRunning(lab, node, namespace, successor);
-  if (pod === null) return;
-  slot.pod = pod;
+  if (pod === null) return 'not running';
   for (const probe of slot.probes) await probe.retarget(pod.spec.uid, pod.status?.podIP ?? '');
+  return 'running';
 }
 
 /** Five characters as Kubernetes appends them: no vowels, nothing that reads as another (rand.SafeEncodeString). */

@@ -54,7 +54,8 @@ export class Probe {
     const probe = new Probe(lab, plan);
     const ip = plan.to.status?.podIP ?? '';
     if (ip === '') throw new ProbeError(`pod ${podName(plan.to)} has no address to probe`);
-    probe.#targets.push({ at: lab.now(), ip, uid: plan.to.spec.uid });
+    // In force from the first packet on, whatever the node's clock says of it.
+    probe.#targets.push({ at: Number.NEGATIVE_INFINITY, ip, uid: plan.to.spec.uid });
     const reply = await lab.command(plan.from.spec.node, {
       type: 'probe.start',
       probe: plan.id,
@@ -108,7 +109,7 @@ export class Probe {
       longestGap = Math.max(longestGap, answeredAt - lastAnswer);
       lastAnswer = answeredAt;
       if (!holders.held(result.target, result.uid, result.sentAt, answeredAt)) misdelivered++;
-      else if (!this.#aimedAt(result.target, result.uid)) answeredBySuccessor++;
+      else if (this.#aimedAt(result.target, result.sentAt) !== result.uid) answeredBySuccessor++;
     }
     longestGap = Math.max(longestGap, report.stoppedAt - lastAnswer);
     rtts.sort((a, b) => a - b);
@@ -125,8 +126,9 @@ export class Probe {
     };
   }
 
-  #aimedAt(ip: string, uid: string): boolean {
-    return this.#targets.some((target) => target.ip === ip && target.uid === uid);
+  /** uid of the pod that a packet sent to an address at a time was meant for. */
+  #aimedAt(ip: string, sentAt: number): string | undefined {
+    return this.#targets.findLast((target) => target.ip === ip && target.at <= sentAt)?.uid;
   }
 }
 

@@ -1,12 +1,15 @@
 import type { Random } from '../../nodes/runtime.ts';
+import { ActionError } from '../actions.ts';
 import type { LabAction } from '../events.ts';
 import { type Baseline, baseline, type Convergence, waitConverged } from '../observe/quiescence.ts';
-import { findPod, listPods, type Pod, selectPods } from '../pods.ts';
-import type { RunningLab } from '../running-lab.ts';
+import { findPod, listPods, type Pod, runningPods, selectPods } from '../pods.ts';
+import { NodeDownError, type RunningLab, UnknownNodeError } from '../running-lab.ts';
 import { parseSelector } from '../selector.ts';
-import { type ChurnResult, churn, describeMisdelivery } from './churn.ts';
+import { isSelector } from './check.ts';
+import { ChurnError, type ChurnResult, churn, describeMisdelivery } from './churn.ts';
 import { Holders } from './holders.ts';
-import { Probe, type ProbeResult, probeRun, reachable } from './probes.ts';
+import { pause } from './pause.ts';
+import { Probe, ProbeError, type ProbeResult, probeRun, reachable } from './probes.ts';
 import type { ChaosFile, Endpoint, Step } from './schema.ts';
 
 /** How one step ended. */
@@ -25,6 +28,8 @@ export interface ChaosResult {
   readonly failures: readonly string[];
   readonly expectations: number;
   readonly probes: readonly ProbeResult[];
+  /** Probes whose source node died, and their counts with it. */
+  readonly probesLost: number;
   readonly churns: readonly ChurnResult[];
 }
 
@@ -58,14 +63,14 @@ export class ChaosRun {
     const started = this.#lab.now();
     for (const [i, step] of this.#file.steps.entries()) {
       if (step.at !== undefined && started + step.at > this.#lab.now()) {
-        await this.#sleep(started + step.at - this.#lab.now());
+        await pause(this.#lab, started + step.at - this.#lab.now(), signal);
       }
       if (signal?.aborted) {
         this.#failures.push(`${step.place}: interrupted before ${describeStep(step)}`);
         break;
       }
       listener.onStep(i, describeStep(step));
-      const outcome = await this.#step(step);
+      const outcome = await this.#try(step);
       if (outcome.type === 'failed')
         this.#failures.push(`${step.place}: ${describeStep(step)}: ${outcome.detail}`);
       listener.onOutcome(i, outcome);
@@ -84,18 +89,24 @@ export class ChaosRun {
         );
       }
     }
-    return { failures: this.#failures, expectations: this.#expectations, probes, churns: this.#churns };
+    return {
+      failures: this.#failures,
+      expectations: this.#expectations,
+      probes,
+      probesLost: reports.length - probes.length,
+      churns: this.#churns,
+    };
   }
 
-  /** Sleeps, or less when the run is interrupted. */
-  async #sleep(ms: number): Promise<void> {
-    const signal = this.#signal;
-    if (signal === undefined) return this.#lab.sleep(ms);
-    if (signal.aborted) return;
-    const aborted = new Promise<void>((resolve) =>
-      signal.addEventListener('abort', () => resolve(), { once: true }),
-    );
-    await Promise.race([this.#lab.sleep(ms), aborted]);
+  /** What the lab refuses, as to kill a node that is down, is a failure of the step and no end of the run. */
+  async #try(step: Step): Promise<StepOutcome> {
+    try {
+      return await this.#step(step);
+    } catch (error) {
+      for (const refusal of [ActionError, UnknownNodeError, NodeDownError, ChurnError, ProbeError])
+        if (error instanceof refusal) return { type: 'failed', detail: error.message };
+      throw error;
+    }
   }
 
   async #step(step: Step): Promise<StepOutcome> {
@@ -106,8 +117,11 @@ export class ChaosRun {
         return this.#act({ type: 'start', node: step.node });
       case 'link':
         return this.#act({ type: 'link', node: step.node, device: step.device, carrier: step.carrier });
+      case 'announce':
+      case 'withdraw':
+        return this.#act({ type: 'bgp', node: step.node, request: { op: step.do, prefix: step.prefix } });
       case 'wait':
-        await this.#sleep(step.for);
+        await pause(this.#lab, step.for, this.#signal);
         return { type: 'done', detail: '' };
       case 'probe':
         return this.#startProbes(step.from, step.to, step.every);
@@ -147,7 +161,7 @@ export class ChaosRun {
   }
 
   async #startProbes(from: Endpoint, to: Endpoint, interval: number): Promise<StepOutcome> {
-    const pods = await listPods(this.#lab);
+    const pods = await runningPods(this.#lab);
     const sources = resolve(pods, from);
     const targets = resolve(pods, to);
     const run = probeRun(this.#lab);
@@ -173,12 +187,13 @@ export class ChaosRun {
     const started = this.#lab.now();
     for (;;) {
       const pods = await listPods(this.#lab);
-      const targets = resolve(pods, to);
-      const pairs = resolve(pods, from).flatMap((source) =>
+      const [sources, targets] = [resolve(pods, from), resolve(pods, to)];
+      const pairs = sources.flatMap((source) =>
         targets.filter((target) => target !== source).map((target) => ({ source, target })),
       );
       const wrong = await this.#pairsOtherThan(want, pairs);
-      if (pairs.length === 0) wrong.push('no pair of pods matches');
+      if (pairs.length === 0)
+        wrong.push(`no ${sources.length === 0 ? `pod matches ${from}` : `other pod matches ${to}`}`);
       if (wrong.length === 0) return { type: 'met', detail: `${pairs.length} pairs` };
       if (this.#lab.now() - started >= within)
         return { type: 'failed', detail: wrong.slice(0, 5).join('; ') };
@@ -207,7 +222,7 @@ interface Pair {
 }
 
 function resolve(pods: readonly Pod[], endpoint: Endpoint): Pod[] {
-  if (endpoint.includes('=')) return selectPods(pods, parseSelector(endpoint));
+  if (isSelector(endpoint)) return selectPods(pods, parseSelector(endpoint));
   const pod = findPod(pods, endpoint);
   return pod === undefined ? [] : [pod];
 }
@@ -237,6 +252,9 @@ export function describeStep(step: Step): string {
       return `start ${step.node}`;
     case 'link':
       return `link ${step.carrier} ${step.node}:${step.device}`;
+    case 'announce':
+    case 'withdraw':
+      return `${step.do} ${step.prefix} at ${step.node}`;
     case 'wait':
       return `wait ${step.for} ms`;
     case 'probe':

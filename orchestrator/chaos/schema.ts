@@ -1,10 +1,12 @@
 import { z } from 'zod';
+import type { CompiledLab } from '../lab/compiled.ts';
+import { formatDuration } from '../lab/duration.ts';
 import { reportIssues } from '../lab/issues.ts';
 import { readUserFile } from '../lab/load.ts';
 import { Reporter } from '../lab/problem.ts';
-import { duration, endpoint, map, name } from '../lab/schema-types.ts';
+import { duration, endpoint, map, name, network } from '../lab/schema-types.ts';
 import { readYaml } from '../lab/yaml-source.ts';
-import { parseSelector, SelectorError } from '../selector.ts';
+import { StepChecker } from './check.ts';
 
 /** A pod (`namespace/name` or `name`) or a label selector (`app=web`). */
 export type Endpoint = string;
@@ -22,6 +24,7 @@ export type Step = StepBase &
     | { readonly do: 'kill'; readonly node: string; readonly how: 'reset' | 'silent' }
     | { readonly do: 'start'; readonly node: string }
     | { readonly do: 'link'; readonly node: string; readonly device: string; readonly carrier: 'up' | 'down' }
+    | { readonly do: 'announce' | 'withdraw'; readonly node: string; readonly prefix: string }
     | { readonly do: 'wait'; readonly for: number }
     | { readonly do: 'probe'; readonly from: Endpoint; readonly to: Endpoint; readonly every: number }
     | {
@@ -57,24 +60,15 @@ export function parseRate(text: string): number | null {
   return Number(match[1]) / (match[2] === 's' ? 1 : 60);
 }
 
-const rate = z.string().transform((text, ctx): number => {
-  const value = parseRate(text);
+const rate = z.unknown().transform((input, ctx): number => {
+  const value = parseRate(String(input));
   if (value !== null) return value;
   ctx.addIssue({
     code: 'custom',
-    message: `'${text}' is no rate`,
+    message: `'${String(input)}' is no rate`,
     params: { mend: 'write it like 5/s or 30/m' },
   });
   return z.NEVER;
-});
-
-const selector = z.string().superRefine((text, ctx) => {
-  try {
-    parseSelector(text);
-  } catch (error) {
-    if (!(error instanceof SelectorError)) throw error;
-    ctx.addIssue({ code: 'custom', message: error.message });
-  }
 });
 
 const pair = map({ from: z.string(), to: z.string(), within: duration.optional() });
@@ -84,13 +78,15 @@ const step = map({
   kill: z.union([name, map({ node: name, silent: z.boolean().optional() })]).optional(),
   start: name.optional(),
   link: map({ down: endpoint.optional(), up: endpoint.optional() }).optional(),
+  announce: map({ node: name, prefix: network }).optional(),
+  withdraw: map({ node: name, prefix: network }).optional(),
   wait: duration.optional(),
   probe: map({ from: z.string(), to: z.string(), every: duration.optional() }).optional(),
   churn: map({
-    pods: selector,
+    pods: z.string(),
     rate,
     for: duration,
-    probes: z.int().positive().optional(),
+    probes: z.int().min(1).optional(),
     every: duration.optional(),
   }).optional(),
   expect: map({
@@ -102,15 +98,18 @@ const step = map({
 
 const chaosSchema = map({ name: z.string().optional(), steps: z.array(step).min(1) });
 
-type RawStep = z.infer<typeof step>;
+export type RawStep = z.infer<typeof step>;
 
 /** @throws LabError with every problem and its place. */
-export async function loadChaos(path: string): Promise<ChaosFile> {
-  return parseChaos(await readUserFile(path, 'examples/churn.yaml is one to start from'), path);
+export async function loadChaos(path: string, lab: CompiledLab): Promise<ChaosFile> {
+  return parseChaos(await readUserFile(path, 'examples/churn.yaml is one to start from'), path, lab);
 }
 
-/** @throws LabError */
-export function parseChaos(text: string, file: string): ChaosFile {
+/**
+ * Reads a chaos file for a lab.
+ * @throws LabError with every problem and its place, also what the lab does not have.
+ */
+export function parseChaos(text: string, file: string, lab: CompiledLab): ChaosFile {
   const { raw, source, problems } = readYaml(text, file);
   const reporter = new Reporter(source);
   reporter.problems.push(...problems);
@@ -119,19 +118,25 @@ export function parseChaos(text: string, file: string): ChaosFile {
   reporter.check();
   const data = parsed.data;
   if (data === undefined) throw new Error('a chaos file that did not parse has a problem');
+  const checker = new StepChecker(lab, reporter);
+  let latest = 0;
   const steps = data.steps.flatMap((entry, i): Step[] => {
-    const place = `${file}:${source.placeOf(['steps', i], 'value').line}`;
+    const path = ['steps', i];
+    checker.check(entry, path);
+    if (entry.at !== undefined && entry.at < latest) {
+      const message = `earlier than the step above it, which is at ${formatDuration(latest)}`;
+      reporter.problem([...path, 'at'], message, 'steps run in the order of the file');
+    }
+    latest = Math.max(latest, entry.at ?? 0);
     const actions = actionsOf(entry);
     const [action] = actions;
     if (action === undefined || actions.length > 1) {
-      const mend = 'write one of kill, start, link, wait, probe, churn, expect';
-      reporter.problem(
-        ['steps', i],
-        action === undefined ? 'a step without anything to do' : 'a step does one thing',
-        mend,
-      );
+      const mend = 'write one of kill, start, link, announce, withdraw, wait, probe, churn, expect';
+      const message = action === undefined ? 'a step without anything to do' : 'a step does one thing';
+      reporter.problem(path, message, mend);
       return [];
     }
+    const place = `${file}:${source.placeOf(path, 'value').line}`;
     return [{ ...action, place, ...(entry.at === undefined ? {} : { at: entry.at }) }];
   });
   reporter.check();
@@ -150,6 +155,10 @@ function actionsOf(raw: RawStep): Action[] {
   for (const carrier of ['down', 'up'] as const) {
     const end = link?.[carrier];
     if (end !== undefined) actions.push({ do: 'link', node: end.node, device: end.iface, carrier });
+  }
+  for (const op of ['announce', 'withdraw'] as const) {
+    const told = raw[op];
+    if (told !== undefined) actions.push({ do: op, ...told });
   }
   if (wait !== undefined) actions.push({ do: 'wait', for: wait });
   if (probe !== undefined) {

@@ -3,7 +3,7 @@ import { deriveSeed, seededRandom } from '../../nodes/random.ts';
 import { type ChurnResult, churn, describeMisdelivery } from '../chaos/churn.ts';
 import type { ProbeResult } from '../chaos/probes.ts';
 import { type ChaosListener, ChaosRun } from '../chaos/run.ts';
-import { loadChaos } from '../chaos/schema.ts';
+import { type ChaosFile, loadChaos } from '../chaos/schema.ts';
 import { loadLab } from '../lab/load.ts';
 import type { RunningLab } from '../running-lab.ts';
 import { parseSelector } from '../selector.ts';
@@ -93,9 +93,8 @@ export async function chaosRun(
   file: string,
   options: { readonly lab?: string; readonly simulate?: string; readonly seed: number },
 ): Promise<number> {
-  const chaos = await loadChaos(file);
   const random = seededRandom(deriveSeed(options.seed, 'chaos'));
-  const run = async (lab: RunningLab): Promise<number> => {
+  const run = async (lab: RunningLab, chaos: ChaosFile): Promise<number> => {
     write(`${strong(chaos.name)} on lab ${lab.name}\n`);
     const started = lab.now();
     const listener: ChaosListener = {
@@ -109,6 +108,7 @@ export async function chaosRun(
     const result = await new ChaosRun(lab, chaos, random).run(listener, interruption());
     for (const churned of result.churns) write(churnText(churned));
     write(probeTable(result.probes));
+    if (result.probesLost > 0) write(`${plural(result.probesLost, 'probe')} died with its node\n`);
     const { failures, expectations } = result;
     write(
       failures.length === 0
@@ -117,12 +117,15 @@ export async function chaosRun(
     );
     return failures.length === 0 ? 0 : 1;
   };
-  if (options.simulate === undefined) return withLab(options.lab, run);
+  if (options.simulate === undefined) {
+    return withLab(options.lab, async (lab, home) => run(lab, await loadChaos(file, home.compiled())));
+  }
   const compiled = await loadLab(options.simulate);
+  const chaos = await loadChaos(file, compiled);
   const sim = new SimLab(compiled);
   await sim.start();
   await awaitUp(sim, 0, 600_000, () => {});
-  const code = await run(sim);
+  const code = await run(sim, chaos);
   await saveSimulation(sim, compiled, options.simulate);
   return code;
 }

@@ -1,6 +1,9 @@
+import type { NodeConfig } from '../../nodes/config.ts';
+import type { NodeReport } from '../../nodes/machine-io.ts';
 import type { NodeView } from '../../nodes/state/node-fold.ts';
 import type { LabHome } from '../home.ts';
 import type { CompiledLab } from '../lab/compiled.ts';
+import { isDaemon } from '../lab/external.ts';
 import { openLog } from '../observe/past.ts';
 import { collectReports } from '../observe/quiescence.ts';
 import { type LogSource, parseMoment, viewAt } from '../observe/time-travel.ts';
@@ -103,7 +106,9 @@ async function liveViews(lab: RunningLab, options: GetOptions): Promise<Views> {
     nodes.map(async (node): Promise<[string, NodeView] | null> => {
       try {
         const reply = await lab.command(node.name, { type: 'snapshot' });
-        return reply.type === 'value' ? [node.name, (reply.value as Snapshot).view] : null;
+        if (reply.type === 'value') return [node.name, (reply.value as Snapshot).view];
+        if (reply.type === 'error' && options.node !== undefined) throw new GetError(reply.message);
+        return null;
       } catch (error) {
         if (error instanceof NodeDownError) return null;
         throw error;
@@ -139,7 +144,10 @@ async function getNodes(
   const data = infos.map((info) => {
     const report = reports.find((candidate) => candidate.node === info.name);
     const config = compiled.nodes.find((candidate) => candidate.name === info.name);
-    const established = report?.sessions.filter((session) => session.established).length ?? 0;
+    const established =
+      config !== undefined && isDaemon(config.role)
+        ? sessionsWith(config, compiled, reports)
+        : (report?.sessions.filter((session) => session.established).length ?? 0);
     return {
       ...info,
       address: config?.interfaces[0]?.addresses[0]?.split('/')[0] ?? '',
@@ -174,6 +182,20 @@ async function getNodes(
       ]),
     ),
   );
+}
+
+/** A real daemon's sessions that are up, by what the other ends say. */
+function sessionsWith(daemon: NodeConfig, lab: CompiledLab, reports: readonly NodeReport[]): number {
+  const addresses = daemon.bgp?.neighbors.map(({ localAddress }) => localAddress) ?? [];
+  return reports.flatMap(({ node, sessions }) => {
+    const neighbors = lab.nodes.find(({ name }) => name === node)?.bgp?.neighbors ?? [];
+    return sessions.filter(
+      ({ peer, farEnd, established }) =>
+        farEnd === 'external' &&
+        established &&
+        neighbors.some(({ name, address }) => name === peer && addresses.includes(address)),
+    );
+  }).length;
 }
 
 async function getPods(lab: RunningLab, options: GetOptions): Promise<void> {

@@ -4,14 +4,17 @@ import { LabHome } from '../home.ts';
 import { DurationError, parseDuration } from '../lab/duration.ts';
 import { baseline, waitConverged } from '../observe/quiescence.ts';
 import { withLab } from './attach.ts';
+import { type BgpCliOptions, bgp } from './bgp.ts';
+import { type CaptureCliOptions, capture } from './capture.ts';
 import { chaosRun, churnCommand } from './chaos.ts';
 import { demo } from './demo.ts';
 import { type GetOptions, get, getPast, KINDS, parseKind } from './get.ts';
 import { down, ls } from './labs.ts';
 import { type LogOptions, log } from './log.ts';
 import { bad, humanTime, write } from './output.ts';
+import { type PolicyTestOptions, policyTest } from './policy.ts';
 import { execIn, resolveTarget, withAddresses } from './target.ts';
-import { supervise, type UpOptions, up } from './up.ts';
+import { oscillationLines, supervise, type UpOptions, up } from './up.ts';
 import { verify } from './verify.ts';
 import { warmUp } from './warm-up.ts';
 
@@ -36,6 +39,12 @@ function rate(text: string): number {
 function count(text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 0) throw new InvalidArgumentError(`'${text}' is no whole number`);
+  return value;
+}
+
+function atLeastOne(text: string): number {
+  const value = count(text);
+  if (value === 0) throw new InvalidArgumentError('it is at least 1');
   return value;
 }
 
@@ -71,6 +80,7 @@ program
   .addOption(
     new Option('--within <duration>', 'give up waiting after').argParser(duration).default(120_000, '2m'),
   )
+  .addOption(new Option('--seed <number>', "in the place of the lab's own").argParser(count))
   .addOption(logLevel())
   .action(exits((file: string | undefined, options: UpOptions) => up(file, options)));
 
@@ -78,8 +88,13 @@ program
   .command('supervise', { hidden: true })
   .argument('<file>')
   .option('--bus <url>')
+  .addOption(new Option('--seed <number>').argParser(count))
   .addOption(logLevel())
-  .action(exits((file: string, options: { bus?: string; logLevel: string }) => supervise(file, options)));
+  .action(
+    exits((file: string, options: { bus?: string; seed?: number; logLevel: string }) =>
+      supervise(file, options),
+    ),
+  );
 
 program.command('warm-up', { hidden: true }).action(exits(() => warmUp()));
 
@@ -136,9 +151,12 @@ program
 
 program
   .command('show')
-  .description("show a node's BGP in birdc's words: show n1 bgp route for 10.244.1.0/26 all")
+  .description("show a node's BGP: summary, neighbors, why a route won, and birdc's own words")
   .argument('<node>')
-  .argument('<what...>', 'bgp [protocols|route|status …]; calico for calicoctl node status')
+  .argument(
+    '<what...>',
+    'bgp summary|neighbors [PEER]|route PREFIX|protocols|route|status …; calico for calicoctl node status',
+  )
   .addOption(labOption())
   .passThroughOptions()
   .action(
@@ -149,7 +167,9 @@ program
           process.stderr.write(`reroute: show knows bgp and calico, not '${topic}'\n`);
           return PLAIN;
         }
-        const bird = ['birdc', 'show', ...(words.length === 0 ? ['protocols'] : words)];
+        // One prefix alone asks why: birdc's own `show route PREFIX` is there with `exec NODE -- birdc`.
+        const why = words[0] === 'route' && words.length === 2 ? ['why', words[1] ?? ''] : words;
+        const bird = ['birdc', 'show', ...(why.length === 0 ? ['protocols'] : why)];
         const argv = topic === 'calico' ? ['calicoctl', 'node', 'status'] : bird;
         return execIn(lab, await resolveTarget(lab, node), argv);
       }),
@@ -222,6 +242,7 @@ program
           write(
             `${bad('not converged')} within ${humanTime(options.within)}:\n  ${result.reasons.join('\n  ')}\n`,
           );
+        if (!result.converged) write((await oscillationLines(lab)).map((line) => `${line}\n`).join(''));
         return result.converged ? 0 : PLAIN;
       }),
     ),
@@ -284,6 +305,68 @@ program
   );
 
 program
+  .command('capture')
+  .description('write what passes links and devices to a pcapng file, for Wireshark')
+  .argument('[target...]', 'a link (reroute get links), node:device or pod:device; all links without one')
+  .requiredOption('-w, --write <file>', 'where to; - is standard output, as in -w - | tshark -r -')
+  .option('-f, --filter <filter>', "what to keep, in tcpdump's words: tcp port 179 and host @web-1", '')
+  .addOption(new Option('--for <duration>', 'end after').argParser(duration))
+  .addOption(new Option('-c, --count <packets>', 'end after so many').argParser(atLeastOne))
+  .addOption(
+    new Option('-s, --snap-length <bytes>', 'most to keep of a frame').argParser(atLeastOne).default(262_144),
+  )
+  .option('--causes', 'with the event that caused each frame, as its comment')
+  .option(
+    '--exec <command>',
+    'run it meanwhile and end after it, as in "web-1 ping -c 3 @web-2"; may be repeated',
+    (line: string, lines: readonly string[]) => [...lines, line],
+    [],
+  )
+  .option('--simulate <lab>', 'of a simulated lab of this file, from its boot on')
+  .addOption(labOption())
+  .action(exits((targets: string[], options: CaptureCliOptions) => capture(targets, options)));
+
+program
+  .command('bgp')
+  .description("tell a node's BGP: announce, withdraw, refresh, reset, disable, enable, import, export")
+  .argument('<node>')
+  .argument('<what...>', 'announce PREFIX; export PEER [POLICY…], without a policy for none; …')
+  .option('--message <text>', "with disable: for the peer's operator (RFC 9003)")
+  .addOption(new Option('--family <family>', 'with refresh').choices(['ipv4', 'ipv6']).default('ipv4'))
+  .addOption(labOption())
+  .action(exits((node: string, what: string[], options: BgpCliOptions) => bgp(node, what, options)));
+
+program
+  .command('policy')
+  .description('what import and export policies do')
+  .command('test')
+  .description('a dry run: which terms match a route, what they set, whether it is accepted')
+  .argument('<file>', 'lab file')
+  .argument('<node>')
+  .argument('<peer>')
+  .argument('<direction>', 'in or out')
+  .argument('<prefix>')
+  .option('--as-path <path>', "'65001 65002'; the peer's AS if not given")
+  .option('--communities <list>', '65000:1,no-export,65000:1:2,rt:65000:1')
+  .option('--med <n>')
+  .option('--local-pref <n>')
+  .option('--next-hop <address>')
+  .option('--origin <origin>', 'igp, egp or incomplete')
+  .option('--from <peer>', 'for out: the peer that it was learned from')
+  .action(
+    exits(
+      (
+        file: string,
+        node: string,
+        peer: string,
+        direction: string,
+        prefix: string,
+        options: PolicyTestOptions,
+      ) => policyTest(file, node, peer, direction, prefix, options),
+    ),
+  );
+
+program
   .command('verify')
   .description("fold every node's log and compare it with the live state")
   .argument('[lab]')
@@ -304,6 +387,12 @@ function isPlain(error: unknown): error is Error {
     !(error instanceof TypeError)
   );
 }
+
+// A reader that has seen enough, as head, is no fault of ours.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0);
+  throw error;
+});
 
 try {
   await program.parseAsync();

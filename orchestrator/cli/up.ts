@@ -7,6 +7,8 @@ import { BusLab } from '../bus-lab.ts';
 import { LabHome, LabHomeError } from '../home.ts';
 import type { CompiledLab } from '../lab/compiled.ts';
 import { loadLab } from '../lab/load.ts';
+import { reseed } from '../lab/seed.ts';
+import { bestChanges, describeOscillation, findOscillations } from '../observe/oscillation.ts';
 import { type Convergence, waitConverged } from '../observe/quiescence.ts';
 import { listPods } from '../pods.ts';
 import { nodeProgram, projectRoot } from '../root.ts';
@@ -21,6 +23,8 @@ export interface UpOptions {
   readonly graphml?: string;
   readonly simulate?: true;
   readonly bus?: string;
+  /** In the place of the lab's own. */
+  readonly seed?: number;
   readonly logLevel: string;
   /** ms */
   readonly within: number;
@@ -57,7 +61,8 @@ export function createSupervisor(
 export async function up(file: string | undefined, options: UpOptions): Promise<number> {
   const path = options.graphml ?? file;
   if (path === undefined) throw new LabHomeError('name a lab file: reroute up examples/flat.yaml');
-  const lab = await loadLab(path);
+  const loaded = await loadLab(path);
+  const lab = options.seed === undefined ? loaded : reseed(loaded, options.seed);
   for (const warning of lab.warnings) process.stderr.write(`warning: ${warning}\n`);
   if (options.simulate) return simulate(lab, path, options.within);
   if (options.detach) return upDetached(lab, path, options);
@@ -125,6 +130,14 @@ export function awaitUp(
   });
 }
 
+/** Why a lab does not come to rest, if its best paths go round: the nodes and the paths, in turn. */
+export async function oscillationLines(lab: RunningLab): Promise<string[]> {
+  return findOscillations(await bestChanges(lab)).flatMap((oscillation) => {
+    const [head = '', ...turns] = describeOscillation(oscillation);
+    return [`  ${bad('cycle')}      ${head}`, ...turns.slice(0, 24).map((turn) => `               ${turn}`)];
+  });
+}
+
 /** What a person wants to know after `up`. */
 export async function summaryOf(
   lab: RunningLab,
@@ -145,8 +158,10 @@ export async function summaryOf(
     `  time       ${humanTime(result.after)} from the start to the last route (${result.lastNode || 'none'})`,
     `  counted    ${result.updatesSent} BGP updates sent, ${result.fibChanges} changes to forwarding tables`,
   ];
-  if (!result.converged)
+  if (!result.converged) {
     lines.push(...result.reasons.slice(0, 8).map((reason) => `  ${bad('still')}      ${reason}`));
+    lines.push(...(await oscillationLines(lab)));
+  }
   return `${lines.join('\n')}\n`;
 }
 
@@ -165,6 +180,7 @@ async function upDetached(lab: CompiledLab, file: string, options: UpOptions): P
     options.logLevel,
   ];
   if (options.bus !== undefined) args.push('--bus', options.bus);
+  if (options.seed !== undefined) args.push('--seed', String(options.seed));
   const child = spawn(process.execPath, args, {
     detached: true,
     stdio: ['ignore', 'ignore', openSync('/dev/null', 'w')],
@@ -198,9 +214,11 @@ async function upDetached(lab: CompiledLab, file: string, options: UpOptions): P
 /** `reroute supervise`, what `up -d` leaves running. */
 export async function supervise(
   file: string,
-  options: { readonly bus?: string; readonly logLevel: string },
+  options: { readonly bus?: string; readonly seed?: number; readonly logLevel: string },
 ): Promise<number> {
-  const supervisor = createSupervisor(await loadLab(file), file, options);
+  const loaded = await loadLab(file);
+  const lab = options.seed === undefined ? loaded : reseed(loaded, options.seed);
+  const supervisor = createSupervisor(lab, file, options);
   const stop = () => void supervisor.down();
   process.once('SIGINT', stop);
   process.once('SIGTERM', stop);

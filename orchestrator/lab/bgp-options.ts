@@ -10,6 +10,9 @@ import type {
 import { formatPrefix } from '../../protocols/ip4.ts';
 import { asNumber, cidr, duration, ip6, map, name } from './schema-types.ts';
 
+/** None is an empty list: it takes away what a weaker layer has set. */
+const policyNames = z.union([name, z.array(name)]);
+
 /** How a session may be configured, in `session`, a group, `peers` or `neighbors`; each overrides the one before. */
 const sessionShape = {
   ttl: z.int().min(1).max(255).optional(),
@@ -50,6 +53,8 @@ const sessionShape = {
   keepalive: duration.optional(),
   mrai: duration.optional(),
   nextHop6: ip6.optional(),
+  import: policyNames.optional(),
+  export: policyNames.optional(),
 };
 
 export const sessionOptions = map({ ...sessionShape, group: name.optional() });
@@ -82,6 +87,7 @@ export const speakerShape = {
     reuse: z.int().min(1).optional(),
   }).optional(),
   gracefulRestart: sessionShape.gracefulRestart,
+  jitter: z.boolean().optional(),
 };
 
 export type SessionOptions = z.infer<typeof sessionOptions>;
@@ -114,11 +120,13 @@ function restartOf(value: SessionOptions['gracefulRestart']): GracefulRestartCon
 export function neighborOptions(layers: readonly (SessionOptions | undefined)[]): Partial<NeighborOptions> {
   const merged: SessionOptions = Object.assign({}, ...layers);
   const { group: _group, extendedMessages, gracefulRestart, enforceFirstAs, asOverride, ...plain } = merged;
-  const { maximumPrefixes, ...rest } = plain;
+  const { maximumPrefixes, import: imports, export: exports, ...rest } = plain;
   return present({
     ...rest,
     maximumPrefixes:
       maximumPrefixes === undefined ? undefined : (present(maximumPrefixes) as MaximumPrefixes),
+    import: typeof imports === 'string' ? [imports] : imports,
+    export: typeof exports === 'string' ? [exports] : exports,
     extendedMessages: onOff(extendedMessages),
     enforceFirstAs: onOff(enforceFirstAs),
     asOverride: onOff(asOverride),
@@ -131,6 +139,7 @@ export function speakerOptions(options: SpeakerOptions): Partial<SpeakerConfig> 
   const restart = restartOf(options.gracefulRestart);
   return present({
     loopAvoidance: options.loopAvoidance,
+    jitter: onOff(options.jitter),
     mraiAppliesTo: options.mraiAppliesTo,
     compareMed: options.compareMed,
     multipathAsPath: options.multipathAsPath,

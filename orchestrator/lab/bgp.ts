@@ -1,8 +1,10 @@
 import type { BgpConfig, BgpNeighbor } from '../../nodes/config.ts';
+import type { PolicyConfig } from '../../protocols/bgp/policy/config.ts';
 import { formatIp4, prefixContains } from '../../protocols/ip4.ts';
 import type { AddressedPort, Addressing } from './addressing.ts';
 import { neighborOptions, type SessionOptions, speakerOptions } from './bgp-options.ts';
 import { type Cluster, isClusterNode } from './cluster.ts';
+import { isDaemon } from './external.ts';
 import type { ResolvedNode } from './inherit.ts';
 import type { Path, Reporter } from './problem.ts';
 import type { Broken } from './read.ts';
@@ -33,9 +35,10 @@ export function compileBgp(
   addressing: Addressing,
   cluster: Cluster | null,
   broken: Broken,
+  policy: PolicyConfig | null,
   reporter: Reporter,
 ): Map<string, BgpConfig> {
-  return new BgpCompiler(nodes, addressing, cluster, broken, reporter).compile();
+  return new BgpCompiler(nodes, addressing, cluster, broken, policy, reporter).compile();
 }
 
 class BgpCompiler {
@@ -44,6 +47,7 @@ class BgpCompiler {
   readonly #addressing: Addressing;
   readonly #cluster: Cluster | null;
   readonly #broken: Broken;
+  readonly #policy: PolicyConfig | null;
   readonly #reporter: Reporter;
   readonly #speakers = new Map<ResolvedNode, number>();
   readonly #owners = new Map<number, ResolvedNode>();
@@ -55,6 +59,7 @@ class BgpCompiler {
     addressing: Addressing,
     cluster: Cluster | null,
     broken: Broken,
+    policy: PolicyConfig | null,
     reporter: Reporter,
   ) {
     this.#nodes = nodes;
@@ -62,6 +67,7 @@ class BgpCompiler {
     this.#addressing = addressing;
     this.#cluster = cluster;
     this.#broken = broken;
+    this.#policy = policy;
     this.#reporter = reporter;
   }
 
@@ -253,11 +259,13 @@ class BgpCompiler {
 
   /** What a router that lists no neighbours has: those it shares a wire with, and those that list it. */
   #derivedSessions(node: ResolvedNode): Session[] {
-    if (node.kind !== 'router' || node.definition.bgp?.neighbors !== undefined) return [];
+    if (!peersByItself(node) || node.definition.bgp?.neighbors !== undefined) return [];
     const sessions: Session[] = [];
     for (const port of this.#addressing.ports.get(node.name) ?? []) {
       for (const far of this.#addressing.members.get(port.wire) ?? []) {
-        if (far.node === node || far.node.kind !== 'router' || !this.#speakers.has(far.node)) continue;
+        if (far.node === node || !peersByItself(far.node) || !this.#speakers.has(far.node)) continue;
+        // A session that no emulated node has a part in is none of the lab's.
+        if (isDaemon(node.kind) && isDaemon(far.node.kind)) continue;
         if (far.node.definition.bgp?.neighbors !== undefined) continue;
         sessions.push(this.#derived(node, far.node, far.address.addr, port.address.addr));
       }
@@ -349,8 +357,18 @@ class BgpCompiler {
         const mend = groups.length === 0 ? 'add it under bgp.groups' : suggest(group, groups);
         this.#reporter.problem(path, `there is no group '${group}'`, mend);
       }
-      return { ...neighbor, ...neighborOptions([bgp.session, shared, own, options]) };
+      const merged = neighborOptions([bgp.session, shared, own, options]);
+      for (const policy of [...(merged.import ?? []), ...(merged.export ?? [])])
+        this.#checkPolicy(policy, node);
+      return { ...neighbor, ...merged };
     });
+  }
+
+  #checkPolicy(policy: string, node: ResolvedNode): void {
+    const known = Object.keys(this.#policy?.policies ?? {});
+    if (known.includes(policy)) return;
+    const mend = known.length === 0 ? 'add it under policy.policies' : suggest(policy, known);
+    this.#reporter.problem(node.origin('bgp'), `there is no policy '${policy}'`, mend, 'key');
   }
 
   #configs(): Map<string, BgpConfig> {
@@ -376,7 +394,7 @@ class BgpCompiler {
       }
       routerIds.set(routerId, node.name);
       const clusterId = clusterIdOf(node) ?? bgp.clusterId ?? null;
-      const loopbacks = node.kind === 'router' ? (this.#addressing.loopbacks.get(node.name) ?? []) : [];
+      const loopbacks = peersByItself(node) ? (this.#addressing.loopbacks.get(node.name) ?? []) : [];
       const networks = [...loopbacks.map((addr) => `${formatIp4(addr)}/32`), ...(bgp.networks ?? [])];
       configs.set(node.name, {
         asn,
@@ -386,10 +404,16 @@ class BgpCompiler {
         maximumPaths: bgp.maximumPaths ?? 1,
         ...speakerOptions(bgp),
         neighbors: this.#neighbors(node),
+        ...(this.#policy === null ? {} : { policy: this.#policy }),
       });
     }
     return configs;
   }
+}
+
+/** A router, emulated or real: without a list of neighbours it has those on its links. */
+function peersByItself({ kind }: ResolvedNode): boolean {
+  return kind === 'router' || isDaemon(kind);
 }
 
 function sessionKeys(spec: NeighborSpec): SessionOptions {

@@ -6,8 +6,10 @@ import { type AddressedPort, type Addressing, assignAddresses } from './addressi
 import { compileBgp } from './bgp.ts';
 import { cniConfig, isClusterNode, resolveCluster } from './cluster.ts';
 import type { CompiledLab, CompiledSegment } from './compiled.ts';
+import { connectDaemons } from './external.ts';
 import { inherit, mergeTimers, type ResolvedNode } from './inherit.ts';
 import { desiredPods } from './pods.ts';
+import { policyConfig } from './policy.ts';
 import { formatProblem, type Path, Reporter, type Source } from './problem.ts';
 import { type LabParts, readLab } from './read.ts';
 import { checkTimings, defaultTimings, resolveTimings, scaleTimings } from './timers.ts';
@@ -52,7 +54,8 @@ function compileParts(parts: LabParts, reporter: Reporter): CompiledLab {
   const addressing = assignAddresses(file.topology, nodes, wires, reporter);
   const cluster =
     file.cluster === undefined ? null : resolveCluster(file.cluster, nodes, addressing, broken, reporter);
-  const bgp = compileBgp(nodes, addressing, cluster, broken, reporter);
+  const policy = file.policy === undefined ? null : policyConfig(file.policy, reporter);
+  const bgp = compileBgp(nodes, addressing, cluster, broken, policy, reporter);
   const pods = cluster === null ? [] : desiredPods(cluster, reporter);
   const seed = file.seed ?? DEFAULT_SEED;
   const timeScale = file.timers?.scale ?? 1;
@@ -87,7 +90,8 @@ function compileParts(parts: LabParts, reporter: Reporter): CompiledLab {
       members: (addressing.members.get(wire) ?? []).map(({ node, iface }) => ({ node: node.name, iface })),
     }),
   );
-  return { name: file.name, seed, nodes: configs, segments, pods, timeScale, warnings: [] };
+  const connected = connectDaemons(nodes, configs, reporter);
+  return { name: file.name, seed, nodes: connected, segments, pods, timeScale, warnings: [] };
 }
 
 function checkInheritance(
@@ -142,7 +146,7 @@ function staticRoutes(node: ResolvedNode, addressing: Addressing, reporter: Repo
   const { definition } = node;
   const ports = addressing.ports.get(node.name) ?? [];
   const routes: StaticRoute[] = [];
-  const add = (dst: string, via: number, dev: string, path: Path) => {
+  const add = (dst: string, via: number, dev: string, path: Path, metric = 0) => {
     const reachable = ports.some(({ wire }) => {
       const subnet = addressing.subnets.get(wire);
       return subnet !== undefined && prefixContains(subnet, via);
@@ -152,7 +156,7 @@ function staticRoutes(node: ResolvedNode, addressing: Addressing, reporter: Repo
       const message = `${formatIp4(via)} is on no subnet of ${node.name}`;
       reporter.problem(path, message, known === '' ? 'put the node on a segment' : `they are ${known}`);
     }
-    routes.push({ dst, via: formatIp4(via), dev });
+    routes.push({ dst, via: formatIp4(via), dev, ...(metric === 0 ? {} : { metric }) });
   };
   if (definition.gateway !== undefined) add('0.0.0.0/0', definition.gateway, '', node.origin('gateway'));
   else if (node.kind === 'host') {
@@ -167,7 +171,7 @@ function staticRoutes(node: ResolvedNode, addressing: Addressing, reporter: Repo
       reporter.warning(node.origin(), message, 'set gateway', 'key');
     }
   }
-  for (const [i, { dst, via, dev = '' }] of (definition.routes ?? []).entries()) {
+  for (const [i, { dst, via, dev = '', metric }] of (definition.routes ?? []).entries()) {
     const path = node.origin('routes', i);
     if (dev !== '' && !ports.some(({ iface }) => iface === dev)) {
       reporter.problem(
@@ -176,7 +180,7 @@ function staticRoutes(node: ResolvedNode, addressing: Addressing, reporter: Repo
         'leave it out to find it by via',
       );
     }
-    add(formatPrefix(dst), via, dev, [...path, 'via']);
+    add(formatPrefix(dst), via, dev, [...path, 'via'], metric);
   }
   return routes;
 }

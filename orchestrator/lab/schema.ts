@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { neighborShape, speakerShape } from './bgp-options.ts';
+import { DAEMON_KINDS, daemonShape } from './external.ts';
+import { policySchema } from './policy.ts';
 import {
   asNumber,
   cidr,
@@ -70,7 +72,7 @@ const bgp = map({
   ...speakerShape,
 });
 
-export const KINDS = ['node', 'reflector', 'router', 'host'] as const;
+export const KINDS = ['node', 'reflector', 'router', 'host', ...DAEMON_KINDS] as const;
 
 const settings = {
   labels: labels.optional(),
@@ -82,11 +84,21 @@ const settings = {
     .optional(),
   loopbacks: z.array(ip).optional(),
   gateway: ip.optional(),
-  routes: z.array(map({ dst: cidr, via: ip, dev: z.string().optional() })).optional(),
+  routes: z
+    .array(
+      map({
+        dst: cidr,
+        via: ip,
+        dev: z.string().optional(),
+        metric: z.int().min(0).max(0xffffffff).optional(),
+      }),
+    )
+    .optional(),
   bgp: bgp.optional(),
   routeReflectorClusterID: ip.optional(),
   schedulable: z.boolean().optional(),
   timers: timerOverrides.optional(),
+  ...daemonShape,
 };
 
 const kind = z.enum(KINDS).optional();
@@ -182,6 +194,10 @@ export const labSchema = map({
       reflector: kindDefinition.optional(),
       router: kindDefinition.optional(),
       host: kindDefinition.optional(),
+      external: kindDefinition.optional(),
+      bird: kindDefinition.optional(),
+      frr: kindDefinition.optional(),
+      gobgp: kindDefinition.optional(),
     }).optional(),
     groups: z.record(nameKey, groupDefinition).optional(),
     nodes: z.record(nameKey, nodeDefinition),
@@ -191,6 +207,7 @@ export const labSchema = map({
   }),
   segments: z.record(nameKey, segment).optional(),
   cluster: cluster.optional(),
+  policy: policySchema.optional(),
   timers: map({ scale: z.number().min(0.000001).max(1000).optional(), ...timerSections }).optional(),
 });
 

@@ -44,6 +44,15 @@ export function readYaml(text: string, file: string): YamlFile {
       fatal.push(problemAt(error.pos[0], '', firstLine(error.message), 'this is where the YAML breaks off'));
     }
   }
+  visit(doc, {
+    Alias(_key, alias, path) {
+      // Anchors stand before their aliases: what holds itself does so from within.
+      const target = alias.resolve(doc);
+      if (target === undefined || !path.includes(target)) return;
+      const message = `*${alias.source} stands within what it stands for`;
+      fatal.push(problemAt(alias.range?.[0] ?? 0, '', message, 'write out what is meant'));
+    },
+  });
   if (fatal.length > 0) throw new LabError(fatal);
   const warnings = doc.warnings.map((warning) =>
     problemAt(warning.pos[0], '', firstLine(warning.message), ''),

@@ -84,10 +84,14 @@ function judgeSession(
     if (!session.settled) return `${name}: session not yet tried`;
     // What failed before the other end let go of an old session, say, may succeed now.
     const missed = peer.sessions.some(
-      (far) => nodeOf(far.peer) === node && !far.established && far.openedAt > session.triedAt,
+      (far) =>
+        nodeOf(far.peer) === node &&
+        (!far.established || far.farEnd === 'external') &&
+        far.openedAt > session.triedAt,
     );
     return missed ? `${name}: session not tried again since the other end was ready for it` : null;
   }
+  if (session.farEnd === 'external') return null;
   const far = peer?.sessions.find((candidate) => candidate.established && candidate.key === session.key);
   if (far === undefined) return `${name}: established here, not at the other end; its hold timer decides`;
   if (session.sent !== far.received)
@@ -169,15 +173,21 @@ export async function waitConverged(lab: RunningLab, options: WaitOptions): Prom
   for (;;) {
     const nodes = await lab.nodes();
     const expected = nodes.filter((node) => node.state !== 'down').map((node) => node.name);
-    const reports = await collectReports(lab);
+    const running = nodes.filter((node) => node.state === 'running').map((node) => node.name);
+    const reports = await collectReports(lab, running);
     const verdict = judge(reports, expected, sessions);
     const reasons = verdict.reasons.length > 0 ? verdict.reasons : await podsOutstanding(lab, expected);
     onLook?.(reports, reasons);
     if (reasons.length === 0 && verdict.fingerprint === previous) {
       return summary(true, since, reports, lab.now() - started, []);
     }
+    // What is found quiet at the last moment is confirmed or not, but no more than once.
+    const isFirstQuiet = reasons.length === 0 && previous === null;
     previous = reasons.length === 0 ? verdict.fingerprint : null;
-    if (isOver()) return summary(false, since, reports, lab.now() - started, reasons);
+    if (isOver() && !isFirstQuiet) {
+      const why = reasons.length > 0 ? reasons : ['something still changes from one look to the next'];
+      return summary(false, since, reports, lab.now() - started, why);
+    }
     for (const report of reports) known.set(report.node, report);
     let busy = reports.filter((report) => isBusy(report, sessions)).map((report) => report.node);
     while (busy.length > 0 && !isOver()) {

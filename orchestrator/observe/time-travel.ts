@@ -2,7 +2,7 @@ import type { LabEvent } from '../../nodes/events/index.ts';
 import { type EventId, eventId } from '../../nodes/events/record.ts';
 import { NodeFold, type NodeView } from '../../nodes/state/node-fold.ts';
 import type { AnyRecord } from '../events.ts';
-import { parseDuration } from '../lab/duration.ts';
+import { DurationError, parseDuration } from '../lab/duration.ts';
 
 /** A moment of a lab: a time on its clock, ms, or the moment right after an event. */
 export type Moment =
@@ -12,6 +12,8 @@ export type Moment =
 export class MomentError extends Error {
   override readonly name = 'MomentError';
 }
+
+const ISO_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)?$/;
 
 /** What reading a lab's past needs of it: alive, simulated, or down with its log still there. */
 export interface LogSource {
@@ -41,15 +43,27 @@ export async function parseMoment(source: LogSource, text: string): Promise<Mome
       `--at ${text}: no such event in ${node}'s log; reroute log --node ${node} lists them`,
     );
   }
-  if (text.startsWith('+'))
-    return { type: 'time', at: (await source.startedAt()) + parseDuration(text.slice(1)) };
-  const at = Date.parse(text);
+  if (text.startsWith('+')) {
+    const since = durationOf(text);
+    return { type: 'time', at: (await source.startedAt()) + since };
+  }
+  // Left to itself, Date.parse takes `5` for a day of May 2001.
+  const at = ISO_TIME.test(text) ? Date.parse(text) : Number.NaN;
   if (Number.isNaN(at)) {
     throw new MomentError(
       `--at ${text}: give an event (n1:42), a time since the start (+2.5s) or an ISO time`,
     );
   }
   return { type: 'time', at };
+}
+
+function durationOf(text: string): number {
+  try {
+    return parseDuration(text.slice(1));
+  } catch (error) {
+    if (!(error instanceof DurationError)) throw error;
+    throw new MomentError(`--at ${text}: ${error.message}`);
+  }
 }
 
 /**

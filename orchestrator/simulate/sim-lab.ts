@@ -12,6 +12,7 @@ import { isGroupMac, parseMac, readMac } from '../../protocols/mac.ts';
 import { type ActionHost, perform } from '../actions.ts';
 import { type AnyRecord, type LabAction, ORCHESTRATOR, type OrchestratorEvent } from '../events.ts';
 import type { CompiledLab } from '../lab/compiled.ts';
+import { refuseDaemons } from '../lab/external.ts';
 import { farEnd } from '../lab/links.ts';
 import {
   type CommandOptions,
@@ -20,6 +21,7 @@ import {
   type NodeState,
   type RunningLab,
   type StoreEntry,
+  UnknownNodeError,
 } from '../running-lab.ts';
 import { Scheduler } from './scheduler.ts';
 import { SimStore } from './store.ts';
@@ -36,7 +38,19 @@ interface Receiver {
   readonly mac: number;
 }
 
+/** A frame put on a wire; the buffer is the receivers', an observer copies what it keeps. */
+export interface SimFrame {
+  readonly segment: string;
+  readonly frame: Uint8Array;
+  readonly node: number;
+  readonly port: number;
+  readonly cause: EventId;
+  readonly sentAt: number;
+  readonly arrivesAt: number;
+}
+
 interface SimPort {
+  readonly segment: string;
   readonly delay: number;
   readonly others: readonly Receiver[];
   readonly byMac: ReadonlyMap<number, Receiver>;
@@ -53,6 +67,8 @@ interface SimNode {
   /** Earliest wake-up that stands in the agenda for this boot. */
   wakeAt: number;
   unwatch: () => void;
+  /** Commands under way, each with what ends it together with the node. */
+  readonly commands: Map<string, () => void>;
 }
 
 /** Any number of node machines in this process, under a virtual clock that starts at 0. The same seed, the same run. */
@@ -68,8 +84,11 @@ export class SimLab implements RunningLab, ActionHost {
   readonly #log: AnyRecord[] = [];
   readonly #replies = new Map<string, (reply: CommandReply) => void>();
   #commands = 0;
+  /** Is shown every frame that is put on a wire. */
+  onFrame: ((sent: SimFrame) => void) | null = null;
 
   constructor(lab: CompiledLab) {
+    refuseDaemons(lab);
     this.name = lab.name;
     this.#lab = lab;
     this.random = seededRandom(deriveSeed(lab.seed, ORCHESTRATOR));
@@ -83,6 +102,7 @@ export class SimLab implements RunningLab, ActionHost {
         boot: 0,
         wakeAt: Infinity,
         unwatch: () => {},
+        commands: new Map<string, () => void>(),
       };
       this.#nodes.set(config.name, node);
     }
@@ -122,34 +142,33 @@ export class SimLab implements RunningLab, ActionHost {
     }));
   }
 
-  command(name: string, command: NodeCommand, options: CommandOptions = {}): Promise<CommandReply> {
+  async command(name: string, command: NodeCommand, options: CommandOptions = {}): Promise<CommandReply> {
     const node = this.#nodes.get(name);
-    if (node === undefined || node.machine === null) return Promise.reject(new NodeDownError(name));
+    if (node === undefined) throw new UnknownNodeError(name, this.nodeNames);
+    if (node.machine === null) throw new NodeDownError(name);
+    const { signal, onReply, cause = NO_CAUSE } = options;
     const id = `c${++this.#commands}`;
-    options.signal?.addEventListener('abort', () => {
-      if (node.machine !== null) {
-        this.#step(node, {
-          type: 'command',
-          id: `${id}i`,
-          command: { type: 'interrupt', target: id },
-          cause: NO_CAUSE,
-        });
-      }
-    });
-    return this.#scheduler.wait((resolve) => {
-      this.#replies.set(id, (reply) => {
-        options.onReply?.(reply);
-        if (!isFinal(reply)) return;
+    const input: NodeInput = { type: 'command', id, command, cause };
+    const stop: NodeCommand = { type: 'interrupt', target: id };
+    const interruption: NodeInput = { type: 'command', id: `${id}-stop`, command: stop, cause: NO_CAUSE };
+    const interrupt = () => this.#later(node, 0, () => this.#step(node, interruption));
+    signal?.addEventListener('abort', interrupt);
+    const last = await this.#scheduler.wait<CommandReply | null>((resolve) => {
+      const done = (reply: CommandReply | null) => {
         this.#replies.delete(id);
+        node.commands.delete(id);
         resolve(reply);
+      };
+      node.commands.set(id, () => done(null));
+      this.#replies.set(id, (reply) => {
+        onReply?.(reply);
+        if (isFinal(reply)) done(reply);
       });
-      this.#scheduler.at(this.now(), () => {
-        const input: NodeInput = { type: 'command', id, command, cause: options.cause ?? NO_CAUSE };
-        if (node.machine === null)
-          this.#answer(id, { type: 'error', message: new NodeDownError(name).message });
-        else this.#step(node, input);
-      });
+      this.#later(node, 0, () => this.#step(node, input));
     });
+    signal?.removeEventListener('abort', interrupt);
+    if (last === null) throw new NodeDownError(name);
+    return last;
   }
 
   act(action: LabAction): Promise<EventId> {
@@ -217,7 +236,7 @@ export class SimLab implements RunningLab, ActionHost {
         others.push({ node: peer, port: far.port, mac: parseMac(far.mac) ?? 0 });
       }
       const byMac = new Map(others.map((receiver) => [receiver.mac, receiver]));
-      return { delay: iface.delay, others, byMac, lastArrival: 0 };
+      return { segment: iface.segment, delay: iface.delay, others, byMac, lastArrival: 0 };
     });
   }
 
@@ -253,10 +272,10 @@ export class SimLab implements RunningLab, ActionHost {
   #end(node: SimNode): void {
     node.machine = null;
     node.unwatch();
+    for (const giveUp of [...node.commands.values()]) giveUp();
   }
 
   #outputs(node: SimNode): NodeOutputs {
-    let ended = false;
     return {
       transmit: (port, frame, cause) => this.#transmit(node, port, frame, cause),
       record: (record) => node.records.push(record),
@@ -266,17 +285,11 @@ export class SimLab implements RunningLab, ActionHost {
           this.#later(node, STORE_LATENCY, () => this.#step(node, { type: 'stored', request, result }));
         });
       },
-      reply: (id, reply) => this.#answer(id, reply),
-      end: () => {
-        if (ended) return;
-        ended = true;
-        this.#scheduler.at(this.now(), () => this.#end(node));
-      },
+      reply: (id, reply) => this.#replies.get(id)?.(reply),
+      // Real daemons live in real time: `refuseDaemons` keeps their labs out.
+      external: () => {},
+      end: () => this.#later(node, 0, () => this.#end(node)),
     };
-  }
-
-  #answer(id: string, reply: CommandReply): void {
-    this.#replies.get(id)?.(reply);
   }
 
   #transmit(node: SimNode, index: number, frame: Uint8Array, cause: EventId): void {
@@ -285,6 +298,15 @@ export class SimLab implements RunningLab, ActionHost {
     const jitter = this.#wireRandom.unit() * WIRE_JITTER;
     const arrival = Math.max(this.now() + port.delay + WIRE_LATENCY + jitter, port.lastArrival);
     port.lastArrival = arrival;
+    this.onFrame?.({
+      segment: port.segment,
+      frame,
+      node: node.config.number,
+      port: index,
+      cause,
+      sentAt: this.now(),
+      arrivesAt: arrival,
+    });
     const mac = readMac(frame, 0);
     const receivers = isGroupMac(mac) ? port.others : [port.byMac.get(mac)];
     for (const [i, receiver] of receivers.entries()) {

@@ -15,8 +15,10 @@ import { configKey, type ReadyMessage } from '../../nodes/shell/boot.ts';
 import type { StoreOp } from '../../nodes/store.ts';
 import { type ActionHost, perform } from '../actions.ts';
 import { type AnyRecord, ORCHESTRATOR, type OrchestratorEvent } from '../events.ts';
+import { DaemonHost, type RunningDaemon } from '../external/daemon-host.ts';
 import type { LabHome, LabStatus } from '../home.ts';
 import type { CompiledLab } from '../lab/compiled.ts';
+import { isDaemon } from '../lab/external.ts';
 import { farEnd } from '../lab/links.ts';
 import { type CommandOptions, NodeDownError, type NodeInfo, type NodeState } from '../running-lab.ts';
 import { NodeProcess } from './node-process.ts';
@@ -44,8 +46,8 @@ const RESTART_WAIT = 500;
 const COMMAND_TIMEOUT = 10_000;
 
 interface Supervised {
-  readonly config: NodeConfig;
-  process: NodeProcess | null;
+  config: NodeConfig;
+  process: NodeProcess | RunningDaemon | null;
   state: NodeState;
   boot: number;
   restarts: number;
@@ -60,6 +62,7 @@ export class Supervisor implements ActionHost {
   readonly pulled = new Set<string>();
   readonly #options: SupervisorOptions;
   readonly #nodes = new Map<string, Supervised>();
+  readonly #daemons: DaemonHost;
   #server: BusServer | null = null;
   #address = { url: '', token: '' };
   #nc!: NatsConnection;
@@ -77,6 +80,7 @@ export class Supervisor implements ActionHost {
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
+    this.#daemons = new DaemonHost(options.home);
     this.random = seededRandom(deriveSeed(options.lab.seed, ORCHESTRATOR));
     for (const config of options.lab.nodes) {
       const fresh = { process: null, boot: 0, restarts: 0, expected: false, ready: null };
@@ -93,6 +97,8 @@ export class Supervisor implements ActionHost {
     home.reset(lab);
     this.#writeStatus('starting');
     try {
+      for (const config of (await this.#daemons.place(lab)).nodes)
+        this.#nodes.get(config.name)!.config = config;
       await this.#openBus();
       this.#writeStatus('running');
       const nodes = [...this.#nodes.keys()];
@@ -129,6 +135,7 @@ export class Supervisor implements ActionHost {
       await this.#log.flush();
       await this.#nc.drain();
     }
+    await this.#daemons.close();
     await this.#server?.stop();
     this.#writeStatus('down');
     this.#end();
@@ -159,9 +166,12 @@ export class Supervisor implements ActionHost {
       void this.#serve(command as SupervisorCommand).then(reply);
     });
     await Promise.all(
-      lab.nodes.map((config) =>
-        this.#store.write({ op: 'put', key: configKey(config.name), value: config }, NO_CAUSE),
-      ),
+      // A real daemon reads its configuration from a file.
+      [...this.#nodes.values()]
+        .filter(({ config }) => !isDaemon(config.role))
+        .map(({ config }) =>
+          this.#store.write({ op: 'put', key: configKey(config.name), value: config }, NO_CAUSE),
+        ),
     );
   }
 
@@ -281,6 +291,10 @@ export class Supervisor implements ActionHost {
     const { name } = node.config;
     node.boot++;
     node.expected = false;
+    if (isDaemon(node.config.role)) {
+      await this.#startDaemon(node);
+      return;
+    }
     const child = new NodeProcess(nodeProgram, {
       lab: lab.name,
       node: name,
@@ -311,6 +325,18 @@ export class Supervisor implements ActionHost {
     throw new Error(`node ${name} did not start (${outcome}); its log: ${home.logFile(name)}.stderr`);
   }
 
+  async #startDaemon(node: Supervised): Promise<void> {
+    try {
+      const daemon = await this.#daemons.launch(node.config, node.boot, this.#nc);
+      node.process = daemon;
+      node.state = 'running';
+      void daemon.exited.then((exit) => this.#exited(node, daemon, exit));
+    } catch (error) {
+      node.state = 'down';
+      throw error;
+    }
+  }
+
   #ready(message: ReadyMessage): void {
     const node = this.#nodes.get(message.node);
     if (node === undefined || node.boot !== message.boot) return;
@@ -318,7 +344,11 @@ export class Supervisor implements ActionHost {
     node.ready = null;
   }
 
-  #exited(node: Supervised, child: NodeProcess, exit: { code: number | null; signal: string | null }): void {
+  #exited(
+    node: Supervised,
+    child: NodeProcess | RunningDaemon,
+    exit: { code: number | null; signal: string | null },
+  ): void {
     if (node.process !== child) return;
     const surprise = !node.expected;
     const wasRunning = node.state === 'running';

@@ -28,6 +28,8 @@ export interface AdvertiserOptions extends PackContext {
 export interface AdvertiserOwner {
   readonly host: SpeakerHost;
   later(delay: number, run: () => void): TimerHandle;
+  /** RFC 4271 §10: between 0.75 and 1 times the value. */
+  jittered(time: number): number;
   send(message: Uint8Array): void;
   readonly blocked: boolean;
   readonly stats: { exportUpdates: number; exportWithdraws: number };
@@ -49,7 +51,7 @@ export class Advertiser {
   readonly pathsOut: AdjRibOut<PathTarget>;
   readonly #slot: number;
   readonly #owner: AdvertiserOwner;
-  readonly #exporter: Exporter;
+  #exporter: Exporter;
   readonly #locRib: LocRib;
   readonly #options: AdvertiserOptions;
   readonly #packer: UpdatePacker;
@@ -175,6 +177,12 @@ export class Advertiser {
     for (const destination of this.#locRib.destinations()) {
       if (destination.best !== null) this.update(destination, cause);
     }
+  }
+
+  /** From now on this decides on what the peer is told. */
+  setExporter(exporter: Exporter, cause: number): void {
+    this.#exporter = exporter;
+    this.announceAll(cause);
   }
 
   /** What was held back goes out. */
@@ -314,7 +322,7 @@ export class Advertiser {
   #startMrai(): void {
     const { mrai } = this.#options;
     if (mrai <= 0 || this.#mrai !== null) return;
-    const delay = mrai * (0.75 + 0.25 * this.#owner.host.random.unit());
+    const delay = this.#owner.jittered(mrai);
     this.#mrai = this.#owner.later(delay, () => {
       this.#mrai = null;
       this.flush();

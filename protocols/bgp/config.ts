@@ -29,6 +29,8 @@ export interface SpeakerConfig {
   readonly multipathAsPath?: 'relaxed' | 'same';
   /** RFC 8212: without a policy nothing is taken from, or told to, an external peer. Default 'off'. */
   readonly ebgpRequiresPolicy?: 'on' | 'off';
+  /** Whether timers vary by up to a quarter, RFC 4271 §10. Default 'on'; without it rounds of updates stay in step. */
+  readonly jitter?: 'on' | 'off';
   /** RFC 2439; none without. */
   readonly damping?: DampingConfig;
   /** RFC 4724: announced to every peer unless its own options say otherwise. */

@@ -10,6 +10,8 @@ export interface TimerOwner {
   readonly host: SpeakerHost;
   /** Runs a callback later as an input of the speaker. */
   later(delay: number, run: () => void): TimerHandle;
+  /** RFC 4271 §10: between 0.75 and 1 times the value. */
+  jittered(time: number): number;
 }
 
 /**
@@ -62,7 +64,7 @@ export class ConnectionTimers {
 
   startConnectRetry(time: number): void {
     this.stopConnectRetry();
-    this.#connectRetry = this.#owner.later(this.#jittered(time), () => {
+    this.#connectRetry = this.#owner.later(this.#owner.jittered(time), () => {
       this.#connectRetry = null;
       this.#expired('ConnectRetryTimer_Expires');
     });
@@ -96,7 +98,7 @@ export class ConnectionTimers {
   startKeepalive(time: number): void {
     this.#keepalive = this.#cancel(this.#keepalive);
     if (time <= 0) return;
-    this.#keepaliveTime = this.#jittered(time);
+    this.#keepaliveTime = this.#owner.jittered(time);
     this.#armKeepalive(this.#keepaliveTime);
   }
 
@@ -127,11 +129,6 @@ export class ConnectionTimers {
         this.#expired('KeepaliveTimer_Expires');
       }
     });
-  }
-
-  /** RFC 4271 §10: between 0.75 and 1 times the value. */
-  #jittered(time: number): number {
-    return time * (0.75 + 0.25 * this.#owner.host.random.unit());
   }
 
   #cancel(timer: TimerHandle | null): null {

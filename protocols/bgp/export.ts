@@ -137,7 +137,12 @@ export class Exporter {
 
   /** Export policy sees a route as it would go out, as in BIRD and FRR, but for the next hop that it may set itself. */
   #applyPolicy(path: Path, attributes: PathAttributes): PathAttributes | null {
-    const context: PolicyContext = { source: path.peer, peer: this.#peer, direction: 'export' };
+    const context: PolicyContext = {
+      source: path.peer,
+      peer: this.#peer,
+      direction: 'export',
+      asn: this.#context.asn,
+    };
     const outcome = this.#policy?.apply(path.destination.key, attributes, context) ?? null;
     if (outcome === null || outcome === attributes) return outcome === null ? null : attributes;
     return this.#context.attributes.intern(outcome);

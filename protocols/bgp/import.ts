@@ -50,19 +50,19 @@ export class Importer {
     this.#peer = peer;
     this.#context = context;
     this.#policy = policy;
-    this.#policyContext = { source: peer, peer, direction: 'import' };
+    this.#policyContext = { source: peer, peer, direction: 'import', asn: context.asn };
   }
 
-  import(key: PrefixKey, received: PathAttributes): Imported {
+  judge(key: PrefixKey, received: PathAttributes): Imported {
     if (this.#last === received && this.#lastResult !== null) return this.#lastResult;
-    const result = this.#judge(key, received);
+    const result = this.#decide(key, received);
     const shared = this.#policy === null || !this.#policy.dependsOnPrefix;
     this.#last = shared ? received : null;
     this.#lastResult = result;
     return result;
   }
 
-  #judge(key: PrefixKey, received: PathAttributes): Imported {
+  #decide(key: PrefixKey, received: PathAttributes): Imported {
     const rejection = rejectionOf(received, this.#peer, this.#context);
     if (rejection !== null) return { attributes: received, rejection };
     const { localPref } = this.#peer.options;

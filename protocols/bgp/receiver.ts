@@ -127,7 +127,7 @@ export class Receiver {
   reimport({ ribIn }: Session, importer: Importer, { cause }: Arrival): void {
     for (const path of [...ribIn.paths()]) {
       if (path.peer === null) continue;
-      const { attributes, rejection } = importer.import(path.destination.key, path.received);
+      const { attributes, rejection } = importer.judge(path.destination.key, path.received);
       if (attributes === path.attributes && rejection === path.rejection) continue;
       this.#replace(path, path.peer, attributes, rejection, { now: path.at, cause }, ribIn);
     }
@@ -138,7 +138,7 @@ export class Receiver {
     for (const path of [...session.ribIn.paths()]) {
       if (path.rejection !== 'damped' || path.peer === null) continue;
       if (this.#isDamped(session, path.destination.key, path.pathId)) continue;
-      const { attributes, rejection } = importer.import(path.destination.key, path.received);
+      const { attributes, rejection } = importer.judge(path.destination.key, path.received);
       this.#replace(path, path.peer, attributes, rejection, { now: path.at, cause }, session.ribIn);
     }
   }
@@ -170,7 +170,7 @@ export class Receiver {
     for (let i = 0; i < keys.length; i++) {
       const key = keys[i]!;
       const pathId = pathIds === null ? 0 : pathIds[i]!;
-      const imported = importer.import(key, received);
+      const imported = importer.judge(key, received);
       const { attributes } = imported;
       const destination = locRib.destination(key);
       const old = ribIn.get(destination, pathId) ?? null;

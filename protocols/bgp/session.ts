@@ -28,6 +28,7 @@ export interface SessionOwner {
   readonly host: SpeakerHost;
   readonly timings: SpeakerTimings;
   later(delay: number, run: () => void): TimerHandle;
+  jittered(time: number): number;
   connect(session: Session, connection: Connection): ConnectionId;
   release(id: ConnectionId): void;
   /** The session has come up: its routes are to be exchanged. */
@@ -288,6 +289,10 @@ export class Session implements ConnectionOwner {
 
   later(delay: number, run: () => void): TimerHandle {
     return this.#owner.later(delay, run);
+  }
+
+  jittered(time: number): number {
+    return this.#owner.jittered(time);
   }
 
   connect(connection: Connection): ConnectionId {

@@ -88,7 +88,9 @@ export class BgpSpeaker implements SessionOwner {
   #reuseTimer: TimerHandle | null = null;
   #restarting: LocalSide['restarting'] = 'no';
   #restarted: () => void = () => {};
-  #policies: NonNullable<SpeakerConfig['policies']>;
+  readonly #policies: NonNullable<SpeakerConfig['policies']>;
+  /** Policies that were set at run time, by direction and peer. */
+  readonly #chosen = new Map<string, readonly string[]>();
   readonly #importContext: ImportContext;
   readonly #waiting: { readonly cause: number; readonly run: () => void }[] = [];
   #busy = false;
@@ -303,6 +305,11 @@ export class BgpSpeaker implements SessionOwner {
     return this.host.timers.set(this.host.now + delay, () => this.#input(run));
   }
 
+  /** RFC 4271 §10: between 0.75 and 1 times the value, or just the value. */
+  jittered(time: number): number {
+    return this.config.jitter === 'off' ? time : time * (0.75 + 0.25 * this.host.random.unit());
+  }
+
   connect(session: Session, connection: Connection): ConnectionId {
     const id = this.#register(connection);
     const { address, localAddress, name, neighbor } = session;
@@ -317,8 +324,8 @@ export class BgpSpeaker implements SessionOwner {
   established(session: Session, peer: Peer, negotiated: Negotiated): Exchange {
     const { neighbor } = session;
     const byKind = peer.kind === 'internal' ? this.timings.mraiIbgp : this.timings.mraiEbgp;
-    const exporter = new Exporter(peer, this.#exportContext, this.#policyOf(neighbor, 'export'));
-    const importer = this.#importer(session, peer);
+    const exporter = this.#exporter(neighbor, peer);
+    this.#importer(session, peer);
     const advertiser = new Advertiser(
       session,
       exporter,
@@ -339,7 +346,10 @@ export class BgpSpeaker implements SessionOwner {
     advertiser.announceAll(this.host.cause);
     return {
       advertiser,
-      update: (body) => this.#receiver.update(session, importer, peer, body, negotiated.context, this.host),
+      update: (body) => {
+        const importer = this.#importers.get(session) ?? this.#importer(session, peer);
+        return this.#receiver.update(session, importer, peer, body, negotiated.context, this.host);
+      },
     };
   }
 
@@ -394,15 +404,25 @@ export class BgpSpeaker implements SessionOwner {
     this.#restarted();
   }
 
-  /** Policies, or what they stand on, are others now: what has come is judged anew, and so is what goes out. */
-  reapplyPolicies(policies: NonNullable<SpeakerConfig['policies']>): void {
-    this.#policies = policies;
+  /**
+   * The policies of a session are these from now on, none for no names: what has come is judged anew, or what goes out.
+   * @throws BgpConfigError for a name that there is no policy of.
+   */
+  setPolicy(name: string, direction: 'import' | 'export', names: readonly string[]): void {
+    policyOf(this.#policies, names, `BGP neighbor ${name}`);
     this.#input(() => {
-      for (const session of this.#sessions.values()) {
-        const { peer } = session;
-        if (peer !== null) this.#receiver.reimport(session, this.#importer(session, peer), this.host);
-      }
+      const session = this.#sessions.get(name);
+      if (session === undefined) return;
+      this.#chosen.set(`${direction} ${name}`, names);
+      const { peer, advertiser } = session;
+      if (peer === null) return;
+      if (direction === 'import') this.#receiver.reimport(session, this.#importer(session, peer), this.host);
+      else advertiser?.setExporter(this.#exporter(session.neighbor, peer), this.host.cause);
     });
+  }
+
+  #exporter(neighbor: NeighborConfig, peer: Peer): Exporter {
+    return new Exporter(peer, this.#exportContext, this.#policyOf(neighbor, 'export'));
   }
 
   /** Asks a peer for its routes again; false if it is not there, or does not know how. */
@@ -425,7 +445,8 @@ export class BgpSpeaker implements SessionOwner {
   }
 
   #policyOf(neighbor: NeighborConfig, direction: 'import' | 'export'): RoutePolicy | null {
-    return policyOf(this.#policies, neighbor[direction], `BGP neighbor ${neighbor.name}`);
+    const names = this.#chosen.get(`${direction} ${neighbor.name}`) ?? neighbor[direction];
+    return policyOf(this.#policies, names, `BGP neighbor ${neighbor.name}`);
   }
 
   /** A number for each path that goes to a peer with ADD-PATH: one for each peer and path identifier that it came by. */

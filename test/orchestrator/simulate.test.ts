@@ -1,152 +1,205 @@
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import { encode } from '../../bus/codec.ts';
 import { seededRandom } from '../../nodes/random.ts';
-import { churn, describeMisdelivery } from '../../orchestrator/chaos/churn.ts';
-import { ChaosRun } from '../../orchestrator/chaos/run.ts';
-import { parseChaos } from '../../orchestrator/chaos/schema.ts';
+import { churn } from '../../orchestrator/chaos/churn.ts';
 import { ORCHESTRATOR } from '../../orchestrator/events.ts';
-import { compileLab } from '../../orchestrator/lab/compile.ts';
-import { baseline, waitConverged } from '../../orchestrator/observe/quiescence.ts';
-import { verifyNode } from '../../orchestrator/observe/verify.ts';
+import { loadLab } from '../../orchestrator/lab/load.ts';
+import { NodeDownError, type RunningLab, UnknownNodeError } from '../../orchestrator/running-lab.ts';
 import { parseSelector } from '../../orchestrator/selector.ts';
-import { SimLab } from '../../orchestrator/simulate/sim-lab.ts';
+import type { SimLab } from '../../orchestrator/simulate/sim-lab.ts';
+import { pings, run, verifies } from '../support/lab.ts';
+import { calico, flannel, recordsOf, settle, simulate, snapshotOf } from '../support/sim.ts';
 
-function calico(seed: number, blockSize = 26): string {
-  return `
-name: sim
-seed: ${seed}
-topology:
-  nodes:
-    n1: { kind: node }
-    n2: { kind: node }
-    n3: { kind: node }
-    rr: { kind: reflector }
-segments:
-  lan: { subnet: 172.18.18.0/24, nodes: all }
-cluster:
-  cni: calico
-  blockSize: ${blockSize}
-  calico: { mesh: reflectors }
-  pods: { perNode: 2, name: web, labels: { app: web } }
-`;
-}
-
-async function started(yaml: string): Promise<SimLab> {
-  const lab = new SimLab(compileLab(yaml, 'sim.yaml'));
-  await lab.start();
-  const since = { at: 0, reports: [] };
-  const result = await waitConverged(lab, { within: 60_000, since, sessions: 'established' });
-  if (!result.converged) throw new Error(result.reasons.join('; '));
-  return lab;
-}
-
-async function run(yaml: string): Promise<SimLab> {
-  const lab = await started(yaml);
+/** A life with a bit of everything in it. */
+async function live(yaml: string): Promise<SimLab> {
+  const lab = await simulate(yaml);
   await lab.act({ type: 'kill', node: 'n2', how: 'silent' });
   await lab.sleep(1_000);
   await lab.act({ type: 'start', node: 'n2' });
   await lab.act({ type: 'link', node: 'n1', device: 'eth0', carrier: 'down' });
   await lab.sleep(500);
   await lab.act({ type: 'link', node: 'n1', device: 'eth0', carrier: 'up' });
+  await settle(lab);
+  await lab.act({ type: 'kill', node: 'n3', how: 'reset' });
+  await lab.act({ type: 'start', node: 'n3' });
+  await settle(lab);
   const pods = parseSelector('app=web');
   await churn(lab, { pods, rate: 10, duration: 1_000, probes: 3, interval: 50, random: seededRandom(7) });
-  const result = await waitConverged(lab, { within: 600_000, since: await baseline(lab) });
-  if (!result.converged) throw new Error(result.reasons.join('; '));
+  await settle(lab);
   return lab;
 }
 
+/** What the bus would hold of every log. */
 async function logOf(lab: SimLab): Promise<Map<string, Uint8Array>> {
   const logs = new Map<string, Uint8Array>();
-  for (const node of [ORCHESTRATOR, ...lab.nodeNames]) {
-    const records: unknown[] = [];
-    for await (const record of lab.records(node)) records.push(record);
-    logs.set(node, encode(records));
-  }
+  for (const node of [ORCHESTRATOR, ...lab.nodeNames]) logs.set(node, encode(await recordsOf(lab, node)));
   return logs;
 }
 
-test('the same seed gives the same log of every node, byte for byte; another seed another log', async (t) => {
-  const first = await logOf(await run(calico(1)));
-  const again = await logOf(await run(calico(1)));
-  const other = await logOf(await run(calico(2)));
-  for (const [node, bytes] of first) {
-    t.true(bytes.length > 500, node);
-    t.deepEqual(again.get(node), bytes, node);
-    t.notDeepEqual(other.get(node), bytes, node);
-  }
-});
+const lives: readonly (readonly [title: string, lab: (seed: number) => string])[] = [
+  ['calico', (seed) => calico({ seed, reflectors: 2 })],
+  ['flannel vxlan', (seed) => flannel('vxlan', { seed })],
+];
 
-test('after faults and churn the fold of every log is the live state', async (t) => {
-  const lab = await run(calico(3));
-  for (const node of lab.nodeNames) {
-    const verdict = await verifyNode(lab, node);
-    t.is(verdict.state, 'verified', node);
-    t.deepEqual(verdict.differences, []);
-  }
-});
-
-test('a dead peer is missed at once after a reset, and after the hold time when it was silent', async (t) => {
-  const until = async (how: 'reset' | 'silent') => {
-    const lab = await started(calico(4));
-    const killed = lab.now();
-    await lab.act({ type: 'kill', node: 'n2', how });
-    const result = await waitConverged(lab, { within: 600_000, since: await baseline(lab) });
-    t.true(result.converged);
-    for await (const { at, event } of lab.records('rr')) {
-      if (at > killed && event.type === 'bgp.session' && event.peer === 'n2' && event.from === 'Established')
-        return at - killed;
+for (const [title, lab] of lives) {
+  test(`${title}: the same seed gives every log byte for byte, and a log gives the state`, async (t) => {
+    // Two runs side by side in one process, to find what they would share.
+    const [one, two] = await Promise.all([live(lab(1)), live(lab(1))]);
+    const [first, again, other] = [await logOf(one), await logOf(two), await logOf(await live(lab(2)))];
+    for (const [node, bytes] of first) {
+      t.true(bytes.length > 500, node);
+      t.true(Buffer.from(bytes).equals(again.get(node)!), node);
+      t.false(Buffer.from(bytes).equals(other.get(node)!), node);
     }
-    return Number.NaN;
-  };
-  t.true((await until('reset')) < 10);
-  // Calico's BIRD has a hold time of 240 s; the last KEEPALIVE came up to 80 s before.
-  const silent = await until('silent');
-  t.true(silent > 155_000 && silent <= 240_100, String(silent));
-});
-
-test('pods replaced in a small block take over addresses, and nothing reaches the wrong one', async (t) => {
-  const lab = await started(calico(5, 30));
-  const pods = parseSelector('app=web');
-  const options = { pods, rate: 10, duration: 4_000, probes: 6, interval: 20, random: seededRandom(1) };
-  const result = await churn(lab, options);
-  t.true(result.replaced > 30);
-  t.true(result.reused > 5, `${result.reused} reused`);
-  t.true(result.probes.length > 0);
-  for (const probe of result.probes) {
-    t.true(probe.sent > 100);
-    t.true(probe.received > 0);
-    t.is(probe.misdelivered, 0);
-  }
-  t.deepEqual(describeMisdelivery(result), []);
-});
-
-async function chaos(lab: SimLab, steps: string) {
-  const file = parseChaos(`name: test\nsteps:\n${steps}`, 'chaos.yaml');
-  return new ChaosRun(lab, file, seededRandom(1)).run({ onStep: () => {}, onOutcome: () => {} });
+    await verifies(t, one);
+  });
 }
 
-test('expectations of a chaos file decide, and name the step that was not met', async (t) => {
-  const lab = await started(calico(6));
-  const good = await chaos(
-    lab,
-    `
-  - kill: n2
-  - expect: { converged: { within: 5s } }
-  - expect: { unreachable: { from: web-n1-1, to: web-n2-1 } }
-  - start: n2
-  - expect: { converged: { within: 30s } }
-  - expect: { reachable: { from: app=web, to: app=web } }`,
+/** Pings from the first pod or host of every node to that of every other. */
+async function pingAcross(t: ExecutionContext, lab: RunningLab, nodes: readonly string[]): Promise<void> {
+  for (const from of nodes)
+    for (const to of nodes) if (from !== to) await pings(t, lab, `web-${from}-1`, `web-${to}-1`);
+}
+
+const clusters: readonly (readonly [title: string, yaml: string])[] = [
+  ['calico with two reflectors', calico({ reflectors: 2 })],
+  ['calico with a full mesh', calico({ reflectors: 0 })],
+  ['flannel udp', flannel('udp')],
+  ['flannel vxlan', flannel('vxlan')],
+  ['flannel host-gw', flannel('host-gw')],
+];
+
+for (const [title, yaml] of clusters) {
+  test(`${title}: pods reach each other across nodes, after a node and a cable have been gone too`, async (t) => {
+    const nodes = ['n1', 'n2', 'n3'];
+    const lab = await simulate(yaml);
+    await pingAcross(t, lab, nodes);
+    await verifies(t, lab);
+    await lab.act({ type: 'kill', node: 'n2', how: 'silent' });
+    await verifies(t, lab);
+    await lab.sleep(2_000);
+    await lab.act({ type: 'start', node: 'n2' });
+    await settle(lab);
+    await verifies(t, lab);
+    await pingAcross(t, lab, nodes);
+    await lab.act({ type: 'link', node: 'n3', device: 'eth0', carrier: 'down' });
+    await lab.sleep(200);
+    t.not((await run(lab, 'web-n1-1', 'ping -n -c 1 -W 1 172.18.18.103')).code, 0, 'the cable is out');
+    await verifies(t, lab);
+    await lab.act({ type: 'link', node: 'n3', device: 'eth0', carrier: 'up' });
+    await settle(lab);
+    await pingAcross(t, lab, nodes);
+    await verifies(t, lab);
+  });
+}
+
+test('two racks: hosts reach the other rack over two equal paths, over one when a cable is out', async (t) => {
+  const lab = await simulate(await loadLab('examples/two-racks.yaml'));
+  const nexthops = async () => {
+    const { routes } = (await snapshotOf(lab, 'leaf1')).view.kernel;
+    return routes['']?.find((route) => route.dst === '10.1.2.0/24')?.nexthops.map(({ dev }) => dev);
+  };
+  const reaches = async () => {
+    for (const [from, to] of [
+      ['h1', '10.1.2.2'],
+      ['h2', '10.1.2.3'],
+      ['h3', '10.1.1.2'],
+      ['h1', '10.1.1.3'],
+    ]) {
+      const { code, output } = await run(lab, from!, `ping -n -c 1 -W 5 ${to}`);
+      t.is(code, 0, output);
+    }
+  };
+  t.deepEqual(await nexthops(), ['eth1', 'eth2']);
+  await reaches();
+  await lab.act({ type: 'link', node: 'leaf1', device: 'eth1', carrier: 'down' });
+  await settle(lab);
+  t.deepEqual(await nexthops(), ['eth2']);
+  await reaches();
+  await verifies(t, lab);
+});
+
+test('a graph of the Topology Zoo: every router has a route to every loopback, and the packets follow it', async (t) => {
+  const compiled = await loadLab('examples/zoo-sample.graphml');
+  const lab = await simulate(compiled);
+  const loopbacks = new Map(compiled.nodes.map((node) => [node.name, node.loopbacks[0]!.split('/')[0]!]));
+  t.true(loopbacks.size >= 8);
+  for (const [name, own] of loopbacks) {
+    const routes = new Set((await snapshotOf(lab, name)).view.kernel.routes['']?.map((route) => route.dst));
+    for (const [other, address] of loopbacks)
+      t.true(other === name || routes.has(`${address}/32`), `${name} -> ${other}`);
+    const [far] = [...loopbacks.values()].reverse().filter((address) => address !== own);
+    const { code, output } = await run(lab, name, `ping -n -c 1 -W 5 -I ${own} ${far}`);
+    t.is(code, 0, output);
+  }
+  await verifies(t, lab);
+});
+
+test('a node that is started in the moment of its death stays alive', async (t) => {
+  const lab = await simulate(calico());
+  for (const how of ['reset', 'silent'] as const) {
+    await lab.act({ type: 'kill', node: 'n2', how });
+    await lab.act({ type: 'start', node: 'n2' });
+    await lab.sleep(1_000);
+    t.is((await lab.nodes()).find((node) => node.name === 'n2')?.state, 'running', how);
+    await settle(lab);
+    await pings(t, lab, 'web-n1-1', 'web-n2-1');
+  }
+});
+
+test('a command to a node that is down, and one whose node dies under it, fail as they do on the bus', async (t) => {
+  const lab = await simulate(calico());
+  const ping = lab.command('n2', { type: 'exec', pod: '', argv: ['ping', '-n', '172.18.18.101'] });
+  const failed = t.throwsAsync(ping, { instanceOf: NodeDownError });
+  await lab.sleep(2_500);
+  await lab.act({ type: 'kill', node: 'n2', how: 'silent' });
+  await failed;
+  await t.throwsAsync(lab.command('n2', { type: 'sync' }), { instanceOf: NodeDownError });
+  await t.throwsAsync(lab.command('n9', { type: 'sync' }), {
+    instanceOf: UnknownNodeError,
+    message: /no node n9/,
+  });
+});
+
+test('a command that is interrupted ends, and says what it has', async (t) => {
+  const lab = await simulate(calico());
+  const interrupt = new AbortController();
+  let output = '';
+  const ping = lab.command(
+    'n1',
+    { type: 'exec', pod: '', argv: ['ping', '-n', '172.18.18.102'] },
+    {
+      signal: interrupt.signal,
+      onReply: (part) => {
+        if (part.type === 'stdout') output += part.text;
+      },
+    },
   );
-  t.deepEqual(good.failures, []);
-  t.is(good.expectations, 4);
-  const bad = await chaos(
-    lab,
-    `
-  - kill: { node: n3, silent: true }
-  - expect: { reachable: { from: web-n1-1, to: web-n3-1, within: 1s } }
-  - expect: { converged: { within: 10ms } }`,
-  );
-  t.is(bad.failures.length, 2);
-  t.regex(bad.failures[0]!, /chaos\.yaml:5: expect reachable web-n1-1 -> web-n3-1/);
-  t.regex(bad.failures[1]!, /converged within 10 ms/);
+  await lab.sleep(2_500);
+  interrupt.abort();
+  t.deepEqual(await ping, { type: 'exit', code: 0 });
+  t.regex(output, /3 packets transmitted, 3 received, 0% packet loss/);
+
+  const early = new AbortController();
+  const command = { type: 'exec', pod: '', argv: ['ping', '-n', '172.18.18.102'] } as const;
+  const last = lab.command('n1', command, { signal: early.signal });
+  early.abort();
+  t.is((await last).type, 'exit', 'also one that has not even reached the node');
+});
+
+test("the clock does not move while nobody waits, and its time is the events'", async (t) => {
+  const lab = await simulate(flannel('host-gw'));
+  const before = lab.now();
+  await new Promise((resolve) => setImmediate(resolve));
+  t.is(lab.now(), before);
+  await lab.sleep(12_345);
+  t.is(lab.now(), before + 12_345);
+  for (const node of lab.nodeNames) {
+    const times = (await recordsOf(lab, node)).map(({ at }) => at);
+    t.deepEqual(
+      times,
+      times.toSorted((a, b) => a - b),
+    );
+    t.true(times.at(-1)! <= lab.now());
+  }
 });

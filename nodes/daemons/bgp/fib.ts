@@ -32,8 +32,21 @@ export class BgpFib {
   /** Installed prefixes that the kernel's table does not have: another protocol's route is there, or it refused ours. */
   readonly #absent = new Set<PrefixKey>();
 
-  constructor(netns: Netns) {
+  /** Rows of an earlier run of the daemon that this one has not said anything of. */
+  readonly #leftOver: Set<string>;
+
+  /** 'adopt' leaves what an earlier run of the daemon has left in the table until `dropLeftOver`. */
+  constructor(netns: Netns, rows: 'fresh' | 'adopt' = 'fresh') {
     this.#netns = netns;
+    const ours = netns.routes.list().filter((row) => isOurs(row) && row.type === 'unicast');
+    this.#leftOver = new Set(rows === 'adopt' ? ours.map(({ dst }) => dst) : []);
+  }
+
+  /** Takes out what is left of an earlier run. */
+  dropLeftOver(): void {
+    const batch = Array.from(this.#leftOver, (dst): RouteChange => ({ op: 'del', dst, metric: 0 }));
+    this.#leftOver.clear();
+    this.#apply(batch);
   }
 
   /** How a next hop is reached; null if it is not, or is this node. */
@@ -96,6 +109,7 @@ export class BgpFib {
 
   #stage(batch: RouteChange[], prefix: PrefixKey, installed: Installed): void {
     const dst = formatKey(prefix);
+    this.#leftOver.delete(dst);
     const facts = this.#facts(dst, installed.nextHops);
     const row = this.#netns.routes.get(dst);
     installed.facts = null;
@@ -159,9 +173,14 @@ export class BgpFib {
       if (!device.usable || !isOnLink(device, addr)) continue;
       return { metric: 0, hops: [hop(formatIp4(addr), device.name)] };
     }
-    const route = netns.routes.lookup(addr);
+    // A route of ours that is itself resolved through a route resolves nothing, least of all itself: what is behind it
+    // counts, as in FRR, whose next hop tracking passes a route that would resolve itself. What is found so does not
+    // depend on what was made of it.
+    const route = netns.routes.lookupWhere(
+      addr,
+      ({ facts }) => facts.protocol !== 'bird' || this.#isDirect(facts.dst),
+    );
     if (route === null || route.type !== 'unicast') return null;
-    if (route.facts.protocol === 'bird' && !this.#isDirect(route.facts.dst)) return null;
     const usable = route.nexthops.filter(({ device }) => device.usable);
     if (usable.length === 0) return null;
     const hops = usable.map(({ via, device }) => hop(formatIp4(via === 0 ? addr : via), device.name));
@@ -169,10 +188,7 @@ export class BgpFib {
     return { metric, hops };
   }
 
-  /**
-   * Whether a route of ours has its next hops on our links. One that is itself resolved through a route must not
-   * resolve another, least of all itself.
-   */
+  /** Whether a route of ours has its next hops on our links. */
   #isDirect(dst: string): boolean {
     const prefix = parsePrefix(dst);
     const installed = prefix === null ? undefined : this.#installed.get(prefixKey(prefix.addr, prefix.len));

@@ -60,7 +60,7 @@ test('an unknown key, with what it may have been meant to be', (t) => {
   t.deepEqual(problemsOf(`${ROUTERS}sead: 4\nsegmetns: {}\nquux: 1\n`), [
     "lab.yaml:8:1: sead: unknown key 'sead'; did you mean 'seed'?",
     "lab.yaml:9:1: segmetns: unknown key 'segmetns'; did you mean 'segments'?",
-    "lab.yaml:10:1: quux: unknown key 'quux'; known: name, seed, generate, topology, segments, cluster, timers",
+    "lab.yaml:10:1: quux: unknown key 'quux'; known: name, seed, generate, topology, segments, cluster, policy, timers",
   ]);
   t.deepEqual(problemsOf('name: x\ntopology:\n  nodes:\n    r1: {kidn: router}\n'), [
     "lab.yaml:4:10: topology.nodes.r1.kidn: unknown key 'kidn'; did you mean 'kind'?",
@@ -81,7 +81,7 @@ topology:
   t.deepEqual(problemsOf(text), [
     "lab.yaml:2:7: seed: expected a number, not 'many'",
     'lab.yaml:5:9: topology.nodes.r1: expected a map, not 7',
-    "lab.yaml:6:16: topology.nodes.r2.kind: 'ruter' is none of node, reflector, router, host; did you mean 'router'?",
+    "lab.yaml:6:16: topology.nodes.r2.kind: 'ruter' is none of node, reflector, router, host, external, bird, frr, gobgp; did you mean 'router'?",
     'lab.yaml:7:42: topology.nodes.r3.labels.version: expected text, not 1.1; a label is text; put it in quotes',
     "lab.yaml:7:62: topology.nodes.r3.schedulable: expected true or false, not 'yes'",
     "lab.yaml:8:35: topology.nodes.r4.loopbacks: expected a list, not '10.9.9.9'",
@@ -415,7 +415,7 @@ cluster:
   cni: weave
 `;
   t.deepEqual(problemsOf(text), [
-    "lab.yaml:4:22: topology.nodes.n1.color: unknown key 'color'; known: kind, group, labels, interfaces, loopbacks, gateway, routes, bgp, routeReflectorClusterID, schedulable, timers",
+    "lab.yaml:4:22: topology.nodes.n1.color: unknown key 'color'; known: kind, group, labels, interfaces, loopbacks, gateway, routes, bgp, routeReflectorClusterID, schedulable, timers, external, daemon",
     "lab.yaml:9:17: segments.bad.subnet: 'nowhere' is no CIDR; write it like 172.18.18.0/24",
     "lab.yaml:11:8: cluster.cni: 'weave' is none of calico, flannel; known: calico, flannel",
   ]);
@@ -476,4 +476,10 @@ test('LabError lists its problems', (t) => {
     }).length,
     0,
   );
+});
+
+test('an alias within its own anchor is no value', (t) => {
+  t.deepEqual(problemsOf('name: &a\n  name: *a'), [
+    'lab.yaml:2:9: *a stands within what it stands for; write out what is meant',
+  ]);
 });

@@ -1,32 +1,7 @@
 import test from 'ava';
 import type { NodeReport, SessionCount } from '../../../nodes/machine-io.ts';
 import { judge } from '../../../orchestrator/observe/quiescence.ts';
-
-function session(peer: string, rest: Partial<SessionCount> = {}): SessionCount {
-  const counts = { established: true, settled: true, openedAt: 0, triedAt: 0, sent: 4, received: 4 };
-  return { peer, key: 'a:1-b:2', ...counts, ...rest };
-}
-
-function report(node: string, rest: Partial<NodeReport> = {}): NodeReport {
-  return {
-    node,
-    boot: 1,
-    at: 100,
-    sessions: [],
-    work: 0,
-    workOf: { bgp: 0, cluster: 0 },
-    storeRevision: 9,
-    fibChanges: 3,
-    lastFibChange: 50,
-    lastFibEvent: 7,
-    updatesSent: 1,
-    updatesReceived: 1,
-    routes: 4,
-    podsRunning: 1,
-    dropped: {},
-    ...rest,
-  };
-}
+import { report, session } from './reports.ts';
 
 const pair = (left: Partial<SessionCount>, right: Partial<SessionCount>): NodeReport[] => [
   report('n1', { sessions: [session('n2', left)] }),

@@ -1,0 +1,188 @@
+import type { CloseMode, ConnectionId } from '../../../protocols/bgp/host.ts';
+import type { BgpSpeaker } from '../../../protocols/bgp/speaker.ts';
+import { parseIp4 } from '../../../protocols/ip4.ts';
+import type { BgpNeighbor, ExternalTransport } from '../../config.ts';
+import type { SocketEvent, SocketRequest } from '../../machine-io.ts';
+import type { Runtime } from '../../runtime.ts';
+
+/** Bytes that the shell may hold of one connection before the speaker has to wait. */
+const SEND_WINDOW = 262_144;
+
+/** How much longer a daemon may be silent after a session has come up, before it tells its routes, ms. */
+const FIRST_WORD = 1_000;
+
+interface Neighbor {
+  readonly name: string;
+  /** Emulated addresses of the session. */
+  readonly address: number;
+  readonly localAddress: number;
+  readonly transport: ExternalTransport;
+  /** Messages counted on the session when it was last looked at, and when they last changed, ms. */
+  counted: string;
+  movedAt: number;
+}
+
+interface Connection {
+  readonly id: ConnectionId;
+  readonly socket: number;
+  readonly neighbor: Neighbor;
+  credit: number;
+}
+
+/** What the sessions need of the daemon. */
+export interface ExternalHost {
+  readonly rt: Runtime;
+  readonly speaker: BgpSpeaker;
+  readonly toShell: (request: SocketRequest) => void;
+  /** Whether there is a way to an emulated address: a pulled cable cuts the real connection too. */
+  readonly reaches: (address: number) => boolean;
+}
+
+/**
+ * Sessions whose transport is a real TCP connection of the shell's. The speaker sees the emulated addresses; where the bytes
+ * really go is known to the shell alone. Connections that the machine opens are numbered from 1 up, those that
+ * the shell accepts from -1 down.
+ */
+export class ExternalSessions {
+  readonly #host: ExternalHost;
+  readonly #neighbors = new Map<string, Neighbor>();
+  readonly #bySocket = new Map<number, Connection>();
+  readonly #byId = new Map<ConnectionId, Connection>();
+  #sockets = 0;
+
+  constructor(host: ExternalHost, neighbors: readonly BgpNeighbor[]) {
+    this.#host = host;
+    for (const { name, address, localAddress, external } of neighbors) {
+      if (external === undefined) continue;
+      this.#neighbors.set(name, {
+        name,
+        address: parseIp4(address) ?? 0,
+        localAddress: parseIp4(localAddress) ?? 0,
+        transport: external,
+        counted: '',
+        movedAt: 0,
+      });
+    }
+  }
+
+  has(peer: string): boolean {
+    return this.#neighbors.has(peer);
+  }
+
+  connect(id: ConnectionId, peer: string): void {
+    const neighbor = this.#neighbors.get(peer);
+    if (neighbor === undefined) return;
+    if (!this.#host.reaches(neighbor.address)) {
+      const { rt, speaker } = this.#host;
+      rt.timers.set(rt.now, () => speaker.tcpClosed(id, 'Network is down'));
+      return;
+    }
+    this.#open(id, ++this.#sockets, neighbor);
+    this.#host.toShell({ type: 'connect', socket: this.#sockets, peer });
+  }
+
+  /** Bytes taken; null if the connection is none of these. */
+  send(id: ConnectionId, bytes: Uint8Array): number | null {
+    const connection = this.#byId.get(id);
+    if (connection === undefined) return null;
+    const taken = Math.min(bytes.length, connection.credit);
+    if (taken === 0) return 0;
+    connection.credit -= taken;
+    this.#host.toShell({ type: 'send', socket: connection.socket, bytes: bytes.subarray(0, taken) });
+    return taken;
+  }
+
+  /** False if the connection is none of these. */
+  close(id: ConnectionId, how: CloseMode): boolean {
+    const connection = this.#byId.get(id);
+    if (connection === undefined) return false;
+    this.#forget(connection);
+    this.#host.toShell({ type: 'close', socket: connection.socket, how });
+    return true;
+  }
+
+  handle(socket: number, event: SocketEvent): void {
+    if (event.type === 'accepted') {
+      this.#accept(socket, event);
+      return;
+    }
+    const connection = this.#bySocket.get(socket);
+    // What was closed here may still have been on its way.
+    if (connection === undefined) return;
+    const { id, neighbor } = connection;
+    const { speaker } = this.#host;
+    switch (event.type) {
+      case 'connected':
+        speaker.tcpConnected(
+          id,
+          { addr: neighbor.localAddress, port: event.localPort },
+          { addr: neighbor.address, port: event.remotePort },
+        );
+        return;
+      case 'data':
+        speaker.tcpData(id, event.bytes);
+        if (this.#bySocket.has(socket)) {
+          this.#host.toShell({ type: 'taken', socket, bytes: event.bytes.length });
+        }
+        return;
+      case 'written': {
+        const waited = connection.credit === 0;
+        connection.credit += event.bytes;
+        if (waited) speaker.tcpWritable(id);
+        return;
+      }
+      case 'closed':
+        this.#forget(connection);
+        speaker.tcpClosed(id, event.reason);
+    }
+  }
+
+  /** Sessions on which the daemon may be about to say more, though nobody here has anything left to do. */
+  get unsettled(): number {
+    let count = 0;
+    for (const neighbor of this.#neighbors.values()) if (!this.#isQuiet(neighbor)) count++;
+    return count;
+  }
+
+  /** Nobody hears a foreign daemon's counters: it counts as done when it has been silent for a while. */
+  #isQuiet(neighbor: Neighbor): boolean {
+    const { rt, speaker } = this.#host;
+    const { now } = rt;
+    const session = speaker.session(neighbor.name);
+    if (session === undefined || session.state !== 'Established') return true;
+    const { sent, received } = session.counters;
+    const counted = `${session.since} ${sent} ${received}`;
+    if (counted !== neighbor.counted) {
+      neighbor.counted = counted;
+      neighbor.movedAt = now;
+    }
+    const { quiet } = neighbor.transport;
+    const opening = !session.endOfRibReceived && now - session.since < quiet + FIRST_WORD;
+    return !opening && now - neighbor.movedAt >= quiet;
+  }
+
+  #accept(socket: number, event: Extract<SocketEvent, { type: 'accepted' }>): void {
+    const neighbor = this.#neighbors.get(event.peer);
+    const { toShell, reaches, speaker } = this.#host;
+    const wanted = neighbor !== undefined && reaches(neighbor.address);
+    const id = wanted ? speaker.admit(neighbor.address, neighbor.localAddress) : null;
+    if (neighbor === undefined || id === null) {
+      toShell({ type: 'close', socket, how: 'rst' });
+      return;
+    }
+    this.#open(id, socket, neighbor);
+    const local = { addr: neighbor.localAddress, port: event.localPort };
+    speaker.tcpAccepted(id, local, { addr: neighbor.address, port: event.remotePort });
+  }
+
+  #open(id: ConnectionId, socket: number, neighbor: Neighbor): void {
+    const connection = { id, socket, neighbor, credit: SEND_WINDOW };
+    this.#bySocket.set(socket, connection);
+    this.#byId.set(id, connection);
+  }
+
+  #forget({ id, socket }: Connection): void {
+    this.#bySocket.delete(socket);
+    this.#byId.delete(id);
+  }
+}

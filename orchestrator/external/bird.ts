@@ -1,0 +1,136 @@
+import type { DaemonConfig, DaemonProgram, DaemonSession } from './program.ts';
+
+const CONFIG = 'bird.conf';
+const CONTROL = 'bird.ctl';
+
+/** Static routes that are there only for next hops in the lab's subnets to be resolved by. */
+const SUBNETS = 'lab-subnets';
+
+/** BIRD 2. */
+export const bird: DaemonProgram = {
+  title: 'BIRD',
+  executable: 'bird',
+  debianPackage: 'bird2',
+  tools: ['birdc'],
+  files: (node) => ({ [CONFIG]: birdConfig(node) }),
+  args: (node, start) => {
+    const recovers = start === 'restarted' && node.gracefulRestart !== null;
+    return ['-f', '-c', CONFIG, '-s', CONTROL, ...(recovers ? ['-R'] : [])];
+  },
+  tool: (_node, tool, args) => [tool, '-s', CONTROL, ...args],
+  probe: () => ['birdc', '-s', CONTROL, 'show', 'status'],
+  afterStart: () => [],
+  show: (words) => {
+    const [what = 'protocols', ...rest] = words;
+    if (what === 'summary') return ['birdc', 'show', 'protocols'];
+    if (what === 'neighbors') return ['birdc', 'show', 'protocols', 'all', ...rest.map(quoted)];
+    if (what === 'why') return ['birdc', 'show', 'route', ...rest, 'all'];
+    return ['birdc', 'show', what, ...rest];
+  },
+};
+
+function birdConfig(node: DaemonConfig): string {
+  return [
+    `# Written by reroute for node ${node.name}.`,
+    'log stderr all;',
+    `router id ${node.routerId};`,
+    'protocol device {}',
+    '',
+    '# No interface has the addresses of the lab; next hops there are resolved by these.',
+    ...statics(
+      SUBNETS,
+      'ipv4',
+      node.subnets.map((subnet) => `${subnet} via "lo"`),
+    ),
+    ...statics(
+      'lab-networks',
+      'ipv4',
+      node.networks4.map((network) => `${network} unreachable`),
+    ),
+    ...statics(
+      'lab-networks6',
+      'ipv6',
+      node.networks6.map((network) => `${network} unreachable`),
+    ),
+    '',
+    'function to_lab()',
+    '{',
+    `  return source = RTS_BGP || (source = RTS_STATIC && proto != "${SUBNETS}");`,
+    '}',
+    '',
+    ...node.sessions.flatMap((session) => [...protocol(node, session), '']),
+    node.extra,
+  ].join('\n');
+}
+
+function statics(name: string, family: 'ipv4' | 'ipv6', routes: readonly string[]): string[] {
+  if (routes.length === 0) return [];
+  return [
+    `protocol static ${quoted(name)} {`,
+    `  ${family};`,
+    ...routes.map((route) => `  route ${route};`),
+    '}',
+  ];
+}
+
+function protocol(node: DaemonConfig, session: DaemonSession): string[] {
+  const { neighbor, remote } = session;
+  const { address, port } = node.transport;
+  const options = [
+    `local ${address} port ${port} as ${node.asn};`,
+    `neighbor ${remote.address} port ${remote.port} as ${neighbor.remoteAs};`,
+    'strict bind yes;',
+    'multihop;',
+    `hold time ${session.holdTime};`,
+    ...(session.keepalive === 0 ? [] : [`keepalive time ${session.keepalive};`]),
+    `connect delay time ${session.connectDelay};`,
+    `connect retry time ${session.connectRetry};`,
+    `error wait time ${session.idleHold}, ${session.idleHoldMax};`,
+    ...(neighbor.passive ? ['passive yes;'] : []),
+    ...(neighbor.routeReflectorClient ? ['rr client;'] : []),
+    ...(node.clusterId === null || session.kind === 'external' ? [] : [`rr cluster id ${node.clusterId};`]),
+    ...(neighbor.extendedMessages === 'on' ? ['enable extended messages yes;'] : []),
+    ...gracefulRestart(node, session),
+  ];
+  const channels = session.families.flatMap((family) => [
+    `${family} {`,
+    '  import all;',
+    '  export where to_lab();',
+    `  next hop address ${family === 'ipv4' ? session.nextHop4 : session.nextHop6};`,
+    ...(session.nextHopSelf ? ['  next hop self yes;'] : []),
+    ...addPath(neighbor.addPath ?? 'off'),
+    '};',
+  ]);
+  return [
+    `protocol bgp ${quoted(neighbor.name)} {`,
+    ...[...options, ...channels].map((line) => `  ${line}`),
+    '}',
+  ];
+}
+
+function gracefulRestart(node: DaemonConfig, { neighbor }: DaemonSession): string[] {
+  const restart = neighbor.gracefulRestart ?? node.gracefulRestart;
+  // BIRD's own default is to be aware of it.
+  if (restart === null || restart === undefined) return [];
+  if (restart === 'off') return ['graceful restart no;'];
+  const { restartTime, longLivedTime = 0 } = restart;
+  const longLived = [
+    'long lived graceful restart yes;',
+    `long lived stale time ${Math.ceil(longLivedTime / 1000)};`,
+  ];
+  return [
+    'graceful restart yes;',
+    `graceful restart time ${Math.ceil(restartTime / 1000)};`,
+    ...(longLivedTime > 0 ? longLived : []),
+  ];
+}
+
+function addPath(mode: 'off' | 'receive' | 'send' | 'both'): string[] {
+  const words = { off: null, receive: 'rx', send: 'tx', both: 'yes' }[mode];
+  return words === null ? [] : [`  add paths ${words};`];
+}
+
+/** A name that may have `-` and `:` in it. */
+function quoted(name: string): string {
+  return `'${name}'`;
+}

@@ -1,0 +1,136 @@
+import type { DaemonConfig, DaemonProgram, DaemonSession } from './program.ts';
+
+const CONFIG = 'bgpd.conf';
+
+/** bgpd of FRRouting 8, without zebra: it takes every next hop as reachable and installs nothing. */
+export const frr: DaemonProgram = {
+  title: 'FRR',
+  executable: 'bgpd',
+  debianPackage: 'frr',
+  tools: ['vtysh'],
+  files: (node) => ({ [CONFIG]: frrConfig(node) }),
+  args: ({ transport }) => [
+    '--no_zebra',
+    '--skip_runas',
+    '--config_file',
+    CONFIG,
+    '--listenon',
+    transport.address,
+    '--bgp_port',
+    String(transport.port),
+    '--vty_port',
+    '0',
+    '--vty_socket',
+    '.',
+    '--pid_file',
+    'bgpd.pid',
+    '--log',
+    'stdout',
+  ],
+  tool: (_node, tool, args) => [tool, '--vty_socket', '.', '-d', 'bgpd', ...args],
+  probe: () => ['vtysh', '--vty_socket', '.', '-d', 'bgpd', '-c', 'show version'],
+  afterStart: () => [],
+  show: (words) => {
+    const [what = 'protocols', ...rest] = words;
+    const line = (text: string) => ['vtysh', '-c', text];
+    if (what === 'protocols' || what === 'summary') return line('show bgp summary');
+    if (what === 'neighbors') return line('show bgp neighbors');
+    if (what === 'why' || what === 'route') return line(['show bgp ipv4 unicast', ...rest].join(' '));
+    return line(['show bgp', what, ...rest].join(' '));
+  },
+};
+
+/** Route-maps stand first: a neighbour that names one which is not there yet gets nothing until a timer of 5 s is over. */
+function frrConfig(node: DaemonConfig): string {
+  const { asn, routerId, clusterId, sessions } = node;
+  return [
+    `! Written by reroute for node ${node.name}.`,
+    `hostname ${node.name}`,
+    ...sessions.flatMap(routeMaps),
+    `router bgp ${asn}`,
+    ` bgp router-id ${routerId}`,
+    ' bgp log-neighbor-changes',
+    ' no bgp ebgp-requires-policy',
+    ' no bgp network import-check',
+    ' no bgp default ipv4-unicast',
+    ...(clusterId === null ? [] : [` bgp cluster-id ${clusterId}`]),
+    ...gracefulRestart(node),
+    ...sessions.flatMap((session) => neighbor(node, session)),
+    ...family(node, 'ipv4', node.networks4),
+    ...family(node, 'ipv6', node.networks6),
+    'exit',
+    node.extra,
+    '',
+  ].join('\n');
+}
+
+function mapName({ neighbor }: DaemonSession, name: 'ipv4' | 'ipv6'): string {
+  return `to-${neighbor.name}-${name}`;
+}
+
+/** Its own address in the lab as the next hop: of everything for an external neighbour, of what it originates for an internal one. */
+function routeMaps(session: DaemonSession): string[] {
+  return session.families.flatMap((name) => {
+    const set =
+      name === 'ipv4'
+        ? ` set ip next-hop ${session.nextHop4}`
+        : ` set ipv6 next-hop global ${session.nextHop6}`;
+    const map = `route-map ${mapName(session, name)}`;
+    if (session.nextHopSelf) return [`${map} permit 10`, set, 'exit'];
+    return [`${map} permit 10`, ' match peer local', set, 'exit', `${map} permit 20`, 'exit'];
+  });
+}
+
+function neighbor(node: DaemonConfig, session: DaemonSession): string[] {
+  const { remote, neighbor: far } = session;
+  const restart = far.gracefulRestart;
+  const lines = [
+    `remote-as ${far.remoteAs}`,
+    `description ${far.name}`,
+    `port ${remote.port}`,
+    `update-source ${node.transport.address}`,
+    ...(session.kind === 'external' ? ['ebgp-multihop 255', 'disable-connected-check'] : []),
+    `timers ${session.keepalive} ${session.holdTime}`,
+    `timers connect ${session.connectRetry}`,
+    ...(far.passive ? ['passive'] : []),
+    ...(restart === undefined ? [] : [restart === 'off' ? 'graceful-restart-disable' : 'graceful-restart']),
+  ];
+  return lines.map((line) => ` neighbor ${remote.address} ${line}`);
+}
+
+function family(node: DaemonConfig, name: 'ipv4' | 'ipv6', networks: readonly string[]): string[] {
+  const sessions = node.sessions.filter(({ families }) => families.includes(name));
+  const { maximumPaths } = node;
+  const lines = [
+    ...networks.map((network) => `network ${network}`),
+    ...(maximumPaths > 1 ? [`maximum-paths ${maximumPaths}`, `maximum-paths ibgp ${maximumPaths}`] : []),
+    ...sessions.flatMap((session) => {
+      const { neighbor: far, remote } = session;
+      const sends = far.addPath === 'send' || far.addPath === 'both';
+      const receives = far.addPath === undefined || far.addPath === 'receive' || far.addPath === 'both';
+      return [
+        'activate',
+        `route-map ${mapName(session, name)} out`,
+        'send-community all',
+        ...(session.kind === 'internal' && session.nextHopSelf ? ['next-hop-self'] : []),
+        ...(far.routeReflectorClient ? ['route-reflector-client'] : []),
+        ...(sends ? ['addpath-tx-all-paths'] : []),
+        ...(receives ? [] : ['disable-addpath-rx']),
+      ].map((line) => `neighbor ${remote.address} ${line}`);
+    }),
+  ];
+  if (lines.length === 0) return [];
+  return [` address-family ${name} unicast`, ...lines.map((line) => `  ${line}`), ' exit-address-family'];
+}
+
+function gracefulRestart({ gracefulRestart: restart }: DaemonConfig): string[] {
+  if (restart === null || restart === undefined) return [];
+  const { restartTime, stalePathTime } = restart;
+  return [
+    ' bgp graceful-restart',
+    ` bgp graceful-restart restart-time ${Math.ceil(restartTime / 1000)}`,
+    ...(stalePathTime === undefined
+      ? []
+      : [` bgp graceful-restart stalepath-time ${Math.ceil(stalePathTime / 1000)}`]),
+  ];
+}

@@ -1,0 +1,158 @@
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import type { BgpNeighbor, DaemonKind, ExternalTransport, NodeConfig } from '../../nodes/config.ts';
+import { formatPrefix, parseAddress, prefixMask } from '../../protocols/ip4.ts';
+
+/** A kind of BGP daemon that reroute can start: how it is configured, run and asked. Paths are relative to its folder. */
+export interface DaemonProgram {
+  /** As people call it. */
+  readonly title: string;
+  readonly executable: string;
+  /** Debian package that it comes in. */
+  readonly debianPackage: string;
+  /** Its own command-line tools that `reroute exec` runs. */
+  readonly tools: readonly string[];
+  /** Its configuration, by file name. */
+  files(node: DaemonConfig): Readonly<Record<string, string>>;
+  /** `restarted`: it has run before in this lab, as RFC 4724's Restart State asks. */
+  args(node: DaemonConfig, start: 'first' | 'restarted'): readonly string[];
+  /** Command line of one of its tools, pointed at this daemon. */
+  tool(node: DaemonConfig, tool: string, args: readonly string[]): readonly string[];
+  /** Command line that succeeds once the daemon answers. */
+  probe(node: DaemonConfig): readonly string[];
+  /** Command lines to run after that, before the node counts as started. */
+  afterStart(node: DaemonConfig): readonly (readonly string[])[];
+  /** Command line for `birdc show WORDS`, which is what `reroute show NODE bgp WORDS` becomes. */
+  show(words: readonly string[]): readonly string[];
+}
+
+/** A daemon's node as its configuration is written from. */
+export interface DaemonConfig {
+  readonly name: string;
+  readonly asn: number;
+  readonly routerId: string;
+  readonly clusterId: string | null;
+  readonly maximumPaths: number;
+  readonly networks4: readonly string[];
+  readonly networks6: readonly string[];
+  /** What it is on in the lab. */
+  readonly subnets: readonly string[];
+  /** Real address and port of its own. */
+  readonly transport: { readonly address: string; readonly port: number };
+  readonly sessions: readonly DaemonSession[];
+  readonly gracefulRestart: NonNullable<NodeConfig['bgp']>['gracefulRestart'] | null;
+  /** To be added as it stands. */
+  readonly extra: string;
+}
+
+export interface DaemonSession {
+  /** As our other end has it: options from the daemon's point of view, addresses those of the lab. */
+  readonly neighbor: BgpNeighbor;
+  readonly kind: 'internal' | 'external';
+  /** Where our other end really is. */
+  readonly remote: { readonly address: string; readonly port: number };
+  /** Whole seconds, as daemons have them. */
+  readonly holdTime: number;
+  readonly keepalive: number;
+  readonly connectRetry: number;
+  readonly connectDelay: number;
+  readonly idleHold: number;
+  readonly idleHoldMax: number;
+  readonly families: readonly ('ipv4' | 'ipv6')[];
+  /** Its own addresses in the lab, which are next hops in place of the real ones. */
+  readonly nextHop4: string;
+  readonly nextHop6: string;
+  /** Whether routes of other peers are passed on with its own next hop as well. */
+  readonly nextHopSelf: boolean;
+}
+
+export class DaemonError extends Error {
+  override readonly name = 'DaemonError';
+}
+
+/** What a daemon's configuration is written from. @throws DaemonError if the node has no session. */
+export function daemonConfig(node: NodeConfig): DaemonConfig {
+  const { bgp } = node;
+  const sessions = (bgp?.neighbors ?? []).flatMap((neighbor) => sessionOf(node, neighbor));
+  const own = bgp?.neighbors.find(({ external }) => external !== undefined)?.external;
+  if (bgp === undefined || own === undefined || own.listen === null) {
+    throw new DaemonError(
+      `${node.name} has no BGP session with a node of the lab; link it to a router, or list it as a neighbor`,
+    );
+  }
+  const isIpv6 = (prefix: string) => prefix.includes(':');
+  return {
+    name: node.name,
+    asn: bgp.asn,
+    routerId: bgp.routerId,
+    clusterId: bgp.clusterId ?? null,
+    maximumPaths: bgp.maximumPaths,
+    networks4: bgp.networks.filter((prefix) => !isIpv6(prefix)),
+    networks6: bgp.networks.filter(isIpv6),
+    subnets: [...new Set(node.interfaces.flatMap(({ addresses }) => addresses.map(subnetOf)))],
+    transport: { address: own.local, port: own.listen },
+    sessions,
+    gracefulRestart: bgp.gracefulRestart ?? null,
+    extra: node.daemonConfig ?? '',
+  };
+}
+
+function sessionOf(node: NodeConfig, neighbor: BgpNeighbor): DaemonSession[] {
+  const remote = realEnd(neighbor.external);
+  if (remote === null) return [];
+  const timers = node.timers.bgp;
+  const seconds = (ms: number, least: number) => Math.max(Math.ceil(ms / 1000), least);
+  const kind = neighbor.remoteAs === node.bgp?.asn ? 'internal' : 'external';
+  const hold = neighbor.holdTime ?? timers.holdTime;
+  return [
+    {
+      neighbor,
+      kind,
+      remote,
+      holdTime: hold === 0 ? 0 : seconds(hold, 3),
+      keepalive: hold === 0 ? 0 : seconds(neighbor.keepalive ?? timers.keepalive, 1),
+      connectRetry: seconds(timers.connectRetry, 1),
+      connectDelay: seconds(timers.connectDelay, 1),
+      idleHold: seconds(timers.idleHold, 1),
+      idleHoldMax: seconds(timers.idleHoldMax, 1),
+      families: neighbor.families ?? ['ipv4'],
+      nextHop4: neighbor.localAddress,
+      nextHop6: neighbor.nextHop6 ?? `::ffff:${neighbor.localAddress}`,
+      nextHopSelf: kind === 'external' || neighbor.nextHopSelf,
+    },
+  ];
+}
+
+function subnetOf(text: string): string {
+  const address = parseAddress(text);
+  if (address === null) return text;
+  return formatPrefix({ addr: (address.addr & prefixMask(address.len)) >>> 0, len: address.len });
+}
+
+function realEnd(external: ExternalTransport | undefined) {
+  return external?.remote ?? null;
+}
+
+/** Where Debian puts daemons that are not for everybody's PATH. */
+const FOLDERS = ['/usr/sbin', '/usr/local/sbin', '/usr/bin', '/usr/local/bin', '/usr/lib/frr'];
+
+/** Path of an executable, on PATH or where distributions put daemons; null if it is not installed. */
+export function findExecutable(name: string): string | null {
+  for (const folder of [...(process.env.PATH ?? '').split(delimiter), ...FOLDERS]) {
+    const path = join(folder, name);
+    try {
+      accessSync(path, constants.X_OK);
+      return path;
+    } catch {}
+  }
+  return null;
+}
+
+/** The executable of a kind of daemon. @throws DaemonError that says how to get it. */
+export function requireExecutable(name: string, kind: DaemonKind, debianPackage: string): string {
+  const path = findExecutable(name);
+  if (path !== null) return path;
+  throw new DaemonError(
+    `kind: ${kind} needs ${name}, which is not installed; on Debian: apt install ${debianPackage}`,
+  );
+}

@@ -1,0 +1,240 @@
+import { z } from 'zod';
+import type { BgpNeighbor, DaemonKind, ExternalTransport, NodeConfig } from '../../nodes/config.ts';
+import { formatIp4 } from '../../protocols/ip4.ts';
+import type { ResolvedNode } from './inherit.ts';
+import type { Path, Reporter } from './problem.ts';
+import { ip, map, name } from './schema-types.ts';
+
+/** Kinds of nodes that are real daemons. */
+export const DAEMON_KINDS = ['external', 'bird', 'frr', 'gobgp'] as const satisfies readonly DaemonKind[];
+
+const port = z.int().min(1).max(65535);
+
+const place = {
+  address: z.string().min(1).optional(),
+  port: port.optional(),
+  local: ip.optional(),
+  listen: port.optional(),
+};
+
+/** Keys of a node that is a real daemon. */
+export const daemonShape = {
+  external: map({ ...place, sessions: z.record(name, map(place)).optional() }).optional(),
+  daemon: map({ config: z.string().optional() }).optional(),
+};
+
+/** Where BGP is on another host if nobody says otherwise. */
+const BGP_PORT = 179;
+/** In the place of 127.N in a compiled lab, and of the port: which are free on this host, the supervisor finds out. */
+export const LOOPBACK_RANGE = 'loopback';
+const UNPLACED_PORT = 0;
+/** Numbers below are the range's own: the address that stands for its being taken. */
+const FIRST_NUMBER = 2;
+
+/** Silence after which a daemon is taken to have told all, ms: well above what each was seen to wait for by itself. */
+const QUIET: Readonly<Record<DaemonKind, number>> = { bird: 100, gobgp: 100, frr: 300, external: 500 };
+
+/** Options of a session that all three daemons are configured with. */
+const SESSION_OPTIONS: readonly string[] = [
+  'name',
+  'address',
+  'localAddress',
+  'remoteAs',
+  'type',
+  'ttl',
+  'routeReflectorClient',
+  'nextHopSelf',
+  'passive',
+  'families',
+  'nextHop6',
+  'addPath',
+  'gracefulRestart',
+  'extendedMessages',
+  'holdTime',
+  'keepalive',
+] satisfies readonly (keyof BgpNeighbor)[];
+
+const SPEAKER_OPTIONS: readonly string[] = [
+  'asn',
+  'routerId',
+  'clusterId',
+  'networks',
+  'maximumPaths',
+  'neighbors',
+  'gracefulRestart',
+  'policy',
+] satisfies readonly (keyof NonNullable<NodeConfig['bgp']>)[];
+
+export function isDaemon(kind: NodeConfig['role']): kind is DaemonKind {
+  return DAEMON_KINDS.some((daemon) => daemon === kind);
+}
+
+/** Nodes that are no emulated ones, for what can only be done with those. */
+export function daemonsOf(lab: { readonly nodes: readonly NodeConfig[] }): NodeConfig[] {
+  return lab.nodes.filter(({ role }) => isDaemon(role));
+}
+
+/** A lab with real daemons was to run where there is no real time. */
+class SimulatedDaemonError extends Error {
+  override readonly name = 'SimulatedDaemonError';
+}
+
+/** @throws SimulatedDaemonError */
+export function refuseDaemons(lab: { readonly nodes: readonly NodeConfig[] }): void {
+  const [daemon] = daemonsOf(lab);
+  if (daemon === undefined) return;
+  throw new SimulatedDaemonError(
+    `${daemon.name} is a real daemon (kind: ${daemon.role}) and cannot follow a virtual clock; run the lab without --simulate, or make it kind: router`,
+  );
+}
+
+/**
+ * Gives the sessions between nodes and real daemons their transport, on both ends where reroute configures both. What
+ * comes in are configurations whose sessions run between emulated addresses, as all others do.
+ */
+export function connectDaemons(
+  nodes: readonly ResolvedNode[],
+  configs: readonly NodeConfig[],
+  reporter: Reporter,
+): NodeConfig[] {
+  for (const node of nodes) checkSettings(node, reporter);
+  const daemons = nodes.filter(({ kind }) => isDaemon(kind));
+  if (daemons.length === 0) return [...configs];
+  return new Connector(daemons, configs, reporter).connect();
+}
+
+interface Daemon {
+  readonly node: ResolvedNode;
+  readonly kind: DaemonKind;
+  /** Loopback address of a daemon that reroute starts. */
+  readonly transport: string;
+}
+
+class Connector {
+  readonly #configs: readonly NodeConfig[];
+  readonly #reporter: Reporter;
+  /** By emulated address. */
+  readonly #daemons = new Map<string, Daemon>();
+  /** Transport of the daemons' ends, by daemon and emulated address of the node. */
+  readonly #farEnds = new Map<string, ExternalTransport>();
+  #number = FIRST_NUMBER;
+
+  constructor(daemons: readonly ResolvedNode[], configs: readonly NodeConfig[], reporter: Reporter) {
+    this.#configs = configs;
+    this.#reporter = reporter;
+    for (const node of daemons) {
+      const config = configs.find((candidate) => candidate.name === node.name);
+      if (config === undefined || !isDaemon(node.kind)) continue;
+      const daemon = { node, kind: node.kind, transport: this.#nextAddress() };
+      const addresses = [...config.interfaces.flatMap((each) => each.addresses), ...config.loopbacks];
+      for (const address of addresses) this.#daemons.set(plain(address), daemon);
+    }
+  }
+
+  connect(): NodeConfig[] {
+    const ours = this.#configs.map((config) =>
+      isDaemon(config.role) ? config : this.#withTransports(config),
+    );
+    return ours.map((config) => (isDaemon(config.role) ? this.#daemonConfig(config) : config));
+  }
+
+  #withTransports(config: NodeConfig): NodeConfig {
+    if (config.bgp === undefined) return config;
+    const neighbors = config.bgp.neighbors.map((neighbor): BgpNeighbor => {
+      const daemon = this.#daemons.get(neighbor.address);
+      if (daemon === undefined) return neighbor;
+      const external =
+        daemon.kind === 'external'
+          ? this.#toForeign(daemon.node, config.name)
+          : this.#toLaunched(daemon, neighbor);
+      const passive = neighbor.passive || external.remote === null;
+      return { ...neighbor, passive, external: { ...external, quiet: QUIET[daemon.kind] } };
+    });
+    return { ...config, bgp: { ...config.bgp, neighbors } };
+  }
+
+  #toLaunched(daemon: Daemon, neighbor: BgpNeighbor): Omit<ExternalTransport, 'quiet'> {
+    const local = this.#nextAddress();
+    const end = (address: string) => ({ address, port: UNPLACED_PORT });
+    this.#farEnds.set(`${daemon.node.name} ${neighbor.localAddress}`, {
+      remote: end(local),
+      local: daemon.transport,
+      listen: UNPLACED_PORT,
+      quiet: QUIET[daemon.kind],
+    });
+    return { remote: end(daemon.transport), local, listen: UNPLACED_PORT };
+  }
+
+  #toForeign(node: ResolvedNode, from: string): Omit<ExternalTransport, 'quiet'> {
+    const { sessions = {}, ...shared } = node.definition.external ?? {};
+    const { address, port = BGP_PORT, local, listen = null } = { ...shared, ...sessions[from] };
+    if (address === undefined && listen === null) {
+      const mend = `add external: {address: 127.0.0.2, port: 1790}, or listen: for one that connects itself`;
+      this.#reporter.problem(node.origin('external'), `where is the daemon ${node.name}?`, mend, 'key');
+    }
+    const remote = address === undefined ? null : { address, port };
+    return { remote, local: local === undefined ? '' : formatIp4(local), listen };
+  }
+
+  /** The daemon's own side, from which its configuration is written. */
+  #daemonConfig(config: NodeConfig): NodeConfig {
+    if (config.bgp === undefined) return config;
+    const node = [...this.#daemons.values()].find((daemon) => daemon.node.name === config.name)?.node;
+    const neighbors = config.bgp.neighbors.map((neighbor): BgpNeighbor => {
+      const far = this.#daemons.get(neighbor.address);
+      if (far !== undefined && node !== undefined) {
+        const message = `${config.name} and ${far.node.name} are both real daemons, and nobody would see their session`;
+        this.#reporter.problem(node.origin('bgp', 'neighbors'), message, 'put a router between them');
+      }
+      const external = this.#farEnds.get(`${config.name} ${neighbor.address}`);
+      return external === undefined ? neighbor : { ...neighbor, external };
+    });
+    if (node !== undefined && config.role !== 'external') this.#checkOptions(node, config);
+    const extra = node?.definition.daemon?.config;
+    return {
+      ...config,
+      bgp: { ...config.bgp, neighbors },
+      ...(extra === undefined ? {} : { daemonConfig: extra }),
+    };
+  }
+
+  #checkOptions(node: ResolvedNode, { bgp, role }: NodeConfig): void {
+    const unknown = Object.keys(bgp ?? {}).filter((key) => !SPEAKER_OPTIONS.includes(key));
+    for (const { external: _, ...neighbor } of bgp?.neighbors ?? [])
+      unknown.push(...Object.keys(neighbor).filter((key) => !SESSION_OPTIONS.includes(key)));
+    for (const option of new Set(unknown)) {
+      this.#reporter.problem(
+        node.origin('bgp'),
+        `${option} is not written into the configuration of a real daemon`,
+        `say it in daemon.config, in ${role}'s own words`,
+        'key',
+      );
+    }
+  }
+
+  #nextAddress(): string {
+    const number = this.#number++;
+    return `${LOOPBACK_RANGE}.${number >> 8}.${number & 255}`;
+  }
+}
+
+/** Keys that mean something for some kinds only. */
+function checkSettings(node: ResolvedNode, reporter: Reporter): void {
+  const { external, daemon, gateway, routes } = node.definition;
+  const wrong = (path: Path, message: string, mend: string) => reporter.problem(path, message, mend, 'key');
+  if (external !== undefined && node.kind !== 'external') {
+    wrong(node.origin('external'), `${node.name} runs nowhere else`, 'set kind: external, or remove it');
+  }
+  if (daemon !== undefined && (!isDaemon(node.kind) || node.kind === 'external')) {
+    wrong(node.origin('daemon'), `reroute starts no daemon for ${node.name}`, 'set kind: bird, frr or gobgp');
+  }
+  if (!isDaemon(node.kind)) return;
+  const useless = gateway !== undefined ? 'gateway' : routes !== undefined ? 'routes' : null;
+  if (useless !== null) {
+    wrong(node.origin(useless), `${node.name} is a real daemon: it has no kernel in the lab`, 'remove it');
+  }
+}
+
+function plain(address: string): string {
+  return address.split('/', 1)[0] ?? address;
+}

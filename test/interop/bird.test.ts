@@ -1,0 +1,4 @@
+import { bird } from './bird.ts';
+import { interopSuite } from './suite.ts';
+
+interopSuite(bird);

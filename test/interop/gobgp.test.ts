@@ -1,0 +1,4 @@
+import { gobgp } from './gobgp.ts';
+import { interopSuite } from './suite.ts';
+
+interopSuite(gobgp);
