@@ -52,6 +52,8 @@ export type BgpRequest =
   | { readonly op: 'announce' | 'withdraw'; readonly prefix: string }
   /** ROUTE-REFRESH to the peer. */
   | { readonly op: 'refresh'; readonly peer: string; readonly family: 'ipv4' | 'ipv6' }
+  /** Originates the routes of UPDATE messages with 4-octet AS numbers, attributes and all. */
+  | { readonly op: 'load'; readonly messages: readonly Uint8Array[] }
   /** The daemon dies without a word and is started again, as by a crash; with graceful restart where that is configured. */
   | { readonly op: 'restart' }
   /** CEASE; the session comes up again. */

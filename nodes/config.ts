@@ -48,6 +48,8 @@ export interface BgpConfig extends Omit<SpeakerConfig, 'neighbors' | 'policies'>
   readonly neighbors: readonly BgpNeighbor[];
   /** What the names in the neighbours' `import` and `export` stand for. */
   readonly policy?: PolicyConfig;
+  /** An MRT dump whose routes the node originates: its path on the host, and the peer in it whose routes they are. */
+  readonly originate?: { readonly mrt: string; readonly peer: string };
 }
 
 export interface BgpNeighbor extends NeighborConfig {

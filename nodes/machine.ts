@@ -1,5 +1,5 @@
 import { parseIp4 } from '../protocols/ip4.ts';
-import type { CommandReply, NodeCommand } from './commands.ts';
+import type { BgpRequest, CommandReply, NodeCommand } from './commands.ts';
 import type { BgpConfig, NodeConfig } from './config.ts';
 import { Bfdd } from './daemons/bfdd.ts';
 import { Bgpd } from './daemons/bgpd.ts';
@@ -213,7 +213,7 @@ export class NodeMachine implements Runtime {
     prefixes: readonly string[],
   ): void {
     const toShell = (request: SocketRequest) => this.#out.external(request);
-    const bgpd = new Bgpd(this, this.#kernel.root, bgp, this.#config.timers.bgp, toShell, start);
+    const bgpd = new Bgpd(this, this.#kernel.root, bgp, this.#config.timers.bgp, toShell, start, this.#bfdd);
     this.#bgpd = bgpd;
     this.#kernel.onFibChange = () => bgpd.fibChanged();
     this.#kernel.onLinkChange = (device) => bgpd.onLinkChange(device);
@@ -291,7 +291,7 @@ export class NodeMachine implements Runtime {
           answer({ type: 'error', message: 'this node speaks no BGP' });
           return;
         }
-        this.emit({ type: 'command.received', command: 'bgp', detail: JSON.stringify(command.request) });
+        this.emit({ type: 'command.received', command: 'bgp', detail: detailOf(command.request) });
         const { request } = command;
         const problem = request.op === 'restart' ? this.#restartBgp(this.#bgpd) : this.#bgpd.control(request);
         answer(problem === null ? { type: 'value', value: null } : { type: 'error', message: problem });
@@ -393,4 +393,8 @@ export class NodeMachine implements Runtime {
       cluster: this.#cluster?.snapshot() ?? NO_CLUSTER,
     };
   }
+}
+
+function detailOf(request: BgpRequest): string {
+  return request.op === 'load' ? `load ${request.messages.length} UPDATEs` : JSON.stringify(request);
 }

@@ -14,7 +14,7 @@ export class SelectorError extends Error {
 /** @throws SelectorError naming the part that is not a requirement. */
 export function parseSelector(text: string): Selector {
   return text.split(',').map((part): Requirement => {
-    const match = /^(!?)([^=!]+)(?:(==?|!=)(.*))?$/.exec(part.trim());
+    const match = /^(!?)\s*([^=!\s]+)\s*(?:(==?|!=)\s*(.*))?$/.exec(part.trim());
     const [, negated, key = '', operator, value = ''] = match ?? [];
     if (
       !LABEL.test(key) ||
@@ -32,7 +32,7 @@ export function parseSelector(text: string): Selector {
 
 export function matches(selector: Selector, labels: Readonly<Record<string, string>>): boolean {
   return selector.every((requirement) => {
-    const value = labels[requirement.key];
+    const value = Object.hasOwn(labels, requirement.key) ? labels[requirement.key] : undefined;
     switch (requirement.op) {
       case 'in':
         return value === requirement.value;

@@ -20,6 +20,8 @@ import type { TcpListener, TcpSocket } from '../kernel/tcp.ts';
 import type { SessionCount, SocketEvent, SocketRequest } from '../machine-io.ts';
 import type { Runtime } from '../runtime.ts';
 import type { BgpView } from '../state/bgp-view.ts';
+import type { BfdClient } from './bfd/request.ts';
+import type { Bfdd } from './bfdd.ts';
 import { ExternalSessions } from './bgp/external-sessions.ts';
 import { BgpFib } from './bgp/fib.ts';
 import { ProtocolNames } from './bgp/format.ts';
@@ -54,6 +56,8 @@ export class Bgpd {
   #refresh: 'none' | 'routes' | 'links' = 'none';
   #startedAt = 0;
   #alive = true;
+  readonly #bfdd: Bfdd | null;
+  readonly #watched = new Map<string, BfdClient>();
   /** Forwarding changes that wait for the end of a restart (RFC 4724 §4.1), null if there is none. */
   #held: Map<PrefixKey, ForwardingChange> | null = null;
 
@@ -69,8 +73,10 @@ export class Bgpd {
     timings: Timings['bgp'],
     toShell: (request: SocketRequest) => void = () => {},
     start: 'boot' | 'forwarding-kept' | 'forwarding-lost' = 'boot',
+    bfdd: Bfdd | null = null,
   ) {
     this.#rt = rt;
+    this.#bfdd = bfdd;
     this.#netns = netns;
     this.#config = config;
     this.#fib = new BgpFib(netns, start === 'forwarding-kept' ? 'adopt' : 'fresh');
@@ -108,6 +114,7 @@ export class Bgpd {
   /** The process dies: the kernel resets its connections, and nothing more comes of it. Its routes stay in the table. */
   die(): void {
     this.#alive = false;
+    for (const peer of [...this.#watched.keys()]) this.#unwatch(peer);
     this.#listener?.close();
     for (const [id, socket] of [...this.#sockets]) {
       this.#release(id, socket);
@@ -171,6 +178,11 @@ export class Bgpd {
           return null;
         case 'withdraw':
           speaker.withdraw(request.prefix);
+          return null;
+        case 'load':
+          for (const message of request.messages) {
+            if (!speaker.originateUpdate(message)) return 'what was to be originated is no UPDATE of routes';
+          }
           return null;
         case 'restart':
           return 'a restart is for whoever runs the daemon';
@@ -359,6 +371,8 @@ export class Bgpd {
       installRoutes: (changes) => this.#install(changes),
       sessionChanged: (peer: string, from: BgpSessionState, to: BgpSessionState, reason: string) => {
         rt.emit({ type: 'bgp.session', peer, from, to, reason });
+        if (to === 'Established') this.#watch(peer);
+        else if (from === 'Established') this.#unwatch(peer);
       },
       stale: (peer, family, what) => {
         rt.emit({ type: 'bgp.stale', peer, family, what });
@@ -385,6 +399,28 @@ export class Bgpd {
         rt.emit({ type: 'bgp.unoriginated', prefix });
       },
     };
+  }
+
+  /** As BIRD, the daemon asks for BFD when a session is established, and gives it up with the session. */
+  #watch(peer: string): void {
+    const session = this.#speaker.session(peer);
+    const options = session?.neighbor.bfd;
+    if (session === undefined || options === undefined || this.#bfdd === null) return;
+    const { address: remote, localAddress: local } = session;
+    const mode = this.#fib.resolve(remote)?.metric === 0 ? 'single-hop' : 'multihop';
+    this.#aside(() => {
+      const client = this.#bfdd?.add({ local, remote, mode, ...options }, ({ pathFailed }) => {
+        if (pathFailed && this.#alive) this.#speaker.neighborLost(peer, 'BFD session down');
+      });
+      if (client !== undefined) this.#watched.set(peer, client);
+    });
+  }
+
+  #unwatch(peer: string): void {
+    const client = this.#watched.get(peer);
+    if (client === undefined) return;
+    this.#watched.delete(peer);
+    this.#aside(() => this.#bfdd?.remove(client));
   }
 
   #connect(id: ConnectionId, { peer, localAddress, address, ttl, minTtl }: ConnectRequest): void {

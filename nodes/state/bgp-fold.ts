@@ -97,6 +97,23 @@ export class BgpFold {
     };
   }
 
+  /** What each peer has told, with the peer's BGP Identifier, 0 if it has sent no OPEN. */
+  tables(): {
+    readonly peer: string;
+    readonly identifier: number;
+    readonly routes: readonly {
+      readonly key: PrefixKey;
+      readonly pathId: number;
+      readonly attributes: PathAttributes;
+    }[];
+  }[] {
+    return Array.from(this.#peers, ([peer, { receivedOpen, ribIn }]) => ({
+      peer,
+      identifier: receivedOpen?.identifier ?? 0,
+      routes: [...ribIn.values()],
+    }));
+  }
+
   #peer(name: string): PeerState {
     let peer = this.#peers.get(name);
     if (peer === undefined) {

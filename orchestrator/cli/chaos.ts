@@ -62,12 +62,18 @@ function churnText(result: ChurnResult): string {
   const lines = [
     `${strong(String(result.replaced))} pods replaced; ${plural(result.reused, 'address').replace('addresss', 'addresses')} held by more than one pod in turn\n`,
     probeTable(result.probes),
-    ...(result.probesLost > 0 ? [`${plural(result.probesLost, 'probe')} died with its node\n`] : []),
+    lostText(result.probesLost),
     wrong.length === 0
       ? `${good('✔')} no packet was answered by a pod that did not hold the address\n`
       : `${wrong.map((line) => `${bad('✘')} ${line}`).join('\n')}\n`,
   ];
   return lines.join('');
+}
+
+function lostText(probes: number): string {
+  return probes === 0
+    ? ''
+    : `${plural(probes, 'probe')} died with ${probes === 1 ? 'its node' : 'their nodes'}\n`;
 }
 
 function probeTable(probes: readonly ProbeResult[]): string {
@@ -108,7 +114,7 @@ export async function chaosRun(
     const result = await new ChaosRun(lab, chaos, random).run(listener, interruption());
     for (const churned of result.churns) write(churnText(churned));
     write(probeTable(result.probes));
-    if (result.probesLost > 0) write(`${plural(result.probesLost, 'probe')} died with its node\n`);
+    write(lostText(result.probesLost));
     const { failures, expectations } = result;
     write(
       failures.length === 0

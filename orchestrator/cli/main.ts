@@ -8,6 +8,7 @@ import { type BgpCliOptions, bgp } from './bgp.ts';
 import { type CaptureCliOptions, capture } from './capture.ts';
 import { chaosRun, churnCommand } from './chaos.ts';
 import { demo } from './demo.ts';
+import { type DumpOptions, dump } from './dump.ts';
 import { type GetOptions, get, getPast, KINDS, parseKind } from './get.ts';
 import { down, ls } from './labs.ts';
 import { type LogOptions, log } from './log.ts';
@@ -163,14 +164,15 @@ program
     exits((node: string, what: string[], options: { lab?: string }) =>
       withLab(options.lab, async (lab) => {
         const [topic, ...words] = what;
-        if (topic !== 'bgp' && topic !== 'calico') {
-          process.stderr.write(`reroute: show knows bgp and calico, not '${topic}'\n`);
+        if (topic !== 'bgp' && topic !== 'bfd' && topic !== 'calico') {
+          process.stderr.write(`reroute: show knows bgp, bfd and calico, not '${topic}'\n`);
           return PLAIN;
         }
         // One prefix alone asks why: birdc's own `show route PREFIX` is there with `exec NODE -- birdc`.
         const why = words[0] === 'route' && words.length === 2 ? ['why', words[1] ?? ''] : words;
         const bird = ['birdc', 'show', ...(why.length === 0 ? ['protocols'] : why)];
-        const argv = topic === 'calico' ? ['calicoctl', 'node', 'status'] : bird;
+        const bfd = ['birdc', 'show', 'bfd', ...(words.length === 0 ? ['sessions'] : words)];
+        const argv = topic === 'calico' ? ['calicoctl', 'node', 'status'] : topic === 'bfd' ? bfd : bird;
         return execIn(lab, await resolveTarget(lab, node), argv);
       }),
     ),
@@ -335,6 +337,15 @@ program
   .addOption(new Option('--family <family>', 'with refresh').choices(['ipv4', 'ipv6']).default('ipv4'))
   .addOption(labOption())
   .action(exits((node: string, what: string[], options: BgpCliOptions) => bgp(node, what, options)));
+
+program
+  .command('dump')
+  .description("write a node's BGP tables, or its messages, as MRT (RFC 6396)")
+  .argument('<node>')
+  .requiredOption('--mrt <file>', 'where to; compressed if it ends in .gz')
+  .option('--updates', 'every message and change of state (BGP4MP_ET) in the place of the table')
+  .addOption(labOption())
+  .action(exits((node: string, options: DumpOptions) => dump(node, options)));
 
 program
   .command('policy')

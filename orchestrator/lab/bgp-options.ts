@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type {
+  BfdOptions,
   DampingConfig,
   DynamicNeighbors,
   GracefulRestartConfig,
@@ -53,6 +54,16 @@ const sessionShape = {
   keepalive: duration.optional(),
   mrai: duration.optional(),
   nextHop6: ip6.optional(),
+  bfd: z
+    .union([
+      z.boolean(),
+      map({
+        minTx: duration.optional(),
+        minRx: duration.optional(),
+        multiplier: z.int().min(1).max(255).optional(),
+      }),
+    ])
+    .optional(),
   import: policyNames.optional(),
   export: policyNames.optional(),
 };
@@ -88,6 +99,7 @@ export const speakerShape = {
   }).optional(),
   gracefulRestart: sessionShape.gracefulRestart,
   jitter: z.boolean().optional(),
+  originate: map({ mrt: z.string().min(1), peer: z.string().optional() }).optional(),
 };
 
 export type SessionOptions = z.infer<typeof sessionOptions>;
@@ -116,15 +128,30 @@ function restartOf(value: SessionOptions['gracefulRestart']): GracefulRestartCon
   return { restartTime, ...present(rest) };
 }
 
+/** FRR's intervals and multiplier. */
+const BFD_INTERVAL = 300;
+const BFD_MULTIPLIER = 3;
+
+function bfdOf(value: SessionOptions['bfd']): BfdOptions | undefined {
+  if (value === undefined || value === false) return undefined;
+  const {
+    minTx = BFD_INTERVAL,
+    minRx = BFD_INTERVAL,
+    multiplier = BFD_MULTIPLIER,
+  } = value === true ? {} : value;
+  return { minTx, minRx, multiplier };
+}
+
 /** The options of a session as the speaker takes them, from those that apply to it, weakest first. */
 export function neighborOptions(layers: readonly (SessionOptions | undefined)[]): Partial<NeighborOptions> {
   const merged: SessionOptions = Object.assign({}, ...layers);
   const { group: _group, extendedMessages, gracefulRestart, enforceFirstAs, asOverride, ...plain } = merged;
-  const { maximumPrefixes, import: imports, export: exports, ...rest } = plain;
+  const { maximumPrefixes, bfd, import: imports, export: exports, ...rest } = plain;
   return present({
     ...rest,
     maximumPrefixes:
       maximumPrefixes === undefined ? undefined : (present(maximumPrefixes) as MaximumPrefixes),
+    bfd: bfdOf(bfd),
     import: typeof imports === 'string' ? [imports] : imports,
     export: typeof exports === 'string' ? [exports] : exports,
     extendedMessages: onOff(extendedMessages),

@@ -403,6 +403,9 @@ class BgpCompiler {
         networks: [...new Set(networks)],
         maximumPaths: bgp.maximumPaths ?? 1,
         ...speakerOptions(bgp),
+        ...(bgp.originate === undefined
+          ? {}
+          : { originate: { mrt: bgp.originate.mrt, peer: bgp.originate.peer ?? 'first' } }),
         neighbors: this.#neighbors(node),
         ...(this.#policy === null ? {} : { policy: this.#policy }),
       });

@@ -54,6 +54,14 @@ const SESSION_OPTIONS: readonly string[] = [
   'keepalive',
 ] satisfies readonly (keyof BgpNeighbor)[];
 
+/** What a daemon does one way alone, whatever it is told. */
+const FIXED: Readonly<Record<DaemonKind, readonly string[]>> = {
+  external: [],
+  bird: [],
+  frr: ['extendedMessages'],
+  gobgp: ['extendedMessages'],
+};
+
 const SPEAKER_OPTIONS: readonly string[] = [
   'asn',
   'routerId',
@@ -182,7 +190,7 @@ class Connector {
     const node = [...this.#daemons.values()].find((daemon) => daemon.node.name === config.name)?.node;
     const neighbors = config.bgp.neighbors.map((neighbor): BgpNeighbor => {
       const far = this.#daemons.get(neighbor.address);
-      if (far !== undefined && node !== undefined) {
+      if (far !== undefined && node?.definition.bgp?.neighbors !== undefined) {
         const message = `${config.name} and ${far.node.name} are both real daemons, and nobody would see their session`;
         this.#reporter.problem(node.origin('bgp', 'neighbors'), message, 'put a router between them');
       }
@@ -199,9 +207,12 @@ class Connector {
   }
 
   #checkOptions(node: ResolvedNode, { bgp, role }: NodeConfig): void {
+    const fixed = isDaemon(role) ? FIXED[role] : [];
     const unknown = Object.keys(bgp ?? {}).filter((key) => !SPEAKER_OPTIONS.includes(key));
     for (const { external: _, ...neighbor } of bgp?.neighbors ?? [])
-      unknown.push(...Object.keys(neighbor).filter((key) => !SESSION_OPTIONS.includes(key)));
+      unknown.push(
+        ...Object.keys(neighbor).filter((key) => !SESSION_OPTIONS.includes(key) || fixed.includes(key)),
+      );
     for (const option of new Set(unknown)) {
       this.#reporter.problem(
         node.origin('bgp'),

@@ -54,6 +54,8 @@ function merge(base: NodeDefinition, over: NodeDefinition): NodeDefinition {
   if (base.labels !== undefined) merged.labels = { ...base.labels, ...over.labels };
   if (base.bgp !== undefined) merged.bgp = { ...base.bgp, ...over.bgp };
   if (base.timers !== undefined) merged.timers = mergeTimers(base.timers, over.timers ?? {});
+  if (base.external !== undefined) merged.external = { ...base.external, ...over.external };
+  if (base.daemon !== undefined) merged.daemon = { ...base.daemon, ...over.daemon };
   if (base.interfaces !== undefined) {
     merged.interfaces = { ...base.interfaces };
     for (const [name, iface] of Object.entries(over.interfaces ?? {})) {

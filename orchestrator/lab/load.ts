@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
-import { extname } from 'node:path';
+import { dirname, extname, resolve } from 'node:path';
+import type { NodeConfig } from '../../nodes/config.ts';
 import { compileLab } from './compile.ts';
 import type { CompiledLab } from './compiled.ts';
 import { importGraphml } from './graphml.ts';
@@ -25,5 +26,13 @@ export async function readUserFile(path: string, mend: string): Promise<string> 
  */
 export async function loadLab(path: string): Promise<CompiledLab> {
   const text = await readUserFile(path, 'examples/ has labs to start from');
-  return extname(path).toLowerCase() === '.graphml' ? importGraphml(text, path) : compileLab(text, path);
+  const lab = extname(path).toLowerCase() === '.graphml' ? importGraphml(text, path) : compileLab(text, path);
+  return { ...lab, nodes: lab.nodes.map((node) => withDumpBeside(node, dirname(path))) };
+}
+
+/** A dump is named from where the lab file is. */
+function withDumpBeside(node: NodeConfig, folder: string): NodeConfig {
+  if (node.bgp?.originate === undefined) return node;
+  const { mrt, peer } = node.bgp.originate;
+  return { ...node, bgp: { ...node.bgp, originate: { mrt: resolve(folder, mrt), peer } } };
 }

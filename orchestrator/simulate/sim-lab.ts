@@ -14,6 +14,7 @@ import { type AnyRecord, type LabAction, ORCHESTRATOR, type OrchestratorEvent } 
 import type { CompiledLab } from '../lab/compiled.ts';
 import { refuseDaemons } from '../lab/external.ts';
 import { farEnd } from '../lab/links.ts';
+import { originateDumps } from '../mrt/originate.ts';
 import {
   type CommandOptions,
   NodeDownError,
@@ -119,6 +120,7 @@ export class SimLab implements RunningLab, ActionHost {
       nodes: nodes.map((node) => node.name),
     });
     for (const node of this.#nodes.values()) this.#boot(node, cause);
+    await originateDumps(this, nodes, cause, (text) => process.stderr.write(`warning: ${text}\n`));
     for (const pod of pods) await this.act({ type: 'pod.create', ...pod });
     return cause;
   }
@@ -218,7 +220,9 @@ export class SimLab implements RunningLab, ActionHost {
 
   async startNode(name: string, cause: EventId): Promise<void> {
     const node = this.#nodes.get(name);
-    if (node !== undefined) this.#boot(node, cause);
+    if (node === undefined) return;
+    this.#boot(node, cause);
+    await originateDumps(this, [node.config], cause, (text) => process.stderr.write(`warning: ${text}\n`));
   }
 
   store(op: StoreOp, cause: EventId): Promise<StoreResult> {

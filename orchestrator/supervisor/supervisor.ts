@@ -20,6 +20,7 @@ import type { LabHome, LabStatus } from '../home.ts';
 import type { CompiledLab } from '../lab/compiled.ts';
 import { isDaemon } from '../lab/external.ts';
 import { farEnd } from '../lab/links.ts';
+import { originateDumps } from '../mrt/originate.ts';
 import { type CommandOptions, NodeDownError, type NodeInfo, type NodeState } from '../running-lab.ts';
 import { NodeProcess } from './node-process.ts';
 import type { GoneMessage, SupervisorCommand, SupervisorReply } from './protocol.ts';
@@ -106,12 +107,17 @@ export class Supervisor implements ActionHost {
       await Promise.all(nodes.map((node) => this.#launch(node, cause, 'together')));
       this.#nc.publish(bootSubject(lab.name));
       await this.#nc.flush();
+      await this.#originate(lab.nodes, cause);
       await Promise.all(lab.pods.map((pod) => perform(this, { type: 'pod.create', ...pod })));
     } catch (error) {
       await this.down();
       this.#writeStatus('failed', error instanceof Error ? error.message : String(error));
       throw error;
     }
+  }
+
+  #originate(nodes: readonly NodeConfig[], cause: EventId): Promise<void> {
+    return originateDumps(this, nodes, cause, (text) => process.stderr.write(`warning: ${text}\n`));
   }
 
   /** Ends the nodes, then the bus. The log and the store stay in the lab's folder. */
@@ -262,8 +268,12 @@ export class Supervisor implements ActionHost {
     await node.process.kill();
   }
 
-  startNode(name: string, cause: EventId): Promise<void> {
-    return this.#launch(name, cause, 'at-once');
+  async startNode(name: string, cause: EventId): Promise<void> {
+    await this.#launch(name, cause, 'at-once');
+    await this.#originate(
+      this.#options.lab.nodes.filter((node) => node.name === name),
+      cause,
+    );
   }
 
   /** Starts a node's process and resolves when it is ready to boot. */

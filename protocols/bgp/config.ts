@@ -80,6 +80,8 @@ export interface NeighborOptions {
   readonly mrai?: number;
   /** IPv6 next hop of routes told to the peer; without, the IPv4-mapped form of our address on the session. */
   readonly nextHop6?: string;
+  /** RFC 5882: the session falls with the BFD session to the peer, which runs while it is established. */
+  readonly bfd?: BfdOptions;
   /** Names of policies, applied in order; a route that none of them decides on is rejected. */
   readonly import?: readonly string[];
   readonly export?: readonly string[];
@@ -100,6 +102,14 @@ export interface DynamicNeighbors extends NeighborOptions {
   readonly remoteAs: readonly number[];
   /** Peers at one time; further ones are refused. Default 100, as FRR has it. */
   readonly limit?: number;
+}
+
+export interface BfdOptions {
+  /** Desired Min TX and Required Min RX intervals, ms. */
+  readonly minTx: number;
+  readonly minRx: number;
+  /** Detect Mult, 1 to 255. */
+  readonly multiplier: number;
 }
 
 export interface MaximumPrefixes {

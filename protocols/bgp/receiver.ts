@@ -12,7 +12,7 @@ import type { PrefixKey } from './nlri.ts';
 import { CeaseError, ErrorCode, type Notification, notification } from './notification.ts';
 import type { Path, Peer, Rejection } from './path.ts';
 import type { Session } from './session.ts';
-import { type Update, UpdateDecoder } from './update.ts';
+import { type Update, UpdateDecoder, type UpdateResult } from './update.ts';
 
 /** What the receiver works on. */
 export interface ReceiverContext {
@@ -34,6 +34,8 @@ interface Prefixes {
   readonly pathIds: readonly number[] | null;
 }
 
+const OWN_CONTEXT: UpdateContext = { asSize: 4, peer: 'internal', pathIds: { ipv4: 'none', ipv6: 'none' } };
+
 /** Share of a prefix limit from which a warning is given, as FRR has it. */
 const WARN_AT = 0.75;
 
@@ -51,6 +53,11 @@ export class Receiver {
   /** What was wrong with the UPDATE last found faulty. */
   get lastFaults(): readonly UpdateFault[] {
     return this.#lastFaults;
+  }
+
+  /** Reads an UPDATE of our own making: with 4-octet AS numbers, and all attributes allowed. */
+  decode(body: Uint8Array): UpdateResult {
+    return this.#decoder.decode(body, OWN_CONTEXT);
   }
 
   /** Takes an UPDATE's body; the error that ends the session, or null. */

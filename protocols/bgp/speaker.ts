@@ -13,9 +13,11 @@ import type { Connection } from './connection.ts';
 import { Damping } from './damping.ts';
 import { ExportCache, type ExportContext, Exporter } from './export.ts';
 import { bestPathChange } from './facts.ts';
+import { messageBody } from './header.ts';
 import type { ConnectionId, Endpoint, ForwardingChange, SpeakerHost, TimerHandle } from './host.ts';
 import { type ImportContext, Importer } from './import.ts';
 import { type Destination, type DestinationChange, LocRib } from './loc-rib.ts';
+import { nlriKeys } from './mp-nlri.ts';
 import type { LocalSide, Negotiated } from './negotiate.ts';
 import { NextHopTable } from './nexthops.ts';
 import { formatKey, isIpv6Key, type PrefixKey, parseKey } from './nlri.ts';
@@ -215,6 +217,32 @@ export class BgpSpeaker implements SessionOwner {
   originate(prefix: string): void {
     const key = keyOf(prefix);
     this.#input(() => this.#originate(formatKey(key)));
+  }
+
+  /**
+   * Originates the routes of an UPDATE with 4-octet AS numbers: the path that they have comes behind our own AS. False, and
+   * nothing done, if it is no UPDATE that announces something.
+   */
+  originateUpdate(message: Uint8Array): boolean {
+    const result = this.#receiver.decode(messageBody(message));
+    if (result.action === 'session-reset') return false;
+    const { attributes, reach, mpReach } = result.update;
+    if (attributes === null && mpReach === null) return false;
+    this.#input(() => {
+      if (attributes !== null) for (const key of reach.keys) this.#originateAs(key, attributes);
+      if (mpReach !== null) {
+        for (const key of nlriKeys(mpReach.reach.nlri).keys) this.#originateAs(key, mpReach.attributes);
+      }
+    });
+    return true;
+  }
+
+  #originateAs(key: PrefixKey, attributes: PathAttributes): void {
+    const { cause } = this.host;
+    const own = isIpv6Key(key) ? { nextHop: null, nextHop6: UNSPECIFIED } : { nextHop: null, nextHop6: null };
+    const inner = { localPref: null, originatorId: null, clusterList: [] };
+    this.#originateWith(key, this.#attributes.intern({ ...attributes, ...own, ...inner }));
+    this.host.cause = cause;
   }
 
   /** @throws BgpConfigError if the prefix does not parse. */
@@ -514,10 +542,14 @@ export class BgpSpeaker implements SessionOwner {
   }
 
   #originate(prefix: string): void {
-    const destination = this.#locRib.destination(keyOf(prefix));
+    const key = keyOf(prefix);
+    this.#originateWith(key, isIpv6Key(key) ? this.#localAttributes6 : this.#localAttributes);
+  }
+
+  #originateWith(key: PrefixKey, attributes: PathAttributes): void {
+    const destination = this.#locRib.destination(key);
     if (this.#originated.has(destination)) return;
-    this.host.originated(formatKey(destination.key));
-    const attributes = isIpv6Key(destination.key) ? this.#localAttributes6 : this.#localAttributes;
+    this.host.originated(formatKey(key));
     const fixed = { peer: null, pathId: 0, nextHop: null, rejection: null, stale: 'no' } as const;
     const path: Path = { destination, attributes, received: attributes, at: this.host.now, ...fixed };
     this.#originated.set(destination, path);

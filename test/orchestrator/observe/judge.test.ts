@@ -54,6 +54,24 @@ const cases: readonly (readonly [
     [/n1 -> n2: session not tried again since/],
   ],
   [
+    'the far end is a real daemon, whose counts nobody knows',
+    [report('n1', { sessions: [session('n2', { farEnd: 'external', sent: 9 })] }), report('n2')],
+    [],
+  ],
+  [
+    'everything at once',
+    [
+      report('n1', { work: 1, workOf: { bgp: 0, cluster: 1 }, sessions: [session('n2', { sent: 5 })] }),
+      report('n2', { storeRevision: 2, sessions: [session('n1', { sent: 1 })] }),
+    ],
+    [
+      /^n1: 1 pieces of work left \(BGP 0, pods and store 1\)$/,
+      /^n1 -> n2: 5 messages sent, 4 received$/,
+      /^n2 -> n1: 1 messages sent, 4 received$/,
+      /^n2: has seen revision 2 of the store, others 9$/,
+    ],
+  ],
+  [
     'several sessions with one node are told apart by their connections',
     [
       report('n1', {

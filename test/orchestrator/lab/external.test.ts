@@ -1,0 +1,119 @@
+import test from 'ava';
+import { placeLab } from '../../../orchestrator/external/loopback.ts';
+import { SimLab } from '../../../orchestrator/simulate/sim-lab.ts';
+import { compile, neighborsOf, nodeOf, problemsOf, sessionsOf } from './support.ts';
+
+const LAB = `
+name: x
+topology:
+  nodes:
+    r1: { kind: router, bgp: { as: 65001 } }
+    r2: { kind: router, bgp: { as: 65002 } }
+    d:
+      kind: bird
+      bgp: { as: 65100, networks: [198.51.100.0/24] }
+      daemon: { config: "# mine" }
+  links:
+    - { endpoints: ["r1:eth1", "d:eth1"], subnet: 10.0.0.0/31 }
+    - { endpoints: ["r2:eth1", "d:eth2"], subnet: 10.0.1.0/31 }
+`;
+
+test('a daemon has sessions as a router has, and both ends know where the other really is', async (t) => {
+  const { lab, release } = await placeLab(compile(LAB));
+  t.teardown(release);
+  t.deepEqual(sessionsOf(lab, 'd'), ['r1@10.0.0.0 65001', 'r2@10.0.1.0 65002']);
+  t.deepEqual(sessionsOf(lab, 'r1'), ['d@10.0.0.1 65100']);
+  t.like(nodeOf(lab, 'd'), { role: 'bird', daemonConfig: '# mine' });
+
+  const addresses = new Set<string>();
+  for (const name of ['r1', 'r2']) {
+    const ours = neighborsOf(lab, name)[0]?.external;
+    const theirs = neighborsOf(lab, 'd').find((neighbor) => neighbor.name === name)?.external;
+    t.is(ours?.remote?.address, theirs?.local);
+    t.is(theirs?.remote?.address, ours?.local);
+    t.true(typeof ours?.listen === 'number' && ours.listen > 1023);
+    for (const port of [ours?.remote?.port, theirs?.remote?.port, theirs?.listen])
+      t.is(port, ours?.listen ?? 0);
+    for (const address of [ours?.local, theirs?.local]) {
+      t.regex(address ?? '', /^127\.\d+\.\d+\.\d+$/);
+      addresses.add(address ?? '');
+    }
+  }
+  t.is(addresses.size, 3, "the daemon's own, and one for each of its neighbours");
+});
+
+test('labs at the same time have no address in common', async (t) => {
+  const labs = await Promise.all([LAB, LAB, LAB].map((text) => placeLab(compile(text))));
+  for (const { release } of labs) t.teardown(release);
+  const all = labs.flatMap(({ lab }) => neighborsOf(lab, 'd').map(({ external }) => external?.local));
+  t.is(new Set(all).size, 3);
+});
+
+test('kind external says itself where it is; without an address it is the one that connects', (t) => {
+  const lab = compile(`
+name: x
+topology:
+  kinds:
+    router: { bgp: { as: 65001 } }
+  nodes:
+    r1: { kind: router }
+    r2: { kind: router }
+    far:
+      kind: external
+      bgp: { as: 65100 }
+      external: { address: 192.0.2.1, sessions: { r2: { local: 127.0.0.2, listen: 1790, port: 1179 } } }
+    shy: { kind: external, bgp: { as: 65101 }, external: { listen: 1791 } }
+segments:
+  lan: { subnet: 10.0.0.0/24, nodes: [r1, r2, far, shy] }
+`);
+  const [toFar, toShy] = ['far', 'shy'].map((name) =>
+    neighborsOf(lab, 'r1').find((each) => each.name === name),
+  );
+  t.like(toFar?.external, { remote: { address: '192.0.2.1', port: 179 }, local: '', listen: null });
+  t.false(toFar?.passive);
+  t.like(toShy?.external, { remote: null, listen: 1791 });
+  t.true(toShy?.passive);
+  const far2 = neighborsOf(lab, 'r2').find(({ name }) => name === 'far');
+  t.like(far2?.external, { remote: { address: '192.0.2.1', port: 1179 }, local: '127.0.0.2', listen: 1790 });
+  t.deepEqual(
+    sessionsOf(lab, 'far'),
+    ['r1@10.0.0.1 65001', 'r2@10.0.0.2 65001'],
+    'none with the other daemon',
+  );
+});
+
+test('what cannot be is told with its place and its mend', (t) => {
+  t.deepEqual(
+    problemsOf(`
+name: x
+topology:
+  nodes:
+    r1: { kind: router, bgp: { as: 65001 }, daemon: { config: "" } }
+    e1: { kind: external, bgp: { as: 65002 } }
+    d1: { kind: frr, bgp: { as: 65003, damping: {}, session: { allowAsIn: 1 } }, gateway: 10.0.0.1 }
+    d2: { kind: gobgp, bgp: { as: 65004, neighbors: [{ node: d1 }, { node: r1 }], session: { extendedMessages: true } } }
+    d3: { kind: bird, bgp: {}, external: { address: 127.0.0.1 } }
+segments:
+  lan: { subnet: 10.0.0.0/24, nodes: all }
+`),
+    [
+      'lab.yaml:5:45: topology.nodes.r1.daemon: reroute starts no daemon for r1; set kind: bird, frr or gobgp',
+      'lab.yaml:6:5: topology.nodes.e1.external: where is the daemon e1?; add external: {address: 127.0.0.2, port: 1790}, or listen: for one that connects itself',
+      "lab.yaml:7:22: topology.nodes.d1.bgp: damping is not written into the configuration of a real daemon; say it in daemon.config, in frr's own words",
+      "lab.yaml:7:22: topology.nodes.d1.bgp: allowAsIn is not written into the configuration of a real daemon; say it in daemon.config, in frr's own words",
+      'lab.yaml:7:82: topology.nodes.d1.gateway: d1 is a real daemon: it has no kernel in the lab; remove it',
+      "lab.yaml:8:24: topology.nodes.d2.bgp: extendedMessages is not written into the configuration of a real daemon; say it in daemon.config, in gobgp's own words",
+      'lab.yaml:8:53: topology.nodes.d2.bgp.neighbors: d2 and d1 are both real daemons, and nobody would see their session; put a router between them',
+      'lab.yaml:9:23: topology.nodes.d3.bgp.as: missing AS; give the router its AS, as: 65001 for instance',
+      'lab.yaml:9:32: topology.nodes.d3.external: d3 runs nowhere else; set kind: external, or remove it',
+    ],
+  );
+});
+
+test('the simulator has no real time to offer', (t) => {
+  const error = t.throws(() => new SimLab(compile(LAB)));
+  t.is(
+    error?.message,
+    'd is a real daemon (kind: bird) and cannot follow a virtual clock; run the lab without --simulate, or make it kind: router',
+  );
+});
