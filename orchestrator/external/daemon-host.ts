@@ -16,7 +16,11 @@ import { placeLab } from './loopback.ts';
 import { DaemonError, type DaemonProgram, daemonConfig } from './program.ts';
 import { runTool } from './tool.ts';
 
-const PROGRAMS: Readonly<Record<Exclude<DaemonKind, 'external'>, DaemonProgram>> = { bird, frr, gobgp };
+export const PROGRAMS: Readonly<Record<Exclude<DaemonKind, 'external'>, DaemonProgram>> = {
+  bird,
+  frr,
+  gobgp,
+};
 
 /** A daemon's node as the supervisor has the others: something that runs, and can be ended. */
 export interface RunningDaemon {

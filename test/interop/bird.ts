@@ -22,6 +22,11 @@ export const bird: Driver = {
   // Only what an export filter sets goes to another AS.
   med: 'dropped',
   session: {},
+  deviations: {
+    'a KEEPALIVE of 20 bytes': 'goes on',
+    // It takes an UPDATE for the KEEPALIVE that it waits for.
+    'an UPDATE in the place of the KEEPALIVE': 'goes on',
+  },
   config: (groups) =>
     [
       ...groups.map(attributeFunction),

@@ -1,4 +1,5 @@
 import type { BusLab } from '../../orchestrator/bus-lab.ts';
+import type { Outcome } from './bad-messages.ts';
 import type { Kind } from './harness.ts';
 import type { Route, RouteGroup } from './routes.ts';
 
@@ -19,6 +20,8 @@ export interface Driver {
   readonly med: 'kept' | 'dropped';
   /** Options that r1 needs with it, in the lab file's words. */
   readonly session: Readonly<Record<string, unknown>>;
+  /** Where it does other than the RFCs have it, by the bad message's name. */
+  readonly deviations: Readonly<Record<string, Outcome>>;
   /** Configuration by which it announces the groups, to be added to its own; '' if it takes them by `load`. */
   config(groups: readonly RouteGroup[], asn: number): string;
   load(lab: BusLab, node: string, groups: readonly RouteGroup[], asn: number): Promise<void>;

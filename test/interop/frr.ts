@@ -41,6 +41,10 @@ export const frr: Driver = {
   kind: 'frr',
   shows: ['multiprotocol ipv4', 'multiprotocol ipv6', ...Object.values(CAPABILITIES)],
   med: 'kept',
+  deviations: {
+    'a second OPEN': 'closed',
+    'an UPDATE with ORIGIN 7': '3/10',
+  },
   // Where enhanced refresh is agreed on, FRR 8 answers no refresh before it has sent End-of-RIB, and that it sends to peers
   // with graceful restart alone.
   session: { gracefulRestart: { restartTime: '10s' } },

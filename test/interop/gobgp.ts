@@ -41,6 +41,16 @@ export const gobgp: Driver = {
   shows: ['multiprotocol ipv4', 'multiprotocol ipv6', ...Object.values(CAPABILITIES)],
   med: 'kept',
   session: {},
+  deviations: {
+    'a marker that is not all ones': 'goes on',
+    'a KEEPALIVE of 20 bytes': 'goes on',
+    'a message of type 99': 'crashes',
+    'an OPEN with parameter 99': 'goes on',
+    'a KEEPALIVE in the place of the OPEN': 'closed',
+    'an UPDATE in the place of the KEEPALIVE': 'closed',
+    'a second OPEN': 'crashes',
+    'an UPDATE with a prefix of 33 bits': '3/1',
+  },
   config: () => '',
   load: async (lab, node, groups, asn) => {
     // The command line ends while its last few hundred routes are still on their way, and they are lost.

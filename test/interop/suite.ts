@@ -1,17 +1,15 @@
 import anyTest, { type ExecutionContext } from 'ava';
-import { BusLab } from '../../orchestrator/bus-lab.ts';
-import { LabHome } from '../../orchestrator/home.ts';
-import { compileLab } from '../../orchestrator/lab/compile.ts';
+import type { BusLab } from '../../orchestrator/bus-lab.ts';
 import { waitConverged } from '../../orchestrator/observe/quiescence.ts';
 import { verifyNode } from '../../orchestrator/observe/verify.ts';
-import { nodeProgram, projectRoot } from '../../orchestrator/root.ts';
-import { ensureNatsServer } from '../../orchestrator/setup/nats-server.mjs';
-import { Supervisor } from '../../orchestrator/supervisor/supervisor.ts';
 import { QUICK_TIMERS, reportOf, until, WITHIN } from '../support/lab.ts';
+import { BAD_MESSAGES, type Outcome } from './bad-messages.ts';
 import type { Driver } from './driver.ts';
+import { outcomesOf } from './faults.ts';
 import { interopTest } from './harness.ts';
 import { capabilitiesOf, foldOf, messages } from './observe.ts';
 import { difference, expectedRoutes, onlyGenerated, routeGroups, routeOfRow } from './routes.ts';
+import { type StartedLab, startLab } from './start.ts';
 
 const ROUTES = 10_000;
 const SOURCE_AS = 65_010;
@@ -88,6 +86,11 @@ ${QUICK_TIMERS}`);
     t.deepEqual(verdict.differences, []);
   });
 
+  test(`${kind}: bad messages get the notifications that are known of it`, async (t) => {
+    const expected = BAD_MESSAGES.map(({ name, outcome }) => [name, driver.deviations[name] ?? outcome]);
+    t.deepEqual(await faults(t, driver), Object.fromEntries(expected));
+  });
+
   const { refresh } = driver;
   if (refresh !== null) {
     test(`${kind}: route refresh, asked by it`, async (t) => {
@@ -136,6 +139,16 @@ ${QUICK_TIMERS}`);
   });
 }
 
+/** Bad messages and what the daemon makes of them; those that end it are sent to one of its own. */
+async function faults(t: ExecutionContext, { kind, deviations }: Driver): Promise<Record<string, Outcome>> {
+  const fatal = BAD_MESSAGES.filter(({ name }) => deviations[name] === 'crashes');
+  const others = BAD_MESSAGES.filter((bad) => !fatal.includes(bad));
+  const found = await Promise.all(
+    [others, ...fatal.map((bad) => [bad])].map((cases) => outcomesOf(t, kind, cases)),
+  );
+  return Object.assign({}, ...found);
+}
+
 async function quiet(t: ExecutionContext, lab: BusLab): Promise<void> {
   const since = { at: lab.now(), reports: [] };
   const result = await waitConverged(lab, { within: WITHIN, since });
@@ -144,25 +157,12 @@ async function quiet(t: ExecutionContext, lab: BusLab): Promise<void> {
 
 /** A lab that is started by the first test that asks for it, and ends after the last. */
 function sharedLab(yaml: string): { lab(): Promise<BusLab>; close(): Promise<void> } {
-  let started: Promise<{ readonly lab: BusLab; readonly supervisor: Supervisor }> | null = null;
+  let started: Promise<StartedLab> | null = null;
   const start = async () => {
-    const compiled = compileLab(yaml, 'interop.yaml');
-    const supervisor = new Supervisor({
-      home: new LabHome(compiled.name),
-      lab: compiled,
-      file: 'interop.yaml',
-      nodeProgram: nodeProgram(),
-      logLevel: 'info',
-      bus: { type: 'own', program: ensureNatsServer(projectRoot()) },
-    });
-    await supervisor.up();
-    const lab = await BusLab.attach(compiled.name, new LabHome(compiled.name).status()!.bus);
-    await waitConverged(lab, {
-      within: WITHIN,
-      since: { at: lab.now(), reports: [] },
-      sessions: 'established',
-    });
-    return { lab, supervisor };
+    const running = await startLab(yaml);
+    const since = { at: running.lab.now(), reports: [] };
+    await waitConverged(running.lab, { within: WITHIN, since, sessions: 'established' });
+    return running;
   };
   return {
     lab: async () => {
@@ -170,9 +170,7 @@ function sharedLab(yaml: string): { lab(): Promise<BusLab>; close(): Promise<voi
       return (await started).lab;
     },
     close: async () => {
-      const running = await started;
-      await running?.lab.detach();
-      await running?.supervisor.down();
+      await (await started)?.close();
     },
   };
 }

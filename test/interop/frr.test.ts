@@ -1,0 +1,4 @@
+import { frr } from './frr.ts';
+import { interopSuite } from './suite.ts';
+
+interopSuite(frr);
