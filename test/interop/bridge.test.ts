@@ -3,13 +3,21 @@ import test, { type ExecutionContext } from 'ava';
 import type { BgpNeighbor } from '../../nodes/config.ts';
 import type { NodeInput, SocketEvent } from '../../nodes/machine-io.ts';
 import { ExternalBridge } from '../../nodes/shell/external/bridge.ts';
+import { freePort } from './free-port.ts';
 
 const HERE = '127.200.1.1';
 /** Bytes that the bridge takes in ahead of the machine. */
 const READ_WINDOW = 262_144;
+/** What one read of a socket brings at most. */
+const CHUNK = 65_536;
 
 function neighbor(name: string, external: NonNullable<BgpNeighbor['external']>): BgpNeighbor {
-  const addresses = { address: '10.0.0.2', localAddress: '10.0.0.1', remoteAs: 65002, type: 'external' } as const;
+  const addresses = {
+    address: '10.0.0.2',
+    localAddress: '10.0.0.1',
+    remoteAs: 65002,
+    type: 'external',
+  } as const;
   const flags = { routeReflectorClient: false, nextHopSelf: false, passive: false, ttl: 1 };
   return { name, ...addresses, ...flags, external };
 }
@@ -17,18 +25,25 @@ function neighbor(name: string, external: NonNullable<BgpNeighbor['external']>):
 /** A machine's side of a bridge: what it is told, to be waited for. */
 class Machine {
   readonly seen: { readonly socket: number; readonly event: SocketEvent }[] = [];
+  /** Bytes that have come in, in all. */
+  received = 0;
   readonly bridge: ExternalBridge;
   #wake: () => void = () => {};
 
   constructor(neighbors: readonly BgpNeighbor[]) {
     this.bridge = new ExternalBridge(neighbors, (input: NodeInput) => {
-      if (input.type === 'external') this.seen.push(input);
+      if (input.type !== 'external') return;
+      if (input.event.type === 'data') this.received += input.event.bytes.length;
+      this.seen.push(input);
       this.#wake();
     });
   }
 
   /** The first event of a type on a socket. */
-  async event<T extends SocketEvent['type']>(socket: number, type: T): Promise<Extract<SocketEvent, { type: T }>> {
+  async event<T extends SocketEvent['type']>(
+    socket: number,
+    type: T,
+  ): Promise<Extract<SocketEvent, { type: T }>> {
     for (;;) {
       const found = this.seen.find((each) => each.socket === socket && each.event.type === type);
       if (found !== undefined) return found.event as Extract<SocketEvent, { type: T }>;
@@ -40,13 +55,6 @@ class Machine {
     return new Promise((resolve) => {
       this.#wake = resolve;
     });
-  }
-
-  received(socket: number): number {
-    return this.seen.reduce(
-      (sum, each) => sum + (each.socket === socket && each.event.type === 'data' ? each.event.bytes.length : 0),
-      0,
-    );
   }
 }
 
@@ -103,19 +111,78 @@ test('does not read on from a daemon while the machine is behind', async (t) => 
   const socket = await connection;
   const total = 64 * 1024 * 1024;
   socket.end(Buffer.alloc(total));
-  while (machine.received(1) < READ_WINDOW) await machine.moved();
+  while (machine.received < READ_WINDOW) await machine.moved();
   // Whatever else would come in without being asked for is here after some turns of the event loop.
   for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve));
-  const held = machine.received(1);
-  t.true(held < READ_WINDOW + 65_536 * 2, `${held} bytes taken in`);
+  t.true(machine.received < READ_WINDOW + 2 * CHUNK, `${machine.received} bytes taken in`);
   let taken = 0;
   while (taken < total) {
-    const more = machine.received(1) - taken;
-    if (more === 0) await machine.moved();
-    taken += more;
-    machine.bridge.handle({ type: 'taken', socket: 1, bytes: more });
-    machine.seen.splice(0, machine.seen.length, { socket: 1, event: { type: 'data', bytes: Buffer.alloc(0) } });
-    if (more > 0) machine.seen.push({ socket: 1, event: { type: 'data', bytes: new Uint8Array(taken) } });
+    if (machine.received === taken) await machine.moved();
+    machine.bridge.handle({ type: 'taken', socket: 1, bytes: machine.received - taken });
+    taken = machine.received;
   }
   t.is((await machine.event(1, 'closed')).reason, 'Connection closed');
+});
+
+test('tells what has left for a daemon that reads, and not what waits for one that does not', async (t) => {
+  const { port, accepted } = await listener(t);
+  const machine = new Machine([far(port)]);
+  const connection = accepted();
+  machine.bridge.handle({ type: 'connect', socket: 1, peer: 'far' });
+  const socket = await connection;
+  socket.pause();
+  const total = 64 * 1024 * 1024;
+  for (let sent = 0; sent < total; sent += CHUNK) {
+    machine.bridge.handle({ type: 'send', socket: 1, bytes: Buffer.alloc(CHUNK) });
+  }
+  const written = () =>
+    machine.seen.reduce((sum, { event }) => sum + (event.type === 'written' ? event.bytes : 0), 0);
+  for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve));
+  t.true(written() < total, 'the kernel holds some, not all');
+  socket.resume();
+  while (written() < total) await machine.moved();
+  t.is(written(), total);
+});
+
+test('takes the connections of its neighbours, and nobody else’s', async (t) => {
+  const listen = await freePort(HERE);
+  const shared = { local: HERE, listen, quiet: 0 };
+  const machine = new Machine([
+    neighbor('a', { ...shared, remote: { address: '127.200.1.3', port: 1 } }),
+    neighbor('b', { ...shared, remote: { address: '127.200.1.4', port: 1 } }),
+  ]);
+  await machine.bridge.listen();
+  for (const [localAddress, peer, number] of [
+    ['127.200.1.4', 'b', -1],
+    ['127.200.1.3', 'a', -2],
+  ] as const) {
+    const socket = connect({ host: HERE, port: listen, localAddress });
+    t.teardown(() => void socket.destroy());
+    t.is((await machine.event(number, 'accepted')).peer, peer);
+    socket.write('hello');
+    await machine.event(number, 'data');
+    socket.resetAndDestroy();
+    t.is((await machine.event(number, 'closed')).reason, 'Connection reset by peer');
+  }
+  const stranger = connect({ host: HERE, port: listen, localAddress: '127.200.1.5' });
+  const error = await new Promise<NodeJS.ErrnoException>((resolve) => stranger.once('error', resolve));
+  t.is(error.code, 'ECONNRESET');
+
+  const second = new Machine([neighbor('c', { ...shared, remote: null })]);
+  const refusal = await t.throwsAsync(second.bridge.listen());
+  t.regex(refusal?.message ?? '', /^cannot take connections of c on 127\.200\.1\.1:\d+: .*EADDRINUSE/);
+});
+
+test('says in strerror’s words why there is no connection', async (t) => {
+  const machine = new Machine([
+    neighbor('shut', { remote: { address: HERE, port: 1 }, local: '', listen: null, quiet: 0 }),
+    neighbor('nowhere', { remote: { address: HERE, port: 1 }, local: '192.0.2.1', listen: null, quiet: 0 }),
+    neighbor('shy', { remote: null, local: '', listen: null, quiet: 0 }),
+  ]);
+  machine.bridge.handle({ type: 'connect', socket: 1, peer: 'shut' });
+  machine.bridge.handle({ type: 'connect', socket: 2, peer: 'nowhere' });
+  machine.bridge.handle({ type: 'connect', socket: 3, peer: 'shy' });
+  t.is((await machine.event(1, 'closed')).reason, 'Connection refused');
+  t.is((await machine.event(2, 'closed')).reason, 'Cannot assign requested address');
+  t.is((await machine.event(3, 'closed')).reason, 'Destination address required');
 });

@@ -1,6 +1,6 @@
-import { createServer } from 'node:net';
 import test from 'ava';
 import { BAD_MESSAGES, provoke } from './bad-messages.ts';
+import { freePort } from './free-port.ts';
 import { startLab } from './start.ts';
 
 const R1_AS = 65_100;
@@ -11,19 +11,8 @@ function neighborAddress(number: number): string {
   return `127.200.0.${number + 2}`;
 }
 
-/** A port that was free a moment ago. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  return new Promise((resolve) => {
-    server.listen(0, '127.200.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-    });
-  });
-}
-
 test('an emulated router answers every bad message as the RFCs have it', async (t) => {
-  const port = await freePort();
+  const port = await freePort('127.200.0.1');
   const neighbors = BAD_MESSAGES.map(
     (_, i) => `    e${i}: { kind: external, external: { address: ${neighborAddress(i)} } }`,
   );

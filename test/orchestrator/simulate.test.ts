@@ -6,7 +6,8 @@ import { ORCHESTRATOR } from '../../orchestrator/events.ts';
 import { loadLab } from '../../orchestrator/lab/load.ts';
 import { NodeDownError, type RunningLab, UnknownNodeError } from '../../orchestrator/running-lab.ts';
 import { parseSelector } from '../../orchestrator/selector.ts';
-import type { SimLab } from '../../orchestrator/simulate/sim-lab.ts';
+import { SimLab } from '../../orchestrator/simulate/sim-lab.ts';
+import { SimStore } from '../../orchestrator/simulate/store.ts';
 import { pings, run, verifies } from '../support/lab.ts';
 import { calico, flannel, recordsOf, settle, simulate, snapshotOf } from '../support/sim.ts';
 
@@ -202,4 +203,59 @@ test("the clock does not move while nobody waits, and its time is the events'", 
     );
     t.true(times.at(-1)! <= lab.now());
   }
+});
+
+test('a wire has its delay and a little jitter, and does not reorder', async (t) => {
+  const compiled = await loadLab('examples/two-racks.yaml');
+  const lab = new SimLab(compiled);
+  const last = new Map<string, number>();
+  let frames = 0;
+  lab.onFrame = ({ node, port, sentAt, arrivesAt }) => {
+    frames++;
+    const { delay } = compiled.nodes[node - 1]!.interfaces[port]!;
+    const wire = `${node}:${port}`;
+    const before = last.get(wire) ?? 0;
+    if (arrivesAt < before || arrivesAt < sentAt + delay)
+      t.fail(`${wire}: ${sentAt} -> ${arrivesAt} after ${before}`);
+    if (arrivesAt > Math.max(before, sentAt + delay + 0.1)) t.fail(`${wire}: ${sentAt} -> ${arrivesAt}`);
+    last.set(wire, arrivesAt);
+  };
+  await lab.start();
+  await lab.sleep(30_000);
+  t.true(frames > 100);
+});
+
+test('the store keeps to a JetStream bucket: create, compare and swap, delete, and a watch that tells it all', (t) => {
+  const store = new SimStore();
+  const told: string[] = [];
+  const watch = (pattern: string) =>
+    store.watch(pattern, ({ key, value, revision }) =>
+      told.push(`${pattern} ${key}@${revision} ${value?.v ?? 'gone'}`),
+    );
+  const conflict = { ok: false, conflict: true } as const;
+  const done = (revision: number) => ({ ok: true, revision }) as const;
+
+  t.deepEqual(store.apply({ op: 'create', key: 'a.x', value: { v: 1 } }, 0), done(1));
+  t.deepEqual(store.apply({ op: 'create', key: 'a.x', value: { v: 2 } }, 0), conflict);
+  const stop = watch('a.*');
+  t.deepEqual(told.splice(0), ['a.* a.x@1 1'], 'first what is there');
+  watch('>');
+  told.splice(0);
+  t.deepEqual(store.apply({ op: 'put', key: 'b', value: { v: 3 } }, 0), done(2));
+  t.deepEqual(told.splice(0), ['> b@2 3']);
+  t.deepEqual(store.apply({ op: 'update', key: 'a.x', value: { v: 4 }, revision: 2 }, 0), conflict);
+  t.deepEqual(store.apply({ op: 'update', key: 'a.y', value: { v: 4 }, revision: 1 }, 0), conflict);
+  t.deepEqual(store.apply({ op: 'update', key: 'a.x', value: { v: 5 }, revision: 1 }, 0), done(3));
+  t.deepEqual(told.splice(0), ['a.* a.x@3 5', '> a.x@3 5']);
+  t.deepEqual(store.apply({ op: 'delete', key: 'a.x', revision: 1 }, 0), conflict);
+  t.deepEqual(store.list('a.>'), [{ key: 'a.x', value: { v: 5 }, revision: 3 }]);
+  stop();
+  t.deepEqual(store.apply({ op: 'delete', key: 'a.x', revision: 3 }, 0), done(4));
+  t.deepEqual(told.splice(0), ['> a.x@4 gone']);
+  t.deepEqual(store.list('a.>'), []);
+  t.deepEqual(
+    store.apply({ op: 'create', key: 'a.x', value: { v: 6 } }, 0),
+    done(5),
+    'what is deleted can be made anew',
+  );
 });

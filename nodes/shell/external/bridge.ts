@@ -1,4 +1,4 @@
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import type { BgpNeighbor, ExternalTransport } from '../../config.ts';
 import type { NodeInput, SocketRequest } from '../../machine-io.ts';
 import { RealSocket } from './real-socket.ts';
@@ -13,7 +13,6 @@ export class ExternalBridge {
   readonly #neighbors: readonly ExternalNeighbor[];
   readonly #take: (input: NodeInput) => void;
   readonly #sockets = new Map<number, RealSocket>();
-  readonly #servers: Server[] = [];
   #accepted = 0;
 
   constructor(neighbors: readonly BgpNeighbor[], take: (input: NodeInput) => void) {
@@ -71,7 +70,8 @@ export class ExternalBridge {
     if (first === undefined) return;
     const { local, listen } = first.external;
     const server = createServer({ pauseOnConnect: true }, (socket) => this.#accept(socket, sharing));
-    this.#servers.push(server);
+    // The node lives by its bus, not by what it listens for.
+    server.unref();
     await new Promise<void>((resolve, reject) => {
       server.once('error', (error) => {
         const place = `${local === '' ? '*' : local}:${listen}`;

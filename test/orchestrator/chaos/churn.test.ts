@@ -96,6 +96,14 @@ test('a replacement has the labels and the node of what it replaces, and a name 
   t.deepEqual(await shape(), before, 'a second replacement does not add a second suffix');
 });
 
+test('a pod is not replaced again before its successor runs, however fast it is to go', async (t) => {
+  const lab = await simulate(calico());
+  const { replaced } = await shake(lab, { rate: 5_000, duration: 100, probes: 1 });
+  t.true(replaced > 6 && replaced < 100, String(replaced));
+  await settle(lab);
+  t.deepEqual(await census(lab), COUNTS);
+});
+
 /** Pods by node, to see that none has been lost or made in excess. */
 async function census(lab: RunningLab): Promise<Record<string, number>> {
   const counts: Record<string, number> = {};

@@ -144,14 +144,14 @@ test('counts are taken from the baseline, and from zero for a node that has boot
     ],
   };
   const lab = new ScriptedLab({
-    n1: () => ({ fibChanges: 10, updatesSent: 6, lastFibChange: 950 }),
-    n2: () => ({ boot: 2, fibChanges: 4, updatesReceived: 2, lastFibChange: 990 }),
+    n1: () => ({ fibChanges: 10, updatesSent: 6, lastFibChange: 990 }),
+    n2: () => ({ boot: 2, fibChanges: 4, updatesReceived: 2, lastFibChange: 950 }),
   });
   const result = await waitConverged(lab, { within: 1_000, since });
   t.is(result.fibChanges, 3 + 4);
   t.is(result.updatesSent, 1 + 1, 'n2 has sent one since it booted');
   t.is(result.updatesReceived, 0 + 2);
-  t.deepEqual([result.after, result.lastNode], [90, 'n2']);
+  t.deepEqual([result.after, result.lastNode], [90, 'n1']);
 });
 
 test('a change before the baseline is none of its business', async (t) => {

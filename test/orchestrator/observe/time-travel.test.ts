@@ -122,6 +122,7 @@ test('the routes of a leaf before, in and after the time without a cable', async
   const before = await parseMoment(source, `leaf1:${eventSeq(loss.id) - 1}`);
   t.deepEqual(await devices(before), ['eth1', 'eth2']);
   t.deepEqual(await devices(await parseMoment(source, `leaf1:${eventSeq(loss.id)}`)), ['eth2']);
+  t.deepEqual(await devices({ type: 'time', at: loss.at }), ['eth2'], 'a time is the end of its moment');
   // An event of the orchestrator is a moment for every node.
   const fault = await parseMoment(source, `${ORCHESTRATOR}:${eventSeq(down)}`);
   t.is(fault.type === 'event' ? fault.node : '', ORCHESTRATOR);
