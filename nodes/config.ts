@@ -61,6 +61,14 @@ export interface BgpNeighbor extends NeighborConfig {
 /** What is no emulated node but a real BGP daemon: one that reroute starts, or ('external') one that runs already. */
 export type DaemonKind = 'external' | 'bird' | 'frr' | 'gobgp';
 
+/** How long a daemon may be silent and still have something to say, ms; nobody hears its counters. */
+export interface Patience {
+  /** After the session has come up, as long as it has not told all its routes. */
+  readonly opening: number;
+  /** After a message, its own or one to it. */
+  readonly message: number;
+}
+
 /** Real TCP between a node's process and a real daemon. Addresses are those of the host's stack. */
 export interface ExternalTransport {
   /** Where to connect to; null if the other end is the one that connects. */
@@ -69,8 +77,7 @@ export interface ExternalTransport {
   readonly local: string;
   /** Port to take connections on; null for none. */
   readonly listen: number | null;
-  /** Silence after which the daemon has no more to say about what it heard, ms. */
-  readonly quiet: number;
+  readonly patience: Patience;
 }
 
 export type CniConfig =

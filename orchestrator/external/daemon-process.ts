@@ -12,7 +12,8 @@ import {
   requireExecutable,
 } from './program.ts';
 
-const START_TIMEOUT = 15_000;
+/** FRR takes 2 ms for every line of a long configuration. */
+const START_TIMEOUT = 60_000;
 const LOOK = 20;
 /** How long a daemon may take to say goodbye to its peers, ms. */
 const END_TIMEOUT = 3_000;
@@ -56,7 +57,9 @@ export class DaemonProcess {
   constructor(options: DaemonOptions) {
     const { program, kind, config, folder, logFile, start } = options;
     this.#options = options;
-    const executable = requireExecutable(program.executable, kind, program.debianPackage);
+    const [executable = ''] = [program.executable, ...program.tools].map((name) =>
+      requireExecutable(name, kind, program.debianPackage),
+    );
     mkdirSync(folder, { recursive: true });
     for (const [name, text] of Object.entries(program.files(config))) writeFileSync(join(folder, name), text);
     const log = openSync(logFile, 'a');

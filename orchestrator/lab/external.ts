@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { BgpNeighbor, DaemonKind, ExternalTransport, NodeConfig } from '../../nodes/config.ts';
+import type { BgpNeighbor, DaemonKind, ExternalTransport, NodeConfig, Patience } from '../../nodes/config.ts';
 import { formatIp4 } from '../../protocols/ip4.ts';
 import type { ResolvedNode } from './inherit.ts';
 import type { Path, Reporter } from './problem.ts';
@@ -31,8 +31,13 @@ const UNPLACED_PORT = 0;
 /** Numbers below are the range's own: the address that stands for its being taken. */
 const FIRST_NUMBER = 2;
 
-/** Silence after which a daemon is taken to have told all, ms: well above what each was seen to wait for by itself. */
-const QUIET: Readonly<Record<DaemonKind, number>> = { bird: 100, gobgp: 100, frr: 300, external: 500 };
+/** Well above what each was seen to wait for by itself: FRR's first routes come 1.2 s after the session. */
+const PATIENCE: Readonly<Record<DaemonKind, Patience>> = {
+  bird: { opening: 500, message: 100 },
+  gobgp: { opening: 500, message: 100 },
+  frr: { opening: 2_000, message: 300 },
+  external: { opening: 2_000, message: 500 },
+};
 
 /** Options of a session that all three daemons are configured with. */
 const SESSION_OPTIONS: readonly string[] = [
@@ -156,24 +161,24 @@ class Connector {
           ? this.#toForeign(daemon.node, config.name)
           : this.#toLaunched(daemon, neighbor);
       const passive = neighbor.passive || external.remote === null;
-      return { ...neighbor, passive, external: { ...external, quiet: QUIET[daemon.kind] } };
+      return { ...neighbor, passive, external: { ...external, patience: PATIENCE[daemon.kind] } };
     });
     return { ...config, bgp: { ...config.bgp, neighbors } };
   }
 
-  #toLaunched(daemon: Daemon, neighbor: BgpNeighbor): Omit<ExternalTransport, 'quiet'> {
+  #toLaunched(daemon: Daemon, neighbor: BgpNeighbor): Omit<ExternalTransport, 'patience'> {
     const local = this.#nextAddress();
     const end = (address: string) => ({ address, port: UNPLACED_PORT });
     this.#farEnds.set(`${daemon.node.name} ${neighbor.localAddress}`, {
       remote: end(local),
       local: daemon.transport,
       listen: UNPLACED_PORT,
-      quiet: QUIET[daemon.kind],
+      patience: PATIENCE[daemon.kind],
     });
     return { remote: end(daemon.transport), local, listen: UNPLACED_PORT };
   }
 
-  #toForeign(node: ResolvedNode, from: string): Omit<ExternalTransport, 'quiet'> {
+  #toForeign(node: ResolvedNode, from: string): Omit<ExternalTransport, 'patience'> {
     const { sessions = {}, ...shared } = node.definition.external ?? {};
     const { address, port = BGP_PORT, local, listen = null } = { ...shared, ...sessions[from] };
     if (address === undefined && listen === null) {

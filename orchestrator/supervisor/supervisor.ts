@@ -13,7 +13,7 @@ import { deriveSeed, seededRandom } from '../../nodes/random.ts';
 import type { Random, StoreResult } from '../../nodes/runtime.ts';
 import { configKey, type ReadyMessage } from '../../nodes/shell/boot.ts';
 import type { StoreOp } from '../../nodes/store.ts';
-import { type ActionHost, perform } from '../actions.ts';
+import { ActionError, type ActionHost, perform } from '../actions.ts';
 import { type AnyRecord, ORCHESTRATOR, type OrchestratorEvent } from '../events.ts';
 import { DaemonHost, type RunningDaemon } from '../external/daemon-host.ts';
 import type { LabHome, LabStatus } from '../home.ts';
@@ -245,6 +245,7 @@ export class Supervisor implements ActionHost {
   }
 
   async command(node: string, command: NodeCommand, options: CommandOptions = {}): Promise<CommandReply> {
+    if (command.type === 'carrier') this.#checkCable(node, command.device);
     const envelope = { id: crypto.randomUUID(), command, cause: options.cause ?? NO_CAUSE };
     try {
       const reply = await this.#client.request(node, envelope, {
@@ -255,6 +256,15 @@ export class Supervisor implements ActionHost {
     } catch (error) {
       throw error instanceof NoResponderError ? new NodeDownError(node) : error;
     }
+  }
+
+  /** A real daemon notices what the other end of its cable does; on a segment there is no other end. */
+  #checkCable(node: string, device: string): void {
+    const role = this.#nodes.get(node)?.config.role;
+    if (role === undefined || !isDaemon(role) || this.farEnd(node, device) !== null) return;
+    throw new ActionError(
+      `${node} is a real daemon on a segment: pull its neighbours' cables, or link it to them`,
+    );
   }
 
   store(op: StoreOp, cause: EventId): Promise<StoreResult> {

@@ -74,7 +74,12 @@ async function listener(t: ExecutionContext) {
 }
 
 function far(port: number) {
-  return neighbor('far', { remote: { address: HERE, port }, local: '127.200.1.2', listen: null, quiet: 0 });
+  return neighbor('far', {
+    remote: { address: HERE, port },
+    local: '127.200.1.2',
+    listen: null,
+    patience: { opening: 0, message: 0 },
+  });
 }
 
 test('connects from its own address, and passes bytes both ways', async (t) => {
@@ -146,7 +151,7 @@ test('tells what has left for a daemon that reads, and not what waits for one th
 
 test('takes the connections of its neighbours, and nobody else’s', async (t) => {
   const listen = await freePort(HERE);
-  const shared = { local: HERE, listen, quiet: 0 };
+  const shared = { local: HERE, listen, patience: { opening: 0, message: 0 } };
   const machine = new Machine([
     neighbor('a', { ...shared, remote: { address: '127.200.1.3', port: 1 } }),
     neighbor('b', { ...shared, remote: { address: '127.200.1.4', port: 1 } }),
@@ -175,9 +180,19 @@ test('takes the connections of its neighbours, and nobody else’s', async (t) =
 
 test('says in strerror’s words why there is no connection', async (t) => {
   const machine = new Machine([
-    neighbor('shut', { remote: { address: HERE, port: 1 }, local: '', listen: null, quiet: 0 }),
-    neighbor('nowhere', { remote: { address: HERE, port: 1 }, local: '192.0.2.1', listen: null, quiet: 0 }),
-    neighbor('shy', { remote: null, local: '', listen: null, quiet: 0 }),
+    neighbor('shut', {
+      remote: { address: HERE, port: 1 },
+      local: '',
+      listen: null,
+      patience: { opening: 0, message: 0 },
+    }),
+    neighbor('nowhere', {
+      remote: { address: HERE, port: 1 },
+      local: '192.0.2.1',
+      listen: null,
+      patience: { opening: 0, message: 0 },
+    }),
+    neighbor('shy', { remote: null, local: '', listen: null, patience: { opening: 0, message: 0 } }),
   ]);
   machine.bridge.handle({ type: 'connect', socket: 1, peer: 'shut' });
   machine.bridge.handle({ type: 'connect', socket: 2, peer: 'nowhere' });

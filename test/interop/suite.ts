@@ -117,6 +117,9 @@ ${QUICK_TIMERS}`);
     });
     await quiet(t, lab);
     await holds(t, lab);
+    const { ours, theirs } = await capabilitiesOf(lab, 'r1', 'source');
+    const enhanced = [ours, theirs].every((names) => names.includes('enhanced-route-refresh'));
+    t.deepEqual(await refreshMarks(lab), enhanced ? ['begin', 'end'] : []);
   });
 
   test(`${kind}: what is withdrawn goes, at either end`, async (t) => {
@@ -137,6 +140,14 @@ ${QUICK_TIMERS}`);
       return (await driver.routes(lab, 'sink')).some((route) => route.prefix === prefix);
     }
   });
+}
+
+/** What the source has sent around its answer, RFC 7313 §4. */
+async function refreshMarks(lab: BusLab): Promise<string[]> {
+  const received = (await messages(lab, 'r1', 'source', ROUTE_REFRESH)).filter(
+    ({ direction }) => direction === 'received',
+  );
+  return received.map(({ message }) => ['request', 'begin', 'end'][message[21] ?? 0] ?? 'unknown');
 }
 
 /** Bad messages and what the daemon makes of them; those that end it are sent to one of its own. */

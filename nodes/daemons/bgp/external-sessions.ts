@@ -8,9 +8,6 @@ import type { Runtime } from '../../runtime.ts';
 /** Bytes that the shell may hold of one connection before the speaker has to wait. */
 const SEND_WINDOW = 262_144;
 
-/** How much longer a daemon may be silent after a session has come up, before it tells its routes, ms. */
-const FIRST_WORD = 1_000;
-
 interface Neighbor {
   readonly name: string;
   /** Emulated addresses of the session. */
@@ -156,9 +153,9 @@ export class ExternalSessions {
       neighbor.counted = counted;
       neighbor.movedAt = now;
     }
-    const { quiet } = neighbor.transport;
-    const opening = !session.endOfRibReceived && now - session.since < quiet + FIRST_WORD;
-    return !opening && now - neighbor.movedAt >= quiet;
+    const { opening, message } = neighbor.transport.patience;
+    const isOpening = !session.endOfRibReceived && now - session.since < opening;
+    return !isOpening && now - neighbor.movedAt >= message;
   }
 
   #accept(socket: number, event: Extract<SocketEvent, { type: 'accepted' }>): void {

@@ -40,7 +40,7 @@ function fixture(networks: readonly string[] = []): Fixture {
       remote: { address: '127.64.0.2', port: 1790 },
       local: '127.64.0.3',
       listen: 1790,
-      quiet: 100,
+      patience: { opening: 1_000, message: 100 },
     },
   } as const;
   const config = { asn: 65001, routerId: '10.0.0.1', networks, maximumPaths: 1, neighbors: [neighbor] };

@@ -1,0 +1,125 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ExecutionContext } from 'ava';
+import type { BusLab } from '../../orchestrator/bus-lab.ts';
+import { isAlive, type LabStatus } from '../../orchestrator/home.ts';
+import { cli } from '../support/cli.ts';
+import { converge, launch, QUICK_TIMERS, reportOf, run, until } from '../support/lab.ts';
+import { temporaryFolder } from '../support/nats.ts';
+import { interopTest } from './harness.ts';
+
+const test = interopTest('bird');
+
+const lab = (name: string) => `
+name: ${name}
+topology:
+  nodes:
+    r1: { kind: router, bgp: { as: 65001 } }
+    r2: { kind: router, bgp: { as: 65002 } }
+    d: { kind: bird, bgp: { as: 65100, networks: [198.51.100.0/24] } }
+  links:
+    - { endpoints: ["r1:eth1", "r2:eth1"] }
+    - { endpoints: ["r2:eth2", "d:eth1"] }
+${QUICK_TIMERS}`;
+
+async function isUp(running: BusLab): Promise<boolean> {
+  return (await reportOf(running, 'r2')).sessions.some(
+    ({ peer, established }) => peer === 'd' && established,
+  );
+}
+
+async function hasRoute(running: BusLab): Promise<boolean> {
+  return (await run(running, 'r1', 'ip route')).output.includes('198.51.100.0/24');
+}
+
+/** Reasons of r2's session with d for leaving Established. */
+async function losses(running: BusLab): Promise<string[]> {
+  const reasons: string[] = [];
+  for await (const { event } of running.records('r2')) {
+    if (event.type === 'bgp.session' && event.peer === 'd' && event.from === 'Established')
+      reasons.push(event.reason);
+  }
+  return reasons;
+}
+
+async function pidOf(running: BusLab): Promise<number> {
+  return (await running.nodes()).find(({ name }) => name === 'd')?.pid ?? 0;
+}
+
+test('bird: killed it is gone for its neighbours at once, and started it is back', async (t) => {
+  const { lab: running } = await launch(t, lab('interop-kill'));
+  t.true(await hasRoute(running));
+  const pid = await pidOf(running);
+  await running.act({ type: 'kill', node: 'd', how: 'reset' });
+  t.false(isAlive(pid));
+  await converge(t, running);
+  t.false(await hasRoute(running));
+  t.deepEqual(await losses(running), ['TcpConnectionFails']);
+  await t.throwsAsync(run(running, 'd', 'birdc show status'), { name: 'NodeDownError' });
+
+  await backAgain(t, running);
+});
+
+test('bird: without power its neighbours find out by their hold timers', async (t) => {
+  const { lab: running } = await launch(t, lab('interop-silent'));
+  const pid = await pidOf(running);
+  await running.act({ type: 'kill', node: 'd', how: 'silent' });
+  t.true(await isUp(running));
+  t.is(await pidOf(running), 0);
+  await until(running, 'r2 loses it', async () => !(await isUp(running)));
+  t.regex((await losses(running)).join(), /^HoldTimer_Expires/);
+  await backAgain(t, running);
+  t.false(isAlive(pid), 'what was left of the first one is gone');
+});
+
+test('bird: a pulled cable cuts it off', async (t) => {
+  const { lab: running } = await launch(t, lab('interop-cable'));
+  await running.act({ type: 'link', node: 'd', device: 'eth1', carrier: 'down' });
+  await converge(t, running);
+  t.false(await hasRoute(running));
+  t.false(await isUp(running));
+  await running.act({ type: 'link', node: 'd', device: 'eth1', carrier: 'up' });
+  await until(running, 'the route is back', () => hasRoute(running));
+});
+
+async function backAgain(t: ExecutionContext, running: BusLab): Promise<void> {
+  await running.act({ type: 'start', node: 'd' });
+  await converge(t, running);
+  t.true(await isUp(running));
+  t.true(await hasRoute(running));
+  t.true((await run(running, 'd', 'birdc show protocols')).output.includes('Established'));
+}
+
+test('bird: what it is not asked as, it says so; what it is, its own tools answer', async (t) => {
+  const home = temporaryFolder(t);
+  const file = join(home, 'lab.yaml');
+  writeFileSync(file, lab('interop-cli'));
+  const up = await cli(t, home, 'up', '-d', file);
+  t.is(up.code, 0, up.stderr);
+  t.regex(up.stdout, /2 routers, 1 bird/);
+  const of = async (...argv: readonly string[]) => {
+    const { code, stdout, stderr } = await cli(t, home, ...argv);
+    return { code, said: stdout + stderr };
+  };
+  t.regex((await of('get', 'nodes')).said, /^d +Running +bird +10\.0\.0\.3 +1\/1/m);
+  t.regex((await of('get', 'sessions')).said, /^r2 +d +10\.0\.0\.3 +65100 +Established +1 +/m);
+  t.regex((await of('show', 'd', 'bgp', 'protocols')).said, /^r2 +BGP .* Established/m);
+  t.regex((await of('exec', 'd', '--', 'birdc', 'show', 'route')).said, /198\.51\.100\.0\/24/);
+  t.deepEqual(await of('exec', 'd', '--', 'ip', 'addr'), {
+    code: 1,
+    said: 'reroute: d is a real BIRD, not an emulated node: it runs birdc, not ip\n',
+  });
+  t.is((await of('get', 'routes', 'd')).code, 1);
+  t.regex((await of('verify')).said, /every running node is the fold of its log/);
+
+  t.is((await of('show', 'd', 'bgp', 'summary')).code, 0);
+  const path = join(home, 'labs', 'interop-cli', 'status.json');
+  const { pid: supervisor } = JSON.parse(readFileSync(path, 'utf8')) as LabStatus;
+  const nodes = JSON.parse((await of('get', 'nodes', '-o', 'json')).said) as readonly {
+    readonly pid: number;
+  }[];
+  const pids = nodes.map(({ pid }) => pid);
+  t.true([supervisor, ...pids].every((pid) => pid > 1 && isAlive(pid)));
+  process.kill(supervisor, 'SIGKILL');
+  while (pids.some(isAlive)) await new Promise((resolve) => setTimeout(resolve, 20));
+});
