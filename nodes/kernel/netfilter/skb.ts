@@ -1,0 +1,32 @@
+import type { Device } from '../device.ts';
+import type { Conntrack, CtDirection, CtState } from './conntrack-entry.ts';
+
+/**
+ * A packet on its way through one namespace, with what is known of it beside its bytes (`struct sk_buff`). A veth to another
+ * namespace or a wire ends its way: there the frame alone goes on, as `skb_scrub_packet` has it.
+ */
+export class Skb {
+  /** Ethernet header first, the IP header at ETH_HLEN. Replaced where a target has to change its length. */
+  frame: Uint8Array;
+  /** Where it came in; null for a packet of the host's own, until it comes back by lo. */
+  in: Device | null;
+  /** Where it will go out, from the routing decision on. */
+  out: Device | null = null;
+  /** Bridge ports that a bridged packet came in and goes out by (`-m physdev`). */
+  physIn: Device | null = null;
+  physOut: Device | null = null;
+  /** `fwmark`, unsigned 32 bits. */
+  mark = 0;
+  ct: Conntrack | null = null;
+  ctState: CtState = 'none';
+  ctDirection: CtDirection = 0;
+  /** Set by `-j TRACE`. */
+  trace = false;
+  /** Set where netfilter changed what routing decides by (destination, mark, TOS) at LOCAL_OUT: `ip_route_me_harder`. */
+  reroute = false;
+
+  constructor(frame: Uint8Array, input: Device | null) {
+    this.frame = frame;
+    this.in = input;
+  }
+}
