@@ -1,6 +1,7 @@
 import { formatMac } from '../../protocols/mac.ts';
 import type { LinkFacts, LinkKind } from '../events/kernel.ts';
 import type { NeighborTable } from './neighbor.ts';
+import type { Skb } from './netfilter/skb.ts';
 import type { Netns } from './netns.ts';
 
 export interface InterfaceAddress {
@@ -61,14 +62,17 @@ export abstract class Device {
     this.mtu = options.mtu;
   }
 
-  /** Sends a frame, Ethernet header first. For a device without link layer the header is there but empty. */
-  transmit(frame: Uint8Array): void {
+  /**
+   * Sends a frame, Ethernet header first. For a device without link layer the header is there but empty. `skb` is what
+   * netfilter knows of it, null where it is not on its way through an IP layer.
+   */
+  transmit(frame: Uint8Array, skb: Skb | null = null): void {
     if (this.#taps !== null && this.usable) this.tapped('out', frame);
-    this.xmit(frame);
+    this.xmit(frame, skb);
   }
 
   /** The driver (`ndo_start_xmit`). */
-  protected abstract xmit(frame: Uint8Array): void;
+  protected abstract xmit(frame: Uint8Array, skb: Skb | null): void;
 
   /** Whether packets need an Ethernet header with a resolved address. */
   get hasLinkLayer(): boolean {
@@ -88,14 +92,14 @@ export abstract class Device {
   }
 
   /** A frame has come in by this device. */
-  receive(frame: Uint8Array): void {
+  receive(frame: Uint8Array, skb: Skb | null = null): void {
     if (!this.up) {
       this.ns.kernel.drop('device-down');
       return;
     }
     if (this.#taps !== null) this.tapped('in', frame);
     if (this.master !== null) this.master.receiveFrom(this, frame);
-    else this.ns.receiveFrame(this, frame);
+    else this.ns.receiveFrame(this, frame, skb);
   }
 
   addTap(tap: DeviceTap): void {
@@ -139,7 +143,7 @@ export abstract class Device {
   }
 }
 
-/** lo: what goes in comes out. */
+/** lo: what goes in comes out, with its mark and its flow. */
 export class LoopbackDevice extends Device {
   override readonly kind = 'loopback';
 
@@ -147,8 +151,8 @@ export class LoopbackDevice extends Device {
     return false;
   }
 
-  protected override xmit(frame: Uint8Array): void {
-    this.ns.kernel.enqueue(this, frame);
+  protected override xmit(frame: Uint8Array, skb: Skb | null): void {
+    this.ns.kernel.enqueue(this, frame, skb);
   }
 }
 

@@ -4,6 +4,7 @@ import type { Runtime } from '../runtime.ts';
 import type { KernelView } from '../state/kernel-view.ts';
 import type { Device, PortDevice } from './device.ts';
 import { NeighborPool } from './neighbor-pool.ts';
+import type { Skb } from './netfilter/skb.ts';
 import { Netns } from './netns.ts';
 import { snapshotKernel } from './snapshot.ts';
 
@@ -16,6 +17,7 @@ export interface KernelOptions {
 interface Backlogged {
   readonly device: Device;
   readonly frame: Uint8Array;
+  readonly skb: Skb | null;
   readonly cause: EventId;
 }
 
@@ -111,8 +113,8 @@ export class Kernel {
   }
 
   /** Hands a frame to a device of this node, after what is being done now. */
-  enqueue(device: Device, frame: Uint8Array): void {
-    this.#backlog.push({ device, frame, cause: this.rt.cause });
+  enqueue(device: Device, frame: Uint8Array, skb: Skb | null = null): void {
+    this.#backlog.push({ device, frame, skb, cause: this.rt.cause });
     // From a daemon or a timer there is nobody to drain afterwards: a timer of this very moment does.
     if (!this.#busy && this.#backlog.length === 1) this.rt.timers.set(this.rt.now, () => this.drain());
   }
@@ -127,9 +129,9 @@ export class Kernel {
       while (this.#backlog.length > 0) {
         const batch = this.#backlog;
         this.#backlog = [];
-        for (const { device, frame, cause: own } of batch) {
+        for (const { device, frame, skb, cause: own } of batch) {
           rt.cause = own;
-          device.receive(frame);
+          device.receive(frame, skb);
         }
       }
     } finally {

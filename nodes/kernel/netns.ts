@@ -7,9 +7,14 @@ import { type AddressOptions, AddressTable } from './addresses.ts';
 import { BridgeDevice } from './bridge.ts';
 import type { Device, TunDevice } from './device.ts';
 import { type IcmpHandlers, IcmpLayer, type IcmpSocket } from './icmp.ts';
-import { IpLayer, type Path, type SendError } from './ip.ts';
+import { chooseNexthop, type Path } from './ip/path.ts';
+import { IpLayer, type SendError } from './ip.ts';
 import type { Kernel } from './kernel.ts';
 import { type LinkOptions, LinkTable, type VethOptions } from './links.ts';
+import { ConntrackTable } from './netfilter/conntrack.ts';
+import { NetfilterHooks } from './netfilter/hooks.ts';
+import { Nat } from './netfilter/nat.ts';
+import type { Skb } from './netfilter/skb.ts';
 import { NetlinkError } from './netlink.ts';
 import { PathMtuCache } from './path-mtu.ts';
 import { MAIN_TABLE, RouteTable } from './route-table.ts';
@@ -40,6 +45,9 @@ export class Netns {
   readonly addresses: AddressTable;
   readonly sysctls: Sysctls;
   readonly pathMtus: PathMtuCache;
+  readonly netfilter = new NetfilterHooks();
+  readonly conntrack: ConntrackTable;
+  readonly nat: Nat;
   readonly lo: Device;
 
   constructor(kernel: Kernel, name: string) {
@@ -55,6 +63,8 @@ export class Netns {
     this.addresses = new AddressTable(this);
     this.sysctls = new Sysctls(this);
     this.pathMtus = new PathMtuCache(this);
+    this.conntrack = new ConntrackTable(this);
+    this.nat = new Nat(this);
     this.lo = this.links.addLoopback();
     this.setUp('lo');
     this.addAddress('lo', '127.0.0.1/8', { scope: 'host' });
@@ -174,7 +184,7 @@ export class Netns {
     if (route.type === 'blackhole' || route.type === 'unreachable') {
       return { type: route.type, device: this.lo, nexthop: 0, src: 0 };
     }
-    const hop = IpLayer.choose(route, hash);
+    const hop = chooseNexthop(route, hash);
     if (hop === null) return null;
     const type = this.isBroadcast(dst) ? 'broadcast' : 'unicast';
     return { type, device: hop.device, nexthop: hop.via === 0 ? dst : hop.via, src: route.src };
@@ -241,8 +251,8 @@ export class Netns {
 
   // ---- from the devices and tables
 
-  /** A frame for the stack itself, from a device that is no bridge port. */
-  receiveFrame(device: Device, frame: Uint8Array): void {
+  /** A frame for the stack itself, from a device that is no bridge port. `skb`: what is known of one that lo brings back. */
+  receiveFrame(device: Device, frame: Uint8Array, skb: Skb | null = null): void {
     const { kernel } = this;
     if (frame.length < ETH_HLEN) {
       kernel.drop('frame-truncated');
@@ -257,7 +267,7 @@ export class Netns {
     }
     switch (etherType(frame)) {
       case ETHERTYPE_IPV4:
-        this.ip.input(device, frame);
+        this.ip.input(device, frame, skb);
         return;
       case ETHERTYPE_ARP:
         if (device.hasLinkLayer) device.neighbors.receiveArp(frame);

@@ -1,4 +1,5 @@
 import type { SysctlFacts } from '../events/kernel.ts';
+import type { Device } from './device.ts';
 import type { Netns } from './netns.ts';
 
 /** A variable that the emulated kernel does not have, or a value that it does not take. */
@@ -21,12 +22,21 @@ export class Sysctls {
   ipForward = false;
   /** `net.ipv4.conf.all.promote_secondaries`: what becomes of a subnet's other addresses when its first goes. */
   promoteSecondaries = false;
+  /** `net.ipv4.conf.all.route_localnet`: addresses of 127/8 may come from outside and go there. */
+  routeLocalnet = false;
+  /** Devices of which `route_localnet` is set. */
+  readonly #localnetDevices = new Set<string>();
   readonly #ns: Netns;
   /** What has been written since boot, by device. */
   readonly #written = new Map<string, Set<string>>();
 
   constructor(ns: Netns) {
     this.#ns = ns;
+  }
+
+  /** `IN_DEV_ROUTE_LOCALNET` */
+  routesLocalnet(device: Device): boolean {
+    return this.routeLocalnet || this.#localnetDevices.has(device.name);
   }
 
   /** @throws SysctlError */
@@ -57,6 +67,7 @@ export class Sysctls {
   /** Forgets the variables of a device that goes. */
   deviceRemoved(dev: string): void {
     this.#written.delete(dev);
+    this.#localnetDevices.delete(dev);
   }
 
   /** Names of the variables that there are for a device, or of the namespace's own. */
@@ -83,6 +94,15 @@ export class Sysctls {
           () => this.promoteSecondaries,
           (on) => {
             this.promoteSecondaries = on;
+          },
+        ),
+      ],
+      [
+        'conf.all.route_localnet',
+        flag(
+          () => this.routeLocalnet,
+          (on) => {
+            this.routeLocalnet = on;
           },
         ),
       ],
@@ -120,7 +140,17 @@ export class Sysctls {
         device.proxyArp = on;
       },
     );
-    return new Map([['proxy_arp', proxyArp]]);
+    const routeLocalnet = flag(
+      () => this.#localnetDevices.has(dev),
+      (on) => {
+        if (on) this.#localnetDevices.add(dev);
+        else this.#localnetDevices.delete(dev);
+      },
+    );
+    return new Map([
+      ['proxy_arp', proxyArp],
+      ['route_localnet', routeLocalnet],
+    ]);
   }
 }
 

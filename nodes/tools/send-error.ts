@@ -6,6 +6,7 @@ const TEXT: Readonly<Record<SendError, string>> = {
   EHOSTUNREACH: 'No route to host',
   EINVAL: 'Invalid argument',
   EMSGSIZE: 'Message too long',
+  EPERM: 'Operation not permitted',
 };
 
 /** strerror(3) */

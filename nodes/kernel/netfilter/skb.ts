@@ -20,6 +20,8 @@ export class Skb {
   ct: Conntrack | null = null;
   ctState: CtState = 'none';
   ctDirection: CtDirection = 0;
+  /** Put together from fragments of at most so many bytes, into which it is to be split again; 0 if it was none. */
+  fragmentSize = 0;
   /** Set by `-j TRACE`. */
   trace = false;
   /** Set where netfilter changed what routing decides by (destination, mark, TOS) at LOCAL_OUT: `ip_route_me_harder`. */
@@ -28,5 +30,19 @@ export class Skb {
   constructor(frame: Uint8Array, input: Device | null) {
     this.frame = frame;
     this.in = input;
+  }
+
+  /** For another frame of the same packet: a fragment, or a copy that a bridge floods (`skb_clone`). */
+  copy(frame: Uint8Array): Skb {
+    const copy = new Skb(frame, this.in);
+    copy.out = this.out;
+    copy.physIn = this.physIn;
+    copy.physOut = this.physOut;
+    copy.mark = this.mark;
+    copy.ct = this.ct;
+    copy.ctState = this.ctState;
+    copy.ctDirection = this.ctDirection;
+    copy.trace = this.trace;
+    return copy;
   }
 }

@@ -1,0 +1,36 @@
+import { ETH_HLEN } from '../../../protocols/ethernet.ts';
+import { encodeIcmpError, ICMP_ECHO_REPLY, ICMP_ECHO_REQUEST } from '../../../protocols/icmp.ts';
+import { isMulticast, LIMITED_BROADCAST } from '../../../protocols/ip4.ts';
+import {
+  IPV4_HLEN,
+  ipDst,
+  ipFragmentOffset,
+  ipHeaderLength,
+  ipProto,
+  ipSrc,
+  PROTO_ICMP,
+} from '../../../protocols/ipv4.ts';
+import type { Netns } from '../netns.ts';
+
+/** Whether a frame came as a link-layer broadcast or multicast; 0 stands in the place of addresses that do not exist. */
+export function isGroupFrame(frame: Uint8Array): boolean {
+  return (frame[0]! & 1) !== 0;
+}
+
+/** Sends an ICMP error about a packet, unless RFC 1122 §3.2.2 forbids one (`icmp_send`). */
+export function sendIcmpError(ns: Netns, type: number, code: number, extra: number, frame: Uint8Array): void {
+  const src = ipSrc(frame, ETH_HLEN);
+  const dst = ipDst(frame, ETH_HLEN);
+  if (ipFragmentOffset(frame, ETH_HLEN) > 0 || src === 0 || isMulticast(src) || isMulticast(dst)) return;
+  if (dst === LIMITED_BROADCAST || ns.isBroadcast(dst) || src === LIMITED_BROADCAST) return;
+  if (isGroupFrame(frame)) return;
+  if (ipProto(frame, ETH_HLEN) === PROTO_ICMP) {
+    const icmpType = frame[ETH_HLEN + ipHeaderLength(frame, ETH_HLEN)];
+    if (icmpType !== ICMP_ECHO_REQUEST && icmpType !== ICMP_ECHO_REPLY) return;
+  }
+  const message = encodeIcmpError(type, code, extra, frame, ETH_HLEN, frame.length - ETH_HLEN);
+  const buffer = new Uint8Array(ETH_HLEN + IPV4_HLEN + message.length);
+  buffer.set(message, ETH_HLEN + IPV4_HLEN);
+  // An error about a packet that was for us comes from the address it was for (icmp_send: saddr = iph->daddr).
+  ns.ip.output(buffer, { src: ns.isLocal(dst) ? dst : 0, dst: src, proto: PROTO_ICMP, tos: 0xc0 });
+}

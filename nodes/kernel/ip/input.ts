@@ -1,0 +1,120 @@
+import { ETH_HLEN } from '../../../protocols/ethernet.ts';
+import { ICMP_DEST_UNREACHABLE, UNREACH_PROTOCOL } from '../../../protocols/icmp.ts';
+import { isLoopback, isMulticast, LIMITED_BROADCAST } from '../../../protocols/ip4.ts';
+import {
+  ipDst,
+  ipHeaderLength,
+  ipProto,
+  ipSrc,
+  ipTotalLength,
+  PROTO_ICMP,
+  PROTO_TCP,
+  PROTO_UDP,
+  validateIpv4,
+} from '../../../protocols/ipv4.ts';
+import type { Device } from '../device.ts';
+import { NF_LOCAL_IN, NF_PRE_ROUTING } from '../netfilter/hooks.ts';
+import { Skb } from '../netfilter/skb.ts';
+import type { Netns } from '../netns.ts';
+import { IpDefrag, isFragment } from './defrag.ts';
+import type { IpForward } from './forward.ts';
+
+/** From a device to a socket or to forwarding (`ip_rcv`, `ip_rcv_finish`, `ip_local_deliver`). */
+export class IpInput {
+  readonly #ns: Netns;
+  readonly #forward: IpForward;
+  readonly #defrag: IpDefrag;
+
+  constructor(ns: Netns, forward: IpForward) {
+    this.#ns = ns;
+    this.#forward = forward;
+    this.#defrag = new IpDefrag(ns, 'time-exceeded');
+  }
+
+  /**
+   * An IPv4 frame that is for this host at the link layer. `carried` is what is known of it from its way out of this
+   * very namespace, where it comes back by lo.
+   */
+  receive(device: Device, frame: Uint8Array, carried: Skb | null): void {
+    const { kernel, netfilter } = this.#ns;
+    const validity = validateIpv4(frame, ETH_HLEN, frame.length - ETH_HLEN);
+    if (validity !== 'ok') {
+      kernel.drop(`ip-${validity}`);
+      return;
+    }
+    const total = ipTotalLength(frame, ETH_HLEN);
+    const packet = frame.length === ETH_HLEN + total ? frame : frame.subarray(0, ETH_HLEN + total);
+    if (!netfilter.active) {
+      this.#route(device, packet, null);
+      return;
+    }
+    const skb = carried ?? new Skb(packet, device);
+    skb.frame = packet;
+    skb.in = device;
+    skb.out = null;
+    if (netfilter.run(NF_PRE_ROUTING, skb) === 'accept') this.#route(device, skb.frame, skb);
+  }
+
+  /** A frame that has been through PREROUTING as the bridge's own (`ip_sabotage_in`). */
+  receiveBridged(device: Device, skb: Skb): void {
+    this.#route(device, skb.frame, skb);
+  }
+
+  /** `ip_rcv_finish` */
+  #route(device: Device, frame: Uint8Array, skb: Skb | null): void {
+    const ns = this.#ns;
+    const src = ipSrc(frame, ETH_HLEN);
+    const dst = ipDst(frame, ETH_HLEN);
+    if (this.#martian(device, src, dst)) {
+      ns.kernel.drop('ip-martian');
+      return;
+    }
+    if (ns.isLocal(dst) || dst === LIMITED_BROADCAST || ns.isBroadcast(dst))
+      this.#deliver(device, frame, skb);
+    else if (isMulticast(dst)) ns.kernel.drop('ip-multicast');
+    else this.#forward.forward(device, frame, src, dst, skb);
+  }
+
+  #martian(device: Device, src: number, dst: number): boolean {
+    if (device.kind === 'loopback') return false;
+    if ((isLoopback(src) || isLoopback(dst)) && !this.#ns.sysctls.routesLocalnet(device)) return true;
+    if (isMulticast(src) || src === LIMITED_BROADCAST) return true;
+    // Our own address from outside is a loop or a lie (Linux: accept_local=0).
+    return this.#ns.isLocal(src) || (src >>> 24 === 0 && dst !== LIMITED_BROADCAST);
+  }
+
+  #deliver(device: Device, frame: Uint8Array, skb: Skb | null): void {
+    let whole = frame;
+    if (isFragment(frame)) {
+      const rebuilt = this.#defrag.add(frame);
+      if (rebuilt === null) return;
+      whole = rebuilt;
+    }
+    if (skb === null) {
+      this.#demux(device, whole);
+      return;
+    }
+    skb.frame = whole;
+    if (this.#ns.netfilter.run(NF_LOCAL_IN, skb) === 'accept') this.#demux(device, skb.frame);
+  }
+
+  #demux(device: Device, frame: Uint8Array): void {
+    const ns = this.#ns;
+    const at = ETH_HLEN + ipHeaderLength(frame, ETH_HLEN);
+    const length = frame.length - at;
+    switch (ipProto(frame, ETH_HLEN)) {
+      case PROTO_ICMP:
+        ns.icmp.receive(frame, at, length);
+        return;
+      case PROTO_UDP:
+        ns.udp.receive(device, frame, at, length);
+        return;
+      case PROTO_TCP:
+        ns.tcp.receive(device, frame, at, length);
+        return;
+      default:
+        ns.kernel.drop('unknown-protocol');
+        ns.ip.icmpError(ICMP_DEST_UNREACHABLE, UNREACH_PROTOCOL, 0, frame);
+    }
+  }
+}

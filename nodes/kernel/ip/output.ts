@@ -1,0 +1,154 @@
+import { ETH_HLEN, ETHERTYPE_IPV4, writeEthernet } from '../../../protocols/ethernet.ts';
+import { ICMP_DEST_UNREACHABLE, UNREACH_FRAG_NEEDED } from '../../../protocols/icmp.ts';
+import { LIMITED_BROADCAST } from '../../../protocols/ip4.ts';
+import { fragmentIpv4, ipDf, ipDst, ipSrc, writeIpv4Header } from '../../../protocols/ipv4.ts';
+import { BROADCAST_MAC } from '../../../protocols/mac.ts';
+import type { Device } from '../device.ts';
+import { NF_LOCAL_OUT, NF_POST_ROUTING } from '../netfilter/hooks.ts';
+import { Skb } from '../netfilter/skb.ts';
+import type { Netns } from '../netns.ts';
+import { flowHash, type Path } from './path.ts';
+
+/** Why a packet of the node's own could not be sent. EPERM: netfilter dropped it. */
+export type SendError = 'ENETUNREACH' | 'EINVAL' | 'EHOSTUNREACH' | 'EMSGSIZE' | 'EPERM';
+
+/**
+ * Whether a packet may be fragmented on its way; 'probe' forbids it like true, and sends what the first hop takes even
+ * where the path is known to take less (IP_PMTUDISC_DONT, _DO and _PROBE of ip(7)).
+ */
+export type DontFragment = boolean | 'probe';
+
+export interface PacketOptions {
+  /** 0 takes the source that routing prefers. */
+  readonly src: number;
+  readonly dst: number;
+  readonly proto: number;
+  readonly ttl?: number | undefined;
+  readonly df?: DontFragment | undefined;
+  readonly tos?: number;
+  /** The packet's fwmark (SO_MARK), 0 if absent. */
+  readonly mark?: number | undefined;
+}
+
+const DEFAULT_TTL = 64;
+
+/** From a socket or from forwarding to the neighbour layer (`ip_local_out`, `ip_output`, `ip_finish_output`). */
+export class IpOutput {
+  readonly #ns: Netns;
+  #id = 0;
+
+  constructor(ns: Netns) {
+    this.#ns = ns;
+  }
+
+  /** See `IpLayer.output`. */
+  send(buffer: Uint8Array, options: PacketOptions, fill?: (src: number) => void): SendError | null {
+    const ns = this.#ns;
+    const { dst } = options;
+    const path = ns.lookup(dst, options.src ^ dst ^ options.proto);
+    if (path === null) return 'ENETUNREACH';
+    if (path.type === 'blackhole') return 'EINVAL';
+    if (path.type === 'unreachable') return 'EHOSTUNREACH';
+    const preferred =
+      options.src !== 0 ? options.src : path.src !== 0 ? path.src : ns.sourceFor(path.device, path.nexthop);
+    const src = path.type === 'local' && options.src === 0 ? dst : preferred;
+    const { df = false } = options;
+    const mtu = df === 'probe' ? path.device.mtu : ns.pathMtus.of(dst, path);
+    if (df !== false && buffer.length - ETH_HLEN > mtu) return 'EMSGSIZE';
+    fill?.(src);
+    this.#id = (this.#id + 1) & 0xffff;
+    writeIpv4Header(buffer, ETH_HLEN, {
+      src,
+      dst,
+      proto: options.proto,
+      ttl: options.ttl ?? DEFAULT_TTL,
+      totalLength: buffer.length - ETH_HLEN,
+      id: this.#id,
+      tos: options.tos ?? 0,
+      df: df !== false,
+    });
+    if (!ns.netfilter.active) {
+      this.#emit(path, buffer, mtu, null);
+      return null;
+    }
+    const skb = new Skb(buffer, null);
+    skb.mark = options.mark ?? 0;
+    return this.#localOut(path, skb, mtu);
+  }
+
+  /** See `IpLayer.localOut`. */
+  sendWhole(skb: Skb): SendError | null {
+    const path = this.#routeAgain(skb.frame);
+    if (typeof path === 'string') return path;
+    return this.#localOut(path, skb, path.device.mtu);
+  }
+
+  /** `__ip_local_out` */
+  #localOut(path: Path, skb: Skb, mtu: number): SendError | null {
+    const { netfilter } = this.#ns;
+    skb.out = path.device;
+    const verdict = netfilter.run(NF_LOCAL_OUT, skb);
+    if (verdict !== 'accept') return verdict === 'drop' ? 'EPERM' : null;
+    if (!skb.reroute) return this.finish(path, skb.frame, mtu, skb);
+    skb.reroute = false;
+    const other = this.#routeAgain(skb.frame);
+    if (typeof other === 'string') {
+      this.#ns.kernel.drop('no-route');
+      return other;
+    }
+    return this.finish(other, skb.frame, this.#ns.pathMtus.of(ipDst(skb.frame, ETH_HLEN), other), skb);
+  }
+
+  /** The way of a packet that is complete (`ip_route_me_harder`). */
+  #routeAgain(frame: Uint8Array): Path | SendError {
+    const dst = ipDst(frame, ETH_HLEN);
+    const path = this.#ns.lookup(dst, flowHash(frame, ETH_HLEN, ipSrc(frame, ETH_HLEN), dst));
+    if (path === null) return 'ENETUNREACH';
+    if (path.type === 'blackhole') return 'EINVAL';
+    return path.type === 'unreachable' ? 'EHOSTUNREACH' : path;
+  }
+
+  /** What is routed goes out, through POSTROUTING where something is registered (`ip_output`). */
+  finish(path: Path, frame: Uint8Array, mtu: number, skb: Skb | null): SendError | null {
+    if (skb === null) {
+      this.#emit(path, frame, mtu, null);
+      return null;
+    }
+    skb.out = path.device;
+    const verdict = this.#ns.netfilter.run(NF_POST_ROUTING, skb);
+    if (verdict === 'accept') this.#emit(path, skb.frame, mtu, skb);
+    return verdict === 'drop' ? 'EPERM' : null;
+  }
+
+  /** Fragments where needed and hands the frame to the neighbour layer. */
+  #emit({ device, nexthop }: Path, frame: Uint8Array, mtu: number, skb: Skb | null): void {
+    const limit = skb !== null && skb.fragmentSize !== 0 ? Math.min(mtu, skb.fragmentSize) : mtu;
+    if (frame.length - ETH_HLEN <= limit) {
+      this.#emitFrame(device, nexthop, frame, skb);
+      return;
+    }
+    if (frame.length - ETH_HLEN > mtu && ipDf(frame, ETH_HLEN)) {
+      this.#ns.ip.icmpError(ICMP_DEST_UNREACHABLE, UNREACH_FRAG_NEEDED, mtu, frame);
+      this.#ns.kernel.drop('frag-needed');
+      return;
+    }
+    for (const fragment of fragmentIpv4(frame.subarray(ETH_HLEN), limit)) {
+      const part = new Uint8Array(ETH_HLEN + fragment.length);
+      part.set(fragment, ETH_HLEN);
+      this.#emitFrame(device, nexthop, part, skb === null ? null : skb.copy(part));
+    }
+  }
+
+  #emitFrame(device: Device, nexthop: number, frame: Uint8Array, skb: Skb | null): void {
+    if (!device.hasLinkLayer) {
+      writeEthernet(frame, 0, 0, ETHERTYPE_IPV4);
+      device.transmit(frame, skb);
+    } else if (nexthop === LIMITED_BROADCAST || this.#ns.isBroadcast(nexthop)) {
+      writeEthernet(frame, BROADCAST_MAC, device.mac, ETHERTYPE_IPV4);
+      device.transmit(frame, skb);
+    } else {
+      writeEthernet(frame, 0, device.mac, ETHERTYPE_IPV4);
+      device.neighbors.output(nexthop, frame);
+    }
+  }
+}
