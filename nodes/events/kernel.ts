@@ -80,13 +80,17 @@ export interface FdbFacts {
   readonly kind: 'learned' | 'static' | 'permanent';
 }
 
-/** A variable that was written, below `net.ipv4`. */
+/** A variable that was written, below `net`. */
 export interface SysctlFacts {
-  /** Device of a variable of `net.ipv4.conf.<dev>`; '' for one of the namespace, whose `name` is all that follows. */
+  /** Device of a variable that there is for each, or `all` or `default`; '' for others. */
   readonly dev: string;
-  /** `ip_forward`, `neigh.default.gc_thresh3`; `proxy_arp` of a device. */
+  /**
+   * `ipv4.ip_forward`, `ipv4.conf.*.proxy_arp` with a star for the device. Logs of earlier versions have names below
+   * `net.ipv4`: `ip_forward`, `neigh.default.gc_thresh3`, and `proxy_arp` of a device.
+   */
   readonly name: string;
-  readonly value: number;
+  /** A text where the file holds more than one number. */
+  readonly value: number | string;
 }
 
 /** The MTU of the path to an address, learned from a router on it. */

@@ -44,6 +44,7 @@ export class AddressTable {
     const role = subnet.length === 0 ? 'primary' : 'secondary';
     const address: InterfaceAddress = { ...parsed, scope, role, prefixRoute };
     device.addresses.push(address);
+    this.#ns.sysctls.addressAdded(device);
     this.#count(device, address, 1);
     this.#emitAdded(device, address);
     if (device.up) this.#addConnected(device, address);
@@ -57,7 +58,8 @@ export class AddressTable {
     if (gone === undefined) throw new NetlinkError('RTNETLINK answers: Cannot assign requested address');
     const others =
       gone.role === 'primary' ? addresses.filter((other) => other !== gone && sameSubnet(other, gone)) : [];
-    const { promoteSecondaries } = this.#ns.sysctls;
+    const promoteSecondaries =
+      (this.#ns.sysctls.all.promote_secondaries | device.conf.promote_secondaries) !== 0;
     if (!promoteSecondaries) for (const other of others) this.#drop(device, other);
     this.#drop(device, gone);
     if (promoteSecondaries && others[0] !== undefined) this.#promote(device, others[0]);

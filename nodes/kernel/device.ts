@@ -3,6 +3,7 @@ import type { LinkFacts, LinkKind } from '../events/kernel.ts';
 import type { NeighborTable } from './neighbor.ts';
 import type { Skb } from './netfilter/skb.ts';
 import type { Netns } from './netns.ts';
+import type { Ipv4Conf, NeighConf } from './sysctl-ipv4.ts';
 
 export interface InterfaceAddress {
   readonly addr: number;
@@ -46,8 +47,9 @@ export abstract class Device {
   up = false;
   carrier = true;
   master: BridgeMaster | null = null;
-  /** Answers ARP requests for addresses that are routed out of another device. */
-  proxyArp = false;
+  /** `net.ipv4.conf.<dev>` and `net.ipv4.neigh.<dev>`, copied from their defaults as the device appears. */
+  readonly conf: Ipv4Conf;
+  readonly neighConf: NeighConf;
   readonly ns: Netns;
   readonly addresses: InterfaceAddress[] = [];
   neighbors!: NeighborTable;
@@ -56,6 +58,8 @@ export abstract class Device {
 
   constructor(ns: Netns, options: DeviceOptions) {
     this.ns = ns;
+    this.conf = { ...ns.sysctls.defaults };
+    this.neighConf = { ...ns.sysctls.neighDefaults };
     this.ifindex = options.ifindex;
     this.name = options.name;
     this.mac = options.mac;
@@ -146,6 +150,12 @@ export abstract class Device {
 /** lo: what goes in comes out, with its mark and its flow. */
 export class LoopbackDevice extends Device {
   override readonly kind = 'loopback';
+
+  constructor(ns: Netns, options: DeviceOptions) {
+    super(ns, options);
+    this.conf.disable_policy = 1;
+    this.conf.disable_xfrm = 1;
+  }
 
   override get hasLinkLayer(): boolean {
     return false;

@@ -150,7 +150,8 @@ export class NeighborTable {
   }
 
   #proxies(target: number, sender: number): boolean {
-    if (!this.#device.proxyArp) return false;
+    const { conf, ns } = this.#device;
+    if ((conf.proxy_arp | ns.sysctls.all.proxy_arp) === 0) return false;
     const route = this.#device.ns.lookup(target, 0);
     return route !== null && route.type === 'unicast' && route.device !== this.#device && target !== sender;
   }

@@ -60,8 +60,8 @@ export class Netns {
     this.tcp = new TcpLayer(this);
     this.vxlanPorts = new VxlanPorts(this);
     this.links = new LinkTable(this);
-    this.addresses = new AddressTable(this);
     this.sysctls = new Sysctls(this);
+    this.addresses = new AddressTable(this);
     this.pathMtus = new PathMtuCache(this);
     this.conntrack = new ConntrackTable(this);
     this.nat = new Nat(this);
@@ -72,11 +72,11 @@ export class Netns {
 
   /** `net.ipv4.ip_forward` */
   get ipForward(): boolean {
-    return this.sysctls.ipForward;
+    return this.sysctls.all.forwarding !== 0;
   }
 
   set ipForward(on: boolean) {
-    this.sysctls.set('', 'ip_forward', on ? 1 : 0);
+    this.sysctls.set('ipv4.ip_forward', on ? 1 : 0);
   }
 
   // ---- devices
@@ -137,7 +137,7 @@ export class Netns {
 
   setProxyArp(name: string, value: 'on' | 'off'): void {
     this.links.require(name);
-    this.sysctls.set(name, 'proxy_arp', value === 'on' ? 1 : 0);
+    this.sysctls.set('ipv4.conf.*.proxy_arp', value === 'on' ? 1 : 0, name);
   }
 
   setMtu(name: string, mtu: number): void {

@@ -75,7 +75,7 @@ export class KernelFold {
         slices.fdb.delete(`${event.dev} ${event.mac} ${event.dst}`);
         return;
       case 'sysctl.set':
-        slices.sysctls.set(`${event.sysctl.dev} ${event.sysctl.name}`, event.sysctl);
+        setSysctl(slices.sysctls, event.sysctl);
         return;
       case 'pmtu.set':
         slices.pathMtus.set(event.pmtu.dst, event.pmtu);
@@ -119,6 +119,19 @@ export class KernelFold {
     }
     return slices;
   }
+}
+
+/** Roots below `net` that a name begins with, but in logs from before there were others than ipv4. */
+const SYSCTL_ROOT = /^(ipv4|ipv6|core|netfilter|bridge|unix|ipvs|mptcp)\./;
+
+function setSysctl(sysctls: Map<string, SysctlFacts>, facts: SysctlFacts): void {
+  let { dev, name } = facts;
+  if (!SYSCTL_ROOT.test(name)) {
+    const ofAll = name.startsWith('conf.all.') ? name.slice('conf.all.'.length) : null;
+    if (ofAll !== null) dev = 'all';
+    name = dev === '' ? `ipv4.${name}` : `ipv4.conf.*.${ofAll ?? name}`;
+  }
+  sysctls.set(`${dev} ${name}`, { ...facts, dev, name });
 }
 
 function sortBy<T>(items: T[], order: (item: T) => string): T[] {

@@ -1,5 +1,5 @@
 import type { Netns } from '../kernel/netns.ts';
-import { SysctlError } from '../kernel/sysctl.ts';
+import { SysctlError, type SysctlName } from '../kernel/sysctl.ts';
 import { getopt } from './getopt.ts';
 import type { Command } from './tool.ts';
 import { ToolError } from './tool.ts';
@@ -8,62 +8,89 @@ const USAGE = `Usage:
  sysctl [options] [variable[=value] ...]
 
 Options:
-  -a, --all     display all variables
-  -e, --ignore  ignore unknown variables errors
-  -n, --values  print only values of the given variable(s)
-  -N, --names   print only variable names without values
-  -q, --quiet   do not echo variable set
-  -w, --write   enable writing a value to variable`;
+  -a, --all            display all variables
+  -b, --binary         print value without new line
+  -e, --ignore         ignore unknown variables errors
+  -N, --names          print variable names without values
+  -n, --values         print only values of the given variable(s)
+  -q, --quiet          do not echo variable set
+  -r, --pattern <expression>
+                       select setting that match expression
+  -w, --write          only enable writing a value to variable`;
 
 const LONG: Readonly<Record<string, string>> = {
   all: 'a',
+  binary: 'b',
   ignore: 'e',
   values: 'n',
   names: 'N',
   quiet: 'q',
+  pattern: 'r',
   write: 'w',
 };
 
-/** Where net.ipv4 is below /proc/sys. */
-const ROOT = 'net/ipv4/';
+/** Where the variables are below /proc/sys. */
+const ROOT = 'net/';
 
-/** sysctl(8) of procps, on the variables of `net.ipv4` that the emulated kernel has. */
+/** sysctl(8) of procps 4.0, on the variables below `net` that the emulated kernel has. */
 export const sysctl: Command = (args, ctx, out) => {
-  const parsed = getopt(args, { flags: ['a', 'e', 'n', 'N', 'q', 'w', ...Object.keys(LONG)], values: '' });
-  if (!parsed.ok) throw new ToolError(`sysctl: unknown option -- '${parsed.name}'\n${USAGE}`, 1);
+  const flagNames = Object.entries(LONG)
+    .flat()
+    .filter((name) => name !== 'r' && name !== 'pattern');
+  const parsed = getopt(args, { flags: flagNames, values: ['r', 'pattern'] });
+  if (!parsed.ok) throw new ToolError(`sysctl: invalid option -- '${parsed.name}'\n${USAGE}`, 1);
   const flags = new Set(parsed.options.map(({ name }) => LONG[name] ?? name));
-  const show = (path: string, value: number) => {
-    const name = flags.has('n') ? '' : swapped(path);
-    const text = flags.has('N') ? '' : String(value);
-    out.stdout(`${name}${name !== '' && text !== '' ? ' = ' : ''}${text}\n`);
+  const expression = parsed.options.find(({ name }) => (LONG[name] ?? name) === 'r')?.value;
+  const pattern = expression === undefined ? null : patternOf(expression);
+  const show = (path: string, value: string) => {
+    const name = flags.has('n') || flags.has('b') ? '' : swapped(path);
+    const text = flags.has('N') ? '' : value;
+    const separator = name !== '' && !flags.has('N') ? ' = ' : '';
+    out.stdout(`${name}${separator}${text}${flags.has('b') ? '' : '\n'}`);
+  };
+  const variables = variablesOf(ctx.ns);
+  const read = (path: string) => {
+    if (pattern === null || pattern.test(swapped(path))) show(path, textOf(ctx.ns, variables.get(path)!));
   };
   if (flags.has('a')) {
-    for (const path of paths(ctx.ns)) show(path, read(ctx.ns, path));
+    for (const path of variables.keys()) read(path);
     return 0;
   }
-  if (parsed.operands.length === 0) throw new ToolError(USAGE, 1);
+  if (parsed.operands.length === 0)
+    throw new ToolError("sysctl: no variables specified\nTry `sysctl --help' for more information.", 1);
   let code = 0;
+  const complain = (text: string) => {
+    out.stderr(`sysctl: ${text}\n`);
+    code = 1;
+  };
   for (const { text } of parsed.operands) {
     const [variable = '', value] = text.split(/=(.*)/s);
     const path = pathOf(variable.trim());
-    const problem = (): string | null => {
-      if (!paths(ctx.ns).includes(path))
-        return flags.has('e') ? '' : `cannot stat /proc/sys/${path}: No such file or directory`;
-      if (value === undefined && flags.has('w')) return `"${text}" must be of the form name=value`;
-      if (value !== undefined && !write(ctx.ns, path, value.trim()))
-        return `setting key "${swapped(path)}": Invalid argument`;
-      return null;
-    };
-    const complaint = problem();
-    if (complaint === null) {
-      if (value === undefined || !flags.has('q')) show(path, read(ctx.ns, path));
-    } else if (complaint !== '') {
-      out.stderr(`sysctl: ${complaint}\n`);
-      code = 1;
+    const found = variables.get(path);
+    const below = [...variables.keys()].filter((name) => name.startsWith(`${path}/`));
+    if (found === undefined && (below.length === 0 || value !== undefined)) {
+      if (!flags.has('e')) complain(`cannot stat /proc/sys/${path}: No such file or directory`);
+    } else if (value === undefined) {
+      if (flags.has('w')) complain(`"${text}" must be of the form name=value`);
+      else for (const name of found === undefined ? below : [path]) read(name);
+    } else if (found !== undefined) {
+      const written = value.trim();
+      if (!write(ctx.ns, found, written)) complain(`setting key "${swapped(path)}": Invalid argument`);
+      // As it was given, whatever the kernel made of it.
+      else if (!flags.has('q')) show(path, written);
     }
   }
   return code;
 };
+
+/** @throws ToolError */
+function patternOf(expression: string): RegExp {
+  try {
+    return new RegExp(expression);
+  } catch {
+    throw new ToolError(`sysctl: ${expression}: Invalid regular expression`, 1);
+  }
+}
 
 /** The file of a variable: `net.ipv4.conf.flannel/1.proxy_arp` and `net/ipv4/conf/flannel.1/proxy_arp` are one. */
 function pathOf(variable: string): string {
@@ -74,31 +101,23 @@ function swapped(text: string): string {
   return text.replace(/[./]/g, (mark) => (mark === '.' ? '/' : '.'));
 }
 
-/** The files of all variables, in order. */
-function paths(ns: Netns): string[] {
-  const own = ns.sysctls.names('').map((name) => `${ROOT}${swapped(name)}`);
-  const ofDevices = ns
-    .devices()
-    .flatMap(({ name: dev }) => ns.sysctls.names(dev).map((name) => `${ROOT}conf/${dev}/${name}`));
-  return [...own, ...ofDevices].sort();
+/** The variables by their files, in order. */
+function variablesOf(ns: Netns): Map<string, SysctlName> {
+  const rows = ns.sysctls.names().map((variable): [string, SysctlName] => {
+    const path = variable.name.replaceAll('.', '/').replace('*', () => variable.dev);
+    return [`${ROOT}${path}`, variable];
+  });
+  return new Map(rows.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)));
 }
 
-function keyOf(path: string): { readonly dev: string; readonly name: string } {
-  const name = path.slice(ROOT.length);
-  const [, dev = '', own = ''] = /^conf\/([^/]+)\/([^/]+)$/.exec(name) ?? [];
-  return dev === '' || dev === 'all' ? { dev: '', name: swapped(name) } : { dev, name: own };
-}
-
-function read(ns: Netns, path: string): number {
-  const { dev, name } = keyOf(path);
-  return ns.sysctls.get(dev, name);
+function textOf(ns: Netns, { name, dev }: SysctlName): string {
+  return String(ns.sysctls.get(name, dev));
 }
 
 /** False if the variable does not take the value. */
-function write(ns: Netns, path: string, value: string): boolean {
-  const { dev, name } = keyOf(path);
+function write(ns: Netns, { name, dev }: SysctlName, value: string): boolean {
   try {
-    ns.sysctls.set(dev, name, /^\d{1,10}$/.test(value) ? Number(value) : -1);
+    ns.sysctls.write(name, value, dev);
     return true;
   } catch (error) {
     if (error instanceof SysctlError) return false;

@@ -77,10 +77,15 @@ export class IpInput {
 
   #martian(device: Device, src: number, dst: number): boolean {
     if (device.kind === 'loopback') return false;
-    if ((isLoopback(src) || isLoopback(dst)) && !this.#ns.sysctls.routesLocalnet(device)) return true;
+    if ((isLoopback(src) || isLoopback(dst)) && !this.#routesLocalnet(device)) return true;
     if (isMulticast(src) || src === LIMITED_BROADCAST) return true;
     // Our own address from outside is a loop or a lie (Linux: accept_local=0).
     return this.#ns.isLocal(src) || (src >>> 24 === 0 && dst !== LIMITED_BROADCAST);
+  }
+
+  /** `IN_DEV_ROUTE_LOCALNET` */
+  #routesLocalnet({ conf }: Device): boolean {
+    return (conf.route_localnet | this.#ns.sysctls.all.route_localnet) !== 0;
   }
 
   #deliver(device: Device, frame: Uint8Array, skb: Skb | null): void {

@@ -72,7 +72,7 @@ test('the first address of a subnet takes the secondaries with it, the second go
 
 test('with promote_secondaries the next address takes the place of the first', (t) => {
   const { root, kernel, addresses, routes, folded } = host();
-  root.sysctls.set('', 'conf.all.promote_secondaries', 1);
+  root.sysctls.set('ipv4.conf.*.promote_secondaries', 1, 'all');
   for (const last of [1, 2, 3]) root.addAddress('d0', `10.0.0.${last}/24`);
   root.removeAddress('d0', '10.0.0.1/24');
   t.deepEqual(addresses(), ['10.0.0.2/24', '10.0.0.3/24 secondary']);

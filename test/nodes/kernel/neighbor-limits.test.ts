@@ -18,7 +18,7 @@ function limited(limits: readonly [number, number, number]) {
   const { mac } = net.attach(host, 'lan', 'eth0', '10.0.0.1/16');
   const { root } = host.kernel;
   limits.forEach((limit, i) => {
-    root.sysctls.set('', `neigh.default.gc_thresh${i + 1}`, limit);
+    root.sysctls.set(`ipv4.neigh.default.gc_thresh${i + 1}`, limit);
   });
   net.advance(10_000);
   net.frames.splice(0);
@@ -184,9 +184,9 @@ test('limits that were set and what they do are in the log', (t) => {
   t.deepEqual(
     host.kernel.snapshot().sysctls['']?.map(({ name, value }) => [name, value]),
     [
-      ['neigh.default.gc_thresh1', 2],
-      ['neigh.default.gc_thresh2', 3],
-      ['neigh.default.gc_thresh3', 5],
+      ['ipv4.neigh.default.gc_thresh1', 2],
+      ['ipv4.neigh.default.gc_thresh2', 3],
+      ['ipv4.neigh.default.gc_thresh3', 5],
     ],
   );
   t.is(formatIp4(HOST), '10.0.0.1');

@@ -128,15 +128,17 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
     .tuple(ns, dev, fc.boolean())
     .map(([name, device, on]) => inNs(name, (ns) => ns.setProxyArp(device, on ? 'on' : 'off'))),
   fc
-    .tuple(ns, fc.constantFrom('ip_forward', 'conf.all.promote_secondaries'), fc.nat(1))
-    .map(([name, variable, value]) => inNs(name, (ns) => ns.sysctls.set('', variable, value))),
+    .tuple(ns, fc.constantFrom('ipv4.ip_forward', 'ipv4.conf.*.promote_secondaries'), fc.nat(1))
+    .map(([name, variable, value]) =>
+      inNs(name, (ns) => ns.sysctls.set(variable, value, variable.includes('*') ? 'all' : '')),
+    ),
   fc
     .tuple(ns, gateway, fc.integer({ min: 500, max: 1600 }))
     .map(([name, ip, mtu]) => inNs(name, (ns) => ns.pathMtus.learn(parseIp4(ip) ?? 0, mtu))),
   fc.tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 8 })).map(
     ([n, value]): Operation =>
       ({ root }) =>
-        root.sysctls.set('', `neigh.default.gc_thresh${n}`, value),
+        root.sysctls.set(`ipv4.neigh.default.gc_thresh${n}`, value),
   ),
   {
     weight: 4,
