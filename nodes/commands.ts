@@ -1,4 +1,20 @@
+import type { NetemChanges, NetemParameters } from '../protocols/netem/parameters.ts';
+import type { Cut } from './events/kernel.ts';
 import type { EventId } from './events/record.ts';
+
+/** What is wrong with what passes a port, beside its carrier. */
+export interface Impairment {
+  /** Null: nothing. */
+  readonly netem: NetemParameters | null;
+  readonly cut: Cut;
+}
+
+export type ImpairmentChange =
+  /** What is not named stays as it is. */
+  | { readonly op: 'netem'; readonly changes: NetemChanges }
+  /** No netem at all. */
+  | { readonly op: 'reset' }
+  | { readonly op: 'cut'; readonly cut: Cut };
 
 /** What the orchestrator and the CLI ask of a running node. */
 export type NodeCommand =
@@ -11,6 +27,8 @@ export type NodeCommand =
   | { readonly type: 'interrupt'; readonly target: string }
   /** Carrier of a physical port, as a pulled cable. */
   | { readonly type: 'carrier'; readonly device: string; readonly carrier: 'up' | 'down' }
+  /** Changes what is wrong with a physical port; answers with the `Impairment` that there is now. */
+  | { readonly type: 'impair'; readonly device: string; readonly change: ImpairmentChange }
   | { readonly type: 'snapshot' }
   | { readonly type: 'report' }
   /** Answers when the log holds everything up to now. */

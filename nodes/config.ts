@@ -1,5 +1,6 @@
 import type { NeighborConfig, SpeakerConfig } from '../protocols/bgp/config.ts';
 import type { PolicyConfig } from '../protocols/bgp/policy/config.ts';
+import type { NetemParameters } from '../protocols/netem/parameters.ts';
 
 /** What a node is told at boot: the part of the compiled lab that concerns it. Times are ms, already scaled. */
 export interface NodeConfig {
@@ -31,8 +32,8 @@ export interface InterfaceConfig {
   readonly mac: string;
   readonly mtu: number;
   readonly addresses: readonly string[];
-  /** One-way delay of the link, ms; kept by the shells, not by the machine. */
-  readonly delay: number;
+  /** What happens to what it sends; absent for nothing. */
+  readonly netem?: NetemParameters;
 }
 
 export interface StaticRoute {

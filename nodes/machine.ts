@@ -1,5 +1,5 @@
 import { parseIp4 } from '../protocols/ip4.ts';
-import type { BgpRequest, CommandReply, NodeCommand } from './commands.ts';
+import type { BgpRequest, CommandReply, Impairment, NodeCommand } from './commands.ts';
 import type { BgpConfig, NodeConfig } from './config.ts';
 import { Bfdd } from './daemons/bfdd.ts';
 import { Bgpd } from './daemons/bgpd.ts';
@@ -11,6 +11,7 @@ import type { LabEvent, LogRecord } from './events/index.ts';
 import { EVENT_SCHEMA, type EventId, eventId, NO_CAUSE } from './events/record.ts';
 import { Executor } from './exec.ts';
 import { ForwardingChanges } from './forwarding-changes.ts';
+import { impair, impairmentWords } from './impair.ts';
 import { Kernel } from './kernel/kernel.ts';
 import type { Netns } from './kernel/netns.ts';
 import type { NodeInput, NodeOutputs, NodeReport, SocketRequest } from './machine-io.ts';
@@ -33,6 +34,8 @@ export interface Boot {
   readonly disk: ClusterDisk | null;
   /** Interfaces whose cable is pulled. */
   readonly carrierDown: readonly string[];
+  /** What is wrong with interfaces, by name, where that is not what the configuration says. */
+  readonly impaired: Readonly<Record<string, Impairment>>;
   readonly cause: EventId;
 }
 
@@ -186,7 +189,7 @@ export class NodeMachine implements Runtime {
     });
     const { root } = this.#kernel;
     this.#dropReport = new DropReport(this, this.#kernel);
-    configureNetwork(this.#kernel, config, this.#boot.carrierDown);
+    configureNetwork(this.#kernel, config, this.#boot.carrierDown, this.#boot.impaired);
     this.#bfdd = new Bfdd(this, root);
     if (config.bgp !== undefined) this.#startBgp(config.bgp, 'boot', []);
     if (config.cni !== undefined) {
@@ -274,6 +277,14 @@ export class NodeMachine implements Runtime {
         answer({ type: 'value', value: null });
         return;
       }
+      case 'impair':
+        this.emit({
+          type: 'command.received',
+          command: 'impair',
+          detail: `${command.device} ${impairmentWords(command.change)}`,
+        });
+        answer(impair(this.#kernel.root, command.device, command.change));
+        return;
       case 'probe.start':
       case 'probe.target':
       case 'probe.stop':

@@ -1,19 +1,28 @@
 import { parseMac } from '../protocols/mac.ts';
+import type { Impairment } from './commands.ts';
 import type { NodeConfig } from './config.ts';
 import type { Kernel } from './kernel/kernel.ts';
 import type { Netns } from './kernel/netns.ts';
 
 /**
  * Sets up the root namespace as the node's configuration says, as ifupdown or systemd-networkd would at boot.
- * `carrierDown`: names of the interfaces whose cable is pulled.
+ * `carrierDown`: names of the interfaces whose cable is pulled; `impaired`: what was done to others since the lab's start.
  */
-export function configureNetwork(kernel: Kernel, config: NodeConfig, carrierDown: readonly string[]): void {
+export function configureNetwork(
+  kernel: Kernel,
+  config: NodeConfig,
+  carrierDown: readonly string[],
+  impaired: Readonly<Record<string, Impairment>>,
+): void {
   const { root } = kernel;
   root.ipForward = config.ipForward;
   for (const iface of config.interfaces) {
     const { name, mtu, port } = iface;
     root.addPort({ name, mac: parseMac(iface.mac) ?? 0, mtu, port });
     if (carrierDown.includes(name)) kernel.setCarrier(port, 'down');
+    const { netem = iface.netem ?? null, cut = 'none' } = impaired[name] ?? {};
+    if (netem !== null) root.impairments.setNetem(name, netem);
+    root.impairments.setCut(name, cut);
     root.setUp(name);
     for (const address of iface.addresses) root.addAddress(name, address);
   }

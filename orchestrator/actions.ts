@@ -1,7 +1,9 @@
-import type { CommandReply, NodeCommand } from '../nodes/commands.ts';
+import type { CommandReply, Impairment, NodeCommand } from '../nodes/commands.ts';
 import type { EventId } from '../nodes/events/record.ts';
+import { changeImpairment, impairmentProblem } from '../nodes/impair.ts';
 import type { Random, StoreResult } from '../nodes/runtime.ts';
 import { type PodSpec, type StoreOp, storeKeys } from '../nodes/store.ts';
+import type { NetemParameters } from '../protocols/netem/parameters.ts';
 import type { LabAction, OrchestratorEvent } from './events.ts';
 import { type CommandOptions, type NodeState, UnknownNodeError } from './running-lab.ts';
 
@@ -19,6 +21,10 @@ export interface ActionHost {
   command(node: string, command: NodeCommand, options?: CommandOptions): Promise<CommandReply>;
   /** Links without carrier, as `node:device`: a node that boots finds its cable still pulled. */
   readonly pulled: Set<string>;
+  /** What is wrong with ports since it was changed, as `node:device`: a node that boots finds its wires as they are. */
+  readonly impaired: Map<string, Impairment>;
+  /** What is wrong with a port by the lab file. */
+  netemOf(node: string, device: string): NetemParameters | null;
   /** Ends the node's process at once (SIGKILL); resolves when it is gone. */
   halt(node: string): Promise<void>;
   startNode(node: string, cause: EventId): Promise<void>;
@@ -70,6 +76,26 @@ export async function perform(host: ActionHost, action: LabAction): Promise<Even
       }
       return id;
     }
+    case 'impair': {
+      if (!host.hasDevice(action.node, action.device)) {
+        const known = host.devicesOf(action.node).join(', ');
+        throw new ActionError(`node ${action.node} has no interface ${action.device}; it has: ${known}`);
+      }
+      const name = `${action.node}:${action.device}`;
+      const { device, change } = action;
+      const before = impairmentOf(host, action.node, device);
+      const after = changeImpairment(before, change);
+      const problem = impairmentProblem(after);
+      if (problem !== null) throw new ActionError(`${name}: ${problem}`);
+      const id = host.record({ type: 'action', action });
+      if (state === 'down') host.impaired.set(name, after);
+      else {
+        const reply = await host.command(action.node, { type: 'impair', device, change }, { cause: id });
+        if (reply.type !== 'value') throw new ActionError(`${name}: ${messageOf(reply)}`);
+        host.impaired.set(name, reply.value as Impairment);
+      }
+      return id;
+    }
     case 'bgp': {
       if (state !== 'running') throw new ActionError(`node ${action.node} is not running`);
       const id = host.record({ type: 'action', action });
@@ -91,6 +117,21 @@ export async function perform(host: ActionHost, action: LabAction): Promise<Even
       return id;
     }
   }
+}
+
+function messageOf(reply: CommandReply): string {
+  return reply.type === 'error' ? reply.message : `unexpected answer '${reply.type}'`;
+}
+
+/** What is wrong with a port now, as far as the orchestrator knows. */
+export function impairmentOf(host: ActionHost, node: string, device: string): Impairment {
+  return host.impaired.get(`${node}:${device}`) ?? { netem: host.netemOf(node, device), cut: 'none' };
+}
+
+/** What a node that boots is to find wrong with its ports, beside what its configuration says. */
+export function impairedOf(host: ActionHost, node: string): Record<string, Impairment> {
+  const own = host.devicesOf(node).map((device) => [device, host.impaired.get(`${node}:${device}`)] as const);
+  return Object.fromEntries(own.flatMap(([device, found]) => (found === undefined ? [] : [[device, found]])));
 }
 
 /** A version 4 UUID (RFC 9562 §5.4) from the lab's own generator, so that a seed gives the same uids. */

@@ -1,4 +1,4 @@
-import type { BgpRequest } from '../nodes/commands.ts';
+import type { BgpRequest, ImpairmentChange } from '../nodes/commands.ts';
 import type { LabEvent } from '../nodes/events/index.ts';
 import type { EventRecord } from '../nodes/events/record.ts';
 
@@ -8,6 +8,12 @@ export type LabAction =
   | { readonly type: 'kill'; readonly node: string; readonly how: 'reset' | 'silent' }
   | { readonly type: 'start'; readonly node: string }
   | { readonly type: 'link'; readonly node: string; readonly device: string; readonly carrier: 'up' | 'down' }
+  | {
+      readonly type: 'impair';
+      readonly node: string;
+      readonly device: string;
+      readonly change: ImpairmentChange;
+    }
   | { readonly type: 'bgp'; readonly node: string; readonly request: BgpRequest }
   | {
       readonly type: 'pod.create';

@@ -1,3 +1,5 @@
+import type { NetemParameters } from '../../protocols/netem/parameters.ts';
+
 /**
  * Events of the emulated kernel. Addresses, prefixes and MACs are text as iproute2 prints them, so that a log
  * line reads as the command would; `ns` is the namespace's name, '' for the node's own (root) namespace.
@@ -102,6 +104,20 @@ export interface PathMtuFacts {
   readonly expires: number;
 }
 
+/** Ways in which a wire carries nothing, seen from one end. */
+export type Cut = 'none' | 'in' | 'out' | 'both';
+
+/** The netem queueing discipline of a device. */
+export interface QdiscFacts {
+  readonly dev: string;
+  readonly netem: NetemParameters;
+}
+
+export interface CutFacts {
+  readonly dev: string;
+  readonly cut: Exclude<Cut, 'none'>;
+}
+
 /** One change to a route table: a route that is there now, or the key (dst, metric) of one that went. */
 export type RouteChange =
   | ({ readonly op: 'set' } & RouteFacts)
@@ -143,5 +159,8 @@ export type KernelEvent =
       readonly dst: string;
     }
   | { readonly type: 'sysctl.set'; readonly ns: string; readonly sysctl: SysctlFacts }
+  | { readonly type: 'qdisc.set'; readonly ns: string; readonly qdisc: QdiscFacts }
+  | { readonly type: 'qdisc.removed'; readonly ns: string; readonly dev: string }
+  | { readonly type: 'link.cut'; readonly ns: string; readonly dev: string; readonly cut: Cut }
   | { readonly type: 'pmtu.set'; readonly ns: string; readonly pmtu: PathMtuFacts }
   | { readonly type: 'pmtu.removed'; readonly ns: string; readonly dst: string };

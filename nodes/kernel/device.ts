@@ -1,6 +1,7 @@
 import { formatMac } from '../../protocols/mac.ts';
-import type { LinkFacts, LinkKind } from '../events/kernel.ts';
+import type { Cut, LinkFacts, LinkKind } from '../events/kernel.ts';
 import type { NeighborTable } from './neighbor.ts';
+import type { NetemQdisc } from './netem.ts';
 import type { Skb } from './netfilter/skb.ts';
 import type { Netns } from './netns.ts';
 import type { Ipv4Conf, NeighConf } from './sysctl-ipv4.ts';
@@ -53,6 +54,8 @@ export abstract class Device {
   readonly ns: Netns;
   readonly addresses: InterfaceAddress[] = [];
   neighbors!: NeighborTable;
+  /** What it sends waits here; null sends at once (`noqueue`). */
+  qdisc: NetemQdisc | null = null;
   /** Null while nobody captures here. */
   #taps: readonly DeviceTap[] | null = null;
 
@@ -71,6 +74,12 @@ export abstract class Device {
    * netfilter knows of it, null where it is not on its way through an IP layer.
    */
   transmit(frame: Uint8Array, skb: Skb | null = null): void {
+    if (this.qdisc === null || !this.usable) this.dequeued(frame, skb);
+    else if (!this.qdisc.enqueue(frame, skb)) this.ns.kernel.drop('netem');
+  }
+
+  /** A frame's time has come: whoever captures sees it now, as on Linux. */
+  dequeued(frame: Uint8Array, skb: Skb | null): void {
     if (this.#taps !== null && this.usable) this.tapped('out', frame);
     this.xmit(frame, skb);
   }
@@ -177,6 +186,8 @@ export class DummyDevice extends Device {
 export class PortDevice extends Device {
   override readonly kind = 'ether';
   readonly port: number;
+  /** Ways that the wire carries nothing, while both ends see a carrier. */
+  cut: Cut = 'none';
 
   constructor(ns: Netns, options: DeviceOptions, port: number) {
     super(ns, options);
@@ -188,13 +199,15 @@ export class PortDevice extends Device {
   }
 
   protected override xmit(frame: Uint8Array): void {
-    if (this.usable) this.ns.kernel.transmitOnPort(this.port, frame);
-    else this.ns.kernel.drop('no-carrier');
+    if (!this.usable) this.ns.kernel.drop('no-carrier');
+    else if (this.cut === 'out' || this.cut === 'both') this.ns.kernel.drop('cut');
+    else this.ns.kernel.transmitOnPort(this.port, frame);
   }
 
   override receive(frame: Uint8Array): void {
-    if (this.carrier) super.receive(frame);
-    else this.ns.kernel.drop('no-carrier');
+    if (!this.carrier) this.ns.kernel.drop('no-carrier');
+    else if (this.cut === 'in' || this.cut === 'both') this.ns.kernel.drop('cut');
+    else super.receive(frame);
   }
 }
 

@@ -123,6 +123,7 @@ export class LinkTable {
     if (!device.up) return;
     device.up = false;
     device.stopped();
+    device.qdisc?.reset();
     this.#changed(device);
     device.neighbors.clear();
     this.#refreshVeth(device);
@@ -196,6 +197,7 @@ export class LinkTable {
     device.neighbors.clear();
     this.#ns.addresses.clear(device);
     this.#ns.sysctls.deviceRemoved(device.name);
+    device.qdisc?.reset();
     device.removed();
     this.#devices.delete(device.name);
     this.#ns.kernel.rt.emit({ type: 'link.removed', ns: this.#ns.name, name: device.name });

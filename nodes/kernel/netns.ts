@@ -7,6 +7,7 @@ import { type AddressOptions, AddressTable } from './addresses.ts';
 import { BridgeDevice } from './bridge.ts';
 import type { Device, TunDevice } from './device.ts';
 import { type IcmpHandlers, IcmpLayer, type IcmpSocket } from './icmp.ts';
+import { Impairments } from './impairments.ts';
 import { chooseNexthop, type Path } from './ip/path.ts';
 import { IpLayer, type SendError } from './ip.ts';
 import type { Kernel } from './kernel.ts';
@@ -45,6 +46,7 @@ export class Netns {
   readonly addresses: AddressTable;
   readonly sysctls: Sysctls;
   readonly pathMtus: PathMtuCache;
+  readonly impairments: Impairments;
   readonly netfilter = new NetfilterHooks();
   readonly conntrack: ConntrackTable;
   readonly nat: Nat;
@@ -65,6 +67,7 @@ export class Netns {
     this.pathMtus = new PathMtuCache(this);
     this.conntrack = new ConntrackTable(this);
     this.nat = new Nat(this);
+    this.impairments = new Impairments(this);
     this.lo = this.links.addLoopback();
     this.setUp('lo');
     this.addAddress('lo', '127.0.0.1/8', { scope: 'host' });

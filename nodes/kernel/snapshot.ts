@@ -20,5 +20,7 @@ export function snapshotKernel(kernel: Kernel): KernelView {
     fdb: collect((ns) => ns.fdb(), viewOrder.fdb),
     sysctls: collect((ns) => ns.sysctls.list(), viewOrder.sysctl),
     pathMtus: collect((ns) => ns.pathMtus.list(), viewOrder.pathMtu),
+    qdiscs: collect((ns) => ns.impairments.qdiscs(), viewOrder.qdisc),
+    cuts: collect((ns) => ns.impairments.cuts(), viewOrder.cut),
   };
 }

@@ -1,3 +1,5 @@
+import type { Impairment } from '../commands.ts';
+
 /** What the supervisor tells a node's process, in its environment as JSON. */
 export interface ProcessBoot {
   readonly lab: string;
@@ -6,6 +8,7 @@ export interface ProcessBoot {
   /** Counts the node's boots, from 1. */
   readonly boot: number;
   readonly carrierDown: readonly string[];
+  readonly impaired: Readonly<Record<string, Impairment>>;
   /** 'together' waits, once ready, for the signal that boots all nodes of the lab at one time. */
   readonly start: 'at-once' | 'together';
   /** Id of the event that started the node. */

@@ -1,14 +1,13 @@
 import type { NodeInput } from '../machine-io.ts';
 
 /**
- * The queue before the machine. Inputs that one read of the socket brought go in as one batch; they wait in order while the
- * log does not keep up, and frames of a link with a delay wait for their time.
+ * The queue before the machine. Inputs that one read of the socket brought go in as one batch; they wait in order
+ * while the log does not keep up.
  */
 export class Intake {
   readonly #step: (input: NodeInput) => void;
   readonly #keepsUp: () => boolean;
   #waiting: NodeInput[] = [];
-  readonly #delayed = new Map<number, { readonly at: number; readonly input: NodeInput }[]>();
   #scheduled = false;
   #draining = false;
 
@@ -25,27 +24,6 @@ export class Intake {
       this.#scheduled = false;
       this.resume();
     });
-  }
-
-  /** Takes an input at a time of its own; those of one port keep their order. */
-  takeAt(input: NodeInput, at: number, port: number, now: number): void {
-    const queue = this.#delayed.get(port) ?? [];
-    this.#delayed.set(port, queue);
-    queue.push({ at, input });
-    if (queue.length === 1) this.#armDelayed(queue, now);
-  }
-
-  #armDelayed(queue: { readonly at: number; readonly input: NodeInput }[], now: number): void {
-    const head = queue[0];
-    if (head === undefined) return;
-    setTimeout(
-      () => {
-        queue.shift();
-        this.take(head.input);
-        this.#armDelayed(queue, performance.timeOrigin + performance.now());
-      },
-      Math.ceil(Math.max(head.at - now, 0)),
-    );
   }
 
   /** Works off what has waited, if it may. */

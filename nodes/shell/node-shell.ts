@@ -64,8 +64,8 @@ export class NodeShell {
     this.#publisher = new LogPublisher(this.#nc, lab, node, (error) => {
       this.#log.warn({ err: error }, 'the log did not take a batch; sending it again');
     });
-    const { carrierDown, cause } = this.#boot;
-    const context = { number: boot, ...past, carrierDown, cause };
+    const { carrierDown, impaired, cause } = this.#boot;
+    const context = { number: boot, ...past, carrierDown, impaired, cause };
     this.#machine = new NodeMachine(config, context, this.#outputs(config));
     this.#intake = new Intake(
       (input) => this.#step(input),
@@ -124,14 +124,12 @@ export class NodeShell {
   }
 
   #openPort(config: NodeConfig, iface: NodeConfig['interfaces'][number]): WirePort {
-    const { port, segment, delay } = iface;
+    const { port, segment } = iface;
     const mac = parseMac(iface.mac) ?? 0;
     const options = { lab: this.#boot.lab, segment, mac, node: config.number, port };
-    return new WirePort(this.#nc, options, (frame, cause, sentAt) => {
-      const input: NodeInput = { type: 'frame', port, frame, cause };
-      if (delay === 0) this.#intake.take(input);
-      else this.#intake.takeAt(input, sentAt + delay, port, clock());
-    });
+    return new WirePort(this.#nc, options, (frame, cause) =>
+      this.#intake.take({ type: 'frame', port, frame, cause }),
+    );
   }
 
   #watchStore(): void {

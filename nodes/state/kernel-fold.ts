@@ -1,9 +1,11 @@
 import type {
+  CutFacts,
   FdbFacts,
   KernelEvent,
   LinkFacts,
   NeighborFacts,
   PathMtuFacts,
+  QdiscFacts,
   RouteFacts,
   SysctlFacts,
 } from '../events/kernel.ts';
@@ -18,6 +20,8 @@ interface Slices {
   readonly fdb: Map<string, FdbFacts>;
   readonly sysctls: Map<string, SysctlFacts>;
   readonly pathMtus: Map<string, PathMtuFacts>;
+  readonly qdiscs: Map<string, QdiscFacts>;
+  readonly cuts: Map<string, CutFacts>;
 }
 
 /** Folds kernel events. Shares nothing with the kernel but the facts' types, so that equality with it means something. */
@@ -42,6 +46,8 @@ export class KernelFold {
         return;
       case 'link.removed':
         slices.links.delete(event.name);
+        slices.qdiscs.delete(event.name);
+        slices.cuts.delete(event.name);
         for (const [key, { dev }] of slices.sysctls) if (dev === event.name) slices.sysctls.delete(key);
         return;
       case 'addr.added': {
@@ -82,6 +88,16 @@ export class KernelFold {
         return;
       case 'pmtu.removed':
         slices.pathMtus.delete(event.dst);
+        return;
+      case 'qdisc.set':
+        slices.qdiscs.set(event.qdisc.dev, event.qdisc);
+        return;
+      case 'qdisc.removed':
+        slices.qdiscs.delete(event.dev);
+        return;
+      case 'link.cut':
+        if (event.cut === 'none') slices.cuts.delete(event.dev);
+        else slices.cuts.set(event.dev, { dev: event.dev, cut: event.cut });
     }
   }
 
@@ -94,6 +110,8 @@ export class KernelFold {
       fdb: this.#slice((slices) => slices.fdb, viewOrder.fdb),
       sysctls: this.#slice((slices) => slices.sysctls, viewOrder.sysctl),
       pathMtus: this.#slice((slices) => slices.pathMtus, viewOrder.pathMtu),
+      qdiscs: this.#slice((slices) => slices.qdiscs, viewOrder.qdisc),
+      cuts: this.#slice((slices) => slices.cuts, viewOrder.cut),
     };
   }
 
@@ -114,6 +132,8 @@ export class KernelFold {
         fdb: new Map(),
         sysctls: new Map(),
         pathMtus: new Map(),
+        qdiscs: new Map(),
+        cuts: new Map(),
       };
       this.#namespaces.set(ns, slices);
     }

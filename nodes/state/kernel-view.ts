@@ -1,8 +1,10 @@
 import type {
+  CutFacts,
   FdbFacts,
   LinkFacts,
   NeighborFacts,
   PathMtuFacts,
+  QdiscFacts,
   RouteFacts,
   RouteScope,
   SysctlFacts,
@@ -28,6 +30,8 @@ export interface KernelView {
   /** What has been written since boot. */
   readonly sysctls: Readonly<Record<string, readonly SysctlFacts[]>>;
   readonly pathMtus: Readonly<Record<string, readonly PathMtuFacts[]>>;
+  readonly qdiscs: Readonly<Record<string, readonly QdiscFacts[]>>;
+  readonly cuts: Readonly<Record<string, readonly CutFacts[]>>;
 }
 
 /** Order of a view's lists. Links go by index, the others by their text. */
@@ -39,4 +43,6 @@ export const viewOrder = {
   fdb: (row: FdbFacts) => `${row.dev} ${row.mac} ${row.dst}`,
   sysctl: (sysctl: SysctlFacts) => `${sysctl.dev} ${sysctl.name}`,
   pathMtu: (pmtu: PathMtuFacts) => pmtu.dst,
+  qdisc: (qdisc: QdiscFacts) => qdisc.dev,
+  cut: (cut: CutFacts) => cut.dev,
 } as const;

@@ -4,6 +4,7 @@ import { hostname } from './hostname.ts';
 import { ip } from './ip/ip.ts';
 import { ping } from './ping.ts';
 import { sysctl } from './sysctl.ts';
+import { tc } from './tc.ts';
 import {
   type Command,
   ENDED,
@@ -23,6 +24,7 @@ const tools: ReadonlyMap<string, Tool> = new Map([
   ['hostname', atOnce(hostname)],
   ['cat', atOnce(cat)],
   ['sysctl', atOnce(sysctl)],
+  ['tc', atOnce(tc)],
 ]);
 
 /** What there is to run, by name. */

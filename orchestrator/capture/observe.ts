@@ -4,13 +4,12 @@ import type { CompiledLab } from '../lab/compiled.ts';
 import type { SimFrame, SimLab } from '../simulate/sim-lab.ts';
 import type { ObserveWire } from './wires.ts';
 
-/** The wires of a lab of processes, from its bus. A frame is said to arrive after the link's delay. */
+/** The wires of a lab of processes, from its bus. A frame is sent when the link's delay is over, and arrives at once. */
 export function busWires(nc: NatsConnection, lab: CompiledLab, now: () => number): ObserveWire {
   return (segment, onFrame) => {
-    const delay = lab.segments.find((candidate) => candidate.name === segment)?.delay ?? 0;
     const subscription = observeSegment(nc, { lab: lab.name, segment }, (observed) => {
       const sentAt = observed.sentAt > 0 && observed.sentAt < Infinity ? observed.sentAt : now();
-      onFrame({ ...observed, sentAt, arrivesAt: sentAt + delay });
+      onFrame({ ...observed, sentAt, arrivesAt: sentAt });
     });
     return () => subscription.unsubscribe();
   };

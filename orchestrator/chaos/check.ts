@@ -2,6 +2,7 @@ import type { CompiledLab } from '../lab/compiled.ts';
 import type { Path, Reporter } from '../lab/problem.ts';
 import type { Endpoint as LinkEnd } from '../lab/schema-types.ts';
 import { suggest } from '../lab/suggest.ts';
+import { portsProblem } from '../ports.ts';
 import { parseSelector, SelectorError } from '../selector.ts';
 import type { Endpoint, RawStep } from './schema.ts';
 
@@ -23,12 +24,19 @@ export class StepChecker {
   }
 
   check(raw: RawStep, path: Path): void {
-    const { kill, start, link, announce, withdraw, probe, churn, expect } = raw;
+    const { kill, start, link, netem, cut, mend, announce, withdraw, probe, churn, expect } = raw;
     if (typeof kill === 'string') this.#node(kill, [...path, 'kill']);
     else if (kill !== undefined) this.#node(kill.node, [...path, 'kill', 'node']);
     if (start !== undefined) this.#node(start, [...path, 'start']);
     if (link?.down !== undefined) this.#linkEnd(link.down, [...path, 'link', 'down']);
     if (link?.up !== undefined) this.#linkEnd(link.up, [...path, 'link', 'up']);
+    if (netem !== undefined) {
+      this.#ports(netem.on, [...path, 'netem', 'on']);
+      if (Object.keys(netem).length === 1)
+        this.#reporter.problem([...path, 'netem'], 'changes nothing', 'add delay, loss, … or reset: true');
+    }
+    if (cut !== undefined) this.#ports(cut.on, [...path, 'cut', 'on']);
+    if (mend !== undefined) this.#ports(mend, [...path, 'mend']);
     if (announce !== undefined) this.#speaker(announce.node, [...path, 'announce', 'node']);
     if (withdraw !== undefined) this.#speaker(withdraw.node, [...path, 'withdraw', 'node']);
     if (probe !== undefined) {
@@ -60,6 +68,11 @@ export class StepChecker {
       this.#lab.nodes.find(({ name }) => name === node)?.interfaces.map(({ name }) => name) ?? [];
     if (!devices.includes(iface))
       this.#reporter.problem(path, `no interface ${iface} on ${node}`, suggest(iface, devices));
+  }
+
+  #ports(target: string, path: Path): void {
+    const problem = portsProblem(this.#lab, target);
+    if (problem !== null) this.#reporter.problem(path, problem);
   }
 
   #speaker(name: string, path: Path): void {

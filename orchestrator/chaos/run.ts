@@ -1,3 +1,4 @@
+import { impairmentWords } from '../../nodes/impair.ts';
 import type { Random } from '../../nodes/runtime.ts';
 import { ActionError } from '../actions.ts';
 import type { LabAction } from '../events.ts';
@@ -117,6 +118,10 @@ export class ChaosRun {
         return this.#act({ type: 'start', node: step.node });
       case 'link':
         return this.#act({ type: 'link', node: step.node, device: step.device, carrier: step.carrier });
+      case 'impair':
+        for (const { node, device } of step.ports)
+          await this.#act({ type: 'impair', node, device, change: step.change });
+        return { type: 'done', detail: '' };
       case 'announce':
       case 'withdraw':
         return this.#act({ type: 'bgp', node: step.node, request: { op: step.do, prefix: step.prefix } });
@@ -250,6 +255,8 @@ export function describeStep(step: Step): string {
       return `kill ${step.node}${step.how === 'silent' ? ' --silent' : ''}`;
     case 'start':
       return `start ${step.node}`;
+    case 'impair':
+      return `${impairmentWords(step.change)} ${step.on}`;
     case 'link':
       return `link ${step.carrier} ${step.node}:${step.device}`;
     case 'announce':

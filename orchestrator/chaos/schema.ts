@@ -1,11 +1,14 @@
 import { z } from 'zod';
+import type { ImpairmentChange } from '../../nodes/commands.ts';
 import type { CompiledLab } from '../lab/compiled.ts';
 import { formatDuration } from '../lab/duration.ts';
 import { reportIssues } from '../lab/issues.ts';
 import { readUserFile } from '../lab/load.ts';
+import { netemChange, netemShape } from '../lab/netem.ts';
 import { Reporter } from '../lab/problem.ts';
 import { duration, endpoint, map, name, network } from '../lab/schema-types.ts';
 import { readYaml } from '../lab/yaml-source.ts';
+import { type Port, portsOf, portsProblem } from '../ports.ts';
 import { StepChecker } from './check.ts';
 
 /** A pod (`namespace/name` or `name`) or a label selector (`app=web`). */
@@ -24,6 +27,12 @@ export type Step = StepBase &
     | { readonly do: 'kill'; readonly node: string; readonly how: 'reset' | 'silent' }
     | { readonly do: 'start'; readonly node: string }
     | { readonly do: 'link'; readonly node: string; readonly device: string; readonly carrier: 'up' | 'down' }
+    | {
+        readonly do: 'impair';
+        readonly on: string;
+        readonly ports: readonly Port[];
+        readonly change: ImpairmentChange;
+      }
     | { readonly do: 'announce' | 'withdraw'; readonly node: string; readonly prefix: string }
     | { readonly do: 'wait'; readonly for: number }
     | { readonly do: 'probe'; readonly from: Endpoint; readonly to: Endpoint; readonly every: number }
@@ -78,6 +87,9 @@ const step = map({
   kill: z.union([name, map({ node: name, silent: z.boolean().optional() })]).optional(),
   start: name.optional(),
   link: map({ down: endpoint.optional(), up: endpoint.optional() }).optional(),
+  netem: map({ on: z.string(), reset: z.literal(true).optional(), ...netemShape }).optional(),
+  cut: map({ on: z.string(), direction: z.enum(['in', 'out', 'both']).optional() }).optional(),
+  mend: z.string().optional(),
   announce: map({ node: name, prefix: network }).optional(),
   withdraw: map({ node: name, prefix: network }).optional(),
   wait: duration.optional(),
@@ -128,10 +140,11 @@ export function parseChaos(text: string, file: string, lab: CompiledLab): ChaosF
       reporter.problem([...path, 'at'], message, 'steps run in the order of the file');
     }
     latest = Math.max(latest, entry.at ?? 0);
-    const actions = actionsOf(entry);
+    const actions = actionsOf(entry, lab);
     const [action] = actions;
     if (action === undefined || actions.length > 1) {
-      const mend = 'write one of kill, start, link, announce, withdraw, wait, probe, churn, expect';
+      const mend =
+        'write one of kill, start, link, netem, cut, mend, announce, withdraw, wait, probe, churn, expect';
       const message = action === undefined ? 'a step without anything to do' : 'a step does one thing';
       reporter.problem(path, message, mend);
       return [];
@@ -145,9 +158,9 @@ export function parseChaos(text: string, file: string, lab: CompiledLab): ChaosF
 
 type Action = Step extends infer S ? (S extends Step ? Omit<S, 'at' | 'place'> : never) : never;
 
-function actionsOf(raw: RawStep): Action[] {
+function actionsOf(raw: RawStep, lab: CompiledLab): Action[] {
   const actions: Action[] = [];
-  const { kill, start, link, wait, probe, churn, expect } = raw;
+  const { kill, start, link, netem, cut, mend, wait, probe, churn, expect } = raw;
   if (typeof kill === 'string') actions.push({ do: 'kill', node: kill, how: 'reset' });
   else if (kill !== undefined)
     actions.push({ do: 'kill', node: kill.node, how: kill.silent ? 'silent' : 'reset' });
@@ -156,6 +169,16 @@ function actionsOf(raw: RawStep): Action[] {
     const end = link?.[carrier];
     if (end !== undefined) actions.push({ do: 'link', node: end.node, device: end.iface, carrier });
   }
+  const impair = (on: string, change: ImpairmentChange) => {
+    const ports = portsProblem(lab, on) === null ? portsOf(lab, on) : [];
+    actions.push({ do: 'impair', on, ports, change });
+  };
+  if (netem !== undefined) {
+    const { on, reset, ...spec } = netem;
+    impair(on, reset === true ? { op: 'reset' } : netemChange(spec));
+  }
+  if (cut !== undefined) impair(cut.on, { op: 'cut', cut: cut.direction ?? 'both' });
+  if (mend !== undefined) impair(mend, { op: 'cut', cut: 'none' });
   for (const op of ['announce', 'withdraw'] as const) {
     const told = raw[op];
     if (told !== undefined) actions.push({ do: op, ...told });

@@ -96,7 +96,8 @@ export async function getPast(
 
 type Views = ReadonlyMap<string, NodeView>;
 
-async function liveViews(lab: RunningLab, options: GetOptions): Promise<Views> {
+/** The state of each running node. */
+export async function liveViews(lab: RunningLab, options: Pick<GetOptions, 'node'>): Promise<Views> {
   const nodes = (await lab.nodes()).filter(
     (node) => options.node === undefined || node.name === options.node,
   );

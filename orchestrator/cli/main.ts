@@ -3,18 +3,20 @@ import { parseRate } from '../chaos/schema.ts';
 import { LabHome } from '../home.ts';
 import { DurationError, parseDuration } from '../lab/duration.ts';
 import { baseline, waitConverged } from '../observe/quiescence.ts';
+import { portsOf } from '../ports.ts';
 import { withLab } from './attach.ts';
 import { type BgpCliOptions, bgp } from './bgp.ts';
 import { type CaptureCliOptions, capture } from './capture.ts';
 import { chaosRun, churnCommand } from './chaos.ts';
 import { demo } from './demo.ts';
 import { type DumpOptions, dump } from './dump.ts';
-import { type GetOptions, get, getPast, KINDS, parseKind } from './get.ts';
+import { type GetOptions, get, getPast, KINDS, liveViews, parseKind } from './get.ts';
 import { down, ls } from './labs.ts';
 import { type LogOptions, log } from './log.ts';
 import { bad, humanTime, write } from './output.ts';
 import { type PolicyTestOptions, policyTest } from './policy.ts';
 import { execIn, resolveTarget, withAddresses } from './target.ts';
+import { changePorts, netemChanges, showPorts, type TcOptions } from './tc.ts';
 import { oscillationLines, supervise, type UpOptions, up } from './up.ts';
 import { verify } from './verify.ts';
 import { warmUp } from './warm-up.ts';
@@ -228,6 +230,89 @@ for (const carrier of ['down', 'up'] as const) {
       ),
     );
 }
+
+link
+  .command('cut')
+  .description(
+    'carry nothing in a direction, with the cable in: what a broken transceiver or a firewall does',
+  )
+  .argument('<port>', 'node:interface, a link, or a node for all of its interfaces')
+  .addOption(
+    new Option('--direction <direction>', 'seen from the port')
+      .choices(['in', 'out', 'both'])
+      .default('both'),
+  )
+  .addOption(labOption())
+  .action(
+    exits((target: string, options: { lab?: string; direction: 'in' | 'out' | 'both' }) =>
+      withLab(options.lab, (lab, home) =>
+        changePorts(lab, home.compiled(), target, { op: 'cut', cut: options.direction }),
+      ),
+    ),
+  );
+link
+  .command('mend')
+  .description('carry both directions again')
+  .argument('<port>')
+  .addOption(labOption())
+  .action(
+    exits((target: string, options: { lab?: string }) =>
+      withLab(options.lab, (lab, home) =>
+        changePorts(lab, home.compiled(), target, { op: 'cut', cut: 'none' }),
+      ),
+    ),
+  );
+
+const tc = program
+  .command('tc')
+  .description("delay, lose, double, spoil, slow down what ports send: tc's netem");
+tc.command('set')
+  .description('change some of it; what is not named stays')
+  .argument('<port>', 'node:interface, a link for both of its ends, or a node for all of its interfaces')
+  .argument(
+    '[netem...]',
+    'in words of tc-netem(8): netem delay 100ms 10ms distribution normal loss gemodel 1% 10%',
+  )
+  .option('--delay <duration>')
+  .option('--jitter <duration>')
+  .option('--distribution <name>', 'of the jitter: uniform, normal, pareto, paretonormal')
+  .option('--loss <share>', '10 or 10%, or a model: "gemodel 1% 10%", "state 1%"')
+  .option('--duplicate <share>')
+  .option('--reorder <share>')
+  .option('--corrupt <share>', 'a flipped bit (containerlab: --corruption)')
+  .addOption(new Option('--corruption <share>').hideHelp())
+  .option('--rate <rate>', '10mbit; a bare number is kbit/s')
+  .option('--limit <packets>', 'that may wait')
+  .addOption(labOption())
+  .action(
+    exits((target: string, words: string[], options: TcOptions & { lab?: string }) =>
+      withLab(options.lab, async (lab, home) => {
+        const changes = netemChanges(options, words);
+        await changePorts(lab, home.compiled(), target, { op: 'netem', changes });
+      }),
+    ),
+  );
+tc.command('show')
+  .argument('[port]')
+  .addOption(labOption())
+  .action(
+    exits((target: string | undefined, options: { lab?: string }) =>
+      withLab(options.lab, async (lab, home) => {
+        const compiled = home.compiled();
+        const all = compiled.nodes.flatMap(({ name }) => portsOf(compiled, name));
+        showPorts(target === undefined ? all : portsOf(compiled, target), await liveViews(lab, {}));
+      }),
+    ),
+  );
+tc.command('reset')
+  .description('no netem, whatever the lab file says')
+  .argument('<port>')
+  .addOption(labOption())
+  .action(
+    exits((target: string, options: { lab?: string }) =>
+      withLab(options.lab, (lab, home) => changePorts(lab, home.compiled(), target, { op: 'reset' })),
+    ),
+  );
 
 program
   .command('wait')

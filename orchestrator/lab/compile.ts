@@ -86,7 +86,7 @@ function compileParts(parts: LabParts, reporter: Reporter): CompiledLab {
       name: wire.name,
       kind: wire.kind,
       subnet: formatPrefix(addressing.subnets.get(wire) ?? { addr: 0, len: 0 }),
-      delay: wire.delay,
+      delay: wire.netem?.delay ?? 0,
       members: (addressing.members.get(wire) ?? []).map(({ node, iface }) => ({ node: node.name, iface })),
     }),
   );
@@ -126,7 +126,7 @@ function checkInheritance(
 }
 
 function interfaceConfig(
-  { iface, wire, mtu, address }: AddressedPort,
+  { iface, wire, mtu, address, netem }: AddressedPort,
   number: number,
   port: number,
 ): InterfaceConfig {
@@ -137,7 +137,7 @@ function interfaceConfig(
     mac: formatMac(0x0252 * 2 ** 32 + number * 2 ** 16 + port),
     mtu,
     addresses: [formatPrefix(address)],
-    delay: wire.delay,
+    ...(netem === null ? {} : { netem }),
   };
 }
 

@@ -12,10 +12,10 @@ export function map<T extends z.core.$ZodLooseShape>(shape: T) {
 }
 
 /** What a scalar's text turned out to be: its value, or what is wrong with it and what to write. */
-type Parsed<T> = { readonly value: T } | { readonly wrong: string; readonly mend: string };
+export type Parsed<T> = { readonly value: T } | { readonly wrong: string; readonly mend: string };
 
 /** A value that is written as text (or a bare number) and means something else. */
-function scalar<T>(what: string, example: string, parse: (text: string) => Parsed<T>) {
+export function scalar<T>(what: string, example: string, parse: (text: string) => Parsed<T>) {
   return z.unknown().transform((input, ctx): T => {
     const written = typeof input === 'string' || typeof input === 'number';
     const parsed: Parsed<T> = written

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { neighborShape, speakerShape } from './bgp-options.ts';
 import { DAEMON_KINDS, daemonShape } from './external.ts';
+import { netemShape } from './netem.ts';
 import { policySchema } from './policy.ts';
 import {
   asNumber,
@@ -79,7 +80,12 @@ const settings = {
   interfaces: z
     .record(
       interfaceKey,
-      map({ segment: name.optional(), address: interfaceAddress.optional(), mtu: mtu.optional() }),
+      map({
+        segment: name.optional(),
+        address: interfaceAddress.optional(),
+        mtu: mtu.optional(),
+        ...netemShape,
+      }),
     )
     .optional(),
   loopbacks: z.array(ip).optional(),
@@ -109,7 +115,7 @@ const groupDefinition = map({ kind, ...settings });
 
 const link = map({
   endpoints: z.tuple([endpoint, endpoint]),
-  delay: duration.optional(),
+  ...netemShape,
   mtu: mtu.optional(),
   subnet: cidr.optional(),
 });
@@ -117,7 +123,7 @@ const link = map({
 const segment = map({
   subnet: cidr,
   rangeStart: ip.optional(),
-  delay: duration.optional(),
+  ...netemShape,
   mtu: mtu.optional(),
   nodes: z.union([z.literal('all'), z.array(name)]).optional(),
 });

@@ -1,5 +1,7 @@
 import type { Prefix } from '../../protocols/ip4.ts';
+import type { NetemParameters } from '../../protocols/netem/parameters.ts';
 import type { ResolvedNode } from './inherit.ts';
+import { netemOf } from './netem.ts';
 import type { Path, Reporter } from './problem.ts';
 import type { LabParts, PlacedLink } from './read.ts';
 import type { SegmentSpec } from './schema.ts';
@@ -15,7 +17,8 @@ export interface Wire {
   readonly subnet: Prefix | null;
   /** First address to give out, null for the subnet's first. */
   readonly rangeStart: number | null;
-  readonly delay: number;
+  /** What happens to what is sent on it, null for nothing. */
+  readonly netem: NetemParameters | null;
   readonly members: Port[];
 }
 
@@ -24,6 +27,8 @@ export interface Port {
   readonly iface: string;
   readonly wire: Wire;
   readonly mtu: number;
+  /** The wire's, with what the interface's own keys say. */
+  readonly netem: NetemParameters | null;
   /** Address that the file gives it. */
   readonly given: InterfaceAddress | null;
   /** Where the file says that it is there. */
@@ -57,26 +62,28 @@ class Wiring {
     this.#reporter = reporter;
   }
 
-  addSegment(name: string, { subnet, rangeStart, delay }: SegmentSpec): void {
+  addSegment(name: string, spec: SegmentSpec): void {
     const path = ['segments', name];
+    const { subnet, rangeStart } = spec;
     this.wires.set(name, {
       name,
       kind: 'lan',
       path,
       subnet,
       rangeStart: rangeStart ?? null,
-      delay: delay ?? 0,
+      netem: netemOf(spec, null, path, this.#reporter),
       members: [],
     });
   }
 
   addLink({ spec, path }: PlacedLink): void {
     const [a, b] = spec.endpoints;
-    const { subnet = null, delay = 0 } = spec;
+    const { subnet = null } = spec;
+    const netem = netemOf(spec, null, path, this.#reporter);
     const name = this.#unused(
       [a.node, a.iface, '', b.node, b.iface].join('_').replace(/[^-_a-zA-Z0-9]/g, '-'),
     );
-    const link: Wire = { name, kind: 'p2p', path, subnet, rangeStart: null, delay, members: [] };
+    const link: Wire = { name, kind: 'p2p', path, subnet, rangeStart: null, netem, members: [] };
     this.wires.set(name, link);
     if (a.node === b.node) {
       this.#reporter.problem(
@@ -150,7 +157,8 @@ class Wiring {
     const settings = node.definition.interfaces?.[iface];
     this.#plugged.add(`${node.name}:${iface}`);
     const mtu = settings?.mtu ?? wireMtu ?? DEFAULT_MTU;
-    wire.members.push({ node, iface, wire, mtu, given: settings?.address ?? null, path });
+    const netem = netemOf(settings ?? {}, wire.netem, path, this.#reporter);
+    wire.members.push({ node, iface, wire, mtu, netem, given: settings?.address ?? null, path });
   }
 
   #find(name: string, path: Path): ResolvedNode | undefined {

@@ -1,4 +1,4 @@
-import { type CommandReply, isFinal, type NodeCommand } from '../../nodes/commands.ts';
+import { type CommandReply, type Impairment, isFinal, type NodeCommand } from '../../nodes/commands.ts';
 import type { NodeConfig } from '../../nodes/config.ts';
 import type { LabEvent } from '../../nodes/events/index.ts';
 import { EVENT_SCHEMA, type EventId, eventId, eventSeq, NO_CAUSE } from '../../nodes/events/record.ts';
@@ -9,7 +9,8 @@ import type { Random, StoreResult } from '../../nodes/runtime.ts';
 import { NodeFold } from '../../nodes/state/node-fold.ts';
 import type { StoreOp } from '../../nodes/store.ts';
 import { isGroupMac, parseMac, readMac } from '../../protocols/mac.ts';
-import { type ActionHost, perform } from '../actions.ts';
+import type { NetemParameters } from '../../protocols/netem/parameters.ts';
+import { type ActionHost, impairedOf, perform } from '../actions.ts';
 import { type AnyRecord, type LabAction, ORCHESTRATOR, type OrchestratorEvent } from '../events.ts';
 import type { CompiledLab } from '../lab/compiled.ts';
 import { refuseDaemons } from '../lab/external.ts';
@@ -52,7 +53,6 @@ export interface SimFrame {
 
 interface SimPort {
   readonly segment: string;
-  readonly delay: number;
   readonly others: readonly Receiver[];
   readonly byMac: ReadonlyMap<number, Receiver>;
   /** Arrival of the last frame sent here: a wire does not reorder. */
@@ -77,6 +77,7 @@ export class SimLab implements RunningLab, ActionHost {
   readonly name: string;
   readonly random: Random;
   readonly pulled = new Set<string>();
+  readonly impaired = new Map<string, Impairment>();
   readonly #lab: CompiledLab;
   readonly #scheduler = new Scheduler();
   readonly #store = new SimStore();
@@ -209,6 +210,11 @@ export class SimLab implements RunningLab, ActionHost {
     return this.devicesOf(node).includes(device);
   }
 
+  netemOf(node: string, device: string): NetemParameters | null {
+    const interfaces = this.#nodes.get(node)?.config.interfaces;
+    return interfaces?.find(({ name }) => name === device)?.netem ?? null;
+  }
+
   devicesOf(node: string): readonly string[] {
     return this.#nodes.get(node)?.config.interfaces.map((iface) => iface.name) ?? [];
   }
@@ -240,7 +246,7 @@ export class SimLab implements RunningLab, ActionHost {
         others.push({ node: peer, port: far.port, mac: parseMac(far.mac) ?? 0 });
       }
       const byMac = new Map(others.map((receiver) => [receiver.mac, receiver]));
-      return { segment: iface.segment, delay: iface.delay, others, byMac, lastArrival: 0 };
+      return { segment: iface.segment, others, byMac, lastArrival: 0 };
     });
   }
 
@@ -258,6 +264,7 @@ export class SimLab implements RunningLab, ActionHost {
       carrierDown: config.interfaces
         .map((iface) => iface.name)
         .filter((name) => this.pulled.has(`${config.name}:${name}`)),
+      impaired: impairedOf(this, config.name),
       cause,
     };
     const machine = new NodeMachine(config, boot, this.#outputs(node));
@@ -300,7 +307,7 @@ export class SimLab implements RunningLab, ActionHost {
     const port = node.ports[index];
     if (port === undefined || frame.length < 14) return;
     const jitter = this.#wireRandom.unit() * WIRE_JITTER;
-    const arrival = Math.max(this.now() + port.delay + WIRE_LATENCY + jitter, port.lastArrival);
+    const arrival = Math.max(this.now() + WIRE_LATENCY + jitter, port.lastArrival);
     port.lastArrival = arrival;
     this.onFrame?.({
       segment: port.segment,

@@ -6,14 +6,15 @@ import { ensureLog, LogPublisher } from '../../bus/log.ts';
 import { BusServer } from '../../bus/server.ts';
 import { Store } from '../../bus/store.ts';
 import { bootSubject, goneSubject, readySubject } from '../../bus/subjects.ts';
-import { type CommandReply, isFinal, type NodeCommand } from '../../nodes/commands.ts';
+import { type CommandReply, type Impairment, isFinal, type NodeCommand } from '../../nodes/commands.ts';
 import type { NodeConfig } from '../../nodes/config.ts';
 import { EVENT_SCHEMA, type EventId, eventId, NO_CAUSE } from '../../nodes/events/record.ts';
 import { deriveSeed, seededRandom } from '../../nodes/random.ts';
 import type { Random, StoreResult } from '../../nodes/runtime.ts';
 import { configKey, type ReadyMessage } from '../../nodes/shell/boot.ts';
 import type { StoreOp } from '../../nodes/store.ts';
-import { ActionError, type ActionHost, perform } from '../actions.ts';
+import type { NetemParameters } from '../../protocols/netem/parameters.ts';
+import { ActionError, type ActionHost, impairedOf, perform } from '../actions.ts';
 import { type AnyRecord, ORCHESTRATOR, type OrchestratorEvent } from '../events.ts';
 import { DaemonHost, type RunningDaemon } from '../external/daemon-host.ts';
 import type { LabHome, LabStatus } from '../home.ts';
@@ -61,6 +62,7 @@ interface Supervised {
 export class Supervisor implements ActionHost {
   readonly random: Random;
   readonly pulled = new Set<string>();
+  readonly impaired = new Map<string, Impairment>();
   readonly #options: SupervisorOptions;
   readonly #nodes = new Map<string, Supervised>();
   readonly #daemons: DaemonHost;
@@ -233,6 +235,11 @@ export class Supervisor implements ActionHost {
     return this.devicesOf(node).includes(device);
   }
 
+  netemOf(node: string, device: string): NetemParameters | null {
+    const interfaces = this.#nodes.get(node)?.config.interfaces;
+    return interfaces?.find(({ name }) => name === device)?.netem ?? null;
+  }
+
   devicesOf(node: string): readonly string[] {
     return this.#nodes.get(node)?.config.interfaces.map((iface) => iface.name) ?? [];
   }
@@ -321,6 +328,7 @@ export class Supervisor implements ActionHost {
       bus: this.#address,
       boot: node.boot,
       carrierDown: this.devicesOf(name).filter((device) => this.pulled.has(`${name}:${device}`)),
+      impaired: impairedOf(this, name),
       start,
       cause,
       logFile: home.logFile(name),

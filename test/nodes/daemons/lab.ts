@@ -303,7 +303,6 @@ export class LabNode {
           mac: '',
           mtu: 1500,
           addresses: [`${this.address}/24`],
-          delay: 0,
         },
       ],
       loopbacks: [],

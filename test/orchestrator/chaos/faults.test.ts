@@ -1,4 +1,5 @@
 import test, { type ExecutionContext } from 'ava';
+import type { ImpairmentChange } from '../../../nodes/commands.ts';
 import type { LabEvent } from '../../../nodes/events/index.ts';
 import { seededRandom } from '../../../nodes/random.ts';
 import { ActionError } from '../../../orchestrator/actions.ts';
@@ -211,6 +212,40 @@ test('a node boots with its cable pulled if it was pulled while the node was dow
   await settle(lab);
   await pings(t, lab, 'web-n1-1', 'web-n3-1');
   await verifies(t, lab);
+});
+
+test('what is wrong with a port is so again after a boot, changed in part, and taken away', async (t) => {
+  const lab = await simulate(flannel('host-gw'));
+  const rtt = async () =>
+    Number(
+      /time=([\d.]+)/.exec((await run(lab, 'n1', 'ping -n -c 1 -W 1 172.18.18.103')).output)?.[1] ?? NaN,
+    );
+  const impair = (change: ImpairmentChange) =>
+    lab.act({ type: 'impair', node: 'n3', device: 'eth0', change });
+  await rtt();
+  await impair({ op: 'netem', changes: { delay: 40 } });
+  await impair({ op: 'netem', changes: { jitter: 1 } });
+  const slow = await rtt();
+  t.true(slow > 38 && slow < 43, String(slow));
+  await impair({ op: 'cut', cut: 'out' });
+  await lab.act({ type: 'kill', node: 'n3', how: 'silent' });
+  await impair({ op: 'netem', changes: { delay: 20 } });
+  await lab.act({ type: 'start', node: 'n3' });
+  await lab.sleep(500);
+  const { qdiscs, cuts } = (await snapshotOf(lab, 'n3')).view.kernel;
+  t.like(qdiscs[''], [{ dev: 'eth0', netem: { delay: 20, jitter: 1 } }]);
+  t.deepEqual(cuts[''], [{ dev: 'eth0', cut: 'out' }]);
+  t.is(await rtt(), NaN);
+  await impair({ op: 'cut', cut: 'none' });
+  await impair({ op: 'reset' });
+  await settle(lab);
+  t.true((await rtt()) < 2);
+  await verifies(t, lab);
+  const wrong = impair({ op: 'netem', changes: { reorder: 0.5 } });
+  await t.throwsAsync(wrong, {
+    instanceOf: ActionError,
+    message: /not possible without specifying some delay/,
+  });
 });
 
 test('a cable has two ends, and both feel it when one is pulled', async (t) => {

@@ -27,6 +27,10 @@ test('every step, and what is not said', (t) => {
   - { at: 1m30s, start: n1 }
   - link: { down: "n2:eth0" }
   - link: { up: "n2:eth0" }
+  - netem: { on: "n2:eth0", delay: 5ms, loss: 1% }
+  - netem: { on: lan, reset: true }
+  - cut: { on: "n2:eth0", direction: in }
+  - mend: n2
   - announce: { node: n1, prefix: 203.0.113.0/24 }
   - withdraw: { node: n1, prefix: 203.0.113.0/24 }
   - wait: 200ms
@@ -37,12 +41,27 @@ test('every step, and what is not said', (t) => {
   - expect: { reachable: { from: app=web, to: default/web-n1-1 } }
   - expect: { unreachable: { from: app=web, to: web-n1-1, within: 0 } }
 `);
+  const n2 = [{ node: 'n2', device: 'eth0' }];
+  const all = ['n1', 'n2', 'n3', 'rr1'].map((node) => ({ node, device: 'eth0' }));
+  const untold = { jitter: undefined, distribution: undefined };
   t.deepEqual(steps, [
     { do: 'kill', node: 'n1', how: 'reset' },
     { do: 'kill', node: 'n1', how: 'silent' },
     { at: 90_000, do: 'start', node: 'n1' },
     { do: 'link', node: 'n2', device: 'eth0', carrier: 'down' },
     { do: 'link', node: 'n2', device: 'eth0', carrier: 'up' },
+    {
+      do: 'impair',
+      on: 'n2:eth0',
+      ports: n2,
+      change: {
+        op: 'netem',
+        changes: { ...untold, delay: 5, loss: { model: 'random', p: 0.01, correlation: 0 } },
+      },
+    },
+    { do: 'impair', on: 'lan', ports: all, change: { op: 'reset' } },
+    { do: 'impair', on: 'n2:eth0', ports: n2, change: { op: 'cut', cut: 'in' } },
+    { do: 'impair', on: 'n2', ports: n2, change: { op: 'cut', cut: 'none' } },
     { do: 'announce', node: 'n1', prefix: '203.0.113.0/24' },
     { do: 'withdraw', node: 'n1', prefix: '203.0.113.0/24' },
     { do: 'wait', for: 200 },
@@ -69,7 +88,7 @@ test('a file has a name, its own or the one it is stored under, and its steps kn
 test('unknown faults, expectations and keys, each with what may have been meant', (t) => {
   t.deepEqual(problems(`  - kil: n1\n  - explode: n1\n`), [
     "chaos.yaml:2:5: steps[0].kil: unknown key 'kil'; did you mean 'kill'?",
-    "chaos.yaml:3:5: steps[1].explode: unknown key 'explode'; known: at, kill, start, link, announce, withdraw, wait, probe, churn, expect",
+    "chaos.yaml:3:5: steps[1].explode: unknown key 'explode'; known: at, kill, start, link, netem, cut, mend, announce, withdraw, wait, probe, churn, expect",
   ]);
   t.deepEqual(
     problems(`  - expect: { convergd: { within: 5s } }\n  - kill: { node: n1, silently: true }\n`),
@@ -173,7 +192,8 @@ test('what can never come true, and what would take no time', (t) => {
 });
 
 test('a step does one thing, and something', (t) => {
-  const mend = 'write one of kill, start, link, announce, withdraw, wait, probe, churn, expect';
+  const mend =
+    'write one of kill, start, link, netem, cut, mend, announce, withdraw, wait, probe, churn, expect';
   t.deepEqual(
     problems(`  - { kill: n1, start: n1 }
   - { at: 5s }

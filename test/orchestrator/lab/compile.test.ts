@@ -130,7 +130,7 @@ topology:
     'eth4 10.7.0.5/30',
   ]);
   t.deepEqual(addressesOf(lab, 'r3'), ['eth1 10.7.0.6/30', 'eth2 10.7.0.11/31']);
-  t.is(nodeOf(lab, 'r1').interfaces[0]?.delay, 5);
+  t.is(nodeOf(lab, 'r1').interfaces[0]?.netem?.delay, 5);
   t.is(nodeOf(lab, 'r3').interfaces[0]?.mtu, 1400);
 });
 
@@ -157,7 +157,7 @@ segments:
     { node: 'b', iface: 'eth5' },
     { node: 'd', iface: 'eth0' },
   ]);
-  t.is(nodeOf(lab, 'a').interfaces[0]?.delay, 2);
+  t.is(nodeOf(lab, 'a').interfaces[0]?.netem?.delay, 2);
 });
 
 test('routers have a loopback of the pool, or what they list', (t) => {
