@@ -1,3 +1,5 @@
+import type { IpAddress } from './ip.ts';
+
 /** The Internet checksum, RFC 1071, and its incremental update, RFC 1624. */
 
 /** Sum of 16-bit big-endian words, not folded; an odd last byte is padded with zero. */
@@ -17,9 +19,19 @@ export function internetChecksum(buf: Uint8Array, off: number, len: number, seed
   return ~sum & 0xffff;
 }
 
-/** Sum of the IPv4 pseudo-header (RFC 768, RFC 9293 §3.1), to seed the checksum of a segment with. */
-export function pseudoHeaderSum(src: number, dst: number, proto: number, len: number): number {
-  return (src >>> 16) + (src & 0xffff) + (dst >>> 16) + (dst & 0xffff) + proto + len;
+/**
+ * Sum of the pseudo-header, to seed the checksum of a segment with: that of IPv4 (RFC 768, RFC 9293 §3.1), or of IPv6
+ * (RFC 8200 §8.1) where the addresses are such.
+ */
+export function pseudoHeaderSum(src: IpAddress, dst: IpAddress, proto: number, len: number): number {
+  return addressSum(src) + addressSum(dst) + proto + len;
+}
+
+function addressSum(address: IpAddress): number {
+  if (typeof address === 'number') return (address >>> 16) + (address & 0xffff);
+  let sum = 0;
+  for (let i = 0; i < 16; i += 2) sum += (address.charCodeAt(i) << 8) | address.charCodeAt(i + 1);
+  return sum;
 }
 
 /** The checksum after one 16-bit word changed: HC' = ~(~HC + ~m + m'), RFC 1624 eqn. 3. */

@@ -42,24 +42,3 @@ export function writeMac(buf: Uint8Array, off: number, mac: number): void {
 export function dockerMac(ip4: number): number {
   return 0x0242 * HIGH + ip4;
 }
-
-/** IPv6 link-local address from a MAC by modified EUI-64 (RFC 4291 appendix A), in RFC 5952 text. */
-export function eui64LinkLocal(mac: number): string {
-  const high = Math.floor(mac / 2 ** 24);
-  const low = mac % 2 ** 24;
-  const flipped = (high ^ 0x020000) >>> 0;
-  const groups = [flipped >>> 8, ((flipped & 0xff) << 8) | 0xff, 0xfe00 | (low >>> 16), low & 0xffff];
-  return compressGroups([0xfe80, 0, 0, 0, ...groups]);
-}
-
-function compressGroups(groups: readonly number[]): string {
-  let best = { start: -1, length: 1 };
-  for (let i = 0; i < groups.length; i++) {
-    let j = i;
-    while (j < groups.length && groups[j] === 0) j++;
-    if (j - i > best.length) best = { start: i, length: j - i };
-  }
-  const text = (part: readonly number[]) => part.map((group) => group.toString(16)).join(':');
-  if (best.start < 0) return text(groups);
-  return `${text(groups.slice(0, best.start))}::${text(groups.slice(best.start + best.length))}`;
-}

@@ -36,16 +36,55 @@ export interface ReassemblerLimits {
 
 const DEFAULTS: ReassemblerLimits = { timeout: 30_000, maxDatagrams: 256, maxBytes: 4 * 1024 * 1024 };
 
+/** A fragment as reassembly sees it, of either family. */
+export interface Fragment {
+  /** What the fragments of one datagram have in common. */
+  readonly key: string;
+  /** Bytes. */
+  readonly offset: number;
+  readonly more: boolean;
+  /** Bytes before the data that the whole packet will have. */
+  readonly headerLength: number;
+  readonly data: Uint8Array;
+}
+
+export interface FragmentFormat {
+  parse(packet: Uint8Array): Fragment;
+  /** Turns what has the headers of the first fragment, and all the data, into the packet that it was. */
+  finish(whole: Uint8Array, first: Uint8Array): void;
+}
+
+const IPV4_FRAGMENTS: FragmentFormat = {
+  parse: (packet) => {
+    const headerLength = ipHeaderLength(packet, 0);
+    return {
+      key: `${ipSrc(packet, 0)},${ipDst(packet, 0)},${ipProto(packet, 0)},${ipId(packet, 0)}`,
+      offset: ipFragmentOffset(packet, 0),
+      more: ipMf(packet, 0),
+      headerLength,
+      data: packet.subarray(headerLength, ipTotalLength(packet, 0)),
+    };
+  },
+  finish: (whole) => {
+    setU16(whole, 2, whole.length);
+    setU16(whole, 6, 0);
+    setU16(whole, 10, 0);
+    setU16(whole, 10, internetChecksum(whole, 0, ipHeaderLength(whole, 0)));
+  },
+};
+
 /**
- * IPv4 reassembly (RFC 791 §3.2, RFC 815). Overlapping fragments end their datagram, as RFC 5722 asks for IPv6 and
- * Linux does for both. Over its limits, the oldest datagram is given up.
+ * Reassembly (RFC 791 §3.2, RFC 815; RFC 8200 §4.5). Overlapping fragments end their datagram, as RFC 5722 asks for IPv6
+ * and Linux does for both. Over its limits, the oldest datagram is given up.
  */
 export class Reassembler {
+  readonly #format: FragmentFormat;
   readonly #limits: ReassemblerLimits;
   readonly #datagrams = new Map<string, Datagram>();
   #bytes = 0;
 
-  constructor(limits: Partial<ReassemblerLimits> = {}) {
+  constructor(limits: Partial<ReassemblerLimits> = {}, format = IPV4_FRAGMENTS) {
+    this.#format = format;
     this.#limits = { ...DEFAULTS, ...limits };
   }
 
@@ -59,13 +98,9 @@ export class Reassembler {
     return first.done ? Number.POSITIVE_INFINITY : first.value.deadline;
   }
 
-  /** Takes a fragment (a whole valid IPv4 packet); gives the datagram when it is complete. */
+  /** Takes a fragment (a whole valid packet); gives the datagram when it is complete. */
   add(packet: Uint8Array, now: number): Uint8Array | null {
-    const headerLength = ipHeaderLength(packet, 0);
-    const data = packet.subarray(headerLength, ipTotalLength(packet, 0));
-    const offset = ipFragmentOffset(packet, 0);
-    const more = ipMf(packet, 0);
-    const key = `${ipSrc(packet, 0)},${ipDst(packet, 0)},${ipProto(packet, 0)},${ipId(packet, 0)}`;
+    const { key, offset, more, headerLength, data } = this.#format.parse(packet);
     if (
       data.length === 0 ||
       (more && data.length % 8 !== 0) ||
@@ -99,7 +134,7 @@ export class Reassembler {
     datagram.bytes += data.length;
     this.#bytes += data.length;
     if (datagram.total === datagram.bytes && datagram.first !== null) {
-      const whole = join(datagram.first, datagram.pieces, datagram.total);
+      const whole = this.#join(datagram.first, datagram.pieces, datagram.total);
       this.#drop(key);
       return whole;
     }
@@ -118,6 +153,15 @@ export class Reassembler {
     return firsts;
   }
 
+  #join(first: Uint8Array, pieces: readonly Piece[], total: number): Uint8Array {
+    const { headerLength } = this.#format.parse(first);
+    const whole = new Uint8Array(headerLength + total);
+    whole.set(first.subarray(0, headerLength));
+    for (const piece of pieces) whole.set(piece.data, headerLength + piece.offset);
+    this.#format.finish(whole, first);
+    return whole;
+  }
+
   #drop(key: string): void {
     this.#bytes -= this.#datagrams.get(key)?.bytes ?? 0;
     this.#datagrams.delete(key);
@@ -129,16 +173,4 @@ export class Reassembler {
       this.#drop(key);
     }
   }
-}
-
-function join(first: Uint8Array, pieces: readonly Piece[], total: number): Uint8Array {
-  const headerLength = ipHeaderLength(first, 0);
-  const whole = new Uint8Array(headerLength + total);
-  whole.set(first.subarray(0, headerLength));
-  for (const piece of pieces) whole.set(piece.data, headerLength + piece.offset);
-  setU16(whole, 2, whole.length);
-  setU16(whole, 6, 0);
-  setU16(whole, 10, 0);
-  setU16(whole, 10, internetChecksum(whole, 0, headerLength));
-  return whole;
 }

@@ -1,5 +1,6 @@
 import { setU16, u16 } from './bytes.ts';
 import { internetChecksum, pseudoHeaderSum } from './checksum.ts';
+import type { IpAddress } from './ip.ts';
 import { PROTO_UDP } from './ipv4.ts';
 
 /** UDP (RFC 768): source port (2), destination port (2), length (2), checksum (2). */
@@ -12,18 +13,18 @@ export interface UdpDatagram {
   readonly payloadLength: number;
 }
 
-/** Null when truncated, of a bad length, or of a wrong checksum (0 means that there is none). */
+/** Null when truncated, of a bad length, or of a wrong checksum (0: there is none, which IPv6 does not allow, RFC 8200 §8.1). */
 export function decodeUdp(
   buf: Uint8Array,
   off: number,
   len: number,
-  src: number,
-  dst: number,
+  src: IpAddress,
+  dst: IpAddress,
 ): UdpDatagram | null {
   if (len < UDP_HLEN) return null;
   const length = u16(buf, off + 4);
   if (length < UDP_HLEN || length > len) return null;
-  if (u16(buf, off + 6) !== 0) {
+  if (u16(buf, off + 6) !== 0 || typeof src !== 'number') {
     if (internetChecksum(buf, off, length, pseudoHeaderSum(src, dst, PROTO_UDP, length)) !== 0) return null;
   }
   return {
@@ -38,8 +39,8 @@ export function decodeUdp(
 export function writeUdp(
   buf: Uint8Array,
   off: number,
-  src: number,
-  dst: number,
+  src: IpAddress,
+  dst: IpAddress,
   srcPort: number,
   dstPort: number,
   payloadLength: number,

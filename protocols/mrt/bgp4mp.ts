@@ -4,16 +4,9 @@ import { AS_TRANS, HEADER_LENGTH } from '../bgp/constants.ts';
 import type { SessionState } from '../bgp/fsm.ts';
 import type { PathIds } from '../bgp/nlri.ts';
 import { setU16, setU32, u16 } from '../bytes.ts';
+import type { IpAddress } from '../ip.ts';
 import { Cursor } from './cursor.ts';
-import {
-  AFI_IPV4,
-  AFI_IPV6,
-  addressSize,
-  afiOf,
-  type MrtAddress,
-  readAddress,
-  writeAddress,
-} from './peer.ts';
+import { AFI_IPV4, AFI_IPV6, addressSize, afiOf, readAddress, writeAddress } from './peer.ts';
 import { encodeRecord, MrtType } from './record.ts';
 
 /** The session that a BGP4MP record tells of, RFC 6396 §4.4. */
@@ -25,8 +18,8 @@ export interface MrtSession {
   /** 0 where the collector does not tell. */
   readonly interfaceIndex: number;
   /** Both of one family. */
-  readonly peerAddress: MrtAddress;
-  readonly localAddress: MrtAddress;
+  readonly peerAddress: IpAddress;
+  readonly localAddress: IpAddress;
 }
 
 /** States of RFC 4271's FSM, by their numbers from 1 (§4.4.1), and two that Quagga and FRR have besides. */

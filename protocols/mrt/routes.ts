@@ -1,7 +1,8 @@
 import type { AsSize } from '../bgp/as-path.ts';
 import type { AttributeFields } from '../bgp/attributes.ts';
 import type { PrefixKey } from '../bgp/nlri.ts';
-import { formatMrtAddress, formatPeer, type MrtAddress, type MrtPeer, parseMrtAddress } from './peer.ts';
+import { formatIp, type IpAddress, parseIp } from '../ip.ts';
+import { formatPeer, type MrtPeer } from './peer.ts';
 import type { MrtRecord } from './reader.ts';
 import { decodeRibAttributes } from './rib-attributes.ts';
 import type { Rib } from './table-dump-v2.ts';
@@ -10,7 +11,7 @@ import type { Rib } from './table-dump-v2.ts';
 export type PeerSelector =
   | { readonly type: 'first' }
   | { readonly type: 'all' }
-  | { readonly type: 'address'; readonly address: MrtAddress }
+  | { readonly type: 'address'; readonly address: IpAddress }
   | { readonly type: 'as'; readonly asn: number };
 
 /** `first`, `all`, an address, `AS65001` or `65001`; null if it is none of them. */
@@ -19,7 +20,7 @@ export function parsePeerSelector(text: string): PeerSelector | null {
   const match = /^(?:AS)?(\d{1,10})$/i.exec(text);
   const asn = Number(match?.[1]);
   if (match !== null) return asn <= 0xffffffff ? { type: 'as', asn } : null;
-  const address = parseMrtAddress(text);
+  const address = parseIp(text);
   return address === null ? null : { type: 'address', address };
 }
 
@@ -27,7 +28,7 @@ export function parsePeerSelector(text: string): PeerSelector | null {
 export function formatPeerSelector(selector: PeerSelector): string {
   switch (selector.type) {
     case 'address':
-      return formatMrtAddress(selector.address);
+      return formatIp(selector.address);
     case 'as':
       return `AS${selector.asn}`;
     default:

@@ -1,7 +1,8 @@
 import { ipv6Key, type PrefixKey } from '../bgp/nlri.ts';
+import type { IpAddress } from '../ip.ts';
 import { prefixKey, prefixMask } from '../ip4.ts';
 import { Cursor } from './cursor.ts';
-import { AFI_IPV4, AFI_IPV6, type MrtAddress, readAddress } from './peer.ts';
+import { AFI_IPV4, AFI_IPV6, readAddress } from './peer.ts';
 
 /** TABLE_DUMP, RFC 6396 §4.2: one peer's route to one prefix, as collectors wrote until TABLE_DUMP_V2. */
 export interface TableDump {
@@ -12,7 +13,7 @@ export interface TableDump {
   readonly prefix: PrefixKey;
   /** When it was heard, ms since the Unix epoch, whole seconds. */
   readonly originatedAt: number;
-  readonly peerAddress: MrtAddress;
+  readonly peerAddress: IpAddress;
   readonly peerAs: number;
   /** Path attributes as they are, with AS numbers of two bytes; `decodeRibAttributes` reads them. */
   readonly attributes: Uint8Array;

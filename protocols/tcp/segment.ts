@@ -1,5 +1,6 @@
 import { setU16, setU32, u16, u32 } from '../bytes.ts';
 import { internetChecksum, pseudoHeaderSum } from '../checksum.ts';
+import type { IpAddress } from '../ip.ts';
 import { PROTO_TCP } from '../ipv4.ts';
 
 /**
@@ -51,8 +52,8 @@ export function decodeTcp(
   buf: Uint8Array,
   off: number,
   len: number,
-  src: number,
-  dst: number,
+  src: IpAddress,
+  dst: IpAddress,
 ): TcpSegment | null {
   if (len < TCP_HLEN) return null;
   const headerLength = (buf[off + 12]! >> 4) * 4;
@@ -95,8 +96,8 @@ function decodeOptions(buf: Uint8Array, start: number, end: number): Options {
   return options;
 }
 
-/** The segment as bytes with its checksum, for an IPv4 packet between the two addresses. */
-export function encodeTcp(segment: TcpSegment, src: number, dst: number): Uint8Array {
+/** The segment as bytes with its checksum, for a packet between the two addresses. */
+export function encodeTcp(segment: TcpSegment, src: IpAddress, dst: IpAddress): Uint8Array {
   const options = encodeOptions(segment);
   const headerLength = TCP_HLEN + options.length;
   const buf = new Uint8Array(headerLength + segment.payload.length);

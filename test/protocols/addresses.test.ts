@@ -13,10 +13,10 @@ import {
   prefixKey,
   prefixMask,
 } from '../../protocols/ip4.ts';
+import { eui64, formatIp6, LINK_LOCAL_PREFIX } from '../../protocols/ip6.ts';
 import {
   BROADCAST_MAC,
   dockerMac,
-  eui64LinkLocal,
   formatMac,
   isGroupMac,
   parseMac,
@@ -148,9 +148,9 @@ test('Docker derives the MAC from the address', (t) => {
 
 test('link-local addresses by modified EUI-64', (t) => {
   // RFC 2464 §4 gives the interface identifier of 34-56-78-9A-BC-DE as 36-56-78-FF-FE-9A-BC-DE.
-  t.is(eui64LinkLocal(0x3456789abcde), 'fe80::3656:78ff:fe9a:bcde');
-  t.is(eui64LinkLocal(0x0242ac110002), 'fe80::42:acff:fe11:2');
-  t.is(eui64LinkLocal(0xeeeeeeeeeeee), 'fe80::ecee:eeff:feee:eeee');
+  t.is(formatIp6(eui64(LINK_LOCAL_PREFIX, 0x3456789abcde)), 'fe80::3656:78ff:fe9a:bcde');
+  t.is(formatIp6(eui64(LINK_LOCAL_PREFIX, 0x0242ac110002)), 'fe80::42:acff:fe11:2');
+  t.is(formatIp6(eui64(LINK_LOCAL_PREFIX, 0xeeeeeeeeeeee)), 'fe80::ecee:eeff:feee:eeee');
   // A first group of the identifier that is zero joins the zeros before it (RFC 5952 §4.2.1).
-  t.is(eui64LinkLocal(0x020000000001), 'fe80::ff:fe00:1');
+  t.is(formatIp6(eui64(LINK_LOCAL_PREFIX, 0x020000000001)), 'fe80::ff:fe00:1');
 });

@@ -12,10 +12,11 @@ import { decodeMessage } from '../../../protocols/bgp/message.ts';
 import { nlriKeys } from '../../../protocols/bgp/mp-nlri.ts';
 import { formatKey } from '../../../protocols/bgp/nlri.ts';
 import { UpdateDecoder } from '../../../protocols/bgp/update.ts';
+import { formatIp } from '../../../protocols/ip.ts';
 import { formatIp4 } from '../../../protocols/ip4.ts';
 import { formatIp6 } from '../../../protocols/ip6.ts';
 import { type BgpMessage, updateContext } from '../../../protocols/mrt/bgp4mp.ts';
-import { formatMrtAddress, formatPeer } from '../../../protocols/mrt/peer.ts';
+import { formatPeer } from '../../../protocols/mrt/peer.ts';
 import { readMrt } from '../../../protocols/mrt/reader.ts';
 import { RouteReader } from '../../../protocols/mrt/routes.ts';
 
@@ -115,7 +116,7 @@ test("GoBGP's table: MP_REACH_NLRI as the peer sent it, two paths to a prefix", 
 /** What a message announces and withdraws. */
 function told(decoder: UpdateDecoder, record: BgpMessage): string[] {
   const message = decodeMessage(record.message);
-  const from = formatMrtAddress(record.session.peerAddress);
+  const from = formatIp(record.session.peerAddress);
   if (message.type === 'open') {
     return [message.result.ok ? `${from} open AS${message.result.open.asn}` : `${from} bad open`];
   }
@@ -141,7 +142,7 @@ function story(name: string): string[] {
     if (record.kind === 'message') return told(decoder, record);
     if (record.kind !== 'state-change') return [record.kind];
     const { session, oldState, newState } = record;
-    return [`${formatMrtAddress(session.peerAddress)} ${oldState} ${newState}`];
+    return [`${formatIp(session.peerAddress)} ${oldState} ${newState}`];
   });
 }
 

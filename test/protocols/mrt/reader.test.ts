@@ -1,13 +1,13 @@
 import test from 'ava';
 import { parseKey } from '../../../protocols/bgp/nlri.ts';
+import { parseIp } from '../../../protocols/ip.ts';
 import { parseIp4 } from '../../../protocols/ip4.ts';
-import { parseMrtAddress } from '../../../protocols/mrt/peer.ts';
 import { readMrt } from '../../../protocols/mrt/reader.ts';
 import { encodeRecord } from '../../../protocols/mrt/record.ts';
 import { concat, hex } from './bytes.ts';
 
 function ip(text: string): number | string {
-  const address = parseMrtAddress(text);
+  const address = parseIp(text);
   if (address === null) throw new Error(text);
   return address;
 }

@@ -1,7 +1,8 @@
 import test from 'ava';
 import { formatKey, parseKey } from '../../../protocols/bgp/nlri.ts';
+import { parseIp } from '../../../protocols/ip.ts';
 import { parseIp4 } from '../../../protocols/ip4.ts';
-import { formatPeer, type MrtPeer, parseMrtAddress } from '../../../protocols/mrt/peer.ts';
+import { formatPeer, type MrtPeer } from '../../../protocols/mrt/peer.ts';
 import { readMrt } from '../../../protocols/mrt/reader.ts';
 import { encodeRecord } from '../../../protocols/mrt/record.ts';
 import { encodeRibAttributes } from '../../../protocols/mrt/rib-attributes.ts';
@@ -16,7 +17,7 @@ import { route } from '../bgp/arbitrary.ts';
 import { concat, hex } from './bytes.ts';
 
 function peerAt(address: string, asn: number): MrtPeer {
-  return { identifier: 0, address: parseMrtAddress(address) ?? 0, asn };
+  return { identifier: 0, address: parseIp(address) ?? 0, asn };
 }
 
 const PEERS = [peerAt('0.0.0.0', 0), peerAt('192.0.2.1', 65001), peerAt('2001:db8::1', 65002)];
@@ -146,7 +147,7 @@ const SELECTORS: readonly (readonly [string, PeerSelector | null])[] = [
   ['as4200000000', { type: 'as', asn: 4200000000 }],
   ['65001', { type: 'as', asn: 65001 }],
   ['192.0.2.1', { type: 'address', address: 0xc0000201 }],
-  ['2001:db8::1', { type: 'address', address: parseMrtAddress('2001:db8::1') ?? 0 }],
+  ['2001:db8::1', { type: 'address', address: parseIp('2001:db8::1') ?? 0 }],
   ['4294967296', null],
   ['AS', null],
   ['192.0.2', null],

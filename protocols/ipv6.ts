@@ -1,0 +1,224 @@
+import { setU16, setU32, u16, u32 } from './bytes.ts';
+import { type Ip6, isMulticast6, readIp6, writeIp6 } from './ip6.ts';
+import type { FragmentFormat } from './reassembly.ts';
+
+/**
+ * The IPv6 header, RFC 8200 §3: version, traffic class and flow label (4), payload length (2), next header (1), hop
+ * limit (1), source (16), destination (16). The accessors take the buffer and the offset of the header, of bounds
+ * checked by `validateIpv6`; addresses are read with `readIp6` at the offsets given here.
+ */
+export const IPV6_HLEN = 40;
+export const IP6_SRC = 8;
+export const IP6_DST = 24;
+/** Every link carries packets of this size (RFC 8200 §5). */
+export const IPV6_MIN_MTU = 1280;
+
+export const PROTO_ICMPV6 = 58;
+
+const NEXT_HOP_BY_HOP = 0;
+const NEXT_ROUTING = 43;
+const NEXT_FRAGMENT = 44;
+const NEXT_AH = 51;
+const NEXT_DEST_OPTIONS = 60;
+
+export type Ipv6Validity = 'ok' | 'truncated' | 'bad-version';
+
+/** Bytes past the payload length are padding. Jumbograms (RFC 2675) are not known: they read as of no payload. */
+export function validateIpv6(buf: Uint8Array, off: number, len: number): Ipv6Validity {
+  if (len < IPV6_HLEN) return 'truncated';
+  if (buf[off]! >> 4 !== 6) return 'bad-version';
+  return IPV6_HLEN + ip6PayloadLength(buf, off) > len ? 'truncated' : 'ok';
+}
+
+export function ip6TrafficClass(buf: Uint8Array, off: number): number {
+  return (u16(buf, off) >> 4) & 0xff;
+}
+
+export function ip6FlowLabel(buf: Uint8Array, off: number): number {
+  return u32(buf, off) & 0xfffff;
+}
+
+/** Bytes behind the header, extension headers included. */
+export function ip6PayloadLength(buf: Uint8Array, off: number): number {
+  return u16(buf, off + 4);
+}
+
+export function ip6NextHeader(buf: Uint8Array, off: number): number {
+  return buf[off + 6]!;
+}
+
+export function ip6HopLimit(buf: Uint8Array, off: number): number {
+  return buf[off + 7]!;
+}
+
+export interface Ipv6Header {
+  readonly src: Ip6;
+  readonly dst: Ip6;
+  readonly nextHeader: number;
+  readonly hopLimit: number;
+  readonly payloadLength: number;
+  readonly trafficClass?: number;
+  readonly flowLabel?: number;
+}
+
+export function writeIpv6Header(buf: Uint8Array, off: number, header: Ipv6Header): void {
+  const { trafficClass = 0, flowLabel = 0 } = header;
+  setU32(buf, off, ((6 << 28) | (trafficClass << 20) | flowLabel) >>> 0);
+  setU16(buf, off + 4, header.payloadLength);
+  buf[off + 6] = header.nextHeader;
+  buf[off + 7] = header.hopLimit;
+  writeIp6(buf, off + IP6_SRC, header.src);
+  writeIp6(buf, off + IP6_DST, header.dst);
+}
+
+/** What the chain of extension headers leads to. */
+export type UpperLayer =
+  | {
+      readonly type: 'upper';
+      readonly proto: number;
+      /** Where it begins, from the buffer's start. */
+      readonly offset: number;
+      /** Where the byte stands that names it. */
+      readonly namedAt: number;
+    }
+  | {
+      readonly type: 'fragment';
+      /** Where the fragment header begins, and where the byte stands that names it. */
+      readonly offset: number;
+      readonly namedAt: number;
+    }
+  | { readonly type: 'truncated' | 'discard' }
+  /** To be answered with an ICMPv6 parameter problem; the pointer counts from the IPv6 header. */
+  | { readonly type: 'problem'; readonly code: number; readonly pointer: number };
+
+/** Parameter problem: erroneous header field, unrecognized next header, unrecognized option (RFC 4443 §3.4). */
+export const PROBLEM_HEADER = 0;
+export const PROBLEM_NEXT_HEADER = 1;
+export const PROBLEM_OPTION = 2;
+
+/**
+ * Walks the extension headers of a valid packet (RFC 8200 §4) and acts on them as its destination: options by the two
+ * highest bits of their type (§4.2), routing headers of no segments left passed over, others refused (§4.4, RFC 5095).
+ * Stops at a fragment header. `end` is where the packet ends in the buffer.
+ */
+export function upperLayer(buf: Uint8Array, off: number, end: number): UpperLayer {
+  let next = ip6NextHeader(buf, off);
+  let namedAt = off + 6;
+  let at = off + IPV6_HLEN;
+  for (;;) {
+    switch (next) {
+      case NEXT_HOP_BY_HOP:
+        // Only ever the first (RFC 8200 §4.1).
+        if (namedAt !== off + 6)
+          return { type: 'problem', code: PROBLEM_NEXT_HEADER, pointer: namedAt - off };
+        break;
+      case NEXT_FRAGMENT:
+        return at + FRAGMENT_HLEN > end ? { type: 'truncated' } : { type: 'fragment', offset: at, namedAt };
+      case NEXT_DEST_OPTIONS:
+      case NEXT_ROUTING:
+      case NEXT_AH:
+        break;
+      default:
+        return { type: 'upper', proto: next, offset: at, namedAt };
+    }
+    if (at + 8 > end) return { type: 'truncated' };
+    const length = next === NEXT_AH ? (buf[at + 1]! + 2) * 4 : (buf[at + 1]! + 1) * 8;
+    if (at + length > end) return { type: 'truncated' };
+    if (next === NEXT_HOP_BY_HOP || next === NEXT_DEST_OPTIONS) {
+      const refused = options(buf, off, at + 2, at + length);
+      if (refused !== null) return refused;
+    } else if (next === NEXT_ROUTING && buf[at + 3] !== 0)
+      return { type: 'problem', code: PROBLEM_HEADER, pointer: at + 2 - off };
+    next = buf[at]!;
+    namedAt = at;
+    at += length;
+  }
+}
+
+const PAD1 = 0;
+const PADN = 1;
+const ROUTER_ALERT = 5;
+
+function options(buf: Uint8Array, off: number, start: number, end: number): UpperLayer | null {
+  let at = start;
+  while (at < end) {
+    const type = buf[at]!;
+    if (type === PAD1) {
+      at++;
+      continue;
+    }
+    if (at + 2 > end || at + 2 + buf[at + 1]! > end) return { type: 'discard' };
+    if (type !== PADN && type !== ROUTER_ALERT && type >> 6 !== 0) {
+      const action = type >> 6;
+      const answered = action === 2 || (action === 3 && !isMulticast6(buf, off + IP6_DST));
+      return answered ? { type: 'problem', code: PROBLEM_OPTION, pointer: at - off } : { type: 'discard' };
+    }
+    at += 2 + buf[at + 1]!;
+  }
+  return null;
+}
+
+/** Fragment header, RFC 8200 §4.5: next header (1), reserved (1), offset in 8 bytes and M flag (2), identification (4). */
+export const FRAGMENT_HLEN = 8;
+
+export interface FragmentHeader {
+  readonly nextHeader: number;
+  /** Bytes, a multiple of 8. */
+  readonly offset: number;
+  readonly more: boolean;
+  readonly id: number;
+}
+
+export function readFragmentHeader(buf: Uint8Array, at: number): FragmentHeader {
+  const word = u16(buf, at + 2);
+  return { nextHeader: buf[at]!, offset: word & 0xfff8, more: (word & 1) !== 0, id: u32(buf, at + 4) };
+}
+
+export function writeFragmentHeader(buf: Uint8Array, at: number, header: FragmentHeader): void {
+  buf[at] = header.nextHeader;
+  buf[at + 1] = 0;
+  setU16(buf, at + 2, header.offset | Number(header.more));
+  setU32(buf, at + 4, header.id);
+}
+
+/** Splits a packet without extension headers to fit an MTU, as its source (RFC 8200 §4.5). */
+export function fragmentIpv6(packet: Uint8Array, mtu: number, id: number): Uint8Array[] {
+  const chunk = (mtu - IPV6_HLEN - FRAGMENT_HLEN) & ~7;
+  if (packet.length <= mtu || chunk <= 0) return [packet];
+  const nextHeader = ip6NextHeader(packet, 0);
+  const fragments: Uint8Array[] = [];
+  for (let at = IPV6_HLEN; at < packet.length; at += chunk) {
+    const end = Math.min(at + chunk, packet.length);
+    const fragment = new Uint8Array(IPV6_HLEN + FRAGMENT_HLEN + end - at);
+    fragment.set(packet.subarray(0, IPV6_HLEN));
+    setU16(fragment, 4, fragment.length - IPV6_HLEN);
+    fragment[6] = NEXT_FRAGMENT;
+    const header = { nextHeader, offset: at - IPV6_HLEN, more: end < packet.length, id };
+    writeFragmentHeader(fragment, IPV6_HLEN, header);
+    fragment.set(packet.subarray(at, end), IPV6_HLEN + FRAGMENT_HLEN);
+    fragments.push(fragment);
+  }
+  return fragments;
+}
+
+/** For a `Reassembler` of packets that `upperLayer` finds to be fragments. */
+export const IPV6_FRAGMENTS: FragmentFormat = {
+  parse: (packet) => {
+    const end = IPV6_HLEN + ip6PayloadLength(packet, 0);
+    const found = upperLayer(packet, 0, end);
+    const at = found.type === 'fragment' ? found.offset : end;
+    const { offset, more, id } = readFragmentHeader(packet, at);
+    return {
+      key: `${readIp6(packet, IP6_SRC)}${readIp6(packet, IP6_DST)}${id}`,
+      offset,
+      more,
+      headerLength: at,
+      data: packet.subarray(at + FRAGMENT_HLEN, end),
+    };
+  },
+  finish: (whole, first) => {
+    const found = upperLayer(first, 0, first.length);
+    if (found.type === 'fragment') whole[found.namedAt] = first[found.offset]!;
+    setU16(whole, 4, whole.length - IPV6_HLEN);
+  },
+};
