@@ -1,0 +1,296 @@
+import { formatIp, type IpAddress } from '../../protocols/ip.ts';
+import { formatMac, writeMac } from '../../protocols/mac.ts';
+import type { NeighborFacts, NeighborState } from '../events/kernel.ts';
+import type { EventId } from '../events/record.ts';
+import type { TimerHandle } from '../runtime.ts';
+import type { Device } from './device.ts';
+import type { NeighborPool, PooledNeighbor } from './neighbor-pool.ts';
+
+interface Waiting {
+  readonly frame: Uint8Array;
+  readonly cause: EventId;
+}
+
+interface Neighbor<A> extends PooledNeighbor {
+  readonly ip: A;
+  mac: number;
+  state: NeighborState;
+  updated: number;
+  /** Last proof that the neighbour answers, ms. */
+  confirmed: number;
+  /** Reachable time drawn for this entry, ms. */
+  reachableFor: number;
+  probes: number;
+  timer: TimerHandle | null;
+  queue: Waiting[];
+  queued: number;
+}
+
+/** `mcast_solicit` and `ucast_solicit`. */
+const PROBES = 3;
+/** `unres_qlen_bytes`: what may wait for one address. */
+const QUEUE_BYTES = 212_992;
+
+/**
+ * One device's neighbours of one address family, with the states and timers of Linux (net/core/neighbour.c), which are
+ * those of RFC 4861 §7.3 for ARP too. How they are asked is the subclass' affair.
+ */
+export abstract class NeighborCache<A extends IpAddress> {
+  protected readonly device: Device;
+  readonly #entries = new Map<A, Neighbor<A>>();
+
+  constructor(device: Device) {
+    this.device = device;
+  }
+
+  /** The table that the entries count in. */
+  protected abstract get pool(): NeighborPool;
+
+  /** Asks for an address: of everybody, or of the MAC that it was last known to have. */
+  protected abstract solicit(ip: A, mac: number | null): void;
+
+  /** A packet waited in vain. */
+  protected abstract unreachable(frame: Uint8Array): void;
+
+  /** Sends a frame to the neighbour, now or when its address is known. The Ethernet source and type are in place. */
+  output(ip: A, frame: Uint8Array): void {
+    const entry = this.#entries.get(ip);
+    if (entry === undefined) {
+      if (!this.pool.admits()) return;
+      const fresh = this.#create(ip, 'INCOMPLETE', 0);
+      this.#enqueue(fresh, frame);
+      this.#solicit(fresh);
+      return;
+    }
+    switch (entry.state) {
+      case 'INCOMPLETE':
+        this.#enqueue(entry, frame);
+        return;
+      case 'FAILED':
+        this.#change(entry, 'INCOMPLETE', 0);
+        entry.probes = 0;
+        this.#enqueue(entry, frame);
+        this.#solicit(entry);
+        return;
+      case 'STALE':
+        this.#change(entry, 'DELAY', entry.mac);
+        this.#arm(entry, this.#timings.delayFirstProbe);
+        break;
+      default:
+    }
+    writeMac(frame, 0, entry.mac);
+    this.device.transmit(frame);
+  }
+
+  /** A reply of an upper layer proves that the neighbour is there (`MSG_CONFIRM`). */
+  confirm(ip: A): void {
+    const entry = this.#entries.get(ip);
+    if (entry === undefined) return;
+    const { now } = this.#rt;
+    if (entry.state === 'REACHABLE') entry.confirmed = now;
+    else if (entry.state === 'DELAY' || entry.state === 'PROBE' || entry.state === 'STALE')
+      this.#reachable(entry, entry.mac);
+  }
+
+  setPermanent(ip: A, mac: number): void {
+    const entry = this.#entries.get(ip) ?? this.#create(ip, 'PERMANENT', mac);
+    this.pool.remove(entry);
+    this.#disarm(entry);
+    this.#change(entry, 'PERMANENT', mac);
+    this.#flush(entry);
+  }
+
+  delete(ip: A): boolean {
+    const entry = this.#entries.get(ip);
+    if (entry === undefined) return false;
+    this.#disarm(entry);
+    this.#entries.delete(ip);
+    this.pool.remove(entry);
+    const { name, ns } = this.device;
+    this.#rt.emit({ type: 'neighbor.removed', ns: ns.name, dev: name, ip: formatIp(ip) });
+    return true;
+  }
+
+  clear(): void {
+    for (const ip of [...this.#entries.keys()]) this.delete(ip);
+  }
+
+  list(): NeighborFacts[] {
+    return [...this.#entries.values()].map((entry) => this.#facts(entry));
+  }
+
+  get #rt() {
+    return this.device.ns.kernel.rt;
+  }
+
+  get #timings() {
+    return this.device.ns.kernel.timings.neighbor;
+  }
+
+  /** What is known of an address. */
+  protected known(ip: A): { readonly mac: number; readonly state: NeighborState } | undefined {
+    return this.#entries.get(ip);
+  }
+
+  /** An address that is known was heard of: in answer to us, or without having been asked for. */
+  protected learn(ip: A, mac: number, how: 'solicited' | 'unsolicited'): void {
+    const entry = this.#entries.get(ip);
+    if (entry === undefined || entry.state === 'PERMANENT') return;
+    if (how === 'solicited') this.#reachable(entry, mac);
+    else this.#heard(entry, mac);
+  }
+
+  /** Learns the sender of a request; false if there is no room for it. */
+  protected remember(ip: A, mac: number): boolean {
+    const entry = this.#entries.get(ip);
+    if (entry !== undefined) this.#heard(entry, mac);
+    else if (this.pool.admits()) this.#create(ip, 'STALE', mac);
+    else return false;
+    return true;
+  }
+
+  /** An address was heard without having been asked for: good, but not proof that it hears us. */
+  #heard(entry: Neighbor<A>, mac: number): void {
+    if (entry.state === 'PERMANENT') return;
+    if (entry.mac === mac && entry.state !== 'INCOMPLETE' && entry.state !== 'FAILED') return;
+    this.#disarm(entry);
+    this.#change(entry, 'STALE', mac);
+    this.#flush(entry);
+  }
+
+  #reachable(entry: Neighbor<A>, mac: number): void {
+    const { now, random } = this.#rt;
+    this.#disarm(entry);
+    entry.confirmed = now;
+    entry.probes = 0;
+    const { reachable } = this.#timings;
+    // Between a half and one and a half of base_reachable_time (RFC 4861 §6.3.2, which Linux uses for ARP too).
+    entry.reachableFor = reachable * (0.5 + random.unit());
+    this.#change(entry, 'REACHABLE', mac);
+    this.#arm(entry, entry.reachableFor);
+    this.#flush(entry);
+  }
+
+  #expired(entry: Neighbor<A>): void {
+    const { now } = this.#rt;
+    switch (entry.state) {
+      case 'REACHABLE': {
+        const left = entry.confirmed + entry.reachableFor - now;
+        if (left > 0) this.#arm(entry, left);
+        else this.#change(entry, 'STALE', entry.mac);
+        return;
+      }
+      case 'DELAY':
+        entry.probes = 0;
+        this.#change(entry, 'PROBE', entry.mac);
+        this.#solicit(entry);
+        return;
+      case 'INCOMPLETE':
+      case 'PROBE':
+        this.#solicit(entry);
+        return;
+      case 'FAILED':
+        this.delete(entry.ip);
+        return;
+      default:
+    }
+  }
+
+  #solicit(entry: Neighbor<A>): void {
+    if (entry.probes >= PROBES) {
+      this.#fail(entry);
+      return;
+    }
+    entry.probes++;
+    this.solicit(entry.ip, entry.state === 'PROBE' ? entry.mac : null);
+    this.#arm(entry, this.#timings.retrans);
+  }
+
+  #fail(entry: Neighbor<A>): void {
+    this.#change(entry, 'FAILED', 0);
+    entry.probes = 0;
+    this.#arm(entry, this.#timings.gcStale);
+    const waiting = entry.queue;
+    entry.queue = [];
+    entry.queued = 0;
+    for (const { frame, cause } of waiting) {
+      this.#rt.cause = cause;
+      this.unreachable(frame);
+    }
+  }
+
+  #enqueue(entry: Neighbor<A>, frame: Uint8Array): void {
+    entry.queue.push({ frame, cause: this.#rt.cause });
+    entry.queued += frame.length;
+    while (entry.queued > QUEUE_BYTES) {
+      entry.queued -= entry.queue.shift()?.frame.length ?? 0;
+      this.device.ns.kernel.drop('neighbor-queue-full');
+    }
+  }
+
+  /** Sends what waited, each frame under its own cause. */
+  #flush(entry: Neighbor<A>): void {
+    if (entry.queue.length === 0) return;
+    const waiting = entry.queue;
+    entry.queue = [];
+    entry.queued = 0;
+    const rt = this.#rt;
+    const cause = rt.cause;
+    for (const item of waiting) {
+      rt.cause = item.cause;
+      this.output(entry.ip, item.frame);
+    }
+    rt.cause = cause;
+  }
+
+  #create(ip: A, state: NeighborState, mac: number): Neighbor<A> {
+    const entry: Neighbor<A> = {
+      ip,
+      mac,
+      state,
+      updated: this.#rt.now,
+      confirmed: 0,
+      reachableFor: 0,
+      probes: 0,
+      timer: null,
+      queue: [],
+      queued: 0,
+      discard: () => this.delete(ip),
+    };
+    this.#entries.set(ip, entry);
+    if (state !== 'PERMANENT') this.pool.add(entry);
+    this.#emit(entry);
+    return entry;
+  }
+
+  #change(entry: Neighbor<A>, state: NeighborState, mac: number): void {
+    if (entry.state === state && entry.mac === mac) return;
+    entry.state = state;
+    entry.mac = mac;
+    entry.updated = this.#rt.now;
+    this.#emit(entry);
+  }
+
+  #emit(entry: Neighbor<A>): void {
+    this.#rt.emit({ type: 'neighbor.set', ns: this.device.ns.name, neighbor: this.#facts(entry) });
+  }
+
+  #facts(entry: Neighbor<A>): NeighborFacts {
+    const mac = entry.mac === 0 ? '' : formatMac(entry.mac);
+    return { dev: this.device.name, ip: formatIp(entry.ip), mac, state: entry.state };
+  }
+
+  #arm(entry: Neighbor<A>, after: number): void {
+    this.#disarm(entry);
+    const rt = this.#rt;
+    entry.timer = rt.timers.set(rt.now + after, () => {
+      entry.timer = null;
+      this.#expired(entry);
+    });
+  }
+
+  #disarm(entry: Neighbor<A>): void {
+    if (entry.timer !== null) this.#rt.timers.cancel(entry.timer);
+    entry.timer = null;
+  }
+}
