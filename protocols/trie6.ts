@@ -5,8 +5,8 @@ const ROOT = 0;
 const INITIAL = 64;
 
 /**
- * Longest-prefix match over IPv6 prefixes: the path-compressed trie of trie.ts with four words an address, so that a
- * look-up takes the words as they stand in a packet and allocates nothing.
+ * Longest-prefix match over IPv6 prefixes: the path-compressed trie of trie.ts with four words an address. A look-up
+ * walks integers and allocates nothing.
  */
 export class Lpm6Trie<T> {
   /** Four words a node. */
@@ -79,8 +79,12 @@ export class Lpm6Trie<T> {
     return true;
   }
 
-  /** The value of the longest prefix that contains the address of these words. */
-  lookup(a: number, b: number, c: number, d: number): T | undefined {
+  /** The value of the longest prefix that contains the address. */
+  lookup(addr: Ip6): T | undefined {
+    const a = ip6Word(addr, 0);
+    const b = ip6Word(addr, 1);
+    const c = ip6Word(addr, 2);
+    const d = ip6Word(addr, 3);
     const words = this.#words;
     const lens = this.#len;
     let best: T | undefined;

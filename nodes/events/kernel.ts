@@ -42,7 +42,7 @@ export interface NexthopFacts {
 }
 
 export interface RouteFacts {
-  /** Destination as a prefix, `0.0.0.0/0` for the default route. */
+  /** Destination as a prefix, `0.0.0.0/0` or `::/0` for the default route. */
   readonly dst: string;
   readonly type: RouteType;
   readonly protocol: RouteProtocol;
@@ -118,10 +118,13 @@ export interface CutFacts {
   readonly cut: Exclude<Cut, 'none'>;
 }
 
-/** One change to a route table: a route that is there now, or the key (dst, metric) of one that went. */
+/**
+ * One change to a route table: a route that is there now, or the key of one that went: dst, metric, and in IPv6 the device
+ * of a destination that is attached (every device has its own fe80::/64).
+ */
 export type RouteChange =
   | ({ readonly op: 'set' } & RouteFacts)
-  | { readonly op: 'del'; readonly dst: string; readonly metric: number };
+  | { readonly op: 'del'; readonly dst: string; readonly metric: number; readonly dev?: string };
 
 export type KernelEvent =
   | { readonly type: 'netns.added'; readonly ns: string }
@@ -129,7 +132,7 @@ export type KernelEvent =
   /** Added, or any fact of it changed: the link's whole state now. */
   | { readonly type: 'link.set'; readonly ns: string; readonly link: LinkFacts }
   | { readonly type: 'link.removed'; readonly ns: string; readonly name: string }
-  /** Added, or made its subnet's primary address. */
+  /** Added, made its subnet's primary address, or changed in what follows. */
   | {
       readonly type: 'addr.added';
       readonly ns: string;
@@ -139,6 +142,11 @@ export type KernelEvent =
       readonly scope: RouteScope;
       /** Another address of the same subnet was there before it. */
       readonly secondary?: true;
+      /** IPv6: not yet known to be nobody else's, or known to be (RFC 4862 §5.4). */
+      readonly dad?: 'tentative' | 'failed';
+      /** IPv6, of an advertised prefix: when it ceases to be preferred and valid, ms at the node. */
+      readonly preferredUntil?: number;
+      readonly validUntil?: number;
     }
   | { readonly type: 'addr.removed'; readonly ns: string; readonly dev: string; readonly address: string }
   /** `table` 254 is main. Route tables change in batches: a BGP update can touch thousands of rows. */

@@ -1,6 +1,6 @@
 import { ETH_HLEN, ETHERTYPE_ARP, ETHERTYPE_IPV4, etherType } from '../../protocols/ethernet.ts';
 import { ICMP_DEST_UNREACHABLE, UNREACH_HOST } from '../../protocols/icmp.ts';
-import { LIMITED_BROADCAST } from '../../protocols/ip4.ts';
+import { isMulticast, LIMITED_BROADCAST } from '../../protocols/ip4.ts';
 import { isGroupMac, readMac } from '../../protocols/mac.ts';
 import type { FdbFacts, NeighborFacts, RouteChange } from '../events/kernel.ts';
 import { type AddressOptions, AddressTable } from './addresses.ts';
@@ -18,7 +18,7 @@ import { Nat } from './netfilter/nat.ts';
 import type { Skb } from './netfilter/skb.ts';
 import { NetlinkError } from './netlink.ts';
 import { PathMtuCache } from './path-mtu.ts';
-import { MAIN_TABLE, RouteTable } from './route-table.ts';
+import { inetRouteTable, type RouteTable } from './route-table.ts';
 import { Sysctls } from './sysctl.ts';
 import {
   type TcpConnectOptions,
@@ -55,7 +55,7 @@ export class Netns {
   constructor(kernel: Kernel, name: string) {
     this.kernel = kernel;
     this.name = name;
-    this.routes = new RouteTable(this, MAIN_TABLE);
+    this.routes = inetRouteTable(this);
     this.ip = new IpLayer(this);
     this.icmp = new IcmpLayer(this);
     this.udp = new UdpLayer(this);
@@ -64,7 +64,13 @@ export class Netns {
     this.links = new LinkTable(this);
     this.sysctls = new Sysctls(this);
     this.addresses = new AddressTable(this);
-    this.pathMtus = new PathMtuCache(this);
+    this.pathMtus = new PathMtuCache(this, {
+      // `net.ipv4.route.min_pmtu`
+      least: 552,
+      unspecified: 0,
+      lookup: (dst) => (isMulticast(dst) ? null : this.lookup(dst, 0)),
+      route: (dst) => this.routes.lookup(dst),
+    });
     this.conntrack = new ConntrackTable(this);
     this.nat = new Nat(this);
     this.impairments = new Impairments(this);

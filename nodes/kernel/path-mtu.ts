@@ -1,52 +1,62 @@
-import { formatIp4, isMulticast } from '../../protocols/ip4.ts';
+import { formatIp, type IpAddress } from '../../protocols/ip.ts';
 import type { PathMtuFacts } from '../events/kernel.ts';
 import type { TimerHandle } from '../runtime.ts';
 import type { Device } from './device.ts';
-import type { Path } from './ip.ts';
+import type { Path } from './ip/path.ts';
 import type { Netns } from './netns.ts';
-import type { Nexthop } from './route-table.ts';
+import type { Nexthop, Route } from './route-table.ts';
 
-interface Learned {
+interface Learned<A extends IpAddress> {
   readonly mtu: number;
   /** Those of the route when it was learned; it says nothing about a way by another. */
-  readonly nexthops: readonly Nexthop[];
+  readonly nexthops: readonly Nexthop<A>[];
   readonly timer: TimerHandle;
 }
 
-/** `net.ipv4.route.mtu_expires`, ms (RFC 1191 §6.3). */
+/** `net.ipv4.route.mtu_expires` and that of `net.ipv6`, ms (RFC 1191 §6.3). */
 const EXPIRES = 600_000;
-/** `net.ipv4.route.min_pmtu`, bytes: no router is believed that asks for less. */
-const MIN_PMTU = 552;
+
+/** What the cache must know of its address family. */
+export interface PathMtuFamily<A extends IpAddress> {
+  /** No router is believed that asks for less, bytes. */
+  readonly least: number;
+  readonly unspecified: A;
+  lookup(dst: A): Path<A> | null;
+  route(dst: A): Route<A> | null;
+}
 
 /**
  * MTUs of paths that are smaller than the first hop's, by destination: learned from ICMP 'fragmentation needed'
- * (RFC 1191), forgotten after ten minutes. They hold for what the host itself sends (Linux' next hop exceptions).
+ * (RFC 1191) or 'packet too big' (RFC 8201), forgotten after ten minutes. They hold for what the host itself sends
+ * (Linux' next hop exceptions).
  */
-export class PathMtuCache {
+export class PathMtuCache<A extends IpAddress = number> {
   readonly #ns: Netns;
-  readonly #learned = new Map<number, Learned>();
+  readonly #family: PathMtuFamily<A>;
+  readonly #learned = new Map<A, Learned<A>>();
 
-  constructor(ns: Netns) {
+  constructor(ns: Netns, family: PathMtuFamily<A>) {
     this.#ns = ns;
+    this.#family = family;
   }
 
   /** The largest packet for a destination by a path to it, bytes. */
-  of(dst: number, path: Path): number {
+  of(dst: A, path: Path<A>): number {
     return this.#find(dst, path)?.mtu ?? path.device.mtu;
   }
 
   /** When what is known of a path will be forgotten, ms; null if nothing is. */
-  expiry(dst: number, path: Path): number | null {
+  expiry(dst: A, path: Path<A>): number | null {
     return this.#find(dst, path)?.timer.at ?? null;
   }
 
   /** A router on the way to `dst` has said that it takes no more than `mtu` bytes. */
-  learn(dst: number, mtu: number): void {
-    const path = this.#ns.lookup(dst, 0);
-    const route = this.#ns.routes.lookup(dst);
-    if (path?.type !== 'unicast' || route === null || isMulticast(dst)) return;
+  learn(dst: A, mtu: number): void {
+    const path = this.#family.lookup(dst);
+    const route = this.#family.route(dst);
+    if (path?.type !== 'unicast' || route === null) return;
     const { rt } = this.#ns.kernel;
-    const accepted = Math.max(mtu, MIN_PMTU);
+    const accepted = Math.max(mtu, this.#family.least);
     const old = this.#find(dst, path);
     if (accepted >= path.device.mtu || (old !== undefined && accepted > old.mtu)) return;
     // The same again moves the end only once half of the time is over.
@@ -71,27 +81,27 @@ export class PathMtuCache {
       if (nexthops.some((hop) => hop.device === device)) this.#forget(dst);
   }
 
-  #find(dst: number, { device, nexthop }: Path): Learned | undefined {
+  #find(dst: A, { device, nexthop }: Path<A>): Learned<A> | undefined {
     if (this.#learned.size === 0) return undefined;
     const learned = this.#learned.get(dst);
     const same = learned?.nexthops.some(
-      (hop) => hop.device === device && (hop.via === 0 ? dst : hop.via) === nexthop,
+      (hop) => hop.device === device && (hop.via === this.#family.unspecified ? dst : hop.via) === nexthop,
     );
     return same === true ? learned : undefined;
   }
 
-  #forget(dst: number): void {
+  #forget(dst: A): void {
     this.#cancel(this.#learned.get(dst));
     this.#learned.delete(dst);
     const { kernel, name } = this.#ns;
-    kernel.rt.emit({ type: 'pmtu.removed', ns: name, dst: formatIp4(dst) });
+    kernel.rt.emit({ type: 'pmtu.removed', ns: name, dst: formatIp(dst) });
   }
 
-  #cancel(learned: Learned | undefined): void {
+  #cancel(learned: Learned<A> | undefined): void {
     if (learned !== undefined) this.#ns.kernel.rt.timers.cancel(learned.timer);
   }
 
-  #facts(dst: number, mtu: number, timer: TimerHandle): PathMtuFacts {
-    return { dst: formatIp4(dst), mtu, expires: timer.at };
+  #facts(dst: A, mtu: number, timer: TimerHandle): PathMtuFacts {
+    return { dst: formatIp(dst), mtu, expires: timer.at };
   }
 }

@@ -1,3 +1,4 @@
+import type { IpAddress } from '../../protocols/ip.ts';
 import { formatIp4, formatPrefix, parseIp4, parsePrefix } from '../../protocols/ip4.ts';
 import { LpmTrie } from '../../protocols/trie.ts';
 import type { RouteChange, RouteFacts, RouteType } from '../events/kernel.ts';
@@ -11,33 +12,85 @@ export class RouteError extends Error {
   override readonly name = 'RouteError';
 }
 
-export interface Nexthop {
+export interface Nexthop<A extends IpAddress = number> {
   readonly device: Device;
-  /** 0 for a destination that is attached directly. */
-  readonly via: number;
+  /** The family's unspecified address for a destination that is attached directly. */
+  readonly via: A;
   readonly weight: number;
 }
 
 /** A route as the forwarding path uses it. */
-export interface Route {
+export interface Route<A extends IpAddress = number> {
   readonly type: RouteType;
-  readonly nexthops: readonly Nexthop[];
-  /** Preferred source, 0 if none. */
-  readonly src: number;
+  readonly nexthops: readonly Nexthop<A>[];
+  /** Preferred source, the unspecified address if none. */
+  readonly src: A;
   readonly metric: number;
   readonly facts: RouteFacts;
 }
 
+interface FamilyPrefix<A> {
+  readonly addr: A;
+  readonly len: number;
+}
+
+interface PrefixTrie<A, T> {
+  set(addr: A, len: number, value: T): void;
+  get(addr: A, len: number): T | undefined;
+  delete(addr: A, len: number): boolean;
+  lookup(addr: A): T | undefined;
+  /** Shortest prefix first. */
+  lookupAll(addr: A): T[];
+  entries(): IterableIterator<{ readonly value: T }>;
+}
+
+/** What a route table must know of the addresses in it. */
+export interface RouteFamily<A extends IpAddress> {
+  readonly name: 'inet' | 'inet6';
+  readonly unspecified: A;
+  /** Metric of a route that names none (IP6_RT_PRIO_USER). */
+  readonly metric: number;
+  /** Whether routes of one prefix and metric by different devices are different routes, as in IPv6. */
+  readonly rowPerDevice: boolean;
+  trie(): PrefixTrie<A, Route<A>[]>;
+  parse(text: string): A | null;
+  format(addr: A): string;
+  parsePrefix(text: string): FamilyPrefix<A> | null;
+  formatPrefix(prefix: FamilyPrefix<A>): string;
+  /** Whether a gateway needs no route to it, only a device: a link-local one. */
+  onLink(via: A): boolean;
+}
+
+const INET: RouteFamily<number> = {
+  name: 'inet',
+  unspecified: 0,
+  metric: 0,
+  rowPerDevice: false,
+  trie: () => new LpmTrie(),
+  parse: parseIp4,
+  format: formatIp4,
+  parsePrefix,
+  formatPrefix,
+  onLink: () => false,
+};
+
+export function inetRouteTable(ns: Netns, table = MAIN_TABLE): RouteTable {
+  return new RouteTable(ns, INET, table);
+}
+
 /** One route table of a namespace. Rows of one prefix differ in their metric; the lowest one that is usable wins. */
-export class RouteTable {
+export class RouteTable<A extends IpAddress = number> {
   readonly #ns: Netns;
+  readonly #family: RouteFamily<A>;
   readonly #table: number;
-  readonly #trie = new LpmTrie<Route[]>();
+  readonly #trie: PrefixTrie<A, Route<A>[]>;
   #count = 0;
 
-  constructor(ns: Netns, table = MAIN_TABLE) {
+  constructor(ns: Netns, family: RouteFamily<A>, table = MAIN_TABLE) {
     this.#ns = ns;
+    this.#family = family;
     this.#table = table;
+    this.#trie = family.trie();
   }
 
   get size(): number {
@@ -52,11 +105,13 @@ export class RouteTable {
     this.replaceBatch([{ op: 'set', ...facts }]);
   }
 
-  /** Removes a route; false if there is none of that prefix and metric. */
-  delete(dst: string, metric = 0): boolean {
-    const prefix = parsePrefix(dst);
-    if (prefix === null || !this.#remove(prefix.addr, prefix.len, metric)) return false;
-    this.#emit([{ op: 'del', dst: formatPrefix(prefix), metric }]);
+  /** Removes a route; false if there is none of that prefix and metric, and by that device where one is named. */
+  delete(dst: string, metric = 0, dev = ''): boolean {
+    const prefix = this.#family.parsePrefix(dst);
+    if (prefix === null) return false;
+    const gone = this.#remove(prefix, metric, dev);
+    if (gone === null) return false;
+    this.#emit([gone]);
     return true;
   }
 
@@ -65,16 +120,15 @@ export class RouteTable {
     const made: RouteChange[] = [];
     try {
       for (const change of changes) {
-        const prefix = parsePrefix(change.dst);
-        if (prefix === null) throw new RouteError(`inet prefix is expected rather than "${change.dst}".`);
+        const prefix = this.#parsePrefix(change.dst);
         if (change.op === 'del') {
-          if (this.#remove(prefix.addr, prefix.len, change.metric))
-            made.push({ op: 'del', dst: formatPrefix(prefix), metric: change.metric });
+          const gone = this.#remove(prefix, change.metric, change.dev ?? '');
+          if (gone !== null) made.push(gone);
           continue;
         }
         const { op: _op, ...facts } = change;
         const route = this.#resolve(facts);
-        if (this.#insert(prefix.addr, prefix.len, route)) made.push({ op: 'set', ...route.facts });
+        if (this.#insert(prefix, route)) made.push({ op: 'set', ...route.facts });
       }
     } finally {
       this.#emit(made);
@@ -82,7 +136,7 @@ export class RouteTable {
   }
 
   /** The route for an address: longest prefix, then lowest metric, of those with a usable next hop. */
-  lookup(addr: number): Route | null {
+  lookup(addr: A): Route<A> | null {
     const rows = this.#trie.lookup(addr);
     if (rows === undefined) return null;
     const best = usableOf(rows);
@@ -96,7 +150,7 @@ export class RouteTable {
   }
 
   /** As `lookup`, among the routes that are accepted alone: a shorter one if the longest is not. */
-  lookupWhere(addr: number, accepts: (route: Route) => boolean): Route | null {
+  lookupWhere(addr: A, accepts: (route: Route<A>) => boolean): Route<A> | null {
     const all = this.#trie.lookupAll(addr);
     for (let i = all.length - 1; i >= 0; i--) {
       const best = usableOf(all[i]!.filter(accepts));
@@ -105,10 +159,11 @@ export class RouteTable {
     return null;
   }
 
-  get(dst: string, metric = 0): RouteFacts | undefined {
-    const prefix = parsePrefix(dst);
+  get(dst: string, metric = 0, dev = ''): RouteFacts | undefined {
+    const prefix = this.#family.parsePrefix(dst);
     if (prefix === null) return undefined;
-    return this.#trie.get(prefix.addr, prefix.len)?.find((route) => route.metric === metric)?.facts;
+    const rows = this.#trie.get(prefix.addr, prefix.len);
+    return rows?.find((row) => this.#isRow(row, metric, dev))?.facts;
   }
 
   /** All rows, by prefix and metric. */
@@ -117,26 +172,23 @@ export class RouteTable {
   }
 
   /** Removes the rows that fail a test, as one event. */
-  removeWhere(test: (route: Route) => boolean): void {
+  removeWhere(test: (route: Route<A>) => boolean): void {
     const gone: RouteChange[] = [];
-    for (const { value } of [...this.#trie.entries()]) {
-      for (const route of value.filter(test))
-        gone.push({ op: 'del', dst: route.facts.dst, metric: route.metric });
-    }
+    for (const { value } of [...this.#trie.entries()])
+      for (const route of value.filter(test)) gone.push(deletionOf(route.facts, this.#family.rowPerDevice));
     this.replaceBatch(gone);
   }
 
-  #insert(addr: number, len: number, route: Route): boolean {
+  #insert({ addr, len }: FamilyPrefix<A>, route: Route<A>): boolean {
     const rows = this.#trie.get(addr, len);
     if (rows === undefined) {
       this.#trie.set(addr, len, [route]);
       this.#count++;
       return true;
     }
-    const at = rows.findIndex((row) => row.metric === route.metric);
-    const old = rows[at];
+    const old = rows.find((row) => this.#sameRow(row, route));
     if (old !== undefined && sameRoute(old, route)) return false;
-    const next = rows.filter((row) => row.metric !== route.metric);
+    const next = rows.filter((row) => row !== old);
     next.push(route);
     next.sort((a, b) => a.metric - b.metric);
     this.#count += next.length - rows.length;
@@ -144,50 +196,85 @@ export class RouteTable {
     return true;
   }
 
-  #remove(addr: number, len: number, metric: number): boolean {
+  #remove({ addr, len }: FamilyPrefix<A>, metric: number, dev: string): RouteChange | null {
     const rows = this.#trie.get(addr, len);
-    const left = rows?.filter((row) => row.metric !== metric);
-    if (rows === undefined || left === undefined || left.length === rows.length) return false;
+    const exact = (row: Route<A>) => this.#isRow(row, metric, '') && deviceKey(row.facts) === dev;
+    const gone = rows?.find(exact) ?? rows?.find((row) => this.#isRow(row, metric, dev));
+    if (rows === undefined || gone === undefined) return null;
     this.#count--;
-    if (left.length === 0) this.#trie.delete(addr, len);
-    else this.#trie.set(addr, len, left);
-    return true;
+    if (rows.length === 1) this.#trie.delete(addr, len);
+    else
+      this.#trie.set(
+        addr,
+        len,
+        rows.filter((row) => row !== gone),
+      );
+    return deletionOf(gone.facts, this.#family.rowPerDevice);
   }
 
-  #resolve(facts: RouteFacts): Route {
-    const prefix = parsePrefix(facts.dst);
-    if (prefix === null) throw new RouteError(`inet prefix is expected rather than "${facts.dst}".`);
-    const src = facts.src === '' ? 0 : (parseIp4(facts.src) ?? 0);
-    const nexthops = facts.nexthops.map((nexthop): Nexthop => {
-      const via = nexthop.via === '' ? 0 : parseIp4(nexthop.via);
-      if (via === null) throw new RouteError(`inet address is expected rather than "${nexthop.via}".`);
+  #isRow({ metric, facts }: Route<A>, wanted: number, dev: string): boolean {
+    return metric === (wanted || this.#family.metric) && (dev === '' || facts.nexthops[0]?.dev === dev);
+  }
+
+  #sameRow(a: Route<A>, b: Route<A>): boolean {
+    if (a.metric !== b.metric) return false;
+    return !this.#family.rowPerDevice || deviceKey(a.facts) === deviceKey(b.facts);
+  }
+
+  /** @throws RouteError */
+  #parsePrefix(text: string): FamilyPrefix<A> {
+    const prefix = this.#family.parsePrefix(text);
+    if (prefix === null)
+      throw new RouteError(`Error: ${this.#family.name} prefix is expected rather than "${text}".`);
+    return prefix;
+  }
+
+  #resolve(facts: RouteFacts): Route<A> {
+    const { format, formatPrefix, onLink, parse, unspecified, name } = this.#family;
+    const prefix = this.#parsePrefix(facts.dst);
+    const src = facts.src === '' ? unspecified : (parse(facts.src) ?? unspecified);
+    const nexthops = facts.nexthops.map((nexthop): Nexthop<A> => {
+      const via = nexthop.via === '' ? unspecified : parse(nexthop.via);
+      if (via === null)
+        throw new RouteError(`Error: ${name} address is expected rather than "${nexthop.via}".`);
+      const attachedByItself = via !== unspecified && onLink(via);
+      if (attachedByItself && nexthop.dev === '') throw new RouteError('Error: Egress device not specified.');
       const device = nexthop.dev === '' ? this.#deviceFor(via) : this.#ns.device(nexthop.dev);
-      if (device === undefined) throw new RouteError(`Cannot find device "${nexthop.dev}"`);
+      if (device === undefined) {
+        const unknown = name === 'inet6' && nexthop.dev === '';
+        throw new RouteError(
+          unknown ? 'RTNETLINK answers: No route to host' : `Cannot find device "${nexthop.dev}"`,
+        );
+      }
       if (!device.up) throw new RouteError('RTNETLINK answers: Network is down');
-      if (via !== 0 && !nexthop.onlink && !this.#attached(via, device)) {
-        throw new RouteError('Error: Nexthop has invalid gateway.');
+      if (via !== unspecified && !attachedByItself && !nexthop.onlink && !this.#attached(via, device)) {
+        throw new RouteError(
+          name === 'inet6' ? 'RTNETLINK answers: No route to host' : 'Error: Nexthop has invalid gateway.',
+        );
       }
       return { device, via, weight: nexthop.weight };
     });
     const shown = nexthops.map((nexthop, i) => ({
-      via: nexthop.via === 0 ? '' : formatIp4(nexthop.via),
+      via: nexthop.via === unspecified ? '' : format(nexthop.via),
       dev: nexthop.device.name,
       onlink: facts.nexthops[i]?.onlink ?? false,
       weight: nexthop.weight,
     }));
-    const canonical = { ...facts, dst: formatPrefix(prefix), nexthops: shown };
-    return { type: facts.type, nexthops, src, metric: facts.metric, facts: canonical };
+    const metric = facts.metric || this.#family.metric;
+    const canonical = { ...facts, metric, dst: formatPrefix(prefix), nexthops: shown };
+    return { type: facts.type, nexthops, src, metric, facts: canonical };
   }
 
-  #deviceFor(via: number): Device | undefined {
+  #deviceFor(via: A): Device | undefined {
     const nexthop = this.lookup(via)?.nexthops[0];
-    return nexthop?.via === 0 ? nexthop.device : undefined;
+    return nexthop?.via === this.#family.unspecified ? nexthop.device : undefined;
   }
 
-  #attached(via: number, device: Device): boolean {
+  #attached(via: A, device: Device): boolean {
+    const { unspecified } = this.#family;
     const rows = this.#trie.lookupAll(via);
     return rows.some((row) =>
-      row.some((route) => route.nexthops.some((hop) => hop.via === 0 && hop.device === device)),
+      row.some((route) => route.nexthops.some((hop) => hop.via === unspecified && hop.device === device)),
     );
   }
 
@@ -196,7 +283,18 @@ export class RouteTable {
   }
 }
 
-function usableOf(rows: readonly Route[]): Route | null {
+/** By which device a route differs from others of its prefix and metric: that of an attached destination. */
+function deviceKey({ nexthops }: RouteFacts): string {
+  return nexthops.length === 1 && nexthops[0]?.via === '' ? nexthops[0].dev : '';
+}
+
+function deletionOf(facts: RouteFacts, rowPerDevice: boolean): RouteChange {
+  const { dst, metric } = facts;
+  const dev = rowPerDevice ? deviceKey(facts) : '';
+  return dev === '' ? { op: 'del', dst, metric } : { op: 'del', dst, metric, dev };
+}
+
+function usableOf<A extends IpAddress>(rows: readonly Route<A>[]): Route<A> | null {
   for (const route of rows) {
     const { nexthops } = route;
     if (nexthops.length === 0) return route;
@@ -205,7 +303,7 @@ function usableOf(rows: readonly Route[]): Route | null {
   return null;
 }
 
-function sameRoute(a: Route, b: Route): boolean {
+function sameRoute<A extends IpAddress>(a: Route<A>, b: Route<A>): boolean {
   const x = a.facts;
   const y = b.facts;
   return (

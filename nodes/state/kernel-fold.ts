@@ -60,11 +60,10 @@ export class KernelFold {
         return;
       case 'route.changed':
         for (const change of event.changes) {
-          const key = `${change.dst} ${change.metric}`;
-          if (change.op === 'del') slices.routes.delete(key);
+          if (change.op === 'del') slices.routes.delete(routeKey(change, change.dev ?? ''));
           else {
             const { op: _op, ...facts } = change;
-            slices.routes.set(key, facts);
+            slices.routes.set(routeKey(facts, attachedDevice(facts)), facts);
           }
         }
         return;
@@ -152,6 +151,16 @@ function setSysctl(sysctls: Map<string, SysctlFacts>, facts: SysctlFacts): void 
     name = dev === '' ? `ipv4.${name}` : `ipv4.conf.*.${ofAll ?? name}`;
   }
   sysctls.set(`${dev} ${name}`, { ...facts, dev, name });
+}
+
+function routeKey({ dst, metric }: { readonly dst: string; readonly metric: number }, dev: string): string {
+  return `${dst} ${metric} ${dev}`;
+}
+
+/** In IPv6, attached destinations of one prefix and metric are different routes by different devices. */
+function attachedDevice({ dst, nexthops }: RouteFacts): string {
+  const [hop, ...others] = nexthops;
+  return dst.includes(':') && hop?.via === '' && others.length === 0 ? hop.dev : '';
 }
 
 function sortBy<T>(items: T[], order: (item: T) => string): T[] {

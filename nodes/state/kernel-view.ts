@@ -17,6 +17,11 @@ export interface AddressFacts {
   readonly scope: RouteScope;
   /** Another address of the same subnet was there before it. */
   readonly secondary?: true;
+  /** IPv6: not yet known to be nobody else's, or known to be (RFC 4862 §5.4). */
+  readonly dad?: 'tentative' | 'failed';
+  /** IPv6, of an advertised prefix: when it ceases to be preferred and valid, ms at the node. */
+  readonly preferredUntil?: number;
+  readonly validUntil?: number;
 }
 
 /** The kernel's state by slice and namespace ('' is the root), each list in a fixed order. */
@@ -38,7 +43,8 @@ export interface KernelView {
 export const viewOrder = {
   link: (link: LinkFacts) => String(link.ifindex).padStart(8, '0'),
   address: (address: AddressFacts) => `${address.dev} ${address.address}`,
-  route: (route: RouteFacts) => `${route.dst} ${String(route.metric).padStart(10, '0')}`,
+  route: (route: RouteFacts) =>
+    `${route.dst} ${String(route.metric).padStart(10, '0')} ${route.nexthops[0]?.dev ?? ''}`,
   neighbor: (neighbor: NeighborFacts) => `${neighbor.dev} ${neighbor.ip}`,
   fdb: (row: FdbFacts) => `${row.dev} ${row.mac} ${row.dst}`,
   sysctl: (sysctl: SysctlFacts) => `${sysctl.dev} ${sysctl.name}`,

@@ -1,20 +1,21 @@
 import { u16, u32 } from '../../../protocols/bytes.ts';
+import type { IpAddress } from '../../../protocols/ip.ts';
 import { ipHeaderLength, ipProto, PROTO_TCP, PROTO_UDP } from '../../../protocols/ipv4.ts';
 import type { Device } from '../device.ts';
 import type { Nexthop, Route } from '../route-table.ts';
 
 /** Where a packet goes next. */
-export interface Path {
+export interface Path<A extends IpAddress = number> {
   readonly type: 'local' | 'broadcast' | 'unicast' | 'blackhole' | 'unreachable';
   readonly device: Device;
   /** Address to resolve on the device. */
-  readonly nexthop: number;
-  /** Preferred source of the route, 0 if none. */
-  readonly src: number;
+  readonly nexthop: A;
+  /** Preferred source of the route, the unspecified address if none. */
+  readonly src: A;
 }
 
 /** Picks the next hop of a route for a flow; null if none is usable. */
-export function chooseNexthop(route: Route, hash: number): Nexthop | null {
+export function chooseNexthop<A extends IpAddress>(route: Route<A>, hash: number): Nexthop<A> | null {
   const { nexthops } = route;
   const first = nexthops[0];
   if (nexthops.length === 1) return first?.device.usable ? first : null;
