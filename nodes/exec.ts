@@ -11,6 +11,8 @@ import { EXIT_KILLED, type RunningTool } from './tools/tool.ts';
 export interface ExecPlace {
   readonly kernel: Kernel;
   readonly ns: Netns;
+  /** Whose files it sees (`FileTable`); absent: those of the namespace. */
+  readonly mnt?: string;
   /** `namespace/name` of the pod, '' for the node itself. */
   readonly pod: string;
   /** Name of the node. */
@@ -38,7 +40,7 @@ export class Executor {
 
   /** Runs a command line; its output and exit code go out as replies to `id`, from within this call or later. */
   start(id: string, argv: readonly string[], place: ExecPlace): void {
-    const { kernel, ns, pod, node } = place;
+    const { kernel, ns, pod, node, mnt = ns.name } = place;
     const [name = '', ...args] = argv;
     if (pod === '' && (name === 'birdc' || name === 'calicoctl')) {
       this.#bird(id, name, args, place);
@@ -58,7 +60,8 @@ export class Executor {
       },
     };
     const hostname = pod === '' ? node : (pod.split('/')[1] ?? pod);
-    const tool = startTool(argv, { rt: this.#rt, kernel, ns, hostname }, out);
+    const files = (path: string) => kernel.files.read(mnt, path);
+    const tool = startTool(argv, { rt: this.#rt, kernel, ns, hostname, files }, out);
     if (running) this.#tools.set(id, { ns, tool });
   }
 

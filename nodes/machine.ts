@@ -402,6 +402,7 @@ export class NodeMachine implements Runtime {
       bgp: this.#bgpd?.snapshot() ?? EMPTY_BGP_VIEW,
       bfd: this.#bfdd.snapshot(),
       cluster: this.#cluster?.snapshot() ?? NO_CLUSTER,
+      files: this.#kernel.files.snapshot(),
     };
   }
 }

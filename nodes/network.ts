@@ -15,6 +15,7 @@ export function configureNetwork(
   impaired: Readonly<Record<string, Impairment>>,
 ): void {
   const { root } = kernel;
+  writeFiles(kernel, config.name);
   root.ipForward = config.ipForward;
   for (const iface of config.interfaces) {
     const { name, mtu, port } = iface;
@@ -50,4 +51,10 @@ function addStaticRoutes(root: Netns, config: NodeConfig): void {
   // default route does. A lab without a gateway gets one that leads to the wire.
   const nexthops = [{ via: '', dev: first.name, onlink: false, weight: 1 }];
   root.routes.set({ ...base, dst: '0.0.0.0/0', protocol: 'boot', scope: 'link', nexthops });
+}
+
+/** As an installer leaves them. Without an /etc/resolv.conf, the resolver asks a server on the node itself. */
+function writeFiles(kernel: Kernel, name: string): void {
+  kernel.files.write('', '/etc/hostname', `${name}\n`);
+  kernel.files.write('', '/etc/hosts', `127.0.0.1\tlocalhost\n127.0.1.1\t${name}\n`);
 }

@@ -6,6 +6,7 @@ import type { Runtime, TimerHandle } from '../runtime.ts';
 import { inPodOrder } from '../state/cluster-view.ts';
 import { type PodSpec, type PodStatus, storeKeys } from '../store.ts';
 import { CNI_NOT_AVAILABLE, type CniError, type CniPlugin, type CniResult } from './cni.ts';
+import { writePodFiles } from './pod-files.ts';
 import { PodStatusWriter } from './pod-status.ts';
 import { netnsName, randomHex } from './random-names.ts';
 import type { StoreClient } from './store-client.ts';
@@ -210,6 +211,7 @@ export class Kubelet {
     const hostDevice = result.interfaces.filter((iface) => iface.sandbox === '').at(-1)?.name ?? '';
     sandbox.facts = { ...sandbox.facts, ip, hostDevice };
     this.#rt.emit({ type: 'pod.sandbox', sandbox: sandbox.facts });
+    writePodFiles(this.#options.kernel, sandbox.ns.name, pod.name, ip);
     sandbox.workload = new Workload(sandbox.ns, { uid: pod.uid, name: `${pod.namespace}/${pod.name}` });
     entry.failures = 0;
     this.#writeStatus(entry, pod, 'Running', ip, '');
@@ -243,7 +245,10 @@ export class Kubelet {
       onNamespaceRemoved(sandbox.ns);
     }
     cni.del({ containerId, ifname: IFNAME, namespace, pod, netns: sandbox?.ns ?? null }, () => {
-      if (sandbox !== null) kernel.removeNetns(sandbox.ns.name);
+      if (sandbox !== null) {
+        kernel.removeNetns(sandbox.ns.name);
+        kernel.files.removeAll(sandbox.ns.name);
+      }
       entry.busy = 'no';
       this.#sync(entry);
     });

@@ -3,6 +3,7 @@ import type { EventId } from '../events/record.ts';
 import type { Runtime } from '../runtime.ts';
 import type { KernelView } from '../state/kernel-view.ts';
 import type { Device, PortDevice } from './device.ts';
+import { FileTable } from './files.ts';
 import { NeighborPool } from './neighbor-pool.ts';
 import type { Skb } from './netfilter/skb.ts';
 import { Netns } from './netns.ts';
@@ -30,6 +31,7 @@ export class Kernel {
   readonly timings: Timings;
   readonly neighborPool: NeighborPool;
   readonly root: Netns;
+  readonly files: FileTable;
   /** Packets dropped, by reason. */
   readonly drops = new Map<string, number>();
   dropped = 0;
@@ -50,6 +52,7 @@ export class Kernel {
     this.timings = options.timings;
     this.#transmit = options.transmit;
     this.neighborPool = new NeighborPool(this);
+    this.files = new FileTable(rt);
     rt.emit({ type: 'netns.added', ns: '' });
     this.root = new Netns(this, '');
     this.#namespaces.set('', this.root);

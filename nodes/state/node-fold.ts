@@ -5,6 +5,8 @@ import { BgpFold } from './bgp-fold.ts';
 import type { BgpView } from './bgp-view.ts';
 import { ClusterFold } from './cluster-fold.ts';
 import type { ClusterDisk, ClusterView } from './cluster-view.ts';
+import { FilesFold } from './files-fold.ts';
+import type { FilesView } from './files-view.ts';
 import { KernelFold } from './kernel-fold.ts';
 import type { KernelView } from './kernel-view.ts';
 
@@ -14,6 +16,7 @@ export interface NodeView {
   readonly bgp: BgpView;
   readonly bfd: BfdView;
   readonly cluster: ClusterView;
+  readonly files: FilesView;
 }
 
 /** The fold of a node's log: what the node's state was after the events applied so far. */
@@ -22,6 +25,7 @@ export class NodeFold {
   readonly #bgp = new BgpFold();
   readonly #bfd = new BfdFold();
   readonly #cluster = new ClusterFold();
+  readonly #files = new FilesFold();
 
   apply(event: LabEvent): void {
     switch (event.type) {
@@ -30,6 +34,7 @@ export class NodeFold {
         this.#bgp.apply(event);
         this.#bfd.apply(event);
         this.#cluster.apply(event);
+        this.#files.apply(event);
         break;
       case 'node.stopped':
       case 'command.received':
@@ -66,6 +71,11 @@ export class NodeFold {
       case 'flannel.peer.removed':
         this.#cluster.apply(event);
         break;
+      case 'file.set':
+      case 'file.removed':
+      case 'files.removed':
+        this.#files.apply(event);
+        break;
       default:
         this.#kernel.apply(event);
     }
@@ -77,6 +87,7 @@ export class NodeFold {
       bgp: this.#bgp.view(),
       bfd: this.#bfd.view(),
       cluster: this.#cluster.view(),
+      files: this.#files.view(),
     };
   }
 

@@ -3,6 +3,7 @@ import { ToolError } from './tool.ts';
 
 export interface PingOptions {
   readonly target: string;
+  readonly family: 'any' | 'ipv4';
   /** Replies after which it ends; 0: never. */
   readonly count: number;
   /** ms */
@@ -136,7 +137,8 @@ export function parsePingOptions(args: readonly string[]): PingOptions {
       2,
     );
   if (ttl === 0) throw new ToolError('ping: cannot set unicast time-to-live: Invalid argument', 2);
-  return { target, count, interval, linger, deadline, size, ttl, dontFragment, from, flags };
+  const family = families.has('4') ? 'ipv4' : 'any';
+  return { target, family, count, interval, linger, deadline, size, ttl, dontFragment, from, flags };
 }
 
 /** `strtol_or_err` */

@@ -1,3 +1,4 @@
+import { GAI_ERRORS } from '../../protocols/dns/resolver.ts';
 import { formatIp4 } from '../../protocols/ip4.ts';
 import { PROTO_ICMP } from '../../protocols/ipv4.ts';
 import type { EchoReply, IcmpErrorReport, IcmpSocket } from '../kernel/icmp.ts';
@@ -5,7 +6,7 @@ import type { TimerHandle } from '../runtime.ts';
 import { icmpErrorText } from './icmp-text.ts';
 import { type PingOptions, parsePingOptions } from './ping-options.ts';
 import { formatTime, PingStatistics } from './ping-statistics.ts';
-import { inetAton, nameOf, resolve, type Target } from './resolve.ts';
+import { AddressNames, inetAton, resolve, type Target } from './resolve.ts';
 import { type Reach, reach, sendErrorText } from './send-error.ts';
 import {
   EXIT_KILLED,
@@ -16,14 +17,21 @@ import {
   type ToolContext,
   ToolError,
   type ToolOutput,
+  WaitingTool,
 } from './tool.ts';
 
 /** ping(8) of iputils. */
 export const ping: Tool = endingOnError((args, ctx, out) => {
   const options = parsePingOptions(args);
-  const target = resolve(ctx, options.target);
-  if (target === null) throw new ToolError(`ping: ${options.target}: Name or service not known`, 2);
-  return new Ping(ctx, out, options, target, source(ctx, options, target));
+  return new WaitingTool(ctx, out, (resume) =>
+    resolve(ctx, options.target, options.family, (resolved) =>
+      resume(() => {
+        if (!resolved.ok) throw new ToolError(`ping: ${options.target}: ${GAI_ERRORS[resolved.error]}`, 2);
+        const { target } = resolved;
+        return new Ping(ctx, out, options, target, source(ctx, options, target));
+      }),
+    ),
+  );
 });
 
 interface Source {
@@ -94,6 +102,10 @@ class Ping implements RunningTool {
   #deadline: TimerHandle | null = null;
   #linger: TimerHandle | null = null;
   #state: 'running' | 'ended' = 'running';
+  readonly #names: AddressNames;
+  /** Lines that wait for the name of an address, in order. While there are any, nothing is sent: ping(8) blocks in getnameinfo(3). */
+  readonly #unnamed: { readonly addr: number; readonly print: (shown: string) => void }[] = [];
+  #held: 'nothing' | 'send' | 'finish' = 'nothing';
 
   constructor(ctx: ToolContext, out: ToolOutput, options: PingOptions, target: Target, from: Source) {
     this.#ctx = ctx;
@@ -101,6 +113,7 @@ class Ping implements RunningTool {
     this.#options = options;
     this.#target = target;
     this.#source = from.addr;
+    this.#names = new AddressNames(ctx);
     this.#id = ctx.rt.random.int(1, 0xffff);
     this.#socket = ctx.ns.openIcmp({
       onReply: (reply) => this.#onReply(reply),
@@ -109,7 +122,7 @@ class Ping implements RunningTool {
     const { size, deadline } = options;
     if (options.flags.has('b')) out.stderr('WARNING: pinging broadcast address\n');
     out.stdout(
-      `PING ${target.text} (${formatIp4(target.addr)}) ${from.shown}${size}(${size + HEADERS}) bytes of data.\n`,
+      `PING ${target.canonical} (${formatIp4(target.addr)}) ${from.shown}${size}(${size + HEADERS}) bytes of data.\n`,
     );
     const { rt } = ctx;
     this.#startedAt = rt.now;
@@ -121,11 +134,21 @@ class Ping implements RunningTool {
     if (this.#state === 'running') this.#finish();
   }
 
+  /** Ends once every line is printed. */
+  #finishInOrder(): void {
+    if (this.#unnamed.length > 0) this.#held = 'finish';
+    else this.#finish();
+  }
+
   /** Sends the packet that is due, and sets the timer for the next. */
   #send(): void {
     if (!isAlive(this.#ctx)) {
       this.#close();
       this.#out.exit(EXIT_KILLED);
+      return;
+    }
+    if (this.#unnamed.length > 0) {
+      this.#held = 'send';
       return;
     }
     const { rt } = this.#ctx;
@@ -136,7 +159,7 @@ class Ping implements RunningTool {
     }
     this.#lastSent = rt.now;
     this.#transmit(statistics.transmitted + 1);
-    if (this.#hasEnough()) this.#finish();
+    if (this.#hasEnough()) this.#finishInOrder();
     else if (count > 0 && statistics.transmitted >= count && deadline === 0) this.#waitForLast();
     else this.#timer = rt.timers.set(rt.now + interval, () => this.#send());
   }
@@ -177,7 +200,7 @@ class Ping implements RunningTool {
     const { interval, linger } = this.#options;
     const { received, max } = this.#statistics;
     const wait = received > 0 ? Math.max((2 * max) / 1000, interval) : linger;
-    if (wait > 0) this.#linger = rt.timers.set(rt.now + wait, () => this.#finish());
+    if (wait > 0) this.#linger = rt.timers.set(rt.now + wait, () => this.#finishInOrder());
   }
 
   #answered(number: number): boolean {
@@ -198,12 +221,13 @@ class Ping implements RunningTool {
     if (!this.#options.flags.has('q')) {
       const time = timed ? ` time=${formatTime(us)} ms` : '';
       const duplicate = probe.answered ? ' (DUP!)' : '';
-      const from = this.#nameOf(reply.from);
       const bytes = reply.payload.length + 8;
-      this.#print(`${bytes} bytes from ${from}: icmp_seq=${reply.seq} ttl=${reply.ttl}${time}${duplicate}`);
+      this.#withName(reply.from, (from) =>
+        this.#print(`${bytes} bytes from ${from}: icmp_seq=${reply.seq} ttl=${reply.ttl}${time}${duplicate}`),
+      );
     }
     probe.answered = true;
-    if (this.#hasEnough()) this.#finish();
+    if (this.#hasEnough()) this.#finishInOrder();
   }
 
   #onError(report: IcmpErrorReport): void {
@@ -213,8 +237,10 @@ class Ping implements RunningTool {
     statistics.acknowledge(report.seq);
     statistics.errors++;
     if (!this.#options.flags.has('q'))
-      this.#print(`From ${this.#nameOf(report.from)} icmp_seq=${report.seq} ${icmpErrorText(report)}`);
-    if (this.#hasEnough()) this.#finish();
+      this.#withName(report.from, (from) =>
+        this.#print(`From ${from} icmp_seq=${report.seq} ${icmpErrorText(report)}`),
+      );
+    if (this.#hasEnough()) this.#finishInOrder();
   }
 
   /** main_loop's conditions to end. */
@@ -224,12 +250,29 @@ class Ping implements RunningTool {
     return (count > 0 && received + errors >= count) || (deadline > 0 && errors > 0);
   }
 
-  /** `pr_addr` */
-  #nameOf(addr: number): string {
-    const text = formatIp4(addr);
-    if (this.#options.flags.has('n') || this.#target.kind === 'address') return text;
-    const name = nameOf(this.#ctx, addr, this.#target);
-    return name === text ? text : `${name} (${text})`;
+  /** `pr_addr`: prints a line with an address by its name, behind those that wait. */
+  #withName(addr: number, print: (shown: string) => void): void {
+    if (this.#options.flags.has('n') || this.#target.kind === 'address') print(formatIp4(addr));
+    else {
+      this.#unnamed.push({ addr, print });
+      if (this.#unnamed.length === 1) this.#printNamed();
+    }
+  }
+
+  #printNamed(): void {
+    for (let head = this.#unnamed[0]; head !== undefined; head = this.#unnamed[0]) {
+      const { addr, print } = head;
+      if (this.#names.get(addr) === undefined) {
+        this.#names.find(addr, () => this.#printNamed());
+        return;
+      }
+      this.#unnamed.shift();
+      print(this.#names.format(addr));
+    }
+    const held = this.#held;
+    this.#held = 'nothing';
+    if (held === 'send') this.#send();
+    else if (held === 'finish') this.#finish();
   }
 
   #print(line: string): void {
@@ -238,15 +281,18 @@ class Ping implements RunningTool {
   }
 
   #finish(): void {
+    // What is still without a name when the end comes, by a signal or the deadline, is printed without.
+    for (const { addr, print } of this.#unnamed.splice(0)) print(formatIp4(addr));
     this.#close();
     const { count, deadline } = this.#options;
     const { received } = this.#statistics;
-    this.#out.stdout(this.#statistics.format(this.#target.text, this.#lastSent - this.#startedAt));
+    this.#out.stdout(this.#statistics.format(this.#target.canonical, this.#lastSent - this.#startedAt));
     this.#out.exit(received === 0 || (deadline > 0 && received < count) ? 1 : 0);
   }
 
   #close(): void {
     this.#state = 'ended';
+    this.#names.cancel();
     this.#socket.close();
     for (const timer of [this.#timer, this.#deadline, this.#linger])
       if (timer !== null) this.#ctx.rt.timers.cancel(timer);

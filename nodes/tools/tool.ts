@@ -8,10 +8,6 @@ export interface ToolContext {
   readonly kernel: Kernel;
   /** The namespace it runs in. */
   readonly ns: Netns;
-  /** The resolver: the address of a name, null if there is none. */
-  readonly hosts?: (name: string) => number | null;
-  /** The resolver: the name of an address, null if there is none. */
-  readonly reverse?: (addr: number) => string | null;
   /** What hostname(1) prints. */
   readonly hostname?: string;
   /** Text of a file as the namespace sees it (/etc/hosts, /etc/resolv.conf), null if there is none. */
@@ -56,18 +52,50 @@ export const ENDED: RunningTool = { interrupt: () => {} };
 
 /** A tool that ends where it throws a `ToolError`: on stderr, or on stdout where the code says that it is no error. */
 export function endingOnError(start: Tool): Tool {
-  return (args, ctx, out) => {
-    try {
-      return start(args, ctx, out);
-    } catch (error) {
-      if (!(error instanceof ToolError)) throw error;
-      const text = `${error.message}\n`;
-      if (error.code === 0) out.stdout(text);
-      else out.stderr(text);
-      out.exit(error.code);
-      return ENDED;
+  return (args, ctx, out) => orEnd(out, () => start(args, ctx, out));
+}
+
+function orEnd(out: ToolOutput, start: () => RunningTool): RunningTool {
+  try {
+    return start();
+  } catch (error) {
+    if (!(error instanceof ToolError)) throw error;
+    const text = `${error.message}\n`;
+    if (error.code === 0) out.stdout(text);
+    else out.stderr(text);
+    out.exit(error.code);
+    return ENDED;
+  }
+}
+
+/** A tool that has to wait for something before it can start, for a name to be resolved. */
+export class WaitingTool implements RunningTool {
+  readonly #out: ToolOutput;
+  #waiting: { cancel(): void } | null = null;
+  #tool: RunningTool | null = null;
+
+  /** `wait` calls back once, from within or later; what is started then may throw a `ToolError`. */
+  constructor(
+    ctx: ToolContext,
+    out: ToolOutput,
+    wait: (resume: (start: () => RunningTool) => void) => { cancel(): void },
+  ) {
+    this.#out = out;
+    this.#waiting = wait((start) => {
+      this.#tool = isAlive(ctx) ? orEnd(out, start) : ENDED;
+      if (!isAlive(ctx)) out.exit(EXIT_KILLED);
+    });
+  }
+
+  interrupt(): void {
+    if (this.#tool !== null) {
+      this.#tool.interrupt();
+      return;
     }
-  };
+    this.#waiting?.cancel();
+    this.#tool = ENDED;
+    this.#out.exit(EXIT_INTERRUPTED);
+  }
 }
 
 /** Exit code of a process that SIGKILL ended: what becomes of those in a namespace that is taken down. */

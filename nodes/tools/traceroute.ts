@@ -1,8 +1,9 @@
+import { GAI_ERRORS } from '../../protocols/dns/resolver.ts';
 import { formatIp4 } from '../../protocols/ip4.ts';
 import { PROTO_ICMP, PROTO_UDP } from '../../protocols/ipv4.ts';
 import type { TimerHandle } from '../runtime.ts';
 import { icmpErrorMark } from './icmp-text.ts';
-import { inetAton, nameOf, resolve, type Target } from './resolve.ts';
+import { AddressNames, inetAton, resolve, type Target } from './resolve.ts';
 import { reach, sendErrorText } from './send-error.ts';
 import {
   ENDED,
@@ -15,6 +16,7 @@ import {
   type ToolContext,
   ToolError,
   type ToolOutput,
+  WaitingTool,
 } from './tool.ts';
 import { cannotHandle, parseTracerouteOptions, type TracerouteOptions } from './traceroute-options.ts';
 import { type Answer, icmpProbes, type ProbeMethod, udpProbes } from './traceroute-probes.ts';
@@ -28,17 +30,23 @@ export const traceroute: Tool = endingOnError((args, ctx, out) => {
     return ENDED;
   }
   const { options } = request;
-  const target = resolve(ctx, options.host.text);
-  if (target === null)
-    throw new ToolError(
-      `${options.host.text}: Name or service not known\n${cannotHandle(options.host, 'host', 1)}`,
-      2,
-    );
-  const header =
-    `traceroute to ${target.text} (${formatIp4(target.addr)}), ${options.maxHops} hops max, ` +
-    `${options.packetLength} byte packets`;
-  const src = prepare(ctx, out, options, target, header);
-  return new Traceroute(ctx, out, options, target, src);
+  return new WaitingTool(ctx, out, (resume) =>
+    resolve(ctx, options.host.text, 'any', (resolved) =>
+      resume(() => {
+        if (!resolved.ok)
+          throw new ToolError(
+            `${options.host.text}: ${GAI_ERRORS[resolved.error]}\n${cannotHandle(options.host, 'host', 1)}`,
+            2,
+          );
+        const { target } = resolved;
+        const header =
+          `traceroute to ${target.text} (${formatIp4(target.addr)}), ${options.maxHops} hops max, ` +
+          `${options.packetLength} byte packets`;
+        const src = prepare(ctx, out, options, target, header);
+        return new Traceroute(ctx, out, options, target, src);
+      }),
+    ),
+  );
 });
 
 /** Prints the header and finds the source address, 0 for any; ICMP finds out before its header what is amiss. */
@@ -99,6 +107,9 @@ class Traceroute implements RunningTool {
   #timer: TimerHandle | null = null;
   #ended = false;
   #working = false;
+  readonly #names: AddressNames;
+  /** Nothing goes on while getnameinfo(3) is at work. */
+  #naming = false;
 
   constructor(ctx: ToolContext, out: ToolOutput, options: TracerouteOptions, target: Target, src: number) {
     this.#ctx = ctx;
@@ -106,6 +117,7 @@ class Traceroute implements RunningTool {
     this.#options = options;
     this.#target = target;
     this.#src = src;
+    this.#names = new AddressNames(ctx);
     this.#end = (options.maxHops - options.firstHop + 1) * options.queries;
     const { packetLength, dontFragment, port, method } = options;
     const open = method === 'udp' ? udpProbes : icmpProbes;
@@ -121,7 +133,7 @@ class Traceroute implements RunningTool {
 
   /** Prints what can be printed, sends what may be sent, and sets the timer for the oldest probe (`do_it`). */
   #work(): void {
-    if (this.#ended) return;
+    if (this.#ended || this.#naming) return;
     if (!isAlive(this.#ctx)) {
       this.#exit(EXIT_KILLED);
       return;
@@ -144,12 +156,13 @@ class Traceroute implements RunningTool {
       }
       if (probe.final) this.#end = Math.min(this.#end, (Math.floor(n / queries) + 1) * queries);
       if (n === this.#start) {
+        if (this.#needsName(probe)) break;
         this.#print(n, probe);
         this.#start++;
       }
     }
     this.#working = false;
-    if (this.#ended) return;
+    if (this.#ended || this.#naming) return;
     if (this.#start >= this.#end) {
       this.#out.stdout('\n');
       this.#exit(0);
@@ -213,6 +226,17 @@ class Traceroute implements RunningTool {
     if (!this.#working) this.#work();
   }
 
+  /** Whether the name of the one who answered has to be found out first; then that is under way. */
+  #needsName({ from }: Probe): boolean {
+    if (from === null || this.#options.numeric || this.#names.get(from) !== undefined) return false;
+    this.#naming = true;
+    this.#names.find(from, () => {
+      this.#naming = false;
+      if (!this.#working) this.#work();
+    });
+    return this.#naming;
+  }
+
   /** `print_probe` */
   #print(n: number, probe: Probe): void {
     const { queries, firstHop } = this.#options;
@@ -230,13 +254,14 @@ class Traceroute implements RunningTool {
 
   #addressText(addr: number): string {
     const text = formatIp4(addr);
-    return this.#options.numeric ? ` ${text}` : ` ${nameOf(this.#ctx, addr, this.#target)} (${text})`;
+    return this.#options.numeric ? ` ${text}` : ` ${this.#names.get(addr) ?? text} (${text})`;
   }
 
   #exit(code: number): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#method.close();
+    this.#names.cancel();
     if (this.#timer !== null) this.#ctx.rt.timers.cancel(this.#timer);
     this.#out.exit(code);
   }

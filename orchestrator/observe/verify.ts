@@ -52,7 +52,7 @@ export async function verifyNode(lab: RunningLab, node: string): Promise<NodeVer
 /** Slices in which two states differ; the slices are the second-level keys of the view. */
 export function compare(node: string, folded: NodeView, live: NodeView): Difference[] {
   const differences: Difference[] = [];
-  for (const part of ['kernel', 'bgp', 'bfd', 'cluster'] as const) {
+  for (const part of Object.keys(live) as (keyof NodeView)[]) {
     const left: Readonly<Record<string, unknown>> = { ...folded[part] };
     const right: Readonly<Record<string, unknown>> = { ...live[part] };
     for (const slice of new Set([...Object.keys(left), ...Object.keys(right)])) {

@@ -1,5 +1,6 @@
 import test from 'ava';
 import { parseIp4 } from '../../../protocols/ip4.ts';
+import { filesOf, serveNames } from './support/names.ts';
 import { run } from './support/run.ts';
 import { routed, warmUp } from './support/topology.ts';
 
@@ -137,7 +138,7 @@ test('no way out: nothing is sent', (t) => {
     t.is(ping.text, message);
     t.is(ping.code, 2);
   };
-  refused('ping foo', 'ping: foo: Name or service not known\n');
+  refused('ping foo..bar', 'ping: foo..bar: Name or service not known\n');
   run('ip route add unreachable 10.66.0.0/16', root);
   run('ip route add blackhole 10.67.0.0/16', root);
   refused('ping 10.66.0.1', 'ping: connect: No route to host\n');
@@ -181,24 +182,71 @@ test('the first line tells what it was bound to', (t) => {
   );
 });
 
-test('a name is resolved, and stands before addresses', (t) => {
+test('a name from the hosts file is resolved at once, and stands before addresses', (t) => {
   const { net, a } = routed();
-  const hosts = (name: string) => (name === 'tomcat01' ? ip('10.0.2.2') : null);
-  const first = (line: string, reverse?: (addr: number) => string | null) => {
-    const ping = run(line, a.kernel.root, reverse === undefined ? { hosts } : { hosts, reverse });
+  const files = filesOf({ '/etc/hosts': '10.0.2.2\ttomcat02 56bb3fef856f\n' });
+  const first = (line: string) => {
+    const ping = run(line, a.kernel.root, { files });
     net.advance(50);
     ping.interrupt();
     return ping.streams.stdout.split('\n');
   };
-  const named = first('ping tomcat01');
-  t.is(named[0], 'PING tomcat01 (10.0.2.2) 56(84) bytes of data.');
-  t.regex(named[1] ?? '', /^64 bytes from tomcat01 \(10\.0\.2\.2\): icmp_seq=1 ttl=63 /);
-  t.true(named.includes('--- tomcat01 ping statistics ---'));
-  const reverse = (addr: number) => (addr === ip('10.0.2.2') ? 'tomcat01.mynet' : null);
-  t.regex(first('ping tomcat01', reverse)[1] ?? '', /^64 bytes from tomcat01\.mynet \(10\.0\.2\.2\): /);
-  t.regex(first('ping -n tomcat01', reverse)[1] ?? '', /^64 bytes from 10\.0\.2\.2: /);
-  t.regex(first('ping 10.0.2.2', reverse)[1] ?? '', /^64 bytes from 10\.0\.2\.2: /);
-  t.regex(first('ping -t 1 tomcat01')[1] ?? '', /^From 10\.0\.1\.1 icmp_seq=1 Time to live exceeded$/);
+  const named = first('ping tomcat02');
+  t.is(named[0], 'PING tomcat02 (10.0.2.2) 56(84) bytes of data.');
+  t.regex(named[1] ?? '', /^64 bytes from tomcat02 \(10\.0\.2\.2\): icmp_seq=1 ttl=63 /);
+  t.true(named.includes('--- tomcat02 ping statistics ---'));
+  t.is(first('ping 56bb3fef856f')[0], 'PING tomcat02 (10.0.2.2) 56(84) bytes of data.');
+  t.regex(first('ping -n tomcat02')[1] ?? '', /^64 bytes from 10\.0\.2\.2: /);
+  t.regex(first('ping 10.0.2.2')[1] ?? '', /^64 bytes from 10\.0\.2\.2: /);
+  t.regex(first('ping -t 1 tomcat02')[1] ?? '', /^From 10\.0\.1\.1 icmp_seq=1 Time to live exceeded$/);
+});
+
+test('a name is asked for over the wire, and so is that of the one who answers', (t) => {
+  const { net, a, r } = routed();
+  serveNames(r.kernel.root, { 'tomcat-net-02.mynet': '10.0.2.2' });
+  const files = filesOf({ '/etc/resolv.conf': 'search mynet\nnameserver 10.0.1.1\noptions ndots:0\n' });
+  const ping = run('ping -c 2 tomcat-net-02.mynet', a.kernel.root, { files });
+  t.is(ping.text, '');
+  net.advance(2_000);
+  t.is(ping.code, 0);
+  t.regex(
+    ping.text,
+    /^PING tomcat-net-02\.mynet \(10\.0\.2\.2\) 56\(84\) bytes of data\.\n64 bytes from tomcat-net-02\.mynet \(10\.0\.2\.2\): icmp_seq=1 ttl=63 time=\S+ ms\n64 bytes from tomcat-net-02\.mynet \(10\.0\.2\.2\): icmp_seq=2 /,
+  );
+  const searched = run('ping -c 1 tomcat-net-02', a.kernel.root, { files });
+  net.advance(2_000);
+  t.true(searched.text.startsWith('PING tomcat-net-02.mynet (10.0.2.2)'));
+  const unknown = run('ping tomcat01', a.kernel.root, { files });
+  net.advance(2_000);
+  t.is(unknown.text, 'ping: tomcat01: Name or service not known\n');
+  t.is(unknown.code, 2);
+});
+
+test('names that nobody tells: failure, or lines that come late', (t) => {
+  const { net, a, r } = routed();
+  const resolvConf = 'nameserver 10.0.1.1\n';
+  const dead = run('ping tomcat01', a.kernel.root, { files: filesOf({ '/etc/resolv.conf': resolvConf }) });
+  net.advance(1_000);
+  t.is(dead.text, 'ping: tomcat01: Temporary failure in name resolution\n');
+  t.is(dead.code, 2);
+  const silent = r.kernel.root.bindUdp({ addr: 0, port: 53 }, () => {});
+  const files = filesOf({ '/etc/resolv.conf': resolvConf, '/etc/hosts': '10.0.2.2 b\n' });
+  const waiting = run('ping tomcat01', a.kernel.root, { files });
+  net.advance(14_900);
+  t.is(waiting.text, '');
+  net.advance(200);
+  t.is(waiting.text, 'ping: tomcat01: Temporary failure in name resolution\n');
+  const interrupted = run('ping tomcat01', a.kernel.root, { files });
+  interrupted.interrupt();
+  t.deepEqual([interrupted.text, interrupted.code], ['', 130]);
+  // The router's address has no name: its line waits for the resolver, and the second packet with it.
+  const slow = run('ping -c 2 -t 1 b', a.kernel.root, { files });
+  net.advance(14_900);
+  t.is(slow.text, 'PING b (10.0.2.2) 56(84) bytes of data.\n');
+  net.advance(5_000);
+  t.regex(slow.text, /From 10\.0\.1\.1 icmp_seq=1 Time.*\nFrom 10\.0\.1\.1 icmp_seq=2 Time/);
+  t.is(slow.code, 1);
+  silent.close();
 });
 
 test('quiet prints the first line and the statistics', (t) => {

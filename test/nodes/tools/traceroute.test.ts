@@ -1,6 +1,7 @@
 import test from 'ava';
 import { parseIp4 } from '../../../protocols/ip4.ts';
 import { Network } from '../../support/network.ts';
+import { filesOf, serveNames } from './support/names.ts';
 import { run } from './support/run.ts';
 import { warmUp } from './support/topology.ts';
 
@@ -102,10 +103,10 @@ test('a service that answers on a probed port is the destination too', (t) => {
 });
 
 test('names stand before addresses', (t) => {
-  const { net, a } = chain();
-  const hosts = (name: string) => (name === 'web' ? ip('10.0.3.2') : null);
-  const reverse = (addr: number) => (addr === ip('10.0.2.2') ? 'r2.lab' : null);
-  const trace = run('traceroute -q 1 web', a.kernel.root, { hosts, reverse });
+  const { net, a, r1 } = chain();
+  serveNames(r1.kernel.root, { 'r2.lab': '10.0.2.2' });
+  const files = filesOf({ '/etc/hosts': '10.0.3.2 web\n', '/etc/resolv.conf': 'nameserver 10.0.1.1\n' });
+  const trace = run('traceroute -q 1 web', a.kernel.root, { files });
   net.advance(100);
   t.is(
     trace.text,
@@ -115,6 +116,7 @@ test('names stand before addresses', (t) => {
  3  web (10.0.3.2)  0.300 ms
 `,
   );
+  t.is(trace.code, 0);
 });
 
 test('stars where nothing comes back, up to the last hop', (t) => {
@@ -247,8 +249,8 @@ test('interrupted', (t) => {
 
 const USAGE_ERRORS: readonly (readonly [line: string, message: string])[] = [
   [
-    'traceroute foo',
-    'foo: Name or service not known\nCannot handle "host" cmdline arg `foo\' on position 1 (argc 1)\n',
+    'traceroute foo..bar',
+    'foo..bar: Name or service not known\nCannot handle "host" cmdline arg `foo..bar\' on position 1 (argc 1)\n',
   ],
   ['traceroute -n -m 0 10.0.2.2', 'first hop out of range\n'],
   ['traceroute -n -m 300 10.0.2.2', 'max hops cannot be more than 255\n'],
