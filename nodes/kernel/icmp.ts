@@ -9,6 +9,7 @@ import {
   UNREACH_FRAG_NEEDED,
   writeEcho,
 } from '../../protocols/icmp.ts';
+import type { IpAddress } from '../../protocols/ip.ts';
 import {
   IPV4_HLEN,
   ipDst,
@@ -24,45 +25,50 @@ import type { DontFragment, SendError } from './ip.ts';
 import type { Netns } from './netns.ts';
 
 /** An ICMP error as the socket sees it that sent the packet it quotes. */
-export interface IcmpErrorReport {
+export interface IcmpErrorReport<A extends IpAddress = number> {
   /** Who sent the error. */
-  readonly from: number;
-  readonly type: 'dest-unreachable' | 'time-exceeded' | 'parameter-problem' | 'redirect';
+  readonly from: A;
+  readonly type:
+    | 'dest-unreachable'
+    | 'time-exceeded'
+    | 'parameter-problem'
+    | 'redirect'
+    | (A extends string ? 'packet-too-big' : never);
   readonly code: number;
-  /** Next hop's MTU, for code 4 of dest-unreachable; else 0. */
+  /** Next hop's MTU, for code 4 of dest-unreachable and for packet-too-big; else 0. */
   readonly mtu: number;
   /** Destination, and port or echo id and sequence, of the packet that is quoted. */
-  readonly dst: number;
+  readonly dst: A;
   readonly dstPort: number;
   readonly id: number;
   readonly seq: number;
 }
 
-export interface EchoReply {
-  readonly from: number;
+export interface EchoReply<A extends IpAddress = number> {
+  readonly from: A;
   readonly id: number;
   readonly seq: number;
   readonly ttl: number;
   readonly payload: Uint8Array;
 }
 
-export interface IcmpHandlers {
-  onReply(reply: EchoReply): void;
-  onError(report: IcmpErrorReport): void;
+export interface IcmpHandlers<A extends IpAddress = number> {
+  onReply(reply: EchoReply<A>): void;
+  onError(report: IcmpErrorReport<A>): void;
 }
 
-interface EchoOptions {
+interface EchoOptions<A extends IpAddress = number> {
   readonly id: number;
   readonly seq: number;
   /** Bytes of payload. */
   readonly size: number;
-  readonly src?: number;
+  readonly src?: A;
   readonly ttl?: number;
   readonly df?: DontFragment;
 }
 
-export interface IcmpSocket {
-  sendEcho(dst: number, options: EchoOptions): SendError | null;
+export interface IcmpSocket<A extends IpAddress = number> {
+  sendEcho(dst: A, options: EchoOptions<A>): SendError | null;
   close(): void;
 }
 

@@ -1,5 +1,6 @@
 import { ETH_HLEN } from '../../protocols/ethernet.ts';
-import { IPV4_HLEN, ipDst, ipSrc, ipTtl, PROTO_TCP } from '../../protocols/ipv4.ts';
+import type { IpAddress } from '../../protocols/ip.ts';
+import { PROTO_TCP } from '../../protocols/ipv4.ts';
 import {
   type TcpCloseReason,
   TcpConnection,
@@ -11,18 +12,19 @@ import { ACK, decodeTcp, encodeTcp, RST, SYN, type TcpSegment } from '../../prot
 import type { EventId } from '../events/record.ts';
 import type { TimerHandle } from '../runtime.ts';
 import type { Device } from './device.ts';
+import type { InetLayer } from './inet.ts';
 import type { Netns } from './netns.ts';
 import { EPHEMERAL_MAX, EPHEMERAL_MIN, PortInUseError } from './udp.ts';
 
-export interface TcpEndpoint {
-  readonly addr: number;
+export interface TcpEndpoint<A extends IpAddress = number> {
+  readonly addr: A;
   readonly port: number;
 }
 
 /** A connection as a daemon sees it. The handlers are set before anything can arrive: in `onAccept`, or at `connect`. */
-export interface TcpSocket {
-  readonly local: TcpEndpoint;
-  readonly remote: TcpEndpoint;
+export interface TcpSocket<A extends IpAddress = number> {
+  readonly local: TcpEndpoint<A>;
+  readonly remote: TcpEndpoint<A>;
   readonly state: TcpState;
   /** Bytes sent and not yet acknowledged; bytes not yet sent. */
   readonly unacked: number;
@@ -41,10 +43,10 @@ export interface TcpSocket {
   resume(): void;
 }
 
-export interface TcpConnectOptions {
-  /** 0 takes what routing prefers. */
-  readonly src: number;
-  readonly dst: number;
+export interface TcpConnectOptions<A extends IpAddress = number> {
+  /** The unspecified address takes what routing prefers. */
+  readonly src: A;
+  readonly dst: A;
   readonly port: number;
   readonly ttl?: number;
   /** Segments with a lower TTL are dropped, IP_MINTTL of ip(7); 0 for none. */
@@ -58,35 +60,37 @@ export interface TcpListener {
   close(): void;
 }
 
-interface Listening {
-  readonly addr: number;
-  readonly optionsFor: (remote: number) => TcpSocketOptions;
-  readonly onAccept: (socket: TcpSocket) => void;
+interface Listening<A extends IpAddress> {
+  readonly addr: A;
+  readonly optionsFor: (remote: A) => TcpSocketOptions;
+  readonly onAccept: (socket: TcpSocket<A>) => void;
 }
 
 /** Linux' `tcp_retries2` of 15 comes to about this, ms. */
 const USER_TIMEOUT = 924_600;
 
 /** TCP sockets of a namespace. */
-export class TcpLayer {
+export class TcpLayer<A extends IpAddress = number> {
   readonly #ns: Netns;
-  readonly #listeners = new Map<number, Listening[]>();
+  readonly #inet: InetLayer<A>;
+  readonly #listeners = new Map<number, Listening<A>[]>();
   /** Connections by local port, then by remote address and port. */
-  readonly #sockets = new Map<number, Map<number, KernelTcpSocket>>();
+  readonly #sockets = new Map<number, Map<number | string, KernelTcpSocket<A>>>();
 
-  constructor(ns: Netns) {
+  constructor(ns: Netns, inet: InetLayer<A>) {
     this.#ns = ns;
+    this.#inet = inet;
   }
 
   /** `optionsFor` tells how the socket with a remote address is to be. @throws PortInUseError */
   listen(
-    local: TcpEndpoint,
-    onAccept: (socket: TcpSocket) => void,
-    optionsFor: (remote: number) => TcpSocketOptions = () => ({}),
+    local: TcpEndpoint<A>,
+    onAccept: (socket: TcpSocket<A>) => void,
+    optionsFor: (remote: A) => TcpSocketOptions = () => ({}),
   ): TcpListener {
     const listeners = this.#listeners.get(local.port) ?? [];
     if (listeners.some((other) => other.addr === local.addr)) throw new PortInUseError(local.port);
-    const listening: Listening = { addr: local.addr, optionsFor, onAccept };
+    const listening: Listening<A> = { addr: local.addr, optionsFor, onAccept };
     this.#listeners.set(local.port, [...listeners, listening]);
     return {
       close: () => {
@@ -97,19 +101,20 @@ export class TcpLayer {
   }
 
   /** Starts to connect; `onClosed` tells of failure, after this call has returned. */
-  connect(options: TcpConnectOptions): TcpSocket {
+  connect(options: TcpConnectOptions<A>): TcpSocket<A> {
     const { kernel } = this.#ns;
     const { dst, port } = options;
-    const path = this.#ns.lookup(dst, 0);
+    const path = this.#inet.lookup(dst);
     const src =
-      options.src !== 0 || path === null
-        ? options.src
-        : path.src !== 0
-          ? path.src
-          : this.#ns.sourceFor(path.device, path.nexthop);
+      options.src !== this.#inet.unspecified || path === null ? options.src : this.#inet.sourceFor(path, dst);
     const local = { addr: src, port: this.#ephemeral(dst, port) };
-    const socket = new KernelTcpSocket(this.#ns, local, { addr: dst, port }, options, () =>
-      this.#remove(socket),
+    const socket: KernelTcpSocket<A> = new KernelTcpSocket(
+      this.#ns,
+      this.#inet,
+      local,
+      { addr: dst, port },
+      options,
+      () => this.#remove(socket),
     );
     this.#add(socket);
     const unreachable = path === null || path.type === 'unreachable' || path.type === 'blackhole';
@@ -123,15 +128,15 @@ export class TcpLayer {
   }
 
   receive(device: Device, frame: Uint8Array, at: number, length: number): void {
-    const src = ipSrc(frame, ETH_HLEN);
-    const dst = ipDst(frame, ETH_HLEN);
+    const src = this.#inet.source(frame);
+    const dst = this.#inet.destination(frame);
     const segment = decodeTcp(frame, at, length, src, dst);
-    if (segment === null || !this.#ns.isLocal(dst)) {
+    if (segment === null || !this.#inet.isLocal(dst)) {
       this.#ns.kernel.drop('tcp-malformed');
       return;
     }
-    const socket = this.#sockets.get(segment.dstPort)?.get(remoteKey(src, segment.srcPort));
-    const ttl = ipTtl(frame, ETH_HLEN);
+    const socket = this.#sockets.get(segment.dstPort)?.get(this.#inet.remoteKey(src, segment.srcPort));
+    const ttl = this.#inet.ttl(frame);
     if (socket !== undefined && socket.local.addr === dst) {
       if (ttl < socket.minTtl) {
         this.#ns.kernel.drop('tcp-min-ttl');
@@ -144,26 +149,20 @@ export class TcpLayer {
     }
     const listener = this.#listeners
       .get(segment.dstPort)
-      ?.find((candidate) => candidate.addr === dst || candidate.addr === 0);
+      ?.find((candidate) => candidate.addr === dst || candidate.addr === this.#inet.unspecified);
     if (listener !== undefined && (segment.flags & (SYN | ACK | RST)) === SYN)
       this.#accept(listener, segment, src, dst, ttl);
     else if ((segment.flags & RST) === 0) this.#send(resetFor(segment), dst, src, undefined);
   }
 
-  #confirm(src: number, device: Device): void {
-    const path = this.#ns.lookup(src, 0);
-    if (path !== null && path.device === device) device.neighbors.confirm(path.nexthop);
+  #confirm(src: A, device: Device): void {
+    const path = this.#inet.lookup(src);
+    if (path !== null && path.device === device) this.#inet.confirm(device, path.nexthop);
   }
 
   /** An ICMP error about a segment from a local port. */
-  error(
-    localPort: number,
-    dst: number,
-    dstPort: number,
-    kind: 'unreachable' | 'frag-needed',
-    mtu: number,
-  ): void {
-    this.#sockets.get(localPort)?.get(remoteKey(dst, dstPort))?.icmpError(kind, mtu);
+  error(localPort: number, dst: A, dstPort: number, kind: 'unreachable' | 'frag-needed', mtu: number): void {
+    this.#sockets.get(localPort)?.get(this.#inet.remoteKey(dst, dstPort))?.icmpError(kind, mtu);
   }
 
   /** Resets every connection, as the kernel does for a process that dies. */
@@ -172,7 +171,7 @@ export class TcpLayer {
       for (const socket of [...byRemote.values()]) socket.abort();
   }
 
-  #accept(listener: Listening, syn: TcpSegment, src: number, dst: number, ttl: number): void {
+  #accept(listener: Listening<A>, syn: TcpSegment, src: A, dst: A, ttl: number): void {
     const options = listener.optionsFor(src);
     if (ttl < (options.minTtl ?? 0)) {
       this.#ns.kernel.drop('tcp-min-ttl');
@@ -180,7 +179,9 @@ export class TcpLayer {
     }
     const local = { addr: dst, port: syn.dstPort };
     const remote = { addr: src, port: syn.srcPort };
-    const socket = new KernelTcpSocket(this.#ns, local, remote, options, () => this.#remove(socket));
+    const socket: KernelTcpSocket<A> = new KernelTcpSocket(this.#ns, this.#inet, local, remote, options, () =>
+      this.#remove(socket),
+    );
     this.#add(socket);
     socket.onConnected = () => {
       socket.onConnected = null;
@@ -189,65 +190,63 @@ export class TcpLayer {
     socket.accept(syn);
   }
 
-  #send(segment: TcpSegment, src: number, dst: number, ttl: number | undefined): void {
-    sendSegment(this.#ns, segment, src, dst, ttl);
+  #send(segment: TcpSegment, src: A, dst: A, ttl: number | undefined): void {
+    sendSegment(this.#inet, segment, src, dst, ttl);
   }
 
-  #add(socket: KernelTcpSocket): void {
-    const byRemote = this.#sockets.get(socket.local.port) ?? new Map<number, KernelTcpSocket>();
-    byRemote.set(remoteKey(socket.remote.addr, socket.remote.port), socket);
+  #add(socket: KernelTcpSocket<A>): void {
+    const byRemote = this.#sockets.get(socket.local.port) ?? new Map<number | string, KernelTcpSocket<A>>();
+    byRemote.set(this.#inet.remoteKey(socket.remote.addr, socket.remote.port), socket);
     this.#sockets.set(socket.local.port, byRemote);
   }
 
-  #remove(socket: KernelTcpSocket): void {
+  #remove(socket: KernelTcpSocket<A>): void {
     const byRemote = this.#sockets.get(socket.local.port);
-    const key = remoteKey(socket.remote.addr, socket.remote.port);
+    const key = this.#inet.remoteKey(socket.remote.addr, socket.remote.port);
     if (byRemote?.get(key) !== socket) return;
     byRemote.delete(key);
     if (byRemote.size === 0) this.#sockets.delete(socket.local.port);
   }
 
-  #ephemeral(dst: number, dstPort: number): number {
+  #ephemeral(dst: A, dstPort: number): number {
     const { random } = this.#ns.kernel.rt;
     for (;;) {
       const port = random.int(EPHEMERAL_MIN, EPHEMERAL_MAX);
-      if (!this.#sockets.get(port)?.has(remoteKey(dst, dstPort))) return port;
+      if (!this.#sockets.get(port)?.has(this.#inet.remoteKey(dst, dstPort))) return port;
     }
   }
 }
 
-function remoteKey(addr: number, port: number): number {
-  return addr * 65_536 + port;
+/** What a packet of `mtu` bytes has room for behind its IP header and that of TCP. */
+function mssOf(mtu: number, headerLength: number): number {
+  return Math.min(mtu - headerLength - 20, 65_495);
 }
 
-/** What a packet of `mtu` bytes has room for behind its headers. */
-function mssOf(mtu: number): number {
-  return Math.min(mtu - 40, 65_495);
-}
-
-function sendSegment(
-  ns: Netns,
+function sendSegment<A extends IpAddress>(
+  inet: InetLayer<A>,
   segment: TcpSegment,
-  src: number,
-  dst: number,
+  src: A,
+  dst: A,
   ttl: number | undefined,
 ): void {
   const bytes = encodeTcp(segment, src, dst);
-  const packet = new Uint8Array(ETH_HLEN + IPV4_HLEN + bytes.length);
-  packet.set(bytes, ETH_HLEN + IPV4_HLEN);
-  ns.ip.output(packet, { src, dst, proto: PROTO_TCP, df: true, ttl });
+  const at = ETH_HLEN + inet.headerLength;
+  const packet = new Uint8Array(at + bytes.length);
+  packet.set(bytes, at);
+  inet.output(packet, { src, dst, proto: PROTO_TCP, df: true, ttl });
 }
 
 /** A connection with its one kernel timer. */
-class KernelTcpSocket implements TcpSocket {
-  readonly local: TcpEndpoint;
-  readonly remote: TcpEndpoint;
+class KernelTcpSocket<A extends IpAddress> implements TcpSocket<A> {
+  readonly local: TcpEndpoint<A>;
+  readonly remote: TcpEndpoint<A>;
   onConnected: (() => void) | null = null;
   onData: ((bytes: Uint8Array) => void) | null = null;
   onPeerClosed: (() => void) | null = null;
   onClosed: ((reason: TcpCloseReason) => void) | null = null;
   onDrained: (() => void) | null = null;
   readonly #ns: Netns;
+  readonly #inet: InetLayer<A>;
   readonly minTtl: number;
   readonly #ttl: number | undefined;
   readonly #gone: () => void;
@@ -256,12 +255,14 @@ class KernelTcpSocket implements TcpSocket {
 
   constructor(
     ns: Netns,
-    local: TcpEndpoint,
-    remote: TcpEndpoint,
+    inet: InetLayer<A>,
+    local: TcpEndpoint<A>,
+    remote: TcpEndpoint<A>,
     { ttl, minTtl = 0 }: TcpSocketOptions,
     gone: () => void,
   ) {
     this.#ns = ns;
+    this.#inet = inet;
     this.minTtl = minTtl;
     this.local = local;
     this.remote = remote;
@@ -332,13 +333,14 @@ class KernelTcpSocket implements TcpSocket {
 
   #options() {
     const { rt, timings } = this.#ns.kernel;
-    const path = this.#ns.lookup(this.remote.addr, 0);
+    const path = this.#inet.lookup(this.remote.addr);
+    const { headerLength } = this.#inet;
     return {
       localPort: this.local.port,
       remotePort: this.remote.port,
       iss: rt.random.int(0, 0xffffffff),
-      mss: mssOf(path?.device.mtu ?? 1500),
-      ...(path === null ? {} : { pathMss: mssOf(this.#ns.pathMtus.of(this.remote.addr, path)) }),
+      mss: mssOf(path?.device.mtu ?? 1500, headerLength),
+      ...(path === null ? {} : { pathMss: mssOf(this.#inet.pathMtu(this.remote.addr, path), headerLength) }),
       timings: { ...timings.tcp, userTimeout: USER_TIMEOUT },
     };
   }
@@ -349,7 +351,7 @@ class KernelTcpSocket implements TcpSocket {
       segment: (segment: TcpSegment, cause: EventId) => {
         const saved = rt.cause;
         rt.cause = cause;
-        sendSegment(this.#ns, segment, this.local.addr, this.remote.addr, this.#ttl);
+        sendSegment(this.#inet, segment, this.local.addr, this.remote.addr, this.#ttl);
         rt.cause = saved;
       },
       connected: () => this.onConnected?.(),

@@ -1,40 +1,42 @@
 import { ETH_HLEN } from '../../protocols/ethernet.ts';
-import { ICMP_DEST_UNREACHABLE, UNREACH_PORT } from '../../protocols/icmp.ts';
-import { LIMITED_BROADCAST } from '../../protocols/ip4.ts';
-import { IPV4_HLEN, ipDst, ipSrc, ipTtl, PROTO_UDP } from '../../protocols/ipv4.ts';
+import type { IpAddress } from '../../protocols/ip.ts';
+import { PROTO_UDP } from '../../protocols/ipv4.ts';
 import { decodeUdp, UDP_HLEN, writeUdp } from '../../protocols/udp.ts';
 import type { Device } from './device.ts';
 import type { IcmpErrorReport } from './icmp.ts';
+import type { InetLayer } from './inet.ts';
 import type { DontFragment, SendError } from './ip.ts';
 import type { Netns } from './netns.ts';
 
-export interface ReceivedDatagram {
-  readonly src: number;
+export interface ReceivedDatagram<A extends IpAddress = number> {
+  readonly src: A;
   readonly srcPort: number;
-  readonly dst: number;
+  readonly dst: A;
   readonly payload: Uint8Array;
   readonly ttl: number;
   readonly device: Device;
 }
 
-interface UdpSendOptions {
-  /** Source address; 0 or absent takes the bound one, or what routing prefers. */
-  readonly src?: number;
+interface UdpSendOptions<A extends IpAddress> {
+  /** Source address; absent takes the bound one, the unspecified address what routing prefers. */
+  readonly src?: A;
   readonly ttl?: number;
   readonly df?: DontFragment;
+  /** The only device that it may leave by (SO_BINDTODEVICE, a link-local address' scope). */
+  readonly device?: Device | undefined;
 }
 
-export interface UdpSocket {
+export interface UdpSocket<A extends IpAddress = number> {
   readonly port: number;
-  sendTo(dst: number, port: number, payload: Uint8Array, options?: UdpSendOptions): SendError | null;
+  sendTo(dst: A, port: number, payload: Uint8Array, options?: UdpSendOptions<A>): SendError | null;
   close(): void;
   /** ICMP errors about what this socket sent. */
-  onError: ((report: IcmpErrorReport) => void) | null;
+  onError: ((report: IcmpErrorReport<A>) => void) | null;
 }
 
-interface Bound extends UdpSocket {
-  readonly addr: number;
-  readonly onDatagram: (datagram: ReceivedDatagram) => void;
+interface Bound<A extends IpAddress> extends UdpSocket<A> {
+  readonly addr: A;
+  readonly onDatagram: (datagram: ReceivedDatagram<A>) => void;
 }
 
 export class PortInUseError extends Error {
@@ -49,31 +51,37 @@ export const EPHEMERAL_MIN = 32_768;
 export const EPHEMERAL_MAX = 60_999;
 
 /** UDP sockets of a namespace (RFC 768, RFC 1122 §4.1). */
-export class UdpLayer {
+export class UdpLayer<A extends IpAddress = number> {
   readonly #ns: Netns;
-  readonly #sockets = new Map<number, Bound[]>();
+  readonly #inet: InetLayer<A>;
+  readonly #sockets = new Map<number, Bound<A>[]>();
 
-  constructor(ns: Netns) {
+  constructor(ns: Netns, inet: InetLayer<A>) {
     this.#ns = ns;
+    this.#inet = inet;
   }
 
   /** @throws PortInUseError */
   bind(
-    local: { readonly addr: number; readonly port: number },
-    onDatagram: (datagram: ReceivedDatagram) => void,
-  ): UdpSocket {
+    local: { readonly addr: A; readonly port: number },
+    onDatagram: (datagram: ReceivedDatagram<A>) => void,
+  ): UdpSocket<A> {
+    const { unspecified, headerLength } = this.#inet;
     const port = local.port !== 0 ? local.port : this.#ephemeral();
     const bound = this.#sockets.get(port) ?? [];
-    if (bound.some((other) => other.addr === local.addr || other.addr === 0 || local.addr === 0)) {
+    if (
+      bound.some(
+        (other) => other.addr === local.addr || other.addr === unspecified || local.addr === unspecified,
+      )
+    )
       throw new PortInUseError(port);
-    }
-    const socket: Bound = {
+    const socket: Bound<A> = {
       addr: local.addr,
       port,
       onDatagram,
       onError: null,
       sendTo: (dst, dstPort, payload, options = {}) => {
-        const header = ETH_HLEN + IPV4_HLEN + UDP_HLEN;
+        const header = ETH_HLEN + headerLength + UDP_HLEN;
         const packet = new Uint8Array(header + payload.length);
         packet.set(payload, header);
         return this.sendPacket(packet, {
@@ -84,6 +92,7 @@ export class UdpLayer {
           checksum: 'compute',
           ttl: options.ttl,
           df: options.df,
+          device: options.device,
         });
       },
       close: () => {
@@ -97,11 +106,11 @@ export class UdpLayer {
     return socket;
   }
 
-  /** Sends a datagram whose payload stands in `packet` behind room for the Ethernet, IP and UDP headers (42 bytes). */
-  sendPacket(packet: Uint8Array, options: UdpPacketOptions): SendError | null {
-    const at = ETH_HLEN + IPV4_HLEN;
+  /** Sends a datagram whose payload stands in `packet` behind room for the Ethernet, IP and UDP headers. */
+  sendPacket(packet: Uint8Array, options: UdpPacketOptions<A>): SendError | null {
+    const at = ETH_HLEN + this.#inet.headerLength;
     const { srcPort, dstPort, dst, checksum } = options;
-    return this.#ns.ip.output(
+    return this.#inet.output(
       packet,
       {
         src: options.src,
@@ -110,14 +119,15 @@ export class UdpLayer {
         ttl: options.ttl,
         df: options.df,
         tos: options.tos ?? 0,
+        device: options.device,
       },
       (src) => writeUdp(packet, at, src, dst, srcPort, dstPort, packet.length - at - UDP_HLEN, { checksum }),
     );
   }
 
   receive(device: Device, frame: Uint8Array, at: number, length: number): void {
-    const src = ipSrc(frame, ETH_HLEN);
-    const dst = ipDst(frame, ETH_HLEN);
+    const src = this.#inet.source(frame);
+    const dst = this.#inet.destination(frame);
     const datagram = decodeUdp(frame, at, length, src, dst);
     if (datagram === null) {
       this.#ns.kernel.drop('udp-malformed');
@@ -126,23 +136,24 @@ export class UdpLayer {
     const socket = this.#find(dst, datagram.dstPort);
     if (socket === undefined) {
       this.#ns.kernel.drop('udp-no-socket');
-      this.#ns.ip.icmpError(ICMP_DEST_UNREACHABLE, UNREACH_PORT, 0, frame);
+      this.#inet.portUnreachable(frame);
       return;
     }
     const { srcPort, payloadOffset, payloadLength } = datagram;
     const payload = frame.subarray(payloadOffset, payloadOffset + payloadLength);
-    socket.onDatagram({ src, srcPort, dst, payload, ttl: ipTtl(frame, ETH_HLEN), device });
+    socket.onDatagram({ src, srcPort, dst, payload, ttl: this.#inet.ttl(frame), device });
   }
 
-  error(srcPort: number, report: IcmpErrorReport): void {
+  error(srcPort: number, report: IcmpErrorReport<A>): void {
     for (const socket of this.#sockets.get(srcPort) ?? []) socket.onError?.(report);
   }
 
-  #find(dst: number, port: number): Bound | undefined {
+  #find(dst: A, port: number): Bound<A> | undefined {
     const bound = this.#sockets.get(port);
     if (bound === undefined) return undefined;
-    const broadcast = dst === LIMITED_BROADCAST || this.#ns.isBroadcast(dst);
-    return bound.find((socket) => socket.addr === dst || socket.addr === 0 || broadcast);
+    const { unspecified } = this.#inet;
+    const toAll = this.#inet.reachesAll(dst);
+    return bound.find((socket) => socket.addr === dst || socket.addr === unspecified || toAll);
   }
 
   #ephemeral(): number {
@@ -154,13 +165,14 @@ export class UdpLayer {
   }
 }
 
-export interface UdpPacketOptions {
-  readonly src: number;
-  readonly dst: number;
+export interface UdpPacketOptions<A extends IpAddress = number> {
+  readonly src: A;
+  readonly dst: A;
   readonly srcPort: number;
   readonly dstPort: number;
   readonly ttl?: number | undefined;
   readonly df?: DontFragment | undefined;
   readonly tos?: number;
+  readonly device?: Device | undefined;
   readonly checksum: 'compute' | 'zero';
 }

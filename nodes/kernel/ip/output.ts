@@ -1,5 +1,6 @@
 import { ETH_HLEN, ETHERTYPE_IPV4, writeEthernet } from '../../../protocols/ethernet.ts';
 import { ICMP_DEST_UNREACHABLE, UNREACH_FRAG_NEEDED } from '../../../protocols/icmp.ts';
+import type { IpAddress } from '../../../protocols/ip.ts';
 import { LIMITED_BROADCAST } from '../../../protocols/ip4.ts';
 import { fragmentIpv4, ipDf, ipDst, ipSrc, writeIpv4Header } from '../../../protocols/ipv4.ts';
 import { BROADCAST_MAC } from '../../../protocols/mac.ts';
@@ -18,16 +19,18 @@ export type SendError = 'ENETUNREACH' | 'EINVAL' | 'EHOSTUNREACH' | 'EMSGSIZE' |
  */
 export type DontFragment = boolean | 'probe';
 
-export interface PacketOptions {
-  /** 0 takes the source that routing prefers. */
-  readonly src: number;
-  readonly dst: number;
+export interface PacketOptions<A extends IpAddress = number> {
+  /** The unspecified address takes the source that routing prefers. */
+  readonly src: A;
+  readonly dst: A;
   readonly proto: number;
   readonly ttl?: number | undefined;
   readonly df?: DontFragment | undefined;
   readonly tos?: number;
   /** The packet's fwmark (SO_MARK), 0 if absent. */
   readonly mark?: number | undefined;
+  /** The only device that it may leave by; of IPv6 alone. */
+  readonly device?: Device | undefined;
 }
 
 const DEFAULT_TTL = 64;
