@@ -90,6 +90,13 @@ export function decrementTtl(buf: Uint8Array, off: number): void {
   buf[off + 8] = next >>> 8;
 }
 
+/** Forbids to fragment a packet, and mends the checksum. */
+export function setIpDf(buf: Uint8Array, off: number): void {
+  const old = u16(buf, off + 6);
+  setU16(buf, off + 6, old | DF);
+  setU16(buf, off + 10, adjustChecksum16(u16(buf, off + 10), old, old | DF));
+}
+
 function setAddress(buf: Uint8Array, header: number, field: number, addr: number): void {
   let checksum = u16(buf, header + 10);
   checksum = adjustChecksum16(checksum, u16(buf, field), addr >>> 16);

@@ -1,6 +1,7 @@
 import { setU16 } from './bytes.ts';
 import { internetChecksum } from './checksum.ts';
 import {
+  ipDf,
   ipDst,
   ipFragmentOffset,
   ipHeaderLength,
@@ -24,6 +25,9 @@ interface Datagram {
   /** Length of the payload, -1 until the last fragment is here. */
   total: number;
   bytes: number;
+  /** Bytes of the largest fragment, header included; of the largest that had DF. */
+  largest: number;
+  largestDf: number;
 }
 
 export interface ReassemblerLimits {
@@ -43,6 +47,8 @@ export interface Fragment {
   /** Bytes. */
   readonly offset: number;
   readonly more: boolean;
+  /** IPv4's. */
+  readonly df?: boolean;
   /** Bytes before the data that the whole packet will have. */
   readonly headerLength: number;
   readonly data: Uint8Array;
@@ -61,6 +67,7 @@ const IPV4_FRAGMENTS: FragmentFormat = {
       key: `${ipSrc(packet, 0)},${ipDst(packet, 0)},${ipProto(packet, 0)},${ipId(packet, 0)}`,
       offset: ipFragmentOffset(packet, 0),
       more: ipMf(packet, 0),
+      df: ipDf(packet, 0),
       headerLength,
       data: packet.subarray(headerLength, ipTotalLength(packet, 0)),
     };
@@ -82,6 +89,9 @@ export class Reassembler {
   readonly #limits: ReassemblerLimits;
   readonly #datagrams = new Map<string, Datagram>();
   #bytes = 0;
+  /** Of the datagram that was completed last: bytes of its largest fragment, and whether that had DF. */
+  largest = 0;
+  df = false;
 
   constructor(limits: Partial<ReassemblerLimits> = {}, format = IPV4_FRAGMENTS) {
     this.#format = format;
@@ -100,7 +110,7 @@ export class Reassembler {
 
   /** Takes a fragment (a whole valid packet); gives the datagram when it is complete. */
   add(packet: Uint8Array, now: number): Uint8Array | null {
-    const { key, offset, more, headerLength, data } = this.#format.parse(packet);
+    const { key, offset, more, df = false, headerLength, data } = this.#format.parse(packet);
     if (
       data.length === 0 ||
       (more && data.length % 8 !== 0) ||
@@ -111,7 +121,15 @@ export class Reassembler {
     }
     let datagram = this.#datagrams.get(key);
     if (datagram === undefined) {
-      datagram = { deadline: now + this.#limits.timeout, pieces: [], first: null, total: -1, bytes: 0 };
+      datagram = {
+        deadline: now + this.#limits.timeout,
+        pieces: [],
+        first: null,
+        total: -1,
+        bytes: 0,
+        largest: 0,
+        largestDf: 0,
+      };
       this.#datagrams.set(key, datagram);
     }
     const end = offset + data.length;
@@ -132,9 +150,14 @@ export class Reassembler {
     if (!more) datagram.total = end;
     datagram.pieces.push({ offset, data });
     datagram.bytes += data.length;
+    const size = headerLength + data.length;
+    datagram.largest = Math.max(datagram.largest, size);
+    if (df) datagram.largestDf = Math.max(datagram.largestDf, size);
     this.#bytes += data.length;
     if (datagram.total === datagram.bytes && datagram.first !== null) {
       const whole = this.#join(datagram.first, datagram.pieces, datagram.total);
+      this.largest = datagram.largest;
+      this.df = datagram.largest === datagram.largestDf;
       this.#drop(key);
       return whole;
     }

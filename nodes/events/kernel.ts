@@ -118,6 +118,31 @@ export interface CutFacts {
   readonly cut: Exclude<Cut, 'none'>;
 }
 
+/** One direction of a flow. Of ICMP: `srcPort` is the id of an echo, `dstPort` is type times 256 plus code. */
+export interface CtTupleFacts {
+  readonly src: string;
+  readonly dst: string;
+  /** Number of the protocol (IANA). */
+  readonly proto: number;
+  readonly srcPort: number;
+  readonly dstPort: number;
+}
+
+/** A flow that conntrack follows, without the time that it has left: that moves with every packet. */
+export interface ConntrackFacts {
+  readonly original: CtTupleFacts;
+  /** Where it is not the inverse of `original`, there is NAT. */
+  readonly reply: CtTupleFacts;
+  /** State of a TCP connection (`ESTABLISHED`), '' of any other flow. */
+  readonly state: string;
+  readonly seenReply: boolean;
+  readonly assured: boolean;
+  /** Unsigned 32 bits. */
+  readonly mark: number;
+  readonly srcNat: boolean;
+  readonly dstNat: boolean;
+}
+
 /**
  * One change to a route table: a route that is there now, or the key of one that went: dst, metric, and in IPv6 the device
  * of a destination that is attached (every device has its own fe80::/64).
@@ -171,4 +196,10 @@ export type KernelEvent =
   | { readonly type: 'qdisc.removed'; readonly ns: string; readonly dev: string }
   | { readonly type: 'link.cut'; readonly ns: string; readonly dev: string; readonly cut: Cut }
   | { readonly type: 'pmtu.set'; readonly ns: string; readonly pmtu: PathMtuFacts }
-  | { readonly type: 'pmtu.removed'; readonly ns: string; readonly dst: string };
+  | { readonly type: 'pmtu.removed'; readonly ns: string; readonly dst: string }
+  /** Its first packet has got through all hooks. */
+  | { readonly type: 'conntrack.new'; readonly ns: string; readonly flow: ConntrackFacts }
+  /** Answered, assured, marked, or in another state: the whole flow now. */
+  | { readonly type: 'conntrack.updated'; readonly ns: string; readonly flow: ConntrackFacts }
+  /** Its time was over, it was deleted, or it had to make room. */
+  | { readonly type: 'conntrack.destroyed'; readonly ns: string; readonly original: CtTupleFacts };

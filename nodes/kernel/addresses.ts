@@ -123,6 +123,7 @@ export class AddressTable {
     const { name, kernel } = this.#ns;
     const text = formatPrefix(address);
     kernel.rt.emit({ type: 'addr.removed', ns: name, dev: device.name, address: text });
+    this.#ns.nat.addressRemoved(device, address.addr);
     const subnet = formatPrefix(network(address));
     // `fib_sync_down_addr`: what was to be sent from an address that is no longer ours cannot be sent.
     const lost = !this.#local.has(address.addr);

@@ -129,6 +129,7 @@ export class LinkTable {
     this.#refreshVeth(device);
     this.#ns.addresses.deviceDown(device);
     this.#ns.pathMtus.deviceDown(device);
+    this.#ns.nat.deviceDown(device);
     this.#refreshMaster(device);
   }
 

@@ -1,5 +1,6 @@
 import { type KernelView, viewOrder } from '../state/kernel-view.ts';
 import type { Kernel } from './kernel.ts';
+import { flowFacts } from './netfilter/flow-facts.ts';
 import type { Netns } from './netns.ts';
 
 /** The live kernel's state, in the shape that the fold of its events has. */
@@ -22,5 +23,6 @@ export function snapshotKernel(kernel: Kernel): KernelView {
     pathMtus: collect((ns) => ns.pathMtus.list(), viewOrder.pathMtu),
     qdiscs: collect((ns) => ns.impairments.qdiscs(), viewOrder.qdisc),
     cuts: collect((ns) => ns.impairments.cuts(), viewOrder.cut),
+    conntrack: collect((ns) => ns.conntrack.flows().map(flowFacts), viewOrder.conntrack),
   };
 }

@@ -1,4 +1,5 @@
 import type {
+  ConntrackFacts,
   CutFacts,
   FdbFacts,
   KernelEvent,
@@ -10,7 +11,7 @@ import type {
   SysctlFacts,
 } from '../events/kernel.ts';
 import type { NodeEvent } from '../events/node.ts';
-import { type AddressFacts, type KernelView, viewOrder } from './kernel-view.ts';
+import { type AddressFacts, type KernelView, tupleKey, viewOrder } from './kernel-view.ts';
 
 interface Slices {
   readonly links: Map<string, LinkFacts>;
@@ -22,6 +23,7 @@ interface Slices {
   readonly pathMtus: Map<string, PathMtuFacts>;
   readonly qdiscs: Map<string, QdiscFacts>;
   readonly cuts: Map<string, CutFacts>;
+  readonly conntrack: Map<string, ConntrackFacts>;
 }
 
 /** Folds kernel events. Shares nothing with the kernel but the facts' types, so that equality with it means something. */
@@ -97,6 +99,13 @@ export class KernelFold {
       case 'link.cut':
         if (event.cut === 'none') slices.cuts.delete(event.dev);
         else slices.cuts.set(event.dev, { dev: event.dev, cut: event.cut });
+        return;
+      case 'conntrack.new':
+      case 'conntrack.updated':
+        slices.conntrack.set(tupleKey(event.flow.original), event.flow);
+        return;
+      case 'conntrack.destroyed':
+        slices.conntrack.delete(tupleKey(event.original));
     }
   }
 
@@ -111,6 +120,7 @@ export class KernelFold {
       pathMtus: this.#slice((slices) => slices.pathMtus, viewOrder.pathMtu),
       qdiscs: this.#slice((slices) => slices.qdiscs, viewOrder.qdisc),
       cuts: this.#slice((slices) => slices.cuts, viewOrder.cut),
+      conntrack: this.#slice((slices) => slices.conntrack, viewOrder.conntrack),
     };
   }
 
@@ -133,6 +143,7 @@ export class KernelFold {
         pathMtus: new Map(),
         qdiscs: new Map(),
         cuts: new Map(),
+        conntrack: new Map(),
       };
       this.#namespaces.set(ns, slices);
     }

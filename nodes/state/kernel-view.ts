@@ -1,4 +1,6 @@
 import type {
+  ConntrackFacts,
+  CtTupleFacts,
   CutFacts,
   FdbFacts,
   LinkFacts,
@@ -37,6 +39,7 @@ export interface KernelView {
   readonly pathMtus: Readonly<Record<string, readonly PathMtuFacts[]>>;
   readonly qdiscs: Readonly<Record<string, readonly QdiscFacts[]>>;
   readonly cuts: Readonly<Record<string, readonly CutFacts[]>>;
+  readonly conntrack: Readonly<Record<string, readonly ConntrackFacts[]>>;
 }
 
 /** Order of a view's lists. Links go by index, the others by their text. */
@@ -51,4 +54,10 @@ export const viewOrder = {
   pathMtu: (pmtu: PathMtuFacts) => pmtu.dst,
   qdisc: (qdisc: QdiscFacts) => qdisc.dev,
   cut: (cut: CutFacts) => cut.dev,
+  conntrack: ({ original }: ConntrackFacts) => tupleKey(original),
 } as const;
+
+/** What names a flow in its namespace. */
+export function tupleKey({ src, dst, proto, srcPort, dstPort }: CtTupleFacts): string {
+  return `${proto} ${src} ${srcPort} ${dst} ${dstPort}`;
+}

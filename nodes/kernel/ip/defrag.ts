@@ -1,6 +1,6 @@
 import { ETH_HLEN } from '../../../protocols/ethernet.ts';
 import { EXCEEDED_REASSEMBLY, ICMP_TIME_EXCEEDED } from '../../../protocols/icmp.ts';
-import { ipFragmentOffset, ipMf } from '../../../protocols/ipv4.ts';
+import { ipDst, ipFragmentOffset, ipMf, setIpDf } from '../../../protocols/ipv4.ts';
 import { Reassembler } from '../../../protocols/reassembly.ts';
 import type { TimerHandle } from '../../runtime.ts';
 import type { Netns } from '../netns.ts';
@@ -13,16 +13,21 @@ export function isFragment(frame: Uint8Array): boolean {
 export class IpDefrag {
   readonly #ns: Netns;
   readonly #reassembler = new Reassembler();
-  readonly #answer: 'time-exceeded' | 'silent';
   #timer: TimerHandle | null = null;
 
-  /** 'silent': nobody is told of what was given up, as where the packets are another's (`ip_expire`). */
-  constructor(ns: Netns, answer: 'time-exceeded' | 'silent') {
+  constructor(ns: Netns) {
     this.#ns = ns;
-    this.#answer = answer;
   }
 
-  /** Takes a fragment; gives the whole frame when it was the last that was missing. */
+  /** Bytes of the largest fragment of the packet that was completed last. */
+  get largest(): number {
+    return this.#reassembler.largest;
+  }
+
+  /**
+   * Takes a fragment; gives the whole frame when it was the last that was missing. It has DF where its largest fragment had
+   * (`ip_frag_reasm`), so that what is sent on is no larger than what came.
+   */
   add(frame: Uint8Array): Uint8Array | null {
     const { rt } = this.#ns.kernel;
     const whole = this.#reassembler.add(frame.slice(ETH_HLEN), rt.now);
@@ -31,6 +36,7 @@ export class IpDefrag {
     const rebuilt = new Uint8Array(ETH_HLEN + whole.length);
     rebuilt.set(frame.subarray(0, ETH_HLEN));
     rebuilt.set(whole, ETH_HLEN);
+    if (this.#reassembler.df) setIpDf(rebuilt, ETH_HLEN);
     return rebuilt;
   }
 
@@ -41,7 +47,8 @@ export class IpDefrag {
     this.#timer = rt.timers.set(deadline, () => {
       this.#timer = null;
       for (const first of this.#reassembler.expire(rt.now)) {
-        if (this.#answer === 'silent') continue;
+        // RFC 792: the end host says so, nobody on the way (`ip_expire`).
+        if (!this.#ns.isLocal(ipDst(first, 0))) continue;
         const frame = new Uint8Array(ETH_HLEN + first.length);
         frame.set(first, ETH_HLEN);
         this.#ns.ip.icmpError(ICMP_TIME_EXCEEDED, EXCEEDED_REASSEMBLY, 0, frame);

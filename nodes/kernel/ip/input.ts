@@ -28,7 +28,7 @@ export class IpInput {
   constructor(ns: Netns, forward: IpForward) {
     this.#ns = ns;
     this.#forward = forward;
-    this.#defrag = new IpDefrag(ns, 'time-exceeded');
+    this.#defrag = new IpDefrag(ns);
   }
 
   /**

@@ -118,6 +118,7 @@ export class IpOutput {
       return null;
     }
     skb.out = path.device;
+    skb.nexthop = path.nexthop;
     const verdict = this.#ns.netfilter.run(NF_POST_ROUTING, skb);
     if (verdict === 'accept') this.#emit(path, skb.frame, mtu, skb);
     return verdict === 'drop' ? 'EPERM' : null;

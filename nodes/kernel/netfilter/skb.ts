@@ -12,6 +12,8 @@ export class Skb {
   in: Device | null;
   /** Where it will go out, from the routing decision on. */
   out: Device | null = null;
+  /** Address that `out` is to resolve, from the routing decision on. */
+  nexthop = 0;
   /** Bridge ports that a bridged packet came in and goes out by (`-m physdev`). */
   physIn: Device | null = null;
   physOut: Device | null = null;
@@ -36,6 +38,7 @@ export class Skb {
   copy(frame: Uint8Array): Skb {
     const copy = new Skb(frame, this.in);
     copy.out = this.out;
+    copy.nexthop = this.nexthop;
     copy.physIn = this.physIn;
     copy.physOut = this.physOut;
     copy.mark = this.mark;

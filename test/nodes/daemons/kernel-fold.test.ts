@@ -13,7 +13,8 @@ const networks: readonly CniConfig[] = [
 
 function isKernelEvent(event: LabEvent): event is Parameters<KernelFold['apply']>[0] {
   return (
-    event.type === 'node.booted' || /^(netns|link|addr|route|neighbor|fdb|sysctl|pmtu)\./.test(event.type)
+    event.type === 'node.booted' ||
+    /^(netns|link|addr|route|neighbor|fdb|sysctl|pmtu|conntrack)\./.test(event.type)
   );
 }
 
