@@ -12,10 +12,15 @@ export const ICMP_ECHO_REQUEST = 8;
 export const ICMP_TIME_EXCEEDED = 11;
 export const ICMP_PARAMETER_PROBLEM = 12;
 
+/** Redirect for the host (RFC 792). */
+export const REDIRECT_HOST = 1;
+
 export const UNREACH_NET = 0;
 export const UNREACH_HOST = 1;
 export const UNREACH_PROTOCOL = 2;
 export const UNREACH_PORT = 3;
+/** RFC 1812 §5.2.7.1: communication administratively prohibited. */
+export const UNREACH_ADMIN = 13;
 /** Fragmentation needed and DF set; carries the next hop's MTU (RFC 1191 §4). */
 export const UNREACH_FRAG_NEEDED = 4;
 
@@ -103,7 +108,7 @@ const MAX_ERROR = 576;
 
 /**
  * An ICMP error message about a packet, without its own IP header. `extra` is the second word: the next hop's MTU for
- * code 4 of destination unreachable, 0 otherwise.
+ * code 4 of destination unreachable, the gateway of a redirect, 0 otherwise.
  */
 export function encodeIcmpError(
   type: number,

@@ -28,7 +28,14 @@ export interface LinkFacts {
   readonly detail: string;
 }
 
-export type RouteType = 'unicast' | 'blackhole' | 'unreachable' | 'local' | 'broadcast';
+export type RouteType =
+  | 'unicast'
+  | 'blackhole'
+  | 'unreachable'
+  | 'prohibit'
+  | 'throw'
+  | 'local'
+  | 'broadcast';
 export type RouteProtocol = 'kernel' | 'boot' | 'static' | 'bird' | 'bgp' | 'flannel' | 'felix';
 export type RouteScope = 'global' | 'link' | 'host';
 
@@ -51,6 +58,34 @@ export interface RouteFacts {
   /** Preferred source address, '' if none. */
   readonly src: string;
   readonly nexthops: readonly NexthopFacts[];
+}
+
+/** A policy rule; what is absent is not asked for. */
+export interface RuleFacts {
+  /** The lowest is asked first. */
+  readonly priority: number;
+  readonly action: 'lookup' | 'goto' | 'nop' | 'blackhole' | 'unreachable' | 'prohibit';
+  /** lookup: number of the route table. */
+  readonly table?: number;
+  /** goto: priority of the rule to go on with. */
+  readonly target?: number;
+  /** Holds for what the rest does not match. */
+  readonly not?: true;
+  readonly from?: string;
+  readonly to?: string;
+  readonly iif?: string;
+  readonly oif?: string;
+  readonly mark?: number;
+  readonly mask?: number;
+  readonly tos?: number;
+  readonly ipproto?: number;
+  /** First and last port. */
+  readonly sport?: readonly [number, number];
+  readonly dport?: readonly [number, number];
+  /** Routes whose prefix is no longer than this do not count. */
+  readonly suppressPrefixLength?: number;
+  /** Who made it, as in /etc/iproute2/rt_protos; 2 is the kernel, 0 nobody in particular. */
+  readonly protocol: number;
 }
 
 export type NeighborState =
@@ -181,6 +216,9 @@ export type KernelEvent =
       readonly table: number;
       readonly changes: readonly RouteChange[];
     }
+  /** A rule came behind all of its priority; or the first that is the same went. */
+  | { readonly type: 'rule.added'; readonly ns: string; readonly rule: RuleFacts }
+  | { readonly type: 'rule.removed'; readonly ns: string; readonly rule: RuleFacts }
   | { readonly type: 'neighbor.set'; readonly ns: string; readonly neighbor: NeighborFacts }
   | { readonly type: 'neighbor.removed'; readonly ns: string; readonly dev: string; readonly ip: string }
   | { readonly type: 'fdb.set'; readonly ns: string; readonly fdb: FdbFacts }

@@ -77,7 +77,7 @@ export class AddressTable {
 
   /** The connected routes of a device that has gone down; those of others appear that they stood in the way of. */
   deviceDown(device: Device): void {
-    this.#ns.routes.removeWhere((route) => route.nexthops.some((hop) => hop.device === device));
+    this.#ns.tables.removeWhere((route) => route.nexthops.some((hop) => hop.device === device));
     for (const address of device.addresses) this.#restoreConnected(address);
   }
 
@@ -95,6 +95,23 @@ export class AddressTable {
   /** Whether an address is the directed broadcast of a subnet of ours. */
   isBroadcast(addr: number): boolean {
     return this.#broadcasts.has(addr);
+  }
+
+  /** Whether both addresses are in one subnet of a device (`inet_addr_onlink`). */
+  onLink(device: Device, a: number, b: number): boolean {
+    return device.addresses.some(
+      (address) => prefixContains(network(address), a) && prefixContains(network(address), b),
+    );
+  }
+
+  /** The device, up, whose subnet an address is the broadcast of; null if none is. */
+  broadcastDevice(addr: number, oif: Device | null): Device | null {
+    for (const device of this.#ns.devices()) {
+      if (!device.usable || device.kind === 'loopback' || (oif !== null && device !== oif)) continue;
+      for (const address of device.addresses)
+        if (address.len < 31 && broadcastOf(network(address)) === addr) return device;
+    }
+    return null;
   }
 
   /**
@@ -127,7 +144,7 @@ export class AddressTable {
     const subnet = formatPrefix(network(address));
     // `fib_sync_down_addr`: what was to be sent from an address that is no longer ours cannot be sent.
     const lost = !this.#local.has(address.addr);
-    this.#ns.routes.removeWhere(
+    this.#ns.tables.removeWhere(
       ({ src, facts, nexthops }) =>
         src === address.addr &&
         (lost || (facts.protocol === 'kernel' && facts.dst === subnet && nexthops[0]?.device === device)),

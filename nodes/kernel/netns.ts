@@ -1,15 +1,17 @@
 import { ETH_HLEN, ETHERTYPE_ARP, ETHERTYPE_IPV4, etherType } from '../../protocols/ethernet.ts';
 import { ICMP_DEST_UNREACHABLE, UNREACH_HOST } from '../../protocols/icmp.ts';
-import { isMulticast, LIMITED_BROADCAST } from '../../protocols/ip4.ts';
+import { isMulticast } from '../../protocols/ip4.ts';
+import { ipDst, ipSrc } from '../../protocols/ipv4.ts';
 import { isGroupMac, readMac } from '../../protocols/mac.ts';
 import type { FdbFacts, NeighborFacts, RouteChange } from '../events/kernel.ts';
 import { type AddressOptions, AddressTable } from './addresses.ts';
 import { BridgeDevice } from './bridge.ts';
 import type { Device, TunDevice } from './device.ts';
+import { fibLookup } from './fib-lookup.ts';
 import { type IcmpHandlers, IcmpLayer, type IcmpSocket } from './icmp.ts';
 import { Impairments } from './impairments.ts';
 import { inet4 } from './inet.ts';
-import { chooseNexthop, type Path } from './ip/path.ts';
+import { flowHash, type Path, packetFlow } from './ip/path.ts';
 import { IpLayer, type SendError } from './ip.ts';
 import type { Kernel } from './kernel.ts';
 import { type LinkOptions, LinkTable, type VethOptions } from './links.ts';
@@ -19,7 +21,9 @@ import { Nat } from './netfilter/nat.ts';
 import type { Skb } from './netfilter/skb.ts';
 import { NetlinkError } from './netlink.ts';
 import { PathMtuCache } from './path-mtu.ts';
-import { inetRouteTable, type RouteTable } from './route-table.ts';
+import type { RouteTable } from './route-table.ts';
+import { RouteTables } from './route-tables.ts';
+import { ANY_FLOW, type FlowKey, RuleTable } from './rules.ts';
 import { Sysctls } from './sysctl.ts';
 import {
   type TcpConnectOptions,
@@ -37,7 +41,10 @@ import { VxlanPorts } from './vxlan-port.ts';
 export class Netns {
   readonly name: string;
   readonly kernel: Kernel;
+  /** The main table. */
   readonly routes: RouteTable;
+  readonly tables: RouteTables;
+  readonly rules: RuleTable;
   readonly ip: IpLayer;
   readonly icmp: IcmpLayer;
   readonly udp: UdpLayer;
@@ -56,7 +63,9 @@ export class Netns {
   constructor(kernel: Kernel, name: string) {
     this.kernel = kernel;
     this.name = name;
-    this.routes = inetRouteTable(this);
+    this.tables = new RouteTables(this);
+    this.routes = this.tables.main;
+    this.rules = new RuleTable(this);
     this.ip = new IpLayer(this);
     this.icmp = new IcmpLayer(this);
     const inet = inet4(this);
@@ -71,7 +80,7 @@ export class Netns {
       least: 552,
       unspecified: 0,
       lookup: (dst) => (isMulticast(dst) ? null : this.lookup(dst, 0)),
-      route: (dst) => this.routes.lookup(dst),
+      route: (dst) => this.lookup(dst, 0)?.route ?? null,
     });
     this.conntrack = new ConntrackTable(this);
     this.nat = new Nat(this);
@@ -183,22 +192,16 @@ export class Netns {
     return this.addresses.sourceFor(device, nexthop);
   }
 
-  /** The way of a packet: local table first, then main. Null: no route. */
-  lookup(dst: number, hash: number): Path | null {
-    if (this.isLocal(dst)) return { type: 'local', device: this.lo, nexthop: dst, src: 0 };
-    if (dst === LIMITED_BROADCAST) {
-      const device = this.devices().find((candidate) => candidate.kind !== 'loopback' && candidate.usable);
-      return device === undefined ? null : { type: 'broadcast', device, nexthop: dst, src: 0 };
-    }
-    const route = this.routes.lookup(dst);
-    if (route === null) return null;
-    if (route.type === 'blackhole' || route.type === 'unreachable') {
-      return { type: route.type, device: this.lo, nexthop: 0, src: 0 };
-    }
-    const hop = chooseNexthop(route, hash);
-    if (hop === null) return null;
-    const type = this.isBroadcast(dst) ? 'broadcast' : 'unicast';
-    return { type, device: hop.device, nexthop: hop.via === 0 ? dst : hop.via, src: route.src };
+  /** The way to an address, for a flow hash that chooses among next hops. Null: no route. */
+  lookup(dst: number, hash: number, flow: FlowKey = ANY_FLOW): Path | null {
+    return fibLookup(this, dst, hash, flow);
+  }
+
+  /** The way of a packet that is complete; `iif` is null for one of the host's own. */
+  lookupPacket(frame: Uint8Array, iif: Device | null, mark: number): Path | null {
+    const dst = ipDst(frame, ETH_HLEN);
+    const hash = flowHash(frame, ETH_HLEN, ipSrc(frame, ETH_HLEN), dst);
+    return fibLookup(this, dst, hash, this.rules.custom ? packetFlow(frame, iif, mark) : ANY_FLOW);
   }
 
   // ---- neighbours and FDB

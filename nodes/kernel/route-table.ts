@@ -7,6 +7,8 @@ import type { Netns } from './netns.ts';
 
 /** Main, as in /etc/iproute2/rt_tables. */
 export const MAIN_TABLE = 254;
+export const LOCAL_TABLE = 255;
+export const DEFAULT_TABLE = 253;
 
 export class RouteError extends Error {
   override readonly name = 'RouteError';
@@ -26,6 +28,10 @@ export interface Route<A extends IpAddress = number> {
   /** Preferred source, the unspecified address if none. */
   readonly src: A;
   readonly metric: number;
+  /** Prefix length. */
+  readonly len: number;
+  /** Number of the table that it is in. */
+  readonly table: number;
   readonly facts: RouteFacts;
 }
 
@@ -75,21 +81,24 @@ const INET: RouteFamily<number> = {
 };
 
 export function inetRouteTable(ns: Netns, table = MAIN_TABLE): RouteTable {
-  return new RouteTable(ns, INET, table);
+  return new RouteTable(ns, INET, table, table === MAIN_TABLE ? null : ns.routes);
 }
 
 /** One route table of a namespace. Rows of one prefix differ in their metric; the lowest one that is usable wins. */
 export class RouteTable<A extends IpAddress = number> {
   readonly #ns: Netns;
   readonly #family: RouteFamily<A>;
-  readonly #table: number;
+  readonly id: number;
+  readonly #main: RouteTable<A> | null;
   readonly #trie: PrefixTrie<A, Route<A>[]>;
   #count = 0;
 
-  constructor(ns: Netns, family: RouteFamily<A>, table = MAIN_TABLE) {
+  /** `main`: the family's main table, unless this is it. */
+  constructor(ns: Netns, family: RouteFamily<A>, table = MAIN_TABLE, main: RouteTable<A> | null = null) {
     this.#ns = ns;
     this.#family = family;
-    this.#table = table;
+    this.id = table;
+    this.#main = main;
     this.#trie = family.trie();
   }
 
@@ -246,7 +255,7 @@ export class RouteTable<A extends IpAddress = number> {
           unknown ? 'RTNETLINK answers: No route to host' : `Cannot find device "${nexthop.dev}"`,
         );
       }
-      if (!device.up) throw new RouteError('RTNETLINK answers: Network is down');
+      if (!device.up && facts.type !== 'local') throw new RouteError('RTNETLINK answers: Network is down');
       if (via !== unspecified && !attachedByItself && !nexthop.onlink && !this.#attached(via, device)) {
         throw new RouteError(
           name === 'inet6' ? 'RTNETLINK answers: No route to host' : 'Error: Nexthop has invalid gateway.',
@@ -262,24 +271,27 @@ export class RouteTable<A extends IpAddress = number> {
     }));
     const metric = facts.metric || this.#family.metric;
     const canonical = { ...facts, metric, dst: formatPrefix(prefix), nexthops: shown };
-    return { type: facts.type, nexthops, src, metric, facts: canonical };
+    return { type: facts.type, nexthops, src, metric, len: prefix.len, table: this.id, facts: canonical };
   }
 
   #deviceFor(via: A): Device | undefined {
-    const nexthop = this.lookup(via)?.nexthops[0];
+    const nexthop = (this.lookup(via) ?? this.#main?.lookup(via))?.nexthops[0];
     return nexthop?.via === this.#family.unspecified ? nexthop.device : undefined;
   }
 
   #attached(via: A, device: Device): boolean {
     const { unspecified } = this.#family;
     const rows = this.#trie.lookupAll(via);
-    return rows.some((row) =>
+    const attached = rows.some((row) =>
       row.some((route) => route.nexthops.some((hop) => hop.via === unspecified && hop.device === device)),
     );
+    // `fib_check_nh_v4_gw`: this table first, then as any packet is routed.
+    const main = this.#main;
+    return attached || (main === null ? false : main.#attached(via, device));
   }
 
   #emit(changes: readonly RouteChange[]): void {
-    if (changes.length > 0) this.#ns.routesChanged(this.#table, changes);
+    if (changes.length > 0) this.#ns.routesChanged(this.id, changes);
   }
 }
 

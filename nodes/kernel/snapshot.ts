@@ -17,6 +17,8 @@ export function snapshotKernel(kernel: Kernel): KernelView {
     links: collect((ns) => ns.devices().map((device) => device.facts()), viewOrder.link),
     addresses: collect((ns) => ns.addresses.list(), viewOrder.address),
     routes: collect((ns) => ns.routes.list(), viewOrder.route),
+    tables: collect((ns) => ns.tables.others(), viewOrder.table),
+    rules: Object.fromEntries(kernel.namespaces().map((ns) => [ns.name, ns.rules.list()])),
     neighbors: collect((ns) => ns.neighbors(), viewOrder.neighbor),
     fdb: collect((ns) => ns.fdb(), viewOrder.fdb),
     sysctls: collect((ns) => ns.sysctls.list(), viewOrder.sysctl),

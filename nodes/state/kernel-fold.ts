@@ -7,16 +7,28 @@ import type {
   NeighborFacts,
   PathMtuFacts,
   QdiscFacts,
+  RouteChange,
   RouteFacts,
+  RuleFacts,
   SysctlFacts,
 } from '../events/kernel.ts';
 import type { NodeEvent } from '../events/node.ts';
-import { type AddressFacts, type KernelView, tupleKey, viewOrder } from './kernel-view.ts';
+import {
+  type AddressFacts,
+  type KernelView,
+  type TableRouteFacts,
+  tupleKey,
+  viewOrder,
+} from './kernel-view.ts';
 
 interface Slices {
   readonly links: Map<string, LinkFacts>;
   readonly addresses: Map<string, AddressFacts>;
   readonly routes: Map<string, RouteFacts>;
+  /** Of other tables than main, by table, destination and metric. */
+  readonly tables: Map<string, TableRouteFacts>;
+  /** In the order in which they are asked. */
+  readonly rules: RuleFacts[];
   readonly neighbors: Map<string, NeighborFacts>;
   readonly fdb: Map<string, FdbFacts>;
   readonly sysctls: Map<string, SysctlFacts>;
@@ -61,6 +73,10 @@ export class KernelFold {
         slices.addresses.delete(`${event.dev} ${event.address}`);
         return;
       case 'route.changed':
+        if (event.table !== MAIN) {
+          changeTable(slices.tables, event.table, event.changes);
+          return;
+        }
         for (const change of event.changes) {
           if (change.op === 'del') slices.routes.delete(routeKey(change, change.dev ?? ''));
           else {
@@ -69,6 +85,17 @@ export class KernelFold {
           }
         }
         return;
+      case 'rule.added': {
+        const at = slices.rules.findIndex((rule) => rule.priority > event.rule.priority);
+        slices.rules.splice(at < 0 ? slices.rules.length : at, 0, event.rule);
+        return;
+      }
+      case 'rule.removed': {
+        const text = JSON.stringify(event.rule);
+        const at = slices.rules.findIndex((rule) => JSON.stringify(rule) === text);
+        if (at >= 0) slices.rules.splice(at, 1);
+        return;
+      }
       case 'neighbor.set':
         slices.neighbors.set(`${event.neighbor.dev} ${event.neighbor.ip}`, event.neighbor);
         return;
@@ -114,6 +141,8 @@ export class KernelFold {
       links: this.#slice((slices) => slices.links, viewOrder.link),
       addresses: this.#slice((slices) => slices.addresses, viewOrder.address),
       routes: this.#slice((slices) => slices.routes, viewOrder.route),
+      tables: this.#slice((slices) => slices.tables, viewOrder.table),
+      rules: Object.fromEntries([...this.#namespaces].map(([ns, { rules }]) => [ns, [...rules]])),
       neighbors: this.#slice((slices) => slices.neighbors, viewOrder.neighbor),
       fdb: this.#slice((slices) => slices.fdb, viewOrder.fdb),
       sysctls: this.#slice((slices) => slices.sysctls, viewOrder.sysctl),
@@ -137,6 +166,8 @@ export class KernelFold {
         links: new Map(),
         addresses: new Map(),
         routes: new Map(),
+        tables: new Map(),
+        rules: [...FIRST_RULES],
         neighbors: new Map(),
         fdb: new Map(),
         sysctls: new Map(),
@@ -148,6 +179,30 @@ export class KernelFold {
       this.#namespaces.set(ns, slices);
     }
     return slices;
+  }
+}
+
+const MAIN = 254;
+
+/** The rules that a namespace begins with: the tables local, main and default. */
+const FIRST_RULES: readonly RuleFacts[] = [
+  { priority: 0, action: 'lookup', table: 255, protocol: 2 },
+  { priority: 32_766, action: 'lookup', table: MAIN, protocol: 2 },
+  { priority: 32_767, action: 'lookup', table: 253, protocol: 2 },
+];
+
+function changeTable(
+  tables: Map<string, TableRouteFacts>,
+  table: number,
+  changes: readonly RouteChange[],
+): void {
+  for (const change of changes) {
+    const key = `${table} ${change.dst} ${change.metric}`;
+    if (change.op === 'del') tables.delete(key);
+    else {
+      const { op: _op, ...route } = change;
+      tables.set(key, { table, route });
+    }
   }
 }
 

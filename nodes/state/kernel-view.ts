@@ -9,6 +9,7 @@ import type {
   QdiscFacts,
   RouteFacts,
   RouteScope,
+  RuleFacts,
   SysctlFacts,
 } from '../events/kernel.ts';
 
@@ -26,12 +27,22 @@ export interface AddressFacts {
   readonly validUntil?: number;
 }
 
+/** A route of another table than main. */
+export interface TableRouteFacts {
+  readonly table: number;
+  readonly route: RouteFacts;
+}
+
 /** The kernel's state by slice and namespace ('' is the root), each list in a fixed order. */
 export interface KernelView {
   readonly links: Readonly<Record<string, readonly LinkFacts[]>>;
   readonly addresses: Readonly<Record<string, readonly AddressFacts[]>>;
   /** The main table of each namespace. */
   readonly routes: Readonly<Record<string, readonly RouteFacts[]>>;
+  /** Rows of the other tables, but what follows from the addresses by itself. */
+  readonly tables: Readonly<Record<string, readonly TableRouteFacts[]>>;
+  /** In the order in which they are asked. */
+  readonly rules: Readonly<Record<string, readonly RuleFacts[]>>;
   readonly neighbors: Readonly<Record<string, readonly NeighborFacts[]>>;
   readonly fdb: Readonly<Record<string, readonly FdbFacts[]>>;
   /** What has been written since boot. */
@@ -48,6 +59,8 @@ export const viewOrder = {
   address: (address: AddressFacts) => `${address.dev} ${address.address}`,
   route: (route: RouteFacts) =>
     `${route.dst} ${String(route.metric).padStart(10, '0')} ${route.nexthops[0]?.dev ?? ''}`,
+  table: ({ table, route }: TableRouteFacts) =>
+    `${String(table).padStart(10, '0')} ${route.dst} ${String(route.metric).padStart(10, '0')}`,
   neighbor: (neighbor: NeighborFacts) => `${neighbor.dev} ${neighbor.ip}`,
   fdb: (row: FdbFacts) => `${row.dev} ${row.mac} ${row.dst}`,
   sysctl: (sysctl: SysctlFacts) => `${sysctl.dev} ${sysctl.name}`,

@@ -1,3 +1,4 @@
+import { pathError } from '../kernel/ip/path.ts';
 import type { SendError } from '../kernel/ip.ts';
 import type { Netns } from '../kernel/netns.ts';
 
@@ -6,6 +7,7 @@ const TEXT: Readonly<Record<SendError, string>> = {
   EHOSTUNREACH: 'No route to host',
   EINVAL: 'Invalid argument',
   EMSGSIZE: 'Message too long',
+  EACCES: 'Permission denied',
   EPERM: 'Operation not permitted',
 };
 
@@ -30,10 +32,10 @@ export type Reach =
 /** Routes an address as a datagram of protocol `proto` from `src` (0: any) would be. */
 export function reach(ns: Netns, dst: number, src: number, proto: number): Reach {
   const path = ns.lookup(dst, src ^ dst ^ proto);
-  if (path === null) return { ok: false, error: 'ENETUNREACH' };
-  if (path.type === 'blackhole') return { ok: false, error: 'EINVAL' };
-  if (path.type === 'unreachable') return { ok: false, error: 'EHOSTUNREACH' };
-  const { device, nexthop, type } = path;
+  const error = pathError(path);
+  if (path === null || error !== null) return { ok: false, error: error ?? 'ENETUNREACH' };
+  const { device, nexthop } = path;
+  const type = path.type === 'local' || path.type === 'broadcast' ? path.type : 'unicast';
   const routed = path.src !== 0 ? path.src : ns.sourceFor(device, nexthop);
   const own = type === 'local' ? dst : routed;
   return {

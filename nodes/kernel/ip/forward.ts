@@ -3,48 +3,48 @@ import {
   EXCEEDED_TTL,
   ICMP_DEST_UNREACHABLE,
   ICMP_TIME_EXCEEDED,
+  UNREACH_ADMIN,
   UNREACH_FRAG_NEEDED,
   UNREACH_HOST,
   UNREACH_NET,
 } from '../../../protocols/icmp.ts';
-import { decrementTtl, ipDf, ipTtl } from '../../../protocols/ipv4.ts';
+import { decrementTtl, ipDf, ipDst, ipTtl } from '../../../protocols/ipv4.ts';
 import type { Device } from '../device.ts';
 import { NF_FORWARD } from '../netfilter/hooks.ts';
 import type { Skb } from '../netfilter/skb.ts';
 import type { Netns } from '../netns.ts';
 import { isGroupFrame } from './icmp-error.ts';
 import type { IpOutput } from './output.ts';
-import { flowHash } from './path.ts';
+import { type Path, packetFlow } from './path.ts';
+import { RedirectSender } from './redirect.ts';
+import { type InputRefusal, wantsRedirect } from './route-input.ts';
 
 /** Forwarding (RFC 1812 §5). */
 export class IpForward {
   readonly #ns: Netns;
   readonly #output: IpOutput;
+  readonly #redirects: RedirectSender;
 
   constructor(ns: Netns, output: IpOutput) {
     this.#ns = ns;
     this.#output = output;
+    this.#redirects = new RedirectSender(ns);
   }
 
-  /** In the order of Linux: `ip_route_input` decides and answers for what cannot be reached, `ip_forward` comes after. */
-  forward(device: Device, frame: Uint8Array, src: number, dst: number, skb: Skb | null): void {
+  /** Answers for a packet that came in and goes nowhere (`ip_error`). */
+  refuse(why: InputRefusal, frame: Uint8Array): void {
     const ns = this.#ns;
-    if (!ns.ipForward) {
-      ns.kernel.drop('ip-not-for-us');
-      return;
-    }
+    const code = REFUSAL_CODES[why];
+    if (code !== null) ns.ip.icmpError(ICMP_DEST_UNREACHABLE, code, 0, frame);
+    // Nobody is told of what came as a broadcast.
+    ns.kernel.drop(code !== null && isGroupFrame(frame) ? 'ip-link-broadcast' : REFUSAL_DROPS[why]);
+  }
+
+  /** What `ip_forward` does once `ip_route_input` has decided. */
+  forward(device: Device, frame: Uint8Array, path: Path, skb: Skb | null): void {
+    const ns = this.#ns;
     if (isGroupFrame(frame)) {
       ns.kernel.drop('ip-link-broadcast');
-      return;
-    }
-    const path = ns.lookup(dst, flowHash(frame, ETH_HLEN, src, dst));
-    if (path === null || path.type === 'unreachable') {
-      ns.ip.icmpError(ICMP_DEST_UNREACHABLE, path === null ? UNREACH_NET : UNREACH_HOST, 0, frame);
-      ns.kernel.drop('no-route');
-      return;
-    }
-    if (path.type !== 'unicast') {
-      ns.kernel.drop(path.type === 'blackhole' ? 'blackhole' : 'ip-not-for-us');
       return;
     }
     if (ipTtl(frame, ETH_HLEN) <= 1) {
@@ -58,6 +58,11 @@ export class IpForward {
       ns.kernel.drop('frag-needed');
       return;
     }
+    if (path.device === device) {
+      const flow = packetFlow(frame, device, skb?.mark ?? 0);
+      if (wantsRedirect(ns, device, ipDst(frame, ETH_HLEN), flow, path))
+        this.#redirects.send(frame, path.nexthop);
+    }
     decrementTtl(frame, ETH_HLEN);
     if (skb !== null) {
       skb.out = path.device;
@@ -67,3 +72,23 @@ export class IpForward {
     this.#output.finish(path, skb === null ? frame : skb.frame, mtu, skb);
   }
 }
+
+const REFUSAL_CODES: Readonly<Record<InputRefusal, number | null>> = {
+  martian: null,
+  'rp-filter': null,
+  'not-for-us': null,
+  'no-route': UNREACH_NET,
+  unreachable: UNREACH_HOST,
+  prohibit: UNREACH_ADMIN,
+  blackhole: null,
+};
+
+const REFUSAL_DROPS: Readonly<Record<InputRefusal, string>> = {
+  martian: 'ip-martian',
+  'rp-filter': 'ip-rp-filter',
+  'not-for-us': 'ip-not-for-us',
+  'no-route': 'no-route',
+  unreachable: 'no-route',
+  prohibit: 'no-route',
+  blackhole: 'blackhole',
+};

@@ -1,6 +1,6 @@
 import { ETH_HLEN } from '../../../protocols/ethernet.ts';
 import { ICMP_DEST_UNREACHABLE, UNREACH_PROTOCOL } from '../../../protocols/icmp.ts';
-import { isLoopback, isMulticast, LIMITED_BROADCAST } from '../../../protocols/ip4.ts';
+import { isLoopback, isMulticast } from '../../../protocols/ip4.ts';
 import {
   ipDst,
   ipHeaderLength,
@@ -18,6 +18,8 @@ import { Skb } from '../netfilter/skb.ts';
 import type { Netns } from '../netns.ts';
 import { IpDefrag, isFragment } from './defrag.ts';
 import type { IpForward } from './forward.ts';
+import { flowHash, receivedFlow } from './path.ts';
+import { routeInput } from './route-input.ts';
 
 /** From a device to a socket or to forwarding (`ip_rcv`, `ip_rcv_finish`, `ip_local_deliver`). */
 export class IpInput {
@@ -63,29 +65,16 @@ export class IpInput {
   /** `ip_rcv_finish` */
   #route(device: Device, frame: Uint8Array, skb: Skb | null): void {
     const ns = this.#ns;
-    const src = ipSrc(frame, ETH_HLEN);
     const dst = ipDst(frame, ETH_HLEN);
-    if (this.#martian(device, src, dst)) {
-      ns.kernel.drop('ip-martian');
+    if (isMulticast(dst)) {
+      ns.kernel.drop(isMartianSource(frame) ? 'ip-martian' : 'ip-multicast');
       return;
     }
-    if (ns.isLocal(dst) || dst === LIMITED_BROADCAST || ns.isBroadcast(dst))
-      this.#deliver(device, frame, skb);
-    else if (isMulticast(dst)) ns.kernel.drop('ip-multicast');
-    else this.#forward.forward(device, frame, src, dst, skb);
-  }
-
-  #martian(device: Device, src: number, dst: number): boolean {
-    if (device.kind === 'loopback') return false;
-    if ((isLoopback(src) || isLoopback(dst)) && !this.#routesLocalnet(device)) return true;
-    if (isMulticast(src) || src === LIMITED_BROADCAST) return true;
-    // Our own address from outside is a loop or a lie (Linux: accept_local=0).
-    return this.#ns.isLocal(src) || (src >>> 24 === 0 && dst !== LIMITED_BROADCAST);
-  }
-
-  /** `IN_DEV_ROUTE_LOCALNET` */
-  #routesLocalnet({ conf }: Device): boolean {
-    return (conf.route_localnet | this.#ns.sysctls.all.route_localnet) !== 0;
+    const flow = receivedFlow(ns, frame, device, skb?.mark ?? 0);
+    const way = routeInput(ns, device, dst, flowHash(frame, ETH_HLEN, flow.src, dst), flow);
+    if (typeof way === 'string') this.#forward.refuse(way, frame);
+    else if (way.type === 'unicast') this.#forward.forward(device, frame, way, skb);
+    else this.#deliver(device, frame, skb);
   }
 
   #deliver(device: Device, frame: Uint8Array, skb: Skb | null): void {
@@ -122,4 +111,9 @@ export class IpInput {
         ns.ip.icmpError(ICMP_DEST_UNREACHABLE, UNREACH_PROTOCOL, 0, frame);
     }
   }
+}
+
+function isMartianSource(frame: Uint8Array): boolean {
+  const src = ipSrc(frame, ETH_HLEN);
+  return isMulticast(src) || isLoopback(src);
 }

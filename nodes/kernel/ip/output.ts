@@ -1,17 +1,17 @@
 import { ETH_HLEN, ETHERTYPE_IPV4, writeEthernet } from '../../../protocols/ethernet.ts';
 import { ICMP_DEST_UNREACHABLE, UNREACH_FRAG_NEEDED } from '../../../protocols/icmp.ts';
 import type { IpAddress } from '../../../protocols/ip.ts';
-import { LIMITED_BROADCAST } from '../../../protocols/ip4.ts';
-import { fragmentIpv4, ipDf, ipDst, ipSrc, writeIpv4Header } from '../../../protocols/ipv4.ts';
+import { fragmentIpv4, ipDf, ipDst, writeIpv4Header } from '../../../protocols/ipv4.ts';
 import { BROADCAST_MAC } from '../../../protocols/mac.ts';
 import type { Device } from '../device.ts';
 import { NF_LOCAL_OUT, NF_POST_ROUTING } from '../netfilter/hooks.ts';
 import { Skb } from '../netfilter/skb.ts';
 import type { Netns } from '../netns.ts';
-import { flowHash, type Path } from './path.ts';
+import { ANY_FLOW } from '../rules.ts';
+import { type Path, pathError, sentFlow } from './path.ts';
 
 /** Why a packet of the node's own could not be sent. EPERM: netfilter dropped it. */
-export type SendError = 'ENETUNREACH' | 'EINVAL' | 'EHOSTUNREACH' | 'EMSGSIZE' | 'EPERM';
+export type SendError = 'ENETUNREACH' | 'EINVAL' | 'EHOSTUNREACH' | 'EACCES' | 'EMSGSIZE' | 'EPERM';
 
 /**
  * Whether a packet may be fragmented on its way; 'probe' forbids it like true, and sends what the first hop takes even
@@ -29,7 +29,7 @@ export interface PacketOptions<A extends IpAddress = number> {
   readonly tos?: number;
   /** The packet's fwmark (SO_MARK), 0 if absent. */
   readonly mark?: number | undefined;
-  /** The only device that it may leave by; of IPv6 alone. */
+  /** The only device that it may leave by. */
   readonly device?: Device | undefined;
 }
 
@@ -48,10 +48,11 @@ export class IpOutput {
   send(buffer: Uint8Array, options: PacketOptions, fill?: (src: number) => void): SendError | null {
     const ns = this.#ns;
     const { dst } = options;
-    const path = ns.lookup(dst, options.src ^ dst ^ options.proto);
-    if (path === null) return 'ENETUNREACH';
-    if (path.type === 'blackhole') return 'EINVAL';
-    if (path.type === 'unreachable') return 'EHOSTUNREACH';
+    const bound = ns.rules.custom || options.device !== undefined;
+    const flow = bound ? sentFlow(buffer, options) : ANY_FLOW;
+    const path = ns.lookup(dst, options.src ^ dst ^ options.proto, flow);
+    const error = pathError(path);
+    if (path === null || error !== null) return error;
     const preferred =
       options.src !== 0 ? options.src : path.src !== 0 ? path.src : ns.sourceFor(path.device, path.nexthop);
     const src = path.type === 'local' && options.src === 0 ? dst : preferred;
@@ -81,7 +82,7 @@ export class IpOutput {
 
   /** See `IpLayer.localOut`. */
   sendWhole(skb: Skb): SendError | null {
-    const path = this.#routeAgain(skb.frame);
+    const path = this.#routeAgain(skb);
     if (typeof path === 'string') return path;
     return this.#localOut(path, skb, path.device.mtu);
   }
@@ -94,7 +95,7 @@ export class IpOutput {
     if (verdict !== 'accept') return verdict === 'drop' ? 'EPERM' : null;
     if (!skb.reroute) return this.finish(path, skb.frame, mtu, skb);
     skb.reroute = false;
-    const other = this.#routeAgain(skb.frame);
+    const other = this.#routeAgain(skb);
     if (typeof other === 'string') {
       this.#ns.kernel.drop('no-route');
       return other;
@@ -103,12 +104,9 @@ export class IpOutput {
   }
 
   /** The way of a packet that is complete (`ip_route_me_harder`). */
-  #routeAgain(frame: Uint8Array): Path | SendError {
-    const dst = ipDst(frame, ETH_HLEN);
-    const path = this.#ns.lookup(dst, flowHash(frame, ETH_HLEN, ipSrc(frame, ETH_HLEN), dst));
-    if (path === null) return 'ENETUNREACH';
-    if (path.type === 'blackhole') return 'EINVAL';
-    return path.type === 'unreachable' ? 'EHOSTUNREACH' : path;
+  #routeAgain(skb: Skb): Path | SendError {
+    const path = this.#ns.lookupPacket(skb.frame, null, skb.mark);
+    return pathError(path) ?? path ?? 'ENETUNREACH';
   }
 
   /** What is routed goes out, through POSTROUTING where something is registered (`ip_output`). */
@@ -125,10 +123,10 @@ export class IpOutput {
   }
 
   /** Fragments where needed and hands the frame to the neighbour layer. */
-  #emit({ device, nexthop }: Path, frame: Uint8Array, mtu: number, skb: Skb | null): void {
+  #emit(path: Path, frame: Uint8Array, mtu: number, skb: Skb | null): void {
     const limit = skb !== null && skb.fragmentSize !== 0 ? Math.min(mtu, skb.fragmentSize) : mtu;
     if (frame.length - ETH_HLEN <= limit) {
-      this.#emitFrame(device, nexthop, frame, skb);
+      this.#emitFrame(path, frame, skb);
       return;
     }
     if (frame.length - ETH_HLEN > mtu && ipDf(frame, ETH_HLEN)) {
@@ -139,15 +137,15 @@ export class IpOutput {
     for (const fragment of fragmentIpv4(frame.subarray(ETH_HLEN), limit)) {
       const part = new Uint8Array(ETH_HLEN + fragment.length);
       part.set(fragment, ETH_HLEN);
-      this.#emitFrame(device, nexthop, part, skb === null ? null : skb.copy(part));
+      this.#emitFrame(path, part, skb === null ? null : skb.copy(part));
     }
   }
 
-  #emitFrame(device: Device, nexthop: number, frame: Uint8Array, skb: Skb | null): void {
+  #emitFrame({ type, device, nexthop }: Path, frame: Uint8Array, skb: Skb | null): void {
     if (!device.hasLinkLayer) {
       writeEthernet(frame, 0, 0, ETHERTYPE_IPV4);
       device.transmit(frame, skb);
-    } else if (nexthop === LIMITED_BROADCAST || this.#ns.isBroadcast(nexthop)) {
+    } else if (type === 'broadcast') {
       writeEthernet(frame, BROADCAST_MAC, device.mac, ETHERTYPE_IPV4);
       device.transmit(frame, skb);
     } else {

@@ -1,17 +1,31 @@
 import { u16, u32 } from '../../../protocols/bytes.ts';
+import { ETH_HLEN } from '../../../protocols/ethernet.ts';
 import type { IpAddress } from '../../../protocols/ip.ts';
-import { ipHeaderLength, ipProto, PROTO_TCP, PROTO_UDP } from '../../../protocols/ipv4.ts';
+import {
+  IPV4_HLEN,
+  ipHeaderLength,
+  ipProto,
+  ipSrc,
+  ipTos,
+  PROTO_TCP,
+  PROTO_UDP,
+} from '../../../protocols/ipv4.ts';
 import type { Device } from '../device.ts';
+import type { Netns } from '../netns.ts';
 import type { Nexthop, Route } from '../route-table.ts';
+import { ANY_FLOW, type FlowKey } from '../rules.ts';
+import type { PacketOptions, SendError } from './output.ts';
 
 /** Where a packet goes next. */
 export interface Path<A extends IpAddress = number> {
-  readonly type: 'local' | 'broadcast' | 'unicast' | 'blackhole' | 'unreachable';
+  readonly type: 'local' | 'broadcast' | 'unicast' | 'blackhole' | 'unreachable' | 'prohibit';
   readonly device: Device;
   /** Address to resolve on the device. */
   readonly nexthop: A;
   /** Preferred source of the route, the unspecified address if none. */
   readonly src: A;
+  /** Null where no row of a table stands for it: the host's own addresses, a rule's refusal. */
+  readonly route: Route<A> | null;
 }
 
 /** Picks the next hop of a route for a flow; null if none is usable. */
@@ -40,4 +54,70 @@ export function flowHash(buf: Uint8Array, off: number, src: number, dst: number)
     if (at + 4 <= buf.length) hash = Math.imul(hash ^ u32(buf, at), 0xc2b2ae35);
   }
   return (hash ^ (hash >>> 13)) >>> 0;
+}
+
+/** What a packet meets that cannot go its way; null if it can (`fib_props`). */
+export function pathError(path: Path | null): SendError | null {
+  if (path === null) return 'ENETUNREACH';
+  switch (path.type) {
+    case 'blackhole':
+      return 'EINVAL';
+    case 'unreachable':
+      return 'EHOSTUNREACH';
+    case 'prohibit':
+      return 'EACCES';
+    default:
+      return null;
+  }
+}
+
+/** As `packetFlow`, of a packet that came in; one for all where nothing but the source counts. */
+export function receivedFlow(ns: Netns, frame: Uint8Array, device: Device, mark: number): FlowKey {
+  if (ns.rules.custom) return packetFlow(frame, device, mark);
+  received.src = ipSrc(frame, ETH_HLEN);
+  received.iif = device;
+  return received;
+}
+
+const received: { -readonly [K in keyof FlowKey]: FlowKey[K] } = { ...ANY_FLOW };
+
+/** What policy routing sees of a packet that is complete; `iif` is null for one of the host's own. */
+export function packetFlow(frame: Uint8Array, iif: Device | null, mark: number): FlowKey {
+  const proto = ipProto(frame, ETH_HLEN);
+  const at = ETH_HLEN + ipHeaderLength(frame, ETH_HLEN);
+  const whole = (u16(frame, ETH_HLEN + 6) & 0x3fff) === 0;
+  const ports = whole && hasPorts(proto) && at + 4 <= frame.length;
+  return {
+    src: ipSrc(frame, ETH_HLEN),
+    tos: ipTos(frame, ETH_HLEN),
+    mark,
+    proto,
+    sport: ports ? u16(frame, at) : 0,
+    dport: ports ? u16(frame, at + 2) : 0,
+    iif,
+    oif: null,
+  };
+}
+
+/** The same of a packet that has no IP header yet. */
+export function sentFlow(
+  buffer: Uint8Array,
+  { src, tos = 0, mark = 0, proto, device }: PacketOptions,
+): FlowKey {
+  const at = ETH_HLEN + IPV4_HLEN;
+  const ports = hasPorts(proto) && at + 4 <= buffer.length;
+  return {
+    src,
+    tos,
+    mark,
+    proto,
+    sport: ports ? u16(buffer, at) : 0,
+    dport: ports ? u16(buffer, at + 2) : 0,
+    iif: null,
+    oif: device ?? null,
+  };
+}
+
+function hasPorts(proto: number): boolean {
+  return proto === PROTO_TCP || proto === PROTO_UDP;
 }

@@ -5,6 +5,7 @@ import type { IpContext, IpOptions } from './context.ts';
 import { ipLink } from './link.ts';
 import { ipNeighbor } from './neighbor.ts';
 import { ipRoute } from './route.ts';
+import { ipRule } from './rule.ts';
 import { abbreviates, EXIT_ARGUMENT, EXIT_USAGE, keywordOf, notEmulated, usage } from './words.ts';
 
 /** ip.c's objects in the order in which it tries an abbreviation. */
@@ -30,20 +31,21 @@ const OBJECTS = [
 const objects: Readonly<Record<string, (words: readonly string[], ctx: IpContext) => void>> = {
   address: ipAddress,
   route: ipRoute,
+  rule: ipRule,
   neighbor: ipNeighbor,
   neighbour: ipNeighbor,
   link: ipLink,
 };
 
 const USAGE = `Usage: ip [ OPTIONS ] OBJECT { COMMAND | help }
-where  OBJECT := { address | link | neighbor | neighbour | route }
+where  OBJECT := { address | link | neighbor | neighbour | route | rule }
        OPTIONS := { -V[ersion] | -d[etails] | -j[son] | -p[retty] |
                     -f[amily] { inet | inet6 } | -4 | -6 |
                     -br[ief] | -o[neline] | -c[olor]}`;
 
 const VERSION = 'ip utility, iproute2-6.1.0, reroute';
 
-/** ip(8) of iproute2: address, link, neighbor, route. */
+/** ip(8) of iproute2: address, link, neighbor, route, rule. */
 export const ip: Command = (args, ctx, out) => {
   const { options, rest, version } = parseOptions(args);
   if (version) {

@@ -1,5 +1,5 @@
 import { formatIp4, formatPrefix } from '../../../protocols/ip4.ts';
-import type { NexthopFacts, RouteProtocol, RouteScope } from '../../events/kernel.ts';
+import type { NexthopFacts, RouteProtocol, RouteScope, RouteType } from '../../events/kernel.ts';
 import { ToolError } from '../tool.ts';
 import {
   type IpContext,
@@ -16,7 +16,9 @@ import { garbage, invalidArgument, keywordOf, notEmulated, type Words } from './
 export interface RouteArguments {
   /** Canonical prefix. */
   readonly dst: string;
-  readonly type: 'unicast' | 'blackhole' | 'unreachable' | null;
+  readonly type: RouteType | null;
+  /** Number of the table, null where none is named. */
+  readonly table: number | null;
   readonly protocol: RouteProtocol | null;
   readonly scope: RouteScope | null;
   readonly metric: number | null;
@@ -24,7 +26,8 @@ export interface RouteArguments {
   readonly nexthops: readonly NexthopFacts[];
 }
 
-const OTHER_TYPES = ['local', 'broadcast', 'brd', 'anycast', 'multicast', 'prohibit', 'throw', 'nat'];
+const TYPES = ['unicast', 'local', 'broadcast', 'blackhole', 'unreachable', 'prohibit', 'throw'] as const;
+const OTHER_TYPES = ['anycast', 'multicast', 'nat'];
 const ATTRIBUTES = [
   ...[
     'mtu',
@@ -68,6 +71,7 @@ export function parseRoute(words: Words, ctx: IpContext): RouteArguments | null 
   if (words.done) return null;
   let dst: string | null = null;
   let type: RouteArguments['type'] = null;
+  let table: number | null = null;
   let protocol: RouteProtocol | null = null;
   let scope: RouteScope | null = null;
   let metric: number | null = null;
@@ -83,8 +87,8 @@ export function parseRoute(words: Words, ctx: IpContext): RouteArguments | null 
       metric = metricOf(words.argument());
     else if (word === 'scope') scope = routeScopeOf(words.argument());
     else if (word === 'proto' || word === 'protocol') protocol = protocolOf(words.argument());
-    else if (word === 'table') requireMain(words.argument());
-    else if (word === 'unicast' || word === 'blackhole' || word === 'unreachable') type = word;
+    else if (word === 'table') table = tableOf(words.argument());
+    else if (typeOf(word) !== undefined) type = typeOf(word) ?? null;
     else if (OTHER_TYPES.includes(word)) throw notEmulated(`route type ${word}`);
     else if (ATTRIBUTES.includes(word)) throw notEmulated(`route attribute ${word}`);
     else {
@@ -98,6 +102,7 @@ export function parseRoute(words: Words, ctx: IpContext): RouteArguments | null 
   return {
     dst: dst ?? '0.0.0.0/0',
     type,
+    table,
     protocol,
     scope,
     metric,
@@ -135,8 +140,8 @@ function takeHopPart(hop: Hop, word: string, words: Words): boolean {
   }
 }
 
-function requireMain(word: string): void {
-  if (tableOf(word) !== 'main') throw notEmulated(`a change of route table ${word}`);
+function typeOf(word: string): RouteType | undefined {
+  return TYPES.find((type) => type === (word === 'brd' ? 'broadcast' : word));
 }
 
 /** The kernel takes no prefix with host bits set. @throws ToolError */
@@ -151,16 +156,18 @@ function destinationOf(text: string): string {
 
 /** `ip route add` without words. */
 const ROUTE_USAGE = `Usage: ip route { list | flush } SELECTOR
-       ip route get ADDRESS [ from ADDRESS ]
+       ip route get [ fibmatch ] ADDRESS [ from ADDRESS iif STRING ] [ oif STRING ]
+                    [ tos TOS ] [ mark NUMBER ] [ ipproto PROTOCOL ]
+                    [ sport NUMBER ] [ dport NUMBER ]
        ip route { add | del | change | replace } ROUTE
 SELECTOR := [ root PREFIX ] [ match PREFIX ] [ exact PREFIX ]
             [ table TABLE_ID ] [ proto RTPROTO ] [ dev STRING ]
             [ via ADDRESS ] [ src ADDRESS ] [ type TYPE ] [ scope SCOPE ]
 ROUTE := [ TYPE ] PREFIX [ proto RTPROTO ] [ scope SCOPE ] [ metric METRIC ]
-         [ src ADDRESS ] { NH | [ nexthop NH ]... }
+         [ src ADDRESS ] [ table TABLE_ID ] { NH | [ nexthop NH ]... }
 NH := [ via ADDRESS ] [ dev STRING ] [ weight NUMBER ] [ onlink ]
-TYPE := { unicast | unreachable | blackhole }
-TABLE_ID := [ local | main | all | NUMBER ]
+TYPE := { unicast | local | broadcast | throw | unreachable | prohibit | blackhole }
+TABLE_ID := [ local | main | default | all | NUMBER ]
 SCOPE := [ host | link | global | NUMBER ]
 RTPROTO := [ kernel | boot | static | bird | bgp | NUMBER ]`;
 

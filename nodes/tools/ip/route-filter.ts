@@ -1,13 +1,14 @@
 import { formatIp4, type Prefix, parsePrefix, prefixContains } from '../../../protocols/ip4.ts';
 import type { RouteFacts, RouteProtocol, RouteScope } from '../../events/kernel.ts';
+import { MAIN_TABLE } from '../../kernel/route-table.ts';
 import { protocolName, type RouteColumn } from '../format/routes.ts';
 import { type IpContext, requireAddress, requireDevice, requirePrefix, takeDevice } from './context.ts';
-import { metricOf, protocolOf, routeScopeOf, type TableName, tableOf } from './route-protocols.ts';
+import { listedTable, metricOf, protocolOf, routeScopeOf } from './route-protocols.ts';
 import { garbage, notEmulated, type Words } from './words.ts';
 
 /** What `ip route show` and `flush` can be narrowed to. */
 export interface RouteFilter {
-  readonly table: TableName;
+  readonly table: number | 'all';
   /** Columns that the filter makes constant. */
   readonly hide: ReadonlySet<RouteColumn>;
   /** `cache`: the routing cache, of which nothing is left since Linux 3.6. */
@@ -15,11 +16,11 @@ export interface RouteFilter {
   matches(route: RouteFacts): boolean;
 }
 
-const TYPES = ['unicast', 'blackhole', 'unreachable', 'local', 'broadcast'];
+const TYPES = ['unicast', 'blackhole', 'unreachable', 'prohibit', 'throw', 'local', 'broadcast'];
 
 /** @throws ToolError */
 export function parseRouteFilter(words: Words, ctx: IpContext): RouteFilter {
-  let table: TableName = 'main';
+  let table: number | 'all' = MAIN_TABLE;
   let dev: string | null = null;
   let cache = false;
   let prefixSeen = false;
@@ -29,7 +30,11 @@ export function parseRouteFilter(words: Words, ctx: IpContext): RouteFilter {
     switch (word) {
       case 'table':
       case 'lookup':
-        table = tableOf(words.argument());
+        {
+          const name = words.argument();
+          if (name === 'cache') cache = true;
+          else table = listedTable(name);
+        }
         break;
       case 'dev':
       case 'oif': {

@@ -1,4 +1,5 @@
 import type { RouteProtocol, RouteScope } from '../../events/kernel.ts';
+import { DEFAULT_TABLE, LOCAL_TABLE, MAIN_TABLE } from '../../kernel/route-table.ts';
 import { invalidArgument, notEmulated } from './words.ts';
 
 /** /etc/iproute2/rt_protos, as far as the kernel's routes tell them apart. */
@@ -23,6 +24,31 @@ export function protocolOf(word: string): RouteProtocol {
   throw invalidArgument(word, '"protocol" value is invalid\n');
 }
 
+/** /etc/iproute2/rt_protos: whom a rule names as its maker. */
+const RULE_PROTOCOLS: Readonly<Record<string, number>> = {
+  unspec: 0,
+  redirect: 1,
+  kernel: 2,
+  boot: 3,
+  static: 4,
+  zebra: 11,
+  bird: 12,
+  bgp: 186,
+  ospf: 188,
+};
+
+/** @throws ToolError */
+export function ruleProtocolOf(word: string): number {
+  const known = Object.hasOwn(RULE_PROTOCOLS, word) ? RULE_PROTOCOLS[word] : undefined;
+  const number = known ?? (/^\d{1,3}$/.test(word) ? Number(word) : 256);
+  if (number > 255) throw invalidArgument(word, '"protocol" value is invalid\n');
+  return number;
+}
+
+export function ruleProtocolName(protocol: number): string {
+  return Object.entries(RULE_PROTOCOLS).find(([, number]) => number === protocol)?.[0] ?? String(protocol);
+}
+
 /** @throws ToolError */
 export function routeScopeOf(word: string): RouteScope {
   switch (word) {
@@ -41,24 +67,38 @@ export function routeScopeOf(word: string): RouteScope {
   }
 }
 
-export type TableName = 'main' | 'local' | 'all' | 'absent';
+/** /etc/iproute2/rt_tables */
+const TABLES: Readonly<Record<string, number>> = {
+  local: LOCAL_TABLE,
+  main: MAIN_TABLE,
+  default: DEFAULT_TABLE,
+  unspec: 0,
+};
 
-/** A table by name or number; `absent` is one that no route is in. @throws ToolError */
-export function tableOf(word: string): TableName {
-  switch (word) {
-    case 'main':
-    case '254':
-      return 'main';
-    case 'local':
-    case '255':
-      return 'local';
-    case 'all':
-    case '0':
-      return 'all';
-    default:
-      if (word === 'default' || /^\d{1,9}$/.test(word)) return 'absent';
-      throw invalidArgument(word, 'table id value is invalid\n');
-  }
+/** A table's number by its name or number; null if it is neither. */
+export function tableNumber(word: string): number | null {
+  if (Object.hasOwn(TABLES, word)) return TABLES[word] ?? null;
+  const number = /^(0x[0-9a-f]{1,8}|\d{1,10})$/i.test(word) ? Number(word) : Number.NaN;
+  return number < 2 ** 32 ? number : null;
+}
+
+/** What a table is called. */
+export function tableName(table: number): string {
+  return Object.entries(TABLES).find(([, number]) => number === table)?.[0] ?? String(table);
+}
+
+/** The table of a route that is to be changed; 0 is main. @throws ToolError */
+export function tableOf(word: string): number {
+  const number = tableNumber(word);
+  if (number === null) throw invalidArgument(word, '"table" value is invalid\n');
+  return number === 0 ? MAIN_TABLE : number;
+}
+
+/** The table of a listing. @throws ToolError */
+export function listedTable(word: string): number | 'all' {
+  const number = word === 'all' ? 0 : tableNumber(word);
+  if (number === null) throw invalidArgument(word, 'table id value is invalid\n');
+  return number === 0 ? 'all' : number;
 }
 
 /** @throws ToolError */

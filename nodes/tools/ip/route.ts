@@ -1,6 +1,7 @@
-import { parseIp4, parsePrefix } from '../../../protocols/ip4.ts';
-import type { NexthopFacts, RouteFacts } from '../../events/kernel.ts';
+import { parseIp4 } from '../../../protocols/ip4.ts';
+import type { NexthopFacts, RouteFacts, RouteScope, RouteType } from '../../events/kernel.ts';
 import type { Netns } from '../../kernel/netns.ts';
+import { LOCAL_TABLE, MAIN_TABLE } from '../../kernel/route-table.ts';
 import { formatJson } from '../format/json.ts';
 import { localTable } from '../format/local-table.ts';
 import { formatRoutes, protocolName, type RouteFormat, routeObjects } from '../format/routes.ts';
@@ -9,6 +10,7 @@ import { change, type IpContext, linksOf, refused } from './context.ts';
 import { parseRoute, type RouteArguments, routeUsage } from './route-arguments.ts';
 import { parseRouteFilter } from './route-filter.ts';
 import { routeGet } from './route-get.ts';
+import { tableName } from './route-protocols.ts';
 import { runSubcommand, type Subcommands } from './subcommand.ts';
 import { EXIT_ARGUMENT, notEmulated, type Words } from './words.ts';
 
@@ -47,26 +49,63 @@ function parsed(words: Words, ctx: IpContext): RouteArguments {
   return route;
 }
 
+interface ListedTable {
+  readonly id: number;
+  readonly rows: readonly RouteFacts[];
+}
+
+/** The rows of a table, the kernel's own among those of the local one; null if there is no such table. */
+function tableRows(ns: Netns, id: number): readonly RouteFacts[] | null {
+  const rows = ns.tables.get(id)?.list();
+  if (id !== LOCAL_TABLE) return rows ?? null;
+  return [...localTable(linksOf(ns), ns.addresses.list()), ...(rows ?? [])];
+}
+
+function listedTables(ns: Netns, table: number | 'all'): ListedTable[] {
+  if (table !== 'all') {
+    const rows = tableRows(ns, table);
+    if (rows === null) throw refused('Error: ipv4: FIB table does not exist.\nDump terminated');
+    return [{ id: table, rows }];
+  }
+  const ids = ns.tables.list().map(({ id }) => id);
+  return (ids.includes(LOCAL_TABLE) ? ids : [...ids, LOCAL_TABLE]).map((id) => ({
+    id,
+    rows: tableRows(ns, id) ?? [],
+  }));
+}
+
 function list(words: Words, ctx: IpContext): void {
   const filter = parseRouteFilter(words, ctx);
   const { ns, options } = ctx;
-  if (filter.table === 'absent') throw refused('Error: ipv4: FIB table does not exist.\nDump terminated');
   const empty = filter.cache || options.family === 'inet6';
-  const main = empty || filter.table === 'local' ? [] : ns.routes.list().filter(filter.matches);
-  const links = linksOf(ns);
-  const local = empty || filter.table === 'main' ? [] : localTable(links, ns.addresses.list());
+  const tables = empty ? [] : listedTables(ns, filter.table);
   const format: RouteFormat = {
-    links,
+    links: linksOf(ns),
     hide: filter.hide,
     ...(options.style === 'oneline' ? { style: 'oneline' as const } : {}),
     ...(options.details === undefined ? {} : { details: options.details }),
   };
-  const localFormat: RouteFormat = filter.table === 'all' ? { ...format, table: 'local' } : format;
-  const rows = local.filter(filter.matches);
+  const formatOf = (id: number): RouteFormat =>
+    filter.table === 'all' && id !== MAIN_TABLE ? { ...format, table: tableName(id) } : format;
   if (options.json !== undefined) {
-    const objects = [...routeObjects(main, format), ...routeObjects(rows, localFormat)];
+    const objects = tables.flatMap(({ id, rows }) => routeObjects(rows.filter(filter.matches), formatOf(id)));
     ctx.out.stdout(formatJson(objects, options.json));
-  } else ctx.out.stdout(formatRoutes(main, format) + formatRoutes(rows, localFormat));
+    return;
+  }
+  ctx.out.stdout(
+    tables.map(({ id, rows }) => formatRoutes(rows.filter(filter.matches), formatOf(id))).join(''),
+  );
+}
+
+/** Routes to the host itself and to all of a subnet are the local table's (`iproute_modify`). */
+function tableFor({ table, type }: RouteArguments): number {
+  return table ?? (type === 'local' || type === 'broadcast' ? LOCAL_TABLE : MAIN_TABLE);
+}
+
+function usualScope(type: RouteType, nexthops: readonly NexthopFacts[]): RouteScope {
+  if (type === 'local') return 'host';
+  const attached = type === 'unicast' && nexthops.every((hop) => hop.via === '');
+  return type === 'broadcast' || attached ? 'link' : 'global';
 }
 
 function set(words: Words, ctx: IpContext, command: 'add' | 'change' | 'chg' | 'replace'): void {
@@ -74,23 +113,24 @@ function set(words: Words, ctx: IpContext, command: 'add' | 'change' | 'chg' | '
   const { ns } = ctx;
   const type = wanted.type ?? 'unicast';
   const metric = wanted.metric ?? 0;
-  if (type === 'unicast' && wanted.nexthops.length === 0) throw refused('RTNETLINK answers: No such device');
-  if (type !== 'unicast' && wanted.nexthops.length > 0)
+  const id = tableFor(wanted);
+  const reachable = type === 'unicast' || type === 'local' || type === 'broadcast';
+  if (reachable && wanted.nexthops.length === 0) throw refused('RTNETLINK answers: No such device');
+  if (!reachable && wanted.nexthops.length > 0)
     throw refused('Error: Gateway, device and multipath can not be specified for this route type.');
   if (wanted.src !== '' && !ns.isLocal(parseIp4(wanted.src) ?? 0))
     throw refused('Error: Invalid prefsrc address.');
   const nexthops = wanted.nexthops.map((hop) => withDevice(ns, hop));
-  const exists = ns.routes.get(wanted.dst, metric) !== undefined;
+  const exists = tableRows(ns, id)?.some((row) => row.dst === wanted.dst && row.metric === metric) === true;
   if (command === 'add' && exists) throw refused('RTNETLINK answers: File exists');
   if ((command === 'change' || command === 'chg') && !exists)
     throw refused('RTNETLINK answers: No such file or directory');
-  const attached = type === 'unicast' && nexthops.every((hop) => hop.via === '');
   change(() =>
-    ns.routes.set({
+    ns.tables.open(id).set({
       dst: wanted.dst,
       type,
       protocol: wanted.protocol ?? 'boot',
-      scope: wanted.scope ?? (attached ? 'link' : 'global'),
+      scope: wanted.scope ?? usualScope(type, nexthops),
       metric,
       src: wanted.src,
       nexthops,
@@ -110,14 +150,18 @@ function withDevice(ns: Netns, hop: NexthopFacts): NexthopFacts {
 function remove(words: Words, ctx: IpContext): void {
   const wanted = parsed(words, ctx);
   const { ns } = ctx;
-  const prefix = parsePrefix(wanted.dst);
-  const route = ns.routes
-    .list()
+  const id = wanted.table ?? MAIN_TABLE;
+  const route = (ns.tables.get(id)?.list() ?? [])
     .filter((candidate) => candidate.dst === wanted.dst)
     .sort((a, b) => a.metric - b.metric)
     .find((candidate) => isMeant(wanted, candidate));
-  if (prefix === null || route === undefined) throw refused('RTNETLINK answers: No such process');
-  ns.routes.delete(route.dst, route.metric);
+  if (route !== undefined) {
+    ns.tables.get(id)?.delete(route.dst, route.metric);
+    return;
+  }
+  if (tableRows(ns, id)?.some((row) => row.dst === wanted.dst && isMeant(wanted, row)) === true)
+    throw notEmulated('taking out a route that the kernel keeps for an address');
+  throw refused('RTNETLINK answers: No such process');
 }
 
 function isMeant(wanted: RouteArguments, route: RouteFacts): boolean {
@@ -140,11 +184,12 @@ function flush(words: Words, ctx: IpContext): void {
   if (words.done) throw new ToolError('"ip route flush" requires arguments.', EXIT_ARGUMENT);
   const filter = parseRouteFilter(words, ctx);
   const { ns, options } = ctx;
-  if (options.family === 'inet6' || filter.table === 'absent') return;
+  if (options.family === 'inet6') return;
   if (filter.cache) {
     ns.pathMtus.clear();
     return;
   }
-  if (filter.table !== 'main') throw notEmulated(`a change of route table ${filter.table}`);
-  ns.routes.removeWhere((route) => filter.matches(route.facts));
+  const { table } = filter;
+  // What follows from the addresses stays.
+  ns.tables.removeWhere((route) => (table === 'all' || route.table === table) && filter.matches(route.facts));
 }
