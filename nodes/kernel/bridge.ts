@@ -2,6 +2,7 @@ import { formatMac, isGroupMac, readMac } from '../../protocols/mac.ts';
 import type { FdbFacts } from '../events/kernel.ts';
 import type { TimerHandle } from '../runtime.ts';
 import { type BridgeMaster, Device, type DeviceOptions } from './device.ts';
+import type { Skb } from './netfilter/skb.ts';
 import type { Netns } from './netns.ts';
 
 interface FdbEntry {
@@ -26,10 +27,11 @@ export class BridgeDevice extends Device implements BridgeMaster {
     this.carrier = false;
   }
 
-  /** From the stack of the bridge's own namespace. */
-  protected override xmit(frame: Uint8Array): void {
-    if (this.up) this.#forward(null, frame);
-    else this.ns.kernel.drop('device-down');
+  /** From the stack of the bridge's own namespace; or from a port, having waited there for where DNAT sends it. */
+  protected override xmit(frame: Uint8Array, skb: Skb | null): void {
+    if (!this.up) this.ns.kernel.drop('device-down');
+    else if (skb?.bridgedDnat === true) this.#forward(skb.physIn, frame, skb);
+    else this.#forward(null, frame, null);
   }
 
   receiveFrom(port: Device, frame: Uint8Array): void {
@@ -44,22 +46,41 @@ export class BridgeDevice extends Device implements BridgeMaster {
     }
     this.#learn(source, port);
     this.tapped('in', frame);
-    this.#forward(port, frame);
+    const { bridgeNetfilter } = this.ns;
+    if (bridgeNetfilter.calls(frame)) {
+      const skb = bridgeNetfilter.preRouting(this, port, frame);
+      if (skb !== null) this.#forward(port, skb.frame, skb);
+    } else this.#forward(port, frame, null);
   }
 
-  #forward(from: Device | null, frame: Uint8Array): void {
+  #forward(from: Device | null, frame: Uint8Array, skb: Skb | null): void {
     const dst = readMac(frame, 0);
     if (from !== null && dst === this.mac) {
-      this.ns.receiveFrame(this, frame);
+      this.#passUp(frame, skb);
       return;
     }
     const known = isGroupMac(dst) ? undefined : this.#fdb.get(dst);
     if (known !== undefined) {
-      if (known.port !== from && known.port.usable) known.port.transmit(frame);
+      if (known.port !== from && known.port.usable) this.#send(known.port, frame, skb);
       return;
     }
-    for (const port of this.ports) if (port !== from && port.usable) port.transmit(frame.slice());
-    if (from !== null && isGroupMac(dst)) this.ns.receiveFrame(this, frame);
+    for (const port of this.ports) {
+      if (port === from || !port.usable) continue;
+      const copy = frame.slice();
+      this.#send(port, copy, skb === null ? null : skb.copy(copy));
+    }
+    if (from !== null && isGroupMac(dst)) this.#passUp(frame, skb);
+  }
+
+  #send(port: Device, frame: Uint8Array, skb: Skb | null): void {
+    if (skb === null) port.transmit(frame);
+    else this.ns.bridgeNetfilter.forward(this, port, skb);
+  }
+
+  /** `br_pass_frame_up` */
+  #passUp(frame: Uint8Array, skb: Skb | null): void {
+    if (skb === null) this.ns.receiveFrame(this, frame);
+    else this.ns.ip.inputBridged(this, skb);
   }
 
   #learn(mac: number, port: Device): void {

@@ -5,9 +5,11 @@ import type { EventId } from '../events/record.ts';
 import type { TimerHandle } from '../runtime.ts';
 import type { Device } from './device.ts';
 import type { NeighborPool, PooledNeighbor } from './neighbor-pool.ts';
+import type { Skb } from './netfilter/skb.ts';
 
 interface Waiting {
   readonly frame: Uint8Array;
+  readonly skb: Skb | null;
   readonly cause: EventId;
 }
 
@@ -52,24 +54,27 @@ export abstract class NeighborCache<A extends IpAddress> {
   /** A packet waited in vain. */
   protected abstract unreachable(frame: Uint8Array): void;
 
-  /** Sends a frame to the neighbour, now or when its address is known. The Ethernet source and type are in place. */
-  output(ip: A, frame: Uint8Array): void {
+  /**
+   * Sends a frame to the neighbour, now or when its address is known, with what netfilter knows of it. The Ethernet source
+   * and type are in place.
+   */
+  output(ip: A, frame: Uint8Array, skb: Skb | null = null): void {
     const entry = this.#entries.get(ip);
     if (entry === undefined) {
       if (!this.pool.admits()) return;
       const fresh = this.#create(ip, 'INCOMPLETE', 0);
-      this.#enqueue(fresh, frame);
+      this.#enqueue(fresh, frame, skb);
       this.#solicit(fresh);
       return;
     }
     switch (entry.state) {
       case 'INCOMPLETE':
-        this.#enqueue(entry, frame);
+        this.#enqueue(entry, frame, skb);
         return;
       case 'FAILED':
         this.#change(entry, 'INCOMPLETE', 0);
         entry.probes = 0;
-        this.#enqueue(entry, frame);
+        this.#enqueue(entry, frame, skb);
         this.#solicit(entry);
         return;
       case 'STALE':
@@ -79,7 +84,7 @@ export abstract class NeighborCache<A extends IpAddress> {
       default:
     }
     writeMac(frame, 0, entry.mac);
-    this.device.transmit(frame);
+    this.device.transmit(frame, skb);
   }
 
   /** A reply of an upper layer proves that the neighbour is there (`MSG_CONFIRM`). */
@@ -219,8 +224,8 @@ export abstract class NeighborCache<A extends IpAddress> {
     }
   }
 
-  #enqueue(entry: Neighbor<A>, frame: Uint8Array): void {
-    entry.queue.push({ frame, cause: this.#rt.cause });
+  #enqueue(entry: Neighbor<A>, frame: Uint8Array, skb: Skb | null): void {
+    entry.queue.push({ frame, skb, cause: this.#rt.cause });
     entry.queued += frame.length;
     while (entry.queued > QUEUE_BYTES) {
       entry.queued -= entry.queue.shift()?.frame.length ?? 0;
@@ -238,7 +243,7 @@ export abstract class NeighborCache<A extends IpAddress> {
     const cause = rt.cause;
     for (const item of waiting) {
       rt.cause = item.cause;
-      this.output(entry.ip, item.frame);
+      this.output(entry.ip, item.frame, item.skb);
     }
     rt.cause = cause;
   }

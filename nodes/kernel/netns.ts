@@ -15,6 +15,7 @@ import { flowHash, type Path, packetFlow } from './ip/path.ts';
 import { IpLayer, type SendError } from './ip.ts';
 import type { Kernel } from './kernel.ts';
 import { type LinkOptions, LinkTable, type VethOptions } from './links.ts';
+import { BridgeNetfilter } from './netfilter/bridge-netfilter.ts';
 import { ConntrackTable } from './netfilter/conntrack.ts';
 import { NetfilterHooks } from './netfilter/hooks.ts';
 import { Nat } from './netfilter/nat.ts';
@@ -58,6 +59,7 @@ export class Netns {
   readonly netfilter = new NetfilterHooks();
   readonly conntrack: ConntrackTable;
   readonly nat: Nat;
+  readonly bridgeNetfilter: BridgeNetfilter;
   readonly lo: Device;
 
   constructor(kernel: Kernel, name: string) {
@@ -84,6 +86,7 @@ export class Netns {
     });
     this.conntrack = new ConntrackTable(this);
     this.nat = new Nat(this);
+    this.bridgeNetfilter = new BridgeNetfilter(this);
     this.impairments = new Impairments(this);
     this.lo = this.links.addLoopback();
     this.setUp('lo');

@@ -119,6 +119,7 @@ export class UdpLayer<A extends IpAddress = number> {
         ttl: options.ttl,
         df: options.df,
         tos: options.tos ?? 0,
+        mark: options.mark,
         device: options.device,
       },
       (src) => writeUdp(packet, at, src, dst, srcPort, dstPort, packet.length - at - UDP_HLEN, { checksum }),
@@ -173,6 +174,7 @@ export interface UdpPacketOptions<A extends IpAddress = number> {
   readonly ttl?: number | undefined;
   readonly df?: DontFragment | undefined;
   readonly tos?: number;
+  readonly mark?: number;
   readonly device?: Device | undefined;
   readonly checksum: 'compute' | 'zero';
 }

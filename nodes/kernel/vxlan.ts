@@ -5,6 +5,7 @@ import { UDP_HLEN } from '../../protocols/udp.ts';
 import { flowSourcePort, VXLAN_HLEN, writeVxlan } from '../../protocols/vxlan.ts';
 import type { FdbFacts } from '../events/kernel.ts';
 import { Device, type DeviceOptions } from './device.ts';
+import type { Skb } from './netfilter/skb.ts';
 import type { Netns } from './netns.ts';
 import type { VxlanEndpoint } from './vxlan-port.ts';
 
@@ -59,7 +60,7 @@ export class VxlanDevice extends Device implements VxlanEndpoint {
     return `vxlan id ${vni} local ${formatIp4(local)} dstport ${dstPort}${learning === 'off' ? ' nolearning' : ''}`;
   }
 
-  protected override xmit(frame: Uint8Array): void {
+  protected override xmit(frame: Uint8Array, skb: Skb | null): void {
     if (!this.up) {
       this.ns.kernel.drop('device-down');
       return;
@@ -76,11 +77,12 @@ export class VxlanDevice extends Device implements VxlanEndpoint {
       return;
     }
     this.#sending = true;
-    for (const row of rows) this.#encapsulate(frame, row.dst);
+    for (const row of rows) this.#encapsulate(frame, row.dst, skb?.mark ?? 0);
     this.#sending = false;
   }
 
-  #encapsulate(frame: Uint8Array, remote: number): void {
+  /** What is outside has the mark of what is inside, as within one namespace (`skb_scrub_packet`). */
+  #encapsulate(frame: Uint8Array, remote: number, mark: number): void {
     const header = 14 + IPV4_HLEN + UDP_HLEN + VXLAN_HLEN;
     const packet = new Uint8Array(header + frame.length);
     packet.set(frame, header);
@@ -93,6 +95,7 @@ export class VxlanDevice extends Device implements VxlanEndpoint {
       srcPort,
       dstPort,
       ttl: VXLAN_TTL,
+      mark,
       checksum: 'zero',
     });
   }

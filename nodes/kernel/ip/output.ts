@@ -150,7 +150,7 @@ export class IpOutput {
       device.transmit(frame, skb);
     } else {
       writeEthernet(frame, 0, device.mac, ETHERTYPE_IPV4);
-      device.neighbors.output(nexthop, frame);
+      device.neighbors.output(nexthop, frame, skb);
     }
   }
 }

@@ -17,6 +17,8 @@ export class Skb {
   /** Bridge ports that a bridged packet came in and goes out by (`-m physdev`). */
   physIn: Device | null = null;
   physOut: Device | null = null;
+  /** DNAT has sent a bridged packet to another port of its bridge (BRNF_BRIDGED_DNAT). */
+  bridgedDnat = false;
   /** `fwmark`, unsigned 32 bits. */
   mark = 0;
   ct: Conntrack | null = null;

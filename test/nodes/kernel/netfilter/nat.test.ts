@@ -188,3 +188,33 @@ test('a packet that LOCAL_OUT or POSTROUTING drops is EPERM to its sender', (t) 
     t.is(udpClient(a.kernel.root).send('10.0.1.1', 9, 'x'), 'EPERM');
   }
 });
+
+test('what a VXLAN device sends has the mark of what is inside', (t) => {
+  const { net, a } = routed();
+  const { root } = a.kernel;
+  root.addVxlan({
+    name: 'vx',
+    mac: 2,
+    mtu: 1450,
+    vni: 1,
+    local: ip('10.0.1.2'),
+    dstPort: 8472,
+    learning: 'off',
+  });
+  root.addVxlanFdb('vx', 0, ip('10.0.1.1'), 'permanent');
+  root.setUp('vx');
+  root.addAddress('vx', '10.9.0.1/24');
+  root.setNeighbor('vx', ip('10.9.0.2'), 0x0200_0000_0009);
+  const marks: number[] = [];
+  root.netfilter.register(NF_LOCAL_OUT, 0, (skb) => {
+    if (skb.out?.name === 'vx') skb.mark = 0x4000;
+    return 'accept';
+  });
+  root.netfilter.register(NF_POST_ROUTING, 0, (skb) => {
+    if (skb.out?.name === 'eth0') marks.push(skb.mark);
+    return 'accept';
+  });
+  udpClient(root).send('10.9.0.2', 9, 'x');
+  net.advance(10);
+  t.deepEqual(marks, [0x4000]);
+});

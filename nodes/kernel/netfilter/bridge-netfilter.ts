@@ -1,0 +1,110 @@
+import { ETH_HLEN, ETHERTYPE_IPV4, etherType } from '../../../protocols/ethernet.ts';
+import { fragmentIpv4, ipDst, ipSrc, ipTotalLength, validateIpv4 } from '../../../protocols/ipv4.ts';
+import { writeMac } from '../../../protocols/mac.ts';
+import type { Device } from '../device.ts';
+import { flowHash } from '../ip/path.ts';
+import type { Netns } from '../netns.ts';
+import type { SysctlSpec } from '../sysctl.ts';
+import { NF_FORWARD, NF_POST_ROUTING, NF_PRE_ROUTING } from './hooks.ts';
+import { Skb } from './skb.ts';
+
+/** `net.bridge` of a namespace, as with br_netfilter loaded. */
+type BridgeSettings = {
+  'bridge-nf-call-iptables': number;
+};
+
+const FLAG: SysctlSpec = { min: 0, max: 1 };
+
+/**
+ * What br_netfilter does: IPv4 frames that a bridge forwards pass PREROUTING, FORWARD and POSTROUTING as packets of the bridge
+ * device, their ports beside them. So DNAT works between pods of one bridge, and answers that would go past the host by the
+ * bridge have their addresses put back (net/bridge/br_netfilter_hooks.c).
+ */
+export class BridgeNetfilter {
+  readonly #settings: BridgeSettings = { 'bridge-nf-call-iptables': 1 };
+  readonly #ns: Netns;
+
+  constructor(ns: Netns) {
+    this.#ns = ns;
+    ns.sysctls.add({
+      path: 'bridge',
+      variables: { 'bridge-nf-call-iptables': FLAG },
+      values: () => this.#settings,
+    });
+  }
+
+  /** Whether a frame that a bridge got by a port is netfilter's affair. */
+  calls(frame: Uint8Array): boolean {
+    return (
+      this.#ns.netfilter.active &&
+      this.#settings['bridge-nf-call-iptables'] === 1 &&
+      frame.length >= ETH_HLEN &&
+      etherType(frame) === ETHERTYPE_IPV4
+    );
+  }
+
+  /**
+   * Takes a frame through PREROUTING (`br_nf_pre_routing`). Null: it is not to be bridged on, be it that it was dropped or
+   * that it waits for an address. What DNAT has sent elsewhere has a new Ethernet destination.
+   */
+  preRouting(bridge: Device, port: Device, frame: Uint8Array): Skb | null {
+    const { kernel, netfilter } = this.#ns;
+    const validity = validateIpv4(frame, ETH_HLEN, frame.length - ETH_HLEN);
+    if (validity !== 'ok') {
+      kernel.drop(`ip-${validity}`);
+      return null;
+    }
+    const total = ETH_HLEN + ipTotalLength(frame, ETH_HLEN);
+    const packet = frame.length === total ? frame : frame.subarray(0, total);
+    const dst = ipDst(packet, ETH_HLEN);
+    const skb = new Skb(packet, bridge);
+    skb.physIn = port;
+    if (netfilter.run(NF_PRE_ROUTING, skb) !== 'accept') return null;
+    return ipDst(skb.frame, ETH_HLEN) === dst || this.#redirect(bridge, skb) ? skb : null;
+  }
+
+  /**
+   * Sends a frame to where DNAT has pointed it (`br_nf_pre_routing_finish`): by the same bridge to the neighbour it is for,
+   * without being routed; else to the host, which routes it. False: it is gone, or waits.
+   */
+  #redirect(bridge: Device, skb: Skb): boolean {
+    const ns = this.#ns;
+    const { frame } = skb;
+    const dst = ipDst(frame, ETH_HLEN);
+    const path = ns.lookup(dst, flowHash(frame, ETH_HLEN, ipSrc(frame, ETH_HLEN), dst));
+    if (path === null || path.type === 'blackhole' || path.type === 'unreachable') {
+      ns.kernel.drop('no-route');
+      return false;
+    }
+    if (path.device !== bridge) {
+      writeMac(frame, 0, bridge.mac);
+      return true;
+    }
+    skb.bridgedDnat = true;
+    bridge.neighbors.output(path.nexthop, frame, skb);
+    return false;
+  }
+
+  /**
+   * Takes a frame through FORWARD and POSTROUTING on its way to a port (`br_nf_forward_ip`, `br_nf_post_routing`), and sends
+   * it, in fragments where it was put together from some.
+   */
+  forward(bridge: Device, port: Device, skb: Skb): void {
+    const { netfilter } = this.#ns;
+    skb.physOut = port;
+    skb.out = bridge;
+    if (netfilter.run(NF_FORWARD, skb) !== 'accept') return;
+    if (netfilter.run(NF_POST_ROUTING, skb) !== 'accept') return;
+    const { frame, fragmentSize } = skb;
+    if (fragmentSize === 0 || frame.length - ETH_HLEN <= fragmentSize) {
+      port.transmit(frame);
+      return;
+    }
+    for (const fragment of fragmentIpv4(frame.subarray(ETH_HLEN), fragmentSize)) {
+      const part = new Uint8Array(ETH_HLEN + fragment.length);
+      part.set(frame.subarray(0, ETH_HLEN));
+      part.set(fragment, ETH_HLEN);
+      port.transmit(part);
+    }
+  }
+}
