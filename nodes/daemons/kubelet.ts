@@ -10,7 +10,8 @@ import { writePodFiles } from './pod-files.ts';
 import { PodStatusWriter } from './pod-status.ts';
 import { netnsName, randomHex } from './random-names.ts';
 import type { StoreClient } from './store-client.ts';
-import { Workload } from './workload.ts';
+import { startPodWorkload } from './workload/pod.ts';
+import type { RunningWorkload } from './workload/start.ts';
 
 const IFNAME = 'eth0';
 /** Delay before a sandbox that failed is tried again, ms: doubled with each failure in a row, up to a limit. */
@@ -22,7 +23,7 @@ const STATUS_GRACE = 1000;
 interface Running {
   facts: SandboxFacts;
   readonly ns: Netns;
-  workload: Workload | null;
+  workload: RunningWorkload | null;
 }
 
 interface Entry {
@@ -212,7 +213,7 @@ export class Kubelet {
     sandbox.facts = { ...sandbox.facts, ip, hostDevice };
     this.#rt.emit({ type: 'pod.sandbox', sandbox: sandbox.facts });
     writePodFiles(this.#options.kernel, sandbox.ns.name, pod.name, ip);
-    sandbox.workload = new Workload(sandbox.ns, { uid: pod.uid, name: `${pod.namespace}/${pod.name}` });
+    sandbox.workload = startPodWorkload(sandbox.ns, pod);
     entry.failures = 0;
     this.#writeStatus(entry, pod, 'Running', ip, '');
     this.#sync(entry);

@@ -23,6 +23,7 @@ import {
 } from '../../protocols/ipv4.ts';
 import type { DontFragment, SendError } from './ip.ts';
 import type { Netns } from './netns.ts';
+import { unreachableError } from './socket-error.ts';
 
 /** An ICMP error as the socket sees it that sent the packet it quotes. */
 export interface IcmpErrorReport<A extends IpAddress = number> {
@@ -165,7 +166,14 @@ export class IcmpLayer {
     if (proto === PROTO_UDP) this.#ns.udp.error(u16(frame, inner), report);
     if (proto === PROTO_TCP && type === 'dest-unreachable') {
       const kind = fragNeeded ? 'frag-needed' : 'unreachable';
-      this.#ns.tcp.error(u16(frame, inner), report.dst, report.dstPort, kind, report.mtu);
+      this.#ns.tcp.error(
+        u16(frame, inner),
+        report.dst,
+        report.dstPort,
+        kind,
+        report.mtu,
+        unreachableError(code),
+      );
     }
     for (const socket of [...this.#sockets]) socket.onError(report);
   }

@@ -14,6 +14,7 @@ import type { TimerHandle } from '../runtime.ts';
 import type { Device } from './device.ts';
 import type { InetLayer } from './inet.ts';
 import type { Netns } from './netns.ts';
+import { closeError, type SocketError } from './socket-error.ts';
 import { EPHEMERAL_MAX, EPHEMERAL_MIN, PortInUseError } from './udp.ts';
 
 export interface TcpEndpoint<A extends IpAddress = number> {
@@ -26,6 +27,8 @@ export interface TcpSocket<A extends IpAddress = number> {
   readonly local: TcpEndpoint<A>;
   readonly remote: TcpEndpoint<A>;
   readonly state: TcpState;
+  /** SO_ERROR: what it has ended with, from `onClosed` on; null while it goes on, or where it ended in order. */
+  readonly error: SocketError | null;
   /** Bytes sent and not yet acknowledged; bytes not yet sent. */
   readonly unacked: number;
   readonly queued: number;
@@ -48,6 +51,8 @@ export interface TcpConnectOptions<A extends IpAddress = number> {
   readonly src: A;
   readonly dst: A;
   readonly port: number;
+  /** Port to connect from; absent: any that is free. */
+  readonly srcPort?: number;
   readonly ttl?: number;
   /** Segments with a lower TTL are dropped, IP_MINTTL of ip(7); 0 for none. */
   readonly minTtl?: number;
@@ -66,8 +71,14 @@ interface Listening<A extends IpAddress> {
   readonly onAccept: (socket: TcpSocket<A>) => void;
 }
 
-/** Linux' `tcp_retries2` of 15 comes to about this, ms. */
+/** Linux' `tcp_retries2` of 15 comes to about this, ms; `tcp_syn_retries` of 6, with its first at one second. */
 const USER_TIMEOUT = 924_600;
+const SYN_TIMEOUT = 127_000;
+
+/** A socket as ss(8) lists it. */
+export type TcpSocketFacts<A extends IpAddress = number> =
+  | { readonly state: 'LISTEN'; readonly local: TcpEndpoint<A> }
+  | Pick<TcpSocket<A>, 'local' | 'remote' | 'state' | 'unacked' | 'queued'>;
 
 /** TCP sockets of a namespace. */
 export class TcpLayer<A extends IpAddress = number> {
@@ -100,14 +111,28 @@ export class TcpLayer<A extends IpAddress = number> {
     };
   }
 
-  /** Starts to connect; `onClosed` tells of failure, after this call has returned. */
+  /** Listeners, then connections, in the order in which they were made by port. */
+  list(): TcpSocketFacts<A>[] {
+    const listeners = [...this.#listeners].flatMap(([port, all]) =>
+      all.map(({ addr }) => ({ state: 'LISTEN' as const, local: { addr, port } })),
+    );
+    return [...listeners, ...[...this.#sockets.values()].flatMap((byRemote) => [...byRemote.values()])];
+  }
+
+  /**
+   * Starts to connect; `onClosed` tells of failure, after this call has returned.
+   * @throws PortInUseError where `srcPort` is taken towards this remote end
+   */
   connect(options: TcpConnectOptions<A>): TcpSocket<A> {
     const { kernel } = this.#ns;
     const { dst, port } = options;
     const path = this.#inet.lookup(dst);
     const src =
       options.src !== this.#inet.unspecified || path === null ? options.src : this.#inet.sourceFor(path, dst);
-    const local = { addr: src, port: this.#ephemeral(dst, port) };
+    const { srcPort } = options;
+    if (srcPort !== undefined && this.#sockets.get(srcPort)?.has(this.#inet.remoteKey(dst, port)) === true)
+      throw new PortInUseError(srcPort);
+    const local = { addr: src, port: srcPort ?? this.#ephemeral(dst, port) };
     const socket: KernelTcpSocket<A> = new KernelTcpSocket(
       this.#ns,
       this.#inet,
@@ -121,7 +146,7 @@ export class TcpLayer<A extends IpAddress = number> {
     if (unreachable) {
       kernel.rt.timers.set(kernel.rt.now, () => {
         this.#remove(socket);
-        socket.onClosed?.('unreachable');
+        socket.fail(path === null ? 'ENETUNREACH' : path.type === 'blackhole' ? 'EINVAL' : 'EHOSTUNREACH');
       });
     } else socket.connect();
     return socket;
@@ -161,8 +186,15 @@ export class TcpLayer<A extends IpAddress = number> {
   }
 
   /** An ICMP error about a segment from a local port. */
-  error(localPort: number, dst: A, dstPort: number, kind: 'unreachable' | 'frag-needed', mtu: number): void {
-    this.#sockets.get(localPort)?.get(this.#inet.remoteKey(dst, dstPort))?.icmpError(kind, mtu);
+  error(
+    localPort: number,
+    dst: A,
+    dstPort: number,
+    kind: 'unreachable' | 'frag-needed',
+    mtu: number,
+    error: SocketError = 'EHOSTUNREACH',
+  ): void {
+    this.#sockets.get(localPort)?.get(this.#inet.remoteKey(dst, dstPort))?.icmpError(kind, mtu, error);
   }
 
   /** Resets every connection, as the kernel does for a process that dies. */
@@ -252,6 +284,8 @@ class KernelTcpSocket<A extends IpAddress> implements TcpSocket<A> {
   readonly #gone: () => void;
   #connection: TcpConnection | null = null;
   #timer: TimerHandle | null = null;
+  #unreachable: SocketError | null = null;
+  error: SocketError | null = null;
 
   constructor(
     ns: Netns,
@@ -300,7 +334,14 @@ class KernelTcpSocket<A extends IpAddress> implements TcpSocket<A> {
     this.#arm();
   }
 
-  icmpError(kind: 'unreachable' | 'frag-needed', mtu: number): void {
+  /** It could not even begin. */
+  fail(error: SocketError): void {
+    this.error = error;
+    this.onClosed?.('unreachable');
+  }
+
+  icmpError(kind: 'unreachable' | 'frag-needed', mtu: number, error: SocketError): void {
+    if (kind === 'unreachable') this.#unreachable = error;
     this.#connection?.icmpError(kind, this.#ns.kernel.rt.now, mtu);
     this.#arm();
   }
@@ -341,7 +382,7 @@ class KernelTcpSocket<A extends IpAddress> implements TcpSocket<A> {
       iss: rt.random.int(0, 0xffffffff),
       mss: mssOf(path?.device.mtu ?? 1500, headerLength),
       ...(path === null ? {} : { pathMss: mssOf(this.#inet.pathMtu(this.remote.addr, path), headerLength) }),
-      timings: { ...timings.tcp, userTimeout: USER_TIMEOUT },
+      timings: { ...timings.tcp, userTimeout: USER_TIMEOUT, synTimeout: SYN_TIMEOUT },
     };
   }
 
@@ -359,6 +400,7 @@ class KernelTcpSocket<A extends IpAddress> implements TcpSocket<A> {
       peerClosed: () => this.onPeerClosed?.(),
       closed: (reason) => {
         this.#gone();
+        this.error = closeError(reason, this.#unreachable);
         this.onClosed?.(reason);
       },
       drained: () => this.onDrained?.(),

@@ -106,6 +106,11 @@ export class UdpLayer<A extends IpAddress = number> {
     return socket;
   }
 
+  /** What is bound, by port in the order in which the ports were taken. */
+  list(): { readonly addr: A; readonly port: number }[] {
+    return [...this.#sockets.values()].flatMap((bound) => bound.map(({ addr, port }) => ({ addr, port })));
+  }
+
   /** Sends a datagram whose payload stands in `packet` behind room for the Ethernet, IP and UDP headers. */
   sendPacket(packet: Uint8Array, options: UdpPacketOptions<A>): SendError | null {
     const at = ETH_HLEN + this.#inet.headerLength;

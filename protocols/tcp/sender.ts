@@ -14,6 +14,8 @@ export interface SenderOptions {
   readonly timings: RtoLimits & {
     /** Time without progress after which the connection is given up, ms (RFC 9293 §3.8.3). */
     readonly userTimeout: number;
+    /** The same for the SYN, ms; absent: `userTimeout`. */
+    readonly synTimeout?: number;
   };
   /** Most bytes accepted and not yet acknowledged. */
   readonly sendLimit?: number;
@@ -49,6 +51,7 @@ export class Sender {
   readonly #synCause: number;
   readonly #localMss: number;
   readonly #userTimeout: number;
+  readonly #synTimeout: number;
   readonly #buffer: SendBuffer;
   readonly #rto: RtoEstimator;
   readonly #window = new SendWindow();
@@ -79,6 +82,7 @@ export class Sender {
     this.#localMss = Math.min(options.mss, options.pathMss ?? options.mss);
     this.#mss = Math.min(this.#localMss, DEFAULT_MSS);
     this.#userTimeout = options.timings.userTimeout;
+    this.#synTimeout = options.timings.synTimeout ?? options.timings.userTimeout;
     this.#buffer = new SendBuffer(options.sendLimit ?? SEND_LIMIT);
     this.#rto = new RtoEstimator(options.timings);
   }
@@ -100,7 +104,7 @@ export class Sender {
 
   /** When the peer has been silent for too long. */
   get giveUpAt(): number {
-    return this.#stalledSince + this.#userTimeout;
+    return this.#stalledSince + (this.#una < 0 ? this.#synTimeout : this.#userTimeout);
   }
 
   /** Sequence number of a segment without data. */

@@ -196,6 +196,7 @@ test('a pod echoes a long stream whole', (t) => {
 
 /** A socket whose send buffer takes `room` bytes, until it is drained. */
 class NarrowSocket implements TcpSocket {
+  readonly error = null;
   readonly local = { addr: 0, port: 7 };
   readonly remote = { addr: 0, port: 9 };
   readonly state = 'ESTABLISHED';
