@@ -19,6 +19,7 @@ export interface NodeConfig {
   readonly ipForward: boolean;
   readonly bgp?: BgpConfig;
   readonly cni?: CniConfig;
+  readonly docker?: DockerConfig;
   readonly timers: Timings;
   /** Of a real daemon that reroute starts: text to be added to the configuration that is written for it. */
   readonly daemonConfig?: string;
@@ -79,6 +80,26 @@ export interface ExternalTransport {
   /** Port to take connections on; null for none. */
   readonly listen: number | null;
   readonly patience: Patience;
+}
+
+/** What daemon.json says, every default filled in. */
+export interface DockerConfig {
+  /** Address of docker0 with its prefix length, '' for one of the default pools. */
+  readonly bip: string;
+  /** [] for Docker's own. */
+  readonly defaultAddressPools: readonly { readonly base: string; readonly size: number }[];
+  /** Whether containers of the default bridge reach each other. */
+  readonly icc: boolean;
+  readonly mtu: number;
+  readonly userlandProxy: boolean;
+  /** Servers, search domains and options for containers that are given none of their own; [] for the host's. */
+  readonly dns: readonly string[];
+  readonly dnsSearch: readonly string[];
+  readonly dnsOptions: readonly string[];
+  /** Whether dockerd keeps rules of iptables. */
+  readonly iptables: boolean;
+  /** Command lines of the docker client, without `docker`, that are run at the node's first boot. */
+  readonly containers: readonly (readonly string[])[];
 }
 
 export type CniConfig =

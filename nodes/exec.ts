@@ -1,11 +1,13 @@
 import type { CommandReply } from './commands.ts';
 import type { Bfdd } from './daemons/bfdd.ts';
 import type { Bgpd } from './daemons/bgpd.ts';
+import { runDocker } from './daemons/docker/cli/docker.ts';
+import type { Dockerd } from './daemons/docker/dockerd.ts';
 import type { Kernel } from './kernel/kernel.ts';
 import type { Netns } from './kernel/netns.ts';
 import type { Runtime } from './runtime.ts';
 import { startTool } from './tools/start.ts';
-import { EXIT_KILLED, type RunningTool } from './tools/tool.ts';
+import { ENDED, EXIT_KILLED, type RunningTool, type ToolOutput } from './tools/tool.ts';
 
 /** What a tool is run with beside its command line. */
 export interface ExecPlace {
@@ -20,6 +22,8 @@ export interface ExecPlace {
   /** The node's BGP daemon, null if none runs. */
   readonly bgpd: Bgpd | null;
   readonly bfdd: Bfdd;
+  /** The node's Docker Engine, null if it has none. */
+  readonly dockerd: Dockerd | null;
 }
 
 interface Running {
@@ -61,7 +65,10 @@ export class Executor {
     };
     const hostname = pod === '' ? node : (pod.split('/')[1] ?? pod);
     const files = (path: string) => kernel.files.read(mnt, path);
-    const tool = startTool(argv, { rt: this.#rt, kernel, ns, hostname, files }, out);
+    const tool =
+      pod === '' && name === 'docker'
+        ? docker(args, place, out)
+        : startTool(argv, { rt: this.#rt, kernel, ns, hostname, files }, out);
     if (running) this.#tools.set(id, { ns, tool });
   }
 
@@ -94,4 +101,12 @@ export class Executor {
     this.#reply(id, { type: code === 0 ? 'stdout' : 'stderr', text });
     this.#reply(id, { type: 'exit', code });
   }
+}
+
+/** The docker client, which talks to the node's own daemon. */
+function docker(args: readonly string[], { dockerd, node }: ExecPlace, out: ToolOutput): RunningTool {
+  if (dockerd !== null) return runDocker(args, dockerd, out);
+  out.stderr(`docker: ${node} has no Docker; \`docker: {}\` in the lab file gives it one\n`);
+  out.exit(1);
+  return ENDED;
 }

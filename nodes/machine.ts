@@ -1,10 +1,12 @@
 import { parseIp4 } from '../protocols/ip4.ts';
 import type { BgpRequest, CommandReply, Impairment, NodeCommand } from './commands.ts';
-import type { BgpConfig, NodeConfig } from './config.ts';
+import type { BgpConfig, DockerConfig, NodeConfig } from './config.ts';
 import { Bfdd } from './daemons/bfdd.ts';
 import { Bgpd } from './daemons/bgpd.ts';
 import { Capturer } from './daemons/capturer.ts';
 import { ClusterDaemons } from './daemons/cluster.ts';
+import { runAtBoot } from './daemons/docker/cli/docker.ts';
+import { Dockerd } from './daemons/docker/dockerd.ts';
 import { ProbeError, Prober } from './daemons/prober.ts';
 import { DropReport } from './drop-report.ts';
 import type { LabEvent, LogRecord } from './events/index.ts';
@@ -19,8 +21,9 @@ import { configureNetwork } from './network.ts';
 import { deriveSeed, seededRandom } from './random.ts';
 import type { Random, Runtime, StoreResult } from './runtime.ts';
 import { EMPTY_BGP_VIEW } from './state/bgp-view.ts';
-import type { ClusterDisk, ClusterView } from './state/cluster-view.ts';
-import type { NodeView } from './state/node-fold.ts';
+import type { ClusterView } from './state/cluster-view.ts';
+import { EMPTY_DOCKER_VIEW } from './state/docker-view.ts';
+import type { NodeDisk, NodeView } from './state/node-fold.ts';
 import type { StoreOp } from './store.ts';
 import { TimerQueue } from './timers.ts';
 
@@ -31,7 +34,7 @@ export interface Boot {
   /** Sequence number of the first event. */
   readonly nextSeq: number;
   /** What the disk holds; null on the first boot. */
-  readonly disk: ClusterDisk | null;
+  readonly disk: NodeDisk | null;
   /** Interfaces whose cable is pulled. */
   readonly carrierDown: readonly string[];
   /** What is wrong with interfaces, by name, where that is not what the configuration says. */
@@ -72,6 +75,7 @@ export class NodeMachine implements Runtime {
   /** UPDATEs that daemons before this one have counted. */
   #updatesBefore = { sent: 0, received: 0 };
   #cluster: ClusterDaemons | null = null;
+  #dockerd: Dockerd | null = null;
   #storeRevision = 0;
   #ended = false;
 
@@ -201,13 +205,35 @@ export class NodeMachine implements Runtime {
           originate: (prefix) => this.#bgpd?.originate(prefix),
           withdraw: (prefix) => this.#bgpd?.withdraw(prefix),
         },
-        onNamespaceRemoved: (ns) => {
-          this.#prober.namespaceRemoved(ns);
-          this.#executor.namespaceRemoved(ns);
-        },
+        onNamespaceRemoved: (ns) => this.#namespaceRemoved(ns),
       });
       this.#cluster.start();
     }
+    if (config.docker !== undefined) this.#startDocker(config.docker);
+  }
+
+  #namespaceRemoved(ns: Netns): void {
+    this.#prober.namespaceRemoved(ns);
+    this.#executor.namespaceRemoved(ns);
+  }
+
+  #startDocker(config: DockerConfig): void {
+    this.#dockerd = new Dockerd(this, {
+      kernel: this.#kernel,
+      node: this.#config.name,
+      config,
+      disk: this.#boot.disk?.docker ?? null,
+      iptables: () => {},
+      onNamespaceRemoved: (ns) => this.#namespaceRemoved(ns),
+    });
+    this.#dockerd.start();
+    if (this.#boot.disk !== null) return;
+    const { cause } = this;
+    for (const argv of config.containers) {
+      this.cause = cause;
+      runAtBoot(this, this.#dockerd, argv);
+    }
+    this.cause = cause;
   }
 
   #startBgp(
@@ -344,6 +370,7 @@ export class NodeMachine implements Runtime {
       node: this.#config.name,
       bgpd: this.#bgpd,
       bfdd: this.#bfdd,
+      dockerd: this.#dockerd,
     };
     this.#executor.start(id, argv, place);
   }
@@ -403,6 +430,7 @@ export class NodeMachine implements Runtime {
       bfd: this.#bfdd.snapshot(),
       cluster: this.#cluster?.snapshot() ?? NO_CLUSTER,
       files: this.#kernel.files.snapshot(),
+      docker: this.#dockerd?.snapshot() ?? this.#boot.disk?.docker ?? EMPTY_DOCKER_VIEW,
     };
   }
 }

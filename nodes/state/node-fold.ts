@@ -5,6 +5,8 @@ import { BgpFold } from './bgp-fold.ts';
 import type { BgpView } from './bgp-view.ts';
 import { ClusterFold } from './cluster-fold.ts';
 import type { ClusterDisk, ClusterView } from './cluster-view.ts';
+import { DockerFold } from './docker-fold.ts';
+import type { DockerView } from './docker-view.ts';
 import { FilesFold } from './files-fold.ts';
 import type { FilesView } from './files-view.ts';
 import { KernelFold } from './kernel-fold.ts';
@@ -17,6 +19,12 @@ export interface NodeView {
   readonly bfd: BfdView;
   readonly cluster: ClusterView;
   readonly files: FilesView;
+  readonly docker: DockerView;
+}
+
+/** What a reboot finds on the node's disk. */
+export interface NodeDisk extends ClusterDisk {
+  readonly docker: DockerView;
 }
 
 /** The fold of a node's log: what the node's state was after the events applied so far. */
@@ -26,6 +34,7 @@ export class NodeFold {
   readonly #bfd = new BfdFold();
   readonly #cluster = new ClusterFold();
   readonly #files = new FilesFold();
+  readonly #docker = new DockerFold();
 
   apply(event: LabEvent): void {
     switch (event.type) {
@@ -76,6 +85,13 @@ export class NodeFold {
       case 'files.removed':
         this.#files.apply(event);
         break;
+      case 'docker.command':
+      case 'docker.network':
+      case 'docker.network.removed':
+      case 'docker.container':
+      case 'docker.container.removed':
+        this.#docker.apply(event);
+        break;
       default:
         this.#kernel.apply(event);
     }
@@ -88,11 +104,12 @@ export class NodeFold {
       bfd: this.#bfd.view(),
       cluster: this.#cluster.view(),
       files: this.#files.view(),
+      docker: this.#docker.view(),
     };
   }
 
   /** What a reboot finds on the node's disk. */
-  disk(): ClusterDisk {
-    return this.#cluster.disk();
+  disk(): NodeDisk {
+    return { ...this.#cluster.disk(), docker: this.#docker.view() };
   }
 }

@@ -153,6 +153,22 @@ program
   );
 
 program
+  .command('docker')
+  .description('the docker client of a node: run, ps, rm, exec, inspect, port, network …')
+  .argument('<node>')
+  .argument('[command...]', 'after --, as in: reroute docker n1 -- run -d -p 8080:80 nginx')
+  .addOption(labOption())
+  .passThroughOptions()
+  .action(
+    exits((node: string, argv: string[], options: { lab?: string }) =>
+      withLab(options.lab, async (lab) => {
+        const words = argv[0] === '--' ? argv.slice(1) : argv;
+        return execIn(lab, await resolveTarget(lab, node), ['docker', ...(await withAddresses(lab, words))]);
+      }),
+    ),
+  );
+
+program
   .command('show')
   .description("show a node's BGP: summary, neighbors, why a route won, and birdc's own words")
   .argument('<node>')

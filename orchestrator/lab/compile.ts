@@ -6,6 +6,7 @@ import { type AddressedPort, type Addressing, assignAddresses } from './addressi
 import { compileBgp } from './bgp.ts';
 import { cniConfig, isClusterNode, resolveCluster } from './cluster.ts';
 import type { CompiledLab, CompiledSegment } from './compiled.ts';
+import { dockerConfig } from './docker.ts';
 import { connectDaemons } from './external.ts';
 import { inherit, mergeTimers, type ResolvedNode } from './inherit.ts';
 import { desiredPods } from './pods.ts';
@@ -63,6 +64,7 @@ function compileParts(parts: LabParts, reporter: Reporter): CompiledLab {
   const configs = nodes.map((node): NodeConfig => {
     const { definition, number, name, kind } = node;
     const bgpConfig = bgp.get(name);
+    const docker = dockerConfig(node, reporter);
     const cni = cluster !== null && isClusterNode(node) ? cniConfig(cluster, node) : null;
     return {
       schema: 1,
@@ -78,6 +80,7 @@ function compileParts(parts: LabParts, reporter: Reporter): CompiledLab {
       ipForward: kind !== 'host',
       ...(bgpConfig === undefined ? {} : { bgp: bgpConfig }),
       ...(cni === null ? {} : { cni }),
+      ...(docker === null ? {} : { docker }),
       timers: scaleTimings(timingsOf(node, parts, reporter), timeScale),
     };
   });
@@ -163,7 +166,9 @@ function staticRoutes(node: ResolvedNode, addressing: Addressing, reporter: Repo
     const neighbors = ports.flatMap(({ wire }) => addressing.members.get(wire) ?? []);
     const [gateway, ...more] = neighbors.filter((port) => port.node.kind === 'router');
     if (gateway !== undefined) add('0.0.0.0/0', gateway.address.addr, '', node.origin());
-    if (gateway === undefined || more.length > 0) {
+    // What a Docker host sends is for those on its own wires, as often as not.
+    const wanted = gateway === undefined && definition.docker === undefined;
+    if (wanted || more.length > 0) {
       const message =
         gateway === undefined
           ? `${node.name} has no router to send to`

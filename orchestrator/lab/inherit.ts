@@ -56,6 +56,7 @@ function merge(base: NodeDefinition, over: NodeDefinition): NodeDefinition {
   if (base.timers !== undefined) merged.timers = mergeTimers(base.timers, over.timers ?? {});
   if (base.external !== undefined) merged.external = { ...base.external, ...over.external };
   if (base.daemon !== undefined) merged.daemon = { ...base.daemon, ...over.daemon };
+  if (base.docker !== undefined) merged.docker = { ...base.docker, ...over.docker };
   if (base.interfaces !== undefined) {
     merged.interfaces = { ...base.interfaces };
     for (const [name, iface] of Object.entries(over.interfaces ?? {})) {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { neighborShape, speakerShape } from './bgp-options.ts';
+import { dockerSchema } from './docker.ts';
 import { DAEMON_KINDS, daemonShape } from './external.ts';
 import { netemShape } from './netem.ts';
 import { policySchema } from './policy.ts';
@@ -103,6 +104,7 @@ const settings = {
   bgp: bgp.optional(),
   routeReflectorClusterID: ip.optional(),
   schedulable: z.boolean().optional(),
+  docker: dockerSchema.optional(),
   timers: timerOverrides.optional(),
   ...daemonShape,
 };

@@ -1,0 +1,92 @@
+import type { DockerContainerFacts, DockerNetworkFacts } from '../../events/docker.ts';
+import type { Runtime } from '../../runtime.ts';
+import { type DockerView, EMPTY_DOCKER_VIEW, inIdOrder } from '../../state/docker-view.ts';
+import { DockerError, noSuchContainer, noSuchNetwork } from './error.ts';
+
+/** dockerd's records of networks and containers, on its disk: every change is an event. */
+export class DockerLedger {
+  readonly #rt: Runtime;
+  readonly #networks = new Map<string, DockerNetworkFacts>();
+  /** In the order in which they were made. */
+  readonly #containers = new Map<string, DockerContainerFacts>();
+
+  constructor(rt: Runtime, disk: DockerView | null) {
+    this.#rt = rt;
+    const { networks, containers } = disk ?? EMPTY_DOCKER_VIEW;
+    for (const network of networks) this.#networks.set(network.id, network);
+    for (const container of containers.toSorted((a, b) => a.created - b.created))
+      this.#containers.set(container.id, container);
+  }
+
+  get networks(): readonly DockerNetworkFacts[] {
+    return [...this.#networks.values()];
+  }
+
+  get containers(): readonly DockerContainerFacts[] {
+    return [...this.#containers.values()];
+  }
+
+  putNetwork(network: DockerNetworkFacts): void {
+    this.#networks.set(network.id, network);
+    this.#rt.emit({ type: 'docker.network', network });
+  }
+
+  removeNetwork({ id, name }: DockerNetworkFacts): void {
+    this.#networks.delete(id);
+    this.#rt.emit({ type: 'docker.network.removed', id, name });
+  }
+
+  putContainer(container: DockerContainerFacts): DockerContainerFacts {
+    this.#containers.set(container.id, container);
+    this.#rt.emit({ type: 'docker.container', container });
+    return container;
+  }
+
+  removeContainer({ id, name }: DockerContainerFacts): void {
+    this.#containers.delete(id);
+    this.#rt.emit({ type: 'docker.container.removed', id, name });
+  }
+
+  /** By id, name or the beginning of an id. @throws DockerError */
+  container(ref: string): DockerContainerFacts {
+    const name = ref.replace(/^\//, '');
+    const exact = this.#containers.get(ref) ?? this.containers.find((other) => other.name === name);
+    if (exact !== undefined) return exact;
+    return this.#byPrefix(ref, this.containers, 'container') ?? fail(noSuchContainer(ref));
+  }
+
+  containerById(id: string): DockerContainerFacts | undefined {
+    return this.#containers.get(id);
+  }
+
+  /** By id, name or the beginning of an id. @throws DockerError */
+  network(ref: string): DockerNetworkFacts {
+    const exact = this.#networks.get(ref) ?? this.networks.find((other) => other.name === ref);
+    if (exact !== undefined) return exact;
+    return this.#byPrefix(ref, this.networks, 'network') ?? fail(noSuchNetwork(ref));
+  }
+
+  view(): DockerView {
+    return { networks: inIdOrder(this.#networks.values()), containers: inIdOrder(this.#containers.values()) };
+  }
+
+  #byPrefix<T extends { readonly id: string }>(
+    ref: string,
+    items: readonly T[],
+    what: string,
+  ): T | undefined {
+    if (!/^[0-9a-f]+$/.test(ref)) return undefined;
+    const [first, second] = items.filter(({ id }) => id.startsWith(ref));
+    if (second !== undefined)
+      throw new DockerError(
+        what === 'network'
+          ? `network ${ref} is ambiguous (${items.filter(({ id }) => id.startsWith(ref)).length} matches found on ID prefix)`
+          : `Multiple IDs found with provided prefix: ${ref}`,
+      );
+    return first;
+  }
+}
+
+function fail(error: DockerError): never {
+  throw error;
+}
