@@ -2,6 +2,7 @@ import { bridge } from './bridge/bridge.ts';
 import { cat } from './cat.ts';
 import { hostname } from './hostname.ts';
 import { ip } from './ip/ip.ts';
+import { iperf } from './iperf/iperf.ts';
 import { ping } from './ping.ts';
 import { sysctl } from './sysctl.ts';
 import { tc } from './tc.ts';
@@ -18,6 +19,7 @@ import { traceroute } from './traceroute.ts';
 
 const tools: ReadonlyMap<string, Tool> = new Map([
   ['ping', ping],
+  ['iperf', iperf],
   ['traceroute', traceroute],
   ['ip', atOnce(ip)],
   ['bridge', atOnce(bridge)],

@@ -1,0 +1,161 @@
+import { formatIp4 } from '../../../protocols/ip4.ts';
+import type { TcpListener, TcpSocket } from '../../kernel/tcp.ts';
+import { PortInUseError } from '../../kernel/udp.ts';
+import type { TimerHandle } from '../../runtime.ts';
+import { EXIT_INTERRUPTED, type RunningTool, type ToolContext, ToolError, type ToolOutput } from '../tool.ts';
+import { framed, HEAD, transferLine } from './format.ts';
+import type { IperfOptions } from './options.ts';
+
+function connectedLine(socket: TcpSocket): string {
+  const { local, remote } = socket;
+  return `[  1] local ${formatIp4(local.addr)} port ${local.port} connected with ${formatIp4(remote.addr)} port ${remote.port}\n`;
+}
+
+/** `iperf -s`: swallows what connections bring. */
+export class TcpServer implements RunningTool {
+  readonly #listener: TcpListener;
+  readonly #out: ToolOutput;
+
+  /** @throws ToolError */
+  constructor(ctx: ToolContext, out: ToolOutput, options: IperfOptions) {
+    this.#out = out;
+    try {
+      this.#listener = ctx.ns.listenTcp({ addr: 0, port: options.port }, (socket) =>
+        accept(socket, ctx, out, options),
+      );
+    } catch (error) {
+      if (error instanceof PortInUseError) throw new ToolError('bind failed: Address already in use', 1);
+      throw error;
+    }
+    out.stdout(
+      framed([`Server listening on TCP port ${options.port}`, 'TCP window size:  128 KByte (default)']),
+    );
+  }
+
+  interrupt(): void {
+    this.#listener.close();
+    this.#out.exit(EXIT_INTERRUPTED);
+  }
+}
+
+function accept(socket: TcpSocket, { rt }: ToolContext, out: ToolOutput, { format }: IperfOptions): void {
+  const startedAt = rt.now;
+  let bytes = 0;
+  out.stdout(`${connectedLine(socket)}${HEAD}`);
+  socket.onData = (data) => {
+    bytes += data.length;
+  };
+  const report = () => out.stdout(`${transferLine(0, rt.now - startedAt, bytes, format)}\n`);
+  socket.onPeerClosed = () => {
+    report();
+    socket.close();
+  };
+}
+
+/** `iperf -c HOST`: sends as fast as the other end takes it. */
+export class TcpClient implements RunningTool {
+  readonly #ctx: ToolContext;
+  readonly #out: ToolOutput;
+  readonly #options: IperfOptions;
+  readonly #socket: TcpSocket;
+  readonly #block: Uint8Array;
+  #timer: TimerHandle | null = null;
+  #startedAt: number;
+  #sent = 0;
+  #reported = 0;
+  #reportedAt = 0;
+  #state: 'sending' | 'closing' | 'ended' = 'sending';
+
+  constructor(ctx: ToolContext, out: ToolOutput, options: IperfOptions, addr: number) {
+    this.#ctx = ctx;
+    this.#out = out;
+    this.#options = options;
+    this.#startedAt = ctx.rt.now;
+    this.#block = new Uint8Array(options.length);
+    for (let i = 0; i < this.#block.length; i++) this.#block[i] = 0x30 + (i % 10);
+    out.stdout(
+      framed([
+        `Client connecting to ${formatIp4(addr)}, TCP port ${options.port}`,
+        'TCP window size:  128 KByte (default)',
+      ]),
+    );
+    this.#socket = ctx.ns.connectTcp({ src: 0, dst: addr, port: options.port });
+    this.#socket.onConnected = () => this.#connected();
+    this.#socket.onDrained = () => this.#fill();
+    this.#socket.onClosed = (reason) => this.#closed(reason);
+  }
+
+  interrupt(): void {
+    this.#finish();
+  }
+
+  #connected(): void {
+    const { rt } = this.#ctx;
+    const { end, interval } = this.#options;
+    this.#startedAt = rt.now;
+    this.#out.stdout(`${connectedLine(this.#socket)}${HEAD}`);
+    if (end.after === 'time') this.#timer = rt.timers.set(rt.now + end.ms, () => this.#finish());
+    if (interval > 0) this.#tick(interval);
+    this.#fill();
+  }
+
+  #tick(interval: number): void {
+    const { rt } = this.#ctx;
+    rt.timers.set(rt.now + interval, () => {
+      if (this.#state !== 'sending') return;
+      this.#report(this.#reportedAt, this.#acked - this.#reported);
+      this.#reportedAt = rt.now - this.#startedAt;
+      this.#reported = this.#acked;
+      this.#tick(interval);
+    });
+  }
+
+  get #acked(): number {
+    return this.#sent - this.#socket.unacked - this.#socket.queued;
+  }
+
+  #fill(): void {
+    if (this.#state !== 'sending') return;
+    const { end } = this.#options;
+    for (;;) {
+      const left = end.after === 'bytes' ? end.bytes - this.#sent : this.#block.length;
+      if (left <= 0) {
+        this.#finish();
+        return;
+      }
+      const taken = this.#socket.send(
+        left < this.#block.length ? this.#block.subarray(0, left) : this.#block,
+      );
+      this.#sent += taken;
+      if (taken === 0) return;
+    }
+  }
+
+  #finish(): void {
+    if (this.#state !== 'sending') return;
+    this.#state = 'closing';
+    if (this.#timer !== null) this.#ctx.rt.timers.cancel(this.#timer);
+    this.#socket.close();
+  }
+
+  #report(from: number, bytes: number): void {
+    const to = this.#ctx.rt.now - this.#startedAt;
+    this.#out.stdout(`${transferLine(from, to, bytes, this.#options.format)}\n`);
+  }
+
+  #closed(reason: string): void {
+    if (this.#state === 'ended') return;
+    const failed = this.#state === 'sending';
+    this.#state = 'ended';
+    if (this.#timer !== null) this.#ctx.rt.timers.cancel(this.#timer);
+    if (failed && this.#sent === 0) this.#out.stderr(`connect failed: ${connectError(reason)}\n`);
+    else this.#report(0, this.#sent);
+    this.#out.exit(failed ? 1 : 0);
+  }
+}
+
+function connectError(reason: string): string {
+  if (reason === 'refused' || reason === 'reset') return 'Connection refused';
+  if (reason === 'unreachable') return 'No route to host';
+  return reason === 'timeout' ? 'Connection timed out' : reason;
+}
