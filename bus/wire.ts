@@ -2,11 +2,17 @@ import type { NatsConnection, Subscription } from 'nats';
 import { BROADCAST, wirePrefix } from './subjects.ts';
 
 /**
- * What stands before every frame on the bus, big-endian:
- * version (1), flags (1), sender's port (2), sender's node number (4), cause (8, float64), time sent (8, float64, ms).
+ * A message on the wire carries the frames that a port sent in one go to the same receivers, in order. Big-endian: version (1),
+ * flags (1), sender's port (2), sender's node number (4), time sent (8, float64, ms); then for each frame its cause (8, float64),
+ * its length (4) and its bytes. The server's work is by the message: many frames in one cost it hardly more than one.
  */
-const ENVELOPE = 24;
-const VERSION = 1;
+const HEAD = 16;
+const FRAME_HEAD = 12;
+const VERSION = 2;
+/** A message that has grown so long is sent, bytes. */
+const MESSAGE_MAX = 131_072;
+/** Messages are cut from blocks of so many bytes: to make a buffer for each would cost more than to fill it. */
+const BLOCK = 524_288;
 
 export interface WireOptions {
   readonly lab: string;
@@ -20,10 +26,10 @@ export interface WireOptions {
 const NOTHING = new Uint8Array(0);
 
 /**
- * Called for every frame; the frame is a view that belongs to the receiver from here on. A message that is no frame in an
- * envelope comes as a frame of no bytes, to be counted with the other runts.
+ * Called for every frame; the frame is a view that belongs to the receiver from here on. A message that is none of these comes
+ * as a frame of no bytes, to be counted with the other runts.
  */
-export type FrameHandler = (frame: Uint8Array, cause: number, sentAt: number) => void;
+export type FrameHandler = (frame: Uint8Array, cause: number) => void;
 
 /** A port's two ends on the bus: frames to its MAC and to all come in, frames go out by their destination MAC. */
 export class WirePort {
@@ -32,6 +38,12 @@ export class WirePort {
   readonly #prefix: string;
   readonly #subjects = new Map<number, string>();
   readonly #subscriptions: Subscription[];
+  /** The message that is being filled: its subject, '' for none, and where in the block it begins and has got to. */
+  #subject = '';
+  #block = new Uint8Array(0);
+  #view = new DataView(this.#block.buffer);
+  #start = 0;
+  #end = 0;
 
   constructor(nc: NatsConnection, options: WireOptions, onFrame: FrameHandler) {
     this.#nc = nc;
@@ -39,37 +51,65 @@ export class WirePort {
     this.#prefix = wirePrefix(options.lab, options.segment);
     const callback = (error: Error | null, message: { readonly data: Uint8Array }) => {
       if (error !== null) return;
-      const { data } = message;
-      if (data.length < ENVELOPE || data[0] !== VERSION) {
-        onFrame(NOTHING, 0, 0);
+      const view = viewOf(message.data);
+      if (view === null) {
+        onFrame(NOTHING, 0);
         return;
       }
-      const view = new DataView(data.buffer, data.byteOffset, ENVELOPE);
       if (view.getUint32(4) === options.node && view.getUint16(2) === options.port) return;
-      const cause = view.getFloat64(8);
-      onFrame(data.subarray(ENVELOPE), Number.isSafeInteger(cause) ? cause : 0, view.getFloat64(16));
+      eachFrame(message.data, view, onFrame);
     };
     this.#subscriptions = [hex(options.mac), BROADCAST].map((last) =>
       nc.subscribe(`${this.#prefix}${last}`, { callback }),
     );
   }
 
-  /** Publishes a frame for whoever owns its destination MAC, or for all if that is a group's. `at` is the time, ms. */
+  /**
+   * Takes a frame for whoever owns its destination MAC, or for all if that is a group's. `at` is the time, ms. It goes out with
+   * what follows it for the same receivers, at the latest by `flush`.
+   */
   send(frame: Uint8Array, cause: number, at: number): void {
-    const { node, port } = this.#options;
-    const message = new Uint8Array(ENVELOPE + frame.length);
-    message[0] = VERSION;
-    const view = new DataView(message.buffer);
-    view.setUint16(2, port);
-    view.setUint32(4, node);
-    view.setFloat64(8, cause);
-    view.setFloat64(16, at);
-    message.set(frame, ENVELOPE);
-    this.#nc.publish(this.#subjectFor(frame), message);
+    const subject = this.#subjectFor(frame);
+    const isFull =
+      this.#end - this.#start > MESSAGE_MAX || this.#end + FRAME_HEAD + frame.length > this.#block.length;
+    if (isFull || subject !== this.#subject) {
+      this.flush();
+      this.#begin(subject, at, frame.length);
+    }
+    const view = this.#view;
+    view.setFloat64(this.#end, cause);
+    view.setUint32(this.#end + 8, frame.length);
+    this.#block.set(frame, this.#end + FRAME_HEAD);
+    this.#end += FRAME_HEAD + frame.length;
+  }
+
+  /** Sends what was taken. */
+  flush(): void {
+    if (this.#subject === '') return;
+    this.#nc.publish(this.#subject, this.#block.subarray(this.#start, this.#end));
+    this.#subject = '';
   }
 
   close(): void {
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
+  }
+
+  #begin(subject: string, at: number, length: number): void {
+    const needed = HEAD + FRAME_HEAD + length;
+    // What is published may still be read from the old block.
+    if (this.#end + needed > this.#block.length) {
+      this.#block = new Uint8Array(Math.max(BLOCK, needed));
+      this.#view = new DataView(this.#block.buffer);
+      this.#end = 0;
+    }
+    this.#subject = subject;
+    this.#start = this.#end;
+    this.#block[this.#start] = VERSION;
+    this.#block[this.#start + 1] = 0;
+    this.#view.setUint16(this.#start + 2, this.#options.port);
+    this.#view.setUint32(this.#start + 4, this.#options.node);
+    this.#view.setFloat64(this.#start + 8, at);
+    this.#end = this.#start + HEAD;
   }
 
   #subjectFor(frame: Uint8Array): string {
@@ -83,6 +123,27 @@ export class WirePort {
       this.#subjects.set(mac, subject);
     }
     return subject;
+  }
+}
+
+function viewOf(data: Uint8Array): DataView | null {
+  if (data.length < HEAD || data[0] !== VERSION) return null;
+  return new DataView(data.buffer, data.byteOffset, data.length);
+}
+
+/** Calls for each frame of a message; what its end cuts off comes as a frame of no bytes. */
+function eachFrame(data: Uint8Array, view: DataView, onFrame: FrameHandler): void {
+  let at = HEAD;
+  while (at < data.length) {
+    const start = at + FRAME_HEAD;
+    const end = start <= data.length ? start + view.getUint32(at + 8) : start;
+    if (end > data.length) {
+      onFrame(NOTHING, 0);
+      return;
+    }
+    const cause = view.getFloat64(at);
+    onFrame(data.subarray(start, end), Number.isSafeInteger(cause) ? cause : 0);
+    at = end;
   }
 }
 
@@ -104,16 +165,11 @@ export function observeSegment(
   onFrame: (observed: ObservedFrame) => void,
 ): Subscription {
   const callback = (error: Error | null, message: { readonly data: Uint8Array }) => {
-    const { data } = message;
-    if (error !== null || data.length < ENVELOPE || data[0] !== VERSION) return;
-    const view = new DataView(data.buffer, data.byteOffset, ENVELOPE);
-    const cause = view.getFloat64(8);
-    onFrame({
-      frame: data.subarray(ENVELOPE),
-      node: view.getUint32(4),
-      port: view.getUint16(2),
-      cause: Number.isSafeInteger(cause) ? cause : 0,
-      sentAt: view.getFloat64(16),
+    const view = error === null ? viewOf(message.data) : null;
+    if (view === null) return;
+    const sender = { node: view.getUint32(4), port: view.getUint16(2), sentAt: view.getFloat64(8) };
+    eachFrame(message.data, view, (frame, cause) => {
+      if (frame.length > 0) onFrame({ frame, cause, ...sender });
     });
   };
   return nc.subscribe(`${wirePrefix(options.lab, options.segment)}*`, { callback });

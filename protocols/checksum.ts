@@ -4,12 +4,28 @@ import type { IpAddress } from './ip.ts';
 
 /** Sum of 16-bit big-endian words, not folded; an odd last byte is padded with zero. */
 export function partialSum(buf: Uint8Array, off: number, len: number, seed: number): number {
+  if (len >= LONG) return seed + longSum(buf, off, len);
   let sum = seed;
   const end = off + len - 1;
   let i = off;
   for (; i < end; i += 2) sum += (buf[i]! << 8) | buf[i + 1]!;
   if (i === end) sum += buf[i]! << 8;
   return sum;
+}
+
+/** From here on it pays to read four bytes at a time. */
+const LONG = 64;
+
+/** A 32-bit word counts as much as its two halves: 2^16 is 1 modulo 2^16 - 1. The sum stays exact up to 8 MiB. */
+function longSum(buf: Uint8Array, off: number, len: number): number {
+  const view = new DataView(buf.buffer, buf.byteOffset + off, len);
+  let sum = 0;
+  let i = 0;
+  for (const end = len - 15; i < end; i += 16)
+    sum += view.getUint32(i) + view.getUint32(i + 4) + view.getUint32(i + 8) + view.getUint32(i + 12);
+  for (const end = len - 1; i < end; i += 2) sum += view.getUint16(i);
+  if (i < len) sum += view.getUint8(i) << 8;
+  return Math.floor(sum / 0x10000) + (sum % 0x10000);
 }
 
 /** Folded complement of the sum: 0 over data that holds its own right checksum. */

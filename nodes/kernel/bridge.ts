@@ -1,3 +1,4 @@
+import { copyFrame } from '../../protocols/frame-buffer.ts';
 import { formatMac, isGroupMac, readMac } from '../../protocols/mac.ts';
 import type { FdbFacts } from '../events/kernel.ts';
 import type { TimerHandle } from '../runtime.ts';
@@ -66,7 +67,7 @@ export class BridgeDevice extends Device implements BridgeMaster {
     }
     for (const port of this.ports) {
       if (port === from || !port.usable) continue;
-      const copy = frame.slice();
+      const copy = copyFrame(frame);
       this.#send(port, copy, skb === null ? null : skb.copy(copy));
     }
     if (from !== null && isGroupMac(dst)) this.#passUp(frame, skb);

@@ -1,3 +1,4 @@
+import { frameBuffer } from '../../protocols/frame-buffer.ts';
 import { formatMac } from '../../protocols/mac.ts';
 import type { Cut, LinkFacts, LinkKind } from '../events/kernel.ts';
 import type { NeighborTable } from './neighbor.ts';
@@ -253,7 +254,7 @@ export class TunDevice extends Device {
 
   /** Puts an IP packet into the stack, as a write to /dev/net/tun. */
   inject(packet: Uint8Array): void {
-    const frame = new Uint8Array(14 + packet.length);
+    const frame = frameBuffer(14 + packet.length);
     frame[12] = 0x08;
     frame.set(packet, 14);
     this.ns.kernel.enqueue(this, frame);

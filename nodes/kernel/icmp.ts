@@ -1,5 +1,6 @@
 import { u16 } from '../../protocols/bytes.ts';
 import { ETH_HLEN } from '../../protocols/ethernet.ts';
+import { frameBuffer } from '../../protocols/frame-buffer.ts';
 import {
   decodeIcmp,
   ICMP_ECHO_REPLY,
@@ -87,7 +88,7 @@ export class IcmpLayer {
     return {
       sendEcho: (dst, options) => {
         const at = ETH_HLEN + IPV4_HLEN;
-        const packet = new Uint8Array(at + ICMP_HLEN + options.size);
+        const packet = frameBuffer(at + ICMP_HLEN + options.size);
         for (let i = 0; i < options.size; i++) packet[at + ICMP_HLEN + i] = i;
         writeEcho(packet, at, ICMP_ECHO_REQUEST, options.id, options.seq, options.size);
         return this.#ns.ip.output(packet, {
@@ -129,7 +130,7 @@ export class IcmpLayer {
 
   #answer(frame: Uint8Array, at: number, length: number): void {
     const start = ETH_HLEN + IPV4_HLEN;
-    const packet = new Uint8Array(start + length);
+    const packet = frameBuffer(start + length);
     packet.set(frame.subarray(at, at + length), start);
     writeEcho(packet, start, ICMP_ECHO_REPLY, u16(frame, at + 4), u16(frame, at + 6), length - ICMP_HLEN);
     const dst = ipDst(frame, ETH_HLEN);

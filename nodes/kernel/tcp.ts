@@ -1,4 +1,5 @@
 import { ETH_HLEN } from '../../protocols/ethernet.ts';
+import { frameBuffer } from '../../protocols/frame-buffer.ts';
 import type { IpAddress } from '../../protocols/ip.ts';
 import { PROTO_TCP } from '../../protocols/ipv4.ts';
 import {
@@ -263,7 +264,7 @@ function sendSegment<A extends IpAddress>(
 ): void {
   const bytes = encodeTcp(segment, src, dst);
   const at = ETH_HLEN + inet.headerLength;
-  const packet = new Uint8Array(at + bytes.length);
+  const packet = frameBuffer(at + bytes.length);
   packet.set(bytes, at);
   inet.output(packet, { src, dst, proto: PROTO_TCP, df: true, ttl });
 }

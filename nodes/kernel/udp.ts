@@ -1,4 +1,5 @@
 import { ETH_HLEN } from '../../protocols/ethernet.ts';
+import { frameBuffer } from '../../protocols/frame-buffer.ts';
 import type { IpAddress } from '../../protocols/ip.ts';
 import { PROTO_UDP } from '../../protocols/ipv4.ts';
 import { decodeUdp, UDP_HLEN, writeUdp } from '../../protocols/udp.ts';
@@ -82,7 +83,7 @@ export class UdpLayer<A extends IpAddress = number> {
       onError: null,
       sendTo: (dst, dstPort, payload, options = {}) => {
         const header = ETH_HLEN + headerLength + UDP_HLEN;
-        const packet = new Uint8Array(header + payload.length);
+        const packet = frameBuffer(header + payload.length);
         packet.set(payload, header);
         return this.sendPacket(packet, {
           src: options.src ?? local.addr,

@@ -1,3 +1,4 @@
+import { frameBuffer } from '../../protocols/frame-buffer.ts';
 import { formatIp4 } from '../../protocols/ip4.ts';
 import { IPV4_HLEN } from '../../protocols/ipv4.ts';
 import { formatMac, isGroupMac, readMac } from '../../protocols/mac.ts';
@@ -84,7 +85,7 @@ export class VxlanDevice extends Device implements VxlanEndpoint {
   /** What is outside has the mark of what is inside, as within one namespace (`skb_scrub_packet`). */
   #encapsulate(frame: Uint8Array, remote: number, mark: number): void {
     const header = 14 + IPV4_HLEN + UDP_HLEN + VXLAN_HLEN;
-    const packet = new Uint8Array(header + frame.length);
+    const packet = frameBuffer(header + frame.length);
     packet.set(frame, header);
     writeVxlan(packet, header - VXLAN_HLEN, this.#options.vni);
     const srcPort = flowSourcePort(frame, 0, frame.length);

@@ -164,6 +164,7 @@ export class NodeShell {
   #step(input: NodeInput): void {
     if (this.#ended) return;
     this.#machine.step(input, clock());
+    for (const port of this.#ports) port.flush();
     this.#armTimer();
   }
 

@@ -32,13 +32,9 @@ test('a unicast frame reaches the owner of the MAC, a broadcast all but its send
   const nc = await connectTo(t, server);
   const seen: string[] = [];
   const port = (lab: string, node: number) =>
-    new WirePort(
-      nc,
-      { lab, segment: 'lan', mac: 0x020000000000 + node, node, port: 0 },
-      (bytes, cause, sentAt) => {
-        seen.push(`${lab}/${node} ${Buffer.from(bytes.subarray(14)).toString()} ${cause} ${sentAt}`);
-      },
-    );
+    new WirePort(nc, { lab, segment: 'lan', mac: 0x020000000000 + node, node, port: 0 }, (bytes, cause) => {
+      seen.push(`${lab}/${node} ${Buffer.from(bytes.subarray(14)).toString()} ${cause}`);
+    });
   const one = port('a', 1);
   port('a', 2);
   port('a', 3);
@@ -46,8 +42,39 @@ test('a unicast frame reaches the owner of the MAC, a broadcast all but its send
   one.send(frame([2, 0, 0, 0, 0, 2], 'uni'), 2 ** 40 + 7, 1.5);
   one.send(frame([255, 255, 255, 255, 255, 255], 'all'), 8, 2.5);
   one.send(frame([2, 0, 0, 0, 0, 99], 'nobody'), 9, 3.5);
+  one.flush();
   await nc.flush();
-  t.deepEqual(seen.sort(), [`a/2 all 8 2.5`, `a/2 uni ${2 ** 40 + 7} 1.5`, `a/3 all 8 2.5`]);
+  t.deepEqual(seen.sort(), [`a/2 all 8`, `a/2 uni ${2 ** 40 + 7}`, `a/3 all 8`]);
+});
+
+test('frames come in the order they were sent in, whoever they are for, however many', async (t) => {
+  const server = await startServer(t);
+  const nc = await connectTo(t, server, 'off');
+  const other = await connectTo(t, server);
+  const seen: number[] = [];
+  let messages = 0;
+  new WirePort(other, { lab: 'a', segment: 's', mac: 0x020000000002, node: 2, port: 0 }, (bytes) =>
+    seen.push(Number(Buffer.from(bytes.subarray(14, 22)).toString())),
+  );
+  other.subscribe('reroute.a.wire.s.>', { callback: () => messages++ });
+  await other.flush();
+  const sender = new WirePort(nc, { lab: 'a', segment: 's', mac: 1, node: 1, port: 0 }, () => {});
+  const COUNT = 3_000;
+  for (let i = 0; i < COUNT; i++) {
+    const text = String(i)
+      .padStart(8, '0')
+      .padEnd(1 + (i % 7) * 250);
+    sender.send(frame(i % 500 === 7 ? [255, 255, 255, 255, 255, 255] : [2, 0, 0, 0, 0, 2], text), i, 0);
+  }
+  sender.flush();
+  sender.flush();
+  await nc.flush();
+  await other.flush();
+  t.deepEqual(
+    seen,
+    Array.from({ length: COUNT }, (_, i) => i),
+  );
+  t.true(messages < COUNT / 20, `${messages} messages`);
 });
 
 test('what is no envelope comes as a frame of no bytes', async (t) => {
@@ -59,8 +86,14 @@ test('what is no envelope comes as a frame of no bytes', async (t) => {
   );
   nc.publish('reroute.a.wire.s.bcast', new Uint8Array(5));
   nc.publish('reroute.a.wire.s.000000000001', new Uint8Array(60));
+  // A frame of 4 bytes, then one that says it is longer than what is left of the message.
+  const cutOff = new Uint8Array(16 + 12 + 4 + 12 + 3);
+  cutOff[0] = 2;
+  cutOff[16 + 11] = 4;
+  cutOff[16 + 12 + 4 + 11] = 4;
+  nc.publish('reroute.a.wire.s.000000000001', cutOff);
   await nc.flush();
-  t.deepEqual(lengths, [0, 0]);
+  t.deepEqual(lengths, [0, 0, 4, 0]);
 });
 
 test('a command is answered in parts, and nobody home is told at once', async (t) => {

@@ -109,6 +109,7 @@ test('truncated and random frames are counted and dropped, and harm nothing', as
     }
     port.send(frame, 0, 0);
   }
+  port.flush();
   const sent = template.length - 6 + 500;
   // What is not even a frame in an envelope.
   for (const bytes of [new Uint8Array(0), new Uint8Array(3), new Uint8Array(24).fill(9)]) {

@@ -1,4 +1,5 @@
 import { ETH_HLEN, ETHERTYPE_IPV4, writeEthernet } from '../../../protocols/ethernet.ts';
+import { frameBuffer } from '../../../protocols/frame-buffer.ts';
 import { ICMP_DEST_UNREACHABLE, UNREACH_FRAG_NEEDED } from '../../../protocols/icmp.ts';
 import type { IpAddress } from '../../../protocols/ip.ts';
 import { fragmentIpv4, ipDf, ipDst, writeIpv4Header } from '../../../protocols/ipv4.ts';
@@ -135,7 +136,7 @@ export class IpOutput {
       return;
     }
     for (const fragment of fragmentIpv4(frame.subarray(ETH_HLEN), limit)) {
-      const part = new Uint8Array(ETH_HLEN + fragment.length);
+      const part = frameBuffer(ETH_HLEN + fragment.length);
       part.set(fragment, ETH_HLEN);
       this.#emitFrame(path, part, skb === null ? null : skb.copy(part));
     }

@@ -81,7 +81,7 @@ export class TcpClient implements RunningTool {
     );
     this.#socket = ctx.ns.connectTcp({ src: 0, dst: addr, port: options.port });
     this.#socket.onConnected = () => this.#connected();
-    this.#socket.onDrained = () => this.#fill();
+    this.#socket.onDrained = () => (this.#state === 'closing' ? this.#end() : this.#fill());
     this.#socket.onClosed = (reason) => this.#closed(reason);
   }
 
@@ -135,7 +135,15 @@ export class TcpClient implements RunningTool {
     if (this.#state !== 'sending') return;
     this.#state = 'closing';
     if (this.#timer !== null) this.#ctx.rt.timers.cancel(this.#timer);
+    if (this.#acked === this.#sent) this.#end();
+  }
+
+  /** All has arrived. The connection's own end is the kernel's matter, as after close(2). */
+  #end(): void {
+    this.#state = 'ended';
     this.#socket.close();
+    this.#report(0, this.#sent);
+    this.#out.exit(0);
   }
 
   #report(from: number, bytes: number): void {
@@ -145,12 +153,14 @@ export class TcpClient implements RunningTool {
 
   #closed(reason: string): void {
     if (this.#state === 'ended') return;
-    const failed = this.#state === 'sending';
     this.#state = 'ended';
     if (this.#timer !== null) this.#ctx.rt.timers.cancel(this.#timer);
-    if (failed && this.#sent === 0) this.#out.stderr(`connect failed: ${connectError(reason)}\n`);
-    else this.#report(0, this.#sent);
-    this.#out.exit(failed ? 1 : 0);
+    if (this.#sent === 0) this.#out.stderr(`connect failed: ${connectError(reason)}\n`);
+    else {
+      this.#report(0, this.#acked);
+      this.#out.stderr(`write failed: ${connectError(reason)}\n`);
+    }
+    this.#out.exit(1);
   }
 }
 

@@ -45,10 +45,12 @@ test('whoever observes a wire sees each frame once, as its sender stamped it, an
   await observer.flush();
   ports[0]?.send(frame(2, 1), 42, 1000.25);
   ports[1]?.send(frame(BROADCAST_MAC, 2), 0, Number.NaN);
+  for (const port of ports) port.flush();
   const prefix = wirePrefix('capture-live', 'lan');
   nc.publish(`${prefix}bcast`, Uint8Array.of(1, 2, 3));
   nc.publish(`${prefix}bcast`, new Uint8Array(40));
   ports[2]?.send(frame(0xbeef, 3), 0, 1001);
+  ports[2]?.flush();
   await nc.flush();
   await observer.flush();
   t.deepEqual(
@@ -61,6 +63,7 @@ test('whoever observes a wire sees each frame once, as its sender stamped it, an
   );
   stop();
   ports[0]?.send(frame(2, 4), 0, 1002);
+  ports[0]?.flush();
   await nc.flush();
   await observer.flush();
   t.is(seen.length, 3);

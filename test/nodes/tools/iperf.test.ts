@@ -1,0 +1,117 @@
+import test from 'ava';
+import { readReport, writeReport } from '../../../nodes/tools/iperf/datagram.ts';
+import { startTool } from '../../../nodes/tools/start.ts';
+import { type Host, Network } from '../../support/network.ts';
+
+interface Run {
+  readonly out: string[];
+  readonly err: string[];
+  code: number | null;
+  interrupt(): void;
+}
+
+function start(host: Host, line: string): Run {
+  const run: Run = { out: [], err: [], code: null, interrupt: () => tool.interrupt() };
+  const tool = startTool(
+    line.split(' '),
+    { rt: host.rt, kernel: host.kernel, ns: host.kernel.root },
+    {
+      stdout: (text) => run.out.push(text),
+      stderr: (text) => run.err.push(text),
+      exit: (code) => {
+        run.code = code;
+      },
+    },
+  );
+  return run;
+}
+
+function pair() {
+  const net = new Network();
+  const [a, b] = [net.host('a'), net.host('b')];
+  net.attach(a, 'lan', 'eth0', '10.0.0.1/24');
+  net.attach(b, 'lan', 'eth0', '10.0.0.2/24');
+  return { net, a, b };
+}
+
+test('UDP at a rate: what was asked for is sent, and the server says that it came', (t) => {
+  const { net, a, b } = pair();
+  const server = start(b, 'iperf -s -u');
+  const client = start(a, 'iperf -c 10.0.0.2 -u -l 1000 -b 100pps -t 2');
+  net.advance(3_000);
+  t.is(client.code, 0);
+  t.regex(client.out.join(''), /Sent 200 datagrams/);
+  // 200 datagrams of 8000 bit in just under 2 s.
+  t.regex(
+    client.out.join(''),
+    /Server Report:\n.*\n\[ {2}1\] 0\.0000-1\.9[89]\d\d sec {3}195 KBytes {3}80[34] Kbits\/sec .* 0\/200 \(0%\)/,
+  );
+  t.regex(server.out.join(''), / 0\/200 \(0%\)\n$/);
+  server.interrupt();
+  t.is(server.code, 130);
+});
+
+test('what is lost on the way is told', (t) => {
+  const { net, a, b } = pair();
+  start(b, 'iperf -s -u');
+  let count = 0;
+  start(a, 'ping -c 1 10.0.0.2');
+  net.advance(2_000);
+  net.passes = (frame) => frame.length < 1000 || ++count % 4 !== 0;
+  const client = start(a, 'iperf -c 10.0.0.2 -u -l 1000 -n 100000 -b 1000pps');
+  net.advance(2_000);
+  t.regex(client.out.join(''), / 25\/100 \(25%\)\n/);
+});
+
+test('nobody answers: the last datagram goes out ten times', (t) => {
+  const { net, a } = pair();
+  const client = start(a, 'iperf -c 10.0.0.2 -u -t 1');
+  net.advance(10_000);
+  t.is(client.code, 0);
+  t.regex(client.err.join(''), /did not receive ack of last datagram after 10 tries/);
+});
+
+test('TCP sends all it is told to, and both ends count the same', (t) => {
+  const { net, a, b } = pair();
+  const server = start(b, 'iperf -s');
+  const client = start(a, 'iperf -c 10.0.0.2 -n 10m');
+  net.advance(60_000);
+  t.is(client.code, 0, client.err.join(''));
+  t.regex(client.out.join(''), /10\.0 MBytes/);
+  t.regex(server.out.join(''), /10\.0 MBytes/);
+});
+
+test('a port that nobody listens on, one that is taken, and bad usage', (t) => {
+  const { net, a, b } = pair();
+  const refused = start(a, 'iperf -c 10.0.0.2');
+  net.advance(1_000);
+  t.is(refused.code, 1);
+  t.deepEqual(refused.err, ['connect failed: Connection refused\n']);
+  start(b, 'iperf -s -u');
+  t.deepEqual(start(b, 'iperf -s -u').err, ['bind failed: Address already in use\n']);
+  for (const line of [
+    'iperf',
+    'iperf -s -c 10.0.0.2',
+    'iperf -c 10.0.0.2 -b fast',
+    'iperf -c somewhere',
+    'iperf -s -q',
+  ])
+    t.is(start(a, line).code, 1, line);
+  t.is(start(a, 'iperf --help').code, 0);
+});
+
+test('a report is read as it was written, and nothing short is one', (t) => {
+  const report = {
+    bytes: 2 ** 33 + 5,
+    took: 2_500.25,
+    lost: 7,
+    outOfOrder: 2,
+    datagrams: 1_000,
+    jitter: 0.125,
+  };
+  const buf = new Uint8Array(56);
+  writeReport(buf, report);
+  t.deepEqual(readReport(buf), report);
+  t.is(readReport(buf.subarray(0, 55)), null);
+  t.is(readReport(new Uint8Array(100)), null);
+});
