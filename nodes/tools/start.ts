@@ -1,5 +1,6 @@
 import { bridge } from './bridge/bridge.ts';
 import { cat } from './cat.ts';
+import { conntrack } from './conntrack/conntrack.ts';
 import { hostname } from './hostname.ts';
 import { ip } from './ip/ip.ts';
 import { iperf } from './iperf/iperf.ts';
@@ -27,6 +28,7 @@ const tools: ReadonlyMap<string, Tool> = new Map([
   ['cat', atOnce(cat)],
   ['sysctl', atOnce(sysctl)],
   ['tc', atOnce(tc)],
+  ['conntrack', atOnce(conntrack)],
 ]);
 
 /** What there is to run, by name. */

@@ -97,14 +97,14 @@ export class BridgeNetfilter {
     if (netfilter.run(NF_POST_ROUTING, skb) !== 'accept') return;
     const { frame, fragmentSize } = skb;
     if (fragmentSize === 0 || frame.length - ETH_HLEN <= fragmentSize) {
-      port.transmit(frame);
+      port.transmit(frame, skb);
       return;
     }
     for (const fragment of fragmentIpv4(frame.subarray(ETH_HLEN), fragmentSize)) {
       const part = new Uint8Array(ETH_HLEN + fragment.length);
       part.set(frame.subarray(0, ETH_HLEN));
       part.set(fragment, ETH_HLEN);
-      port.transmit(part);
+      port.transmit(part, skb.copy(part));
     }
   }
 }

@@ -1,0 +1,80 @@
+import { formatIp4 } from '../../../protocols/ip4.ts';
+import { PROTO_ICMP } from '../../../protocols/ipv4.ts';
+import type { CtTuple } from '../../kernel/netfilter/conntrack-entry.ts';
+import type { Flow } from '../../kernel/netfilter/flow.ts';
+import { hasPorts } from '../../kernel/netfilter/packet-tuple.ts';
+import { protocolName } from './protocols.ts';
+import { notEmulated, usageError } from './usage.ts';
+
+type OutputFlag = 'extended' | 'id';
+
+/** How `-o` wants flows printed; `now` in ms. */
+export type FlowFormat = (flow: Flow, now: number) => string;
+
+const KNOWN = new Set(['xml', 'extended', 'timestamp', 'id', 'ktimestamp', 'labels', 'userspace', 'save']);
+
+/** Reads the value of `-o`. Of a list, time stamps are for events. @throws ToolError */
+export function parseOutput(text: string): FlowFormat {
+  const words = text === '' ? [] : text.split(',');
+  for (const word of words) if (!KNOWN.has(word)) throw usageError(`Bad parameter \`${word}'`);
+  if (words.includes('xml')) throw notEmulated('XML (-o xml)');
+  if (words.includes('save')) return saved;
+  const flags = new Set(words.filter((word): word is OutputFlag => word === 'extended' || word === 'id'));
+  return (flow, now) => line(flow, now, flags);
+}
+
+/** A line of `conntrack -L` (`nfct_snprintf` of libnetfilter_conntrack); times are whole seconds. */
+function line(flow: Flow, now: number, flags: ReadonlySet<OutputFlag>): string {
+  const { original, reply, state, seenReply, assured, mark } = flow;
+  const family = flags.has('extended') ? 'ipv4     2 ' : '';
+  return [
+    `${family}${protocolName(original.proto).padEnd(8)} ${original.proto} ${secondsLeft(flow, now)}`,
+    ...(state === '' ? [] : [state]),
+    tuple(original),
+    ...(seenReply ? [] : ['[UNREPLIED]']),
+    tuple(reply),
+    ...(assured ? ['[ASSURED]'] : []),
+    `mark=${mark}`,
+    'use=1',
+    ...(flags.has('id') ? [`id=${idOf(original)}`] : []),
+  ].join(' ');
+}
+
+function secondsLeft({ expires }: Flow, now: number): number {
+  return Math.max(0, Math.floor((expires - now) / 1_000));
+}
+
+function tuple({ src, dst, proto, srcPort, dstPort }: CtTuple): string {
+  const addresses = `src=${formatIp4(src)} dst=${formatIp4(dst)}`;
+  if (proto === PROTO_ICMP) return `${addresses} type=${dstPort >>> 8} code=${dstPort & 0xff} id=${srcPort}`;
+  return hasPorts(proto) ? `${addresses} sport=${srcPort} dport=${dstPort}` : addresses;
+}
+
+/** A number that names a flow as long as it lives; Linux takes a keyed hash, as unlike to be the same for two. */
+function idOf({ src, dst, proto, srcPort, dstPort }: CtTuple): number {
+  let hash = 0x811c9dc5;
+  for (const part of [src, dst, srcPort * 65_536 + dstPort, proto])
+    for (let shift = 0; shift < 32; shift += 8)
+      hash = Math.imul(hash ^ ((part >>> shift) & 0xff), 0x01000193) >>> 0;
+  return hash;
+}
+
+/** As the options that would make the flow again (`-o save`). */
+function saved(flow: Flow, now: number): string {
+  const { original, reply, seenReply, assured, state, srcNatDone, dstNatDone } = flow;
+  const status = [...(seenReply ? ['SEEN_REPLY'] : []), ...(assured ? ['ASSURED'] : [])].join(',') || 'UNSET';
+  const moved = {
+    src: srcNatDone && original.src !== reply.dst,
+    dst: dstNatDone && original.dst !== reply.src,
+  };
+  const l4 = hasPorts(original.proto)
+    ? ` --sport ${original.srcPort} --dport ${original.dstPort} --reply-port-src ${reply.srcPort} --reply-port-dst ${reply.dstPort}`
+    : original.proto === PROTO_ICMP
+      ? ` --icmp-type ${original.dstPort >>> 8} --icmp-code ${original.dstPort & 0xff} --icmp-id ${original.srcPort}`
+      : '';
+  return (
+    `-A -t ${secondsLeft(flow, now)} -u ${status} -s ${formatIp4(original.src)} -d ${formatIp4(original.dst)}` +
+    ` ${moved.dst ? '-g' : '-r'} ${formatIp4(reply.src)} ${moved.src ? '-n' : '-q'} ${formatIp4(reply.dst)}` +
+    ` -p ${protocolName(original.proto)}${l4}${state === '' ? '' : ` --state ${state}`}`
+  );
+}
