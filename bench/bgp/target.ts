@@ -6,6 +6,7 @@ import { EVENT_SCHEMA } from '../../nodes/events/record.ts';
 import { seededRandom } from '../../nodes/random.ts';
 import { TimerQueue } from '../../nodes/timers.ts';
 import type { SpeakerConfig, SpeakerTimings } from '../../protocols/bgp/config.ts';
+import { bestPathChange } from '../../protocols/bgp/facts.ts';
 import type { ConnectionId, SpeakerHost } from '../../protocols/bgp/host.ts';
 import { BgpSpeaker } from '../../protocols/bgp/speaker.ts';
 import { parseIp4 } from '../../protocols/ip4.ts';
@@ -206,7 +207,10 @@ class Target {
       notice: (peer, text) => this.#emit({ type: 'bgp.notice', peer, text }),
       received: (peer, message) => this.#emit({ type: 'bgp.received', peer, message }),
       sent: (peer, message) => this.#emit({ type: 'bgp.sent', peer, message }),
-      bestChanged: (changes) => this.#emit({ type: 'bgp.best', changes }),
+      bestChanged: (destinations) => {
+        if (this.#record === null) return;
+        this.#emit({ type: 'bgp.best', changes: destinations.map(bestPathChange) });
+      },
       originated: (prefix) => this.#emit({ type: 'bgp.originated', prefix }),
       unoriginated: (prefix) => this.#emit({ type: 'bgp.unoriginated', prefix }),
     };

@@ -1,5 +1,6 @@
 import { BgpConfigError } from '../../protocols/bgp/config.ts';
 import { BGP_PORT } from '../../protocols/bgp/constants.ts';
+import { bestPathChange } from '../../protocols/bgp/facts.ts';
 import type {
   CloseMode,
   ConnectionId,
@@ -12,7 +13,7 @@ import { compilePolicies } from '../../protocols/bgp/policy/policy.ts';
 import { BgpSpeaker, type SpeakerStats } from '../../protocols/bgp/speaker.ts';
 import type { BgpRequest } from '../commands.ts';
 import type { BgpConfig, Timings } from '../config.ts';
-import type { BestPathChange, BgpSessionState } from '../events/bgp.ts';
+import type { BgpSessionState } from '../events/bgp.ts';
 import type { EventId } from '../events/record.ts';
 import type { Device } from '../kernel/device.ts';
 import type { Netns } from '../kernel/netns.ts';
@@ -145,7 +146,7 @@ export class Bgpd {
 
   #install(changes: readonly ForwardingChange[]): void {
     if (this.#held === null) this.#aside(() => this.#fib.install(changes));
-    else for (const change of changes) this.#held.set(change.prefix, change);
+    else for (const change of changes) this.#held.set(change.key, change);
   }
 
   /** CEASE to every peer; routes learned from them leave the table. */
@@ -389,8 +390,8 @@ export class Bgpd {
       sent: (peer: string, message: Uint8Array) => {
         rt.emit({ type: 'bgp.sent', peer, message });
       },
-      bestChanged: (changes: readonly BestPathChange[]) => {
-        rt.emit({ type: 'bgp.best', changes });
+      bestChanged: (destinations) => {
+        rt.emit({ type: 'bgp.best', changes: destinations.map(bestPathChange) });
       },
       originated: (prefix: string) => {
         rt.emit({ type: 'bgp.originated', prefix });

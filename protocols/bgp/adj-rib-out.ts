@@ -4,30 +4,10 @@ import type { PrefixKey } from './nlri.ts';
 /** What a peer can be told of: a destination, or with ADD-PATH one path to it. */
 export interface OutTarget {
   readonly key: PrefixKey;
-  /** Entries of the peers, by slot. */
-  readonly out: (OutEntry | undefined)[];
+  /** Where the Adj-RIBs-Out have it. */
+  readonly index: number;
   /** Adj-RIBs that refer to it. */
   holders: number;
-}
-
-/**
- * What one peer has been told of a destination, and what it is to be told; null for nothing. It stands at the
- * peer's slot of the destination, and only there, so that a change costs no look-up.
- */
-export interface OutEntry {
-  told: PathAttributes | null;
-  wanted: PathAttributes | null;
-  /** It is to be told once more though nothing has changed. */
-  again?: true;
-  /** Event that `wanted` follows from. */
-  cause: number;
-}
-
-/** Where the entries are. */
-export interface OutEntries<T extends OutTarget> {
-  /** Index of this peer's entry in every destination's `out`. */
-  readonly slot: number;
-  destinations(): Iterable<T>;
 }
 
 /** Takes destinations that wait, and packs them into messages; 'stop' leaves that one and the rest for another time. */
@@ -49,19 +29,26 @@ const STALE_ENTRIES = 1024;
  * A queue's entry counts only as long as it is what the destination still waits for.
  */
 export class AdjRibOut<T extends OutTarget> {
-  readonly #entries: OutEntries<T>;
-  readonly #slot: number;
+  readonly #targets: () => Iterable<T>;
+  /** What the peer has been told of each destination, and what it is to be told, by index. The same object where nothing is due. */
+  readonly #told: (PathAttributes | null)[] = [];
+  readonly #wanted: (PathAttributes | null)[] = [];
+  /** Event that `wanted` follows from. */
+  readonly #causes: number[] = [];
+  /** Indexes of what is to be told once more though nothing has changed. */
+  readonly #again = new Set<number>();
   readonly #announcements = new Map<PathAttributes, T[]>();
   #withdrawals: T[] = [];
   #size = 0;
   #pending = 0;
   #pendingWithdrawals = 0;
   #queued = 0;
-  #lastQueue: { readonly attributes: PathAttributes; readonly queue: T[] } | null = null;
+  #lastAttributes: PathAttributes | null = null;
+  #lastQueue: T[] = [];
 
-  constructor(entries: OutEntries<T>) {
-    this.#entries = entries;
-    this.#slot = entries.slot;
+  /** `targets` are all those that there are. */
+  constructor(targets: () => Iterable<T>) {
+    this.#targets = targets;
   }
 
   /** Destinations that the peer has been told of. */
@@ -80,54 +67,53 @@ export class AdjRibOut<T extends OutTarget> {
   /** What the peer holds. Walks through all destinations. */
   *advertised(): Generator<readonly [T, PathAttributes]> {
     if (this.#size === 0) return;
-    for (const destination of this.#entries.destinations()) {
-      const told = destination.out[this.#slot]?.told ?? null;
+    for (const destination of this.#targets()) {
+      const told = this.#told[destination.index] ?? null;
       if (told !== null) yield [destination, told];
     }
   }
 
   /** The peer is to have this route from now on; null for none. */
   schedule(destination: T, attributes: PathAttributes | null, cause: number): void {
-    const entry = destination.out[this.#slot];
-    if (entry === undefined) {
+    const { index } = destination;
+    const told = this.#told[index] ?? null;
+    const wanted = this.#wanted[index] ?? null;
+    if (told === null && wanted === null) {
       if (attributes === null) return;
-      destination.out[this.#slot] = { told: null, wanted: attributes, cause };
       destination.holders++;
-      this.#pending++;
-      this.#enqueue(destination, attributes);
-      return;
+      this.#told[index] = null;
     }
-    entry.cause = cause;
-    if (entry.wanted === attributes) return;
-    this.#count(entry, -1);
-    delete entry.again;
-    entry.wanted = attributes;
-    this.#count(entry, 1);
-    if (entry.told !== attributes) this.#enqueue(destination, attributes);
-    else if (attributes === null) this.#forget(destination);
+    this.#causes[index] = cause;
+    if (wanted === attributes) return;
+    const again = this.#again.delete(index);
+    if (again || told !== wanted) this.#count(wanted, -1);
+    this.#wanted[index] = attributes;
+    if (told !== attributes) {
+      this.#count(attributes, 1);
+      this.#enqueue(destination, attributes);
+    } else if (attributes === null) destination.holders--;
   }
 
   /** Everything that the peer holds and `which` accepts is to be told once more (RFC 2918 §4). */
   retell(which: (destination: T) => boolean): void {
-    for (const destination of this.#entries.destinations()) {
-      const entry = destination.out[this.#slot];
-      if (entry === undefined || entry.told === null || isDue(entry) || !which(destination)) continue;
-      entry.again = true;
-      this.#count(entry, 1);
-      this.#enqueue(destination, entry.wanted);
+    for (const destination of this.#targets()) {
+      const { index } = destination;
+      const told = this.#told[index] ?? null;
+      if (told === null || this.#isDue(index) || !which(destination)) continue;
+      this.#again.add(index);
+      this.#count(told, 1);
+      this.#enqueue(destination, told);
     }
   }
 
-  #count(entry: OutEntry, by: 1 | -1): void {
-    if (!isDue(entry)) return;
-    const { wanted } = entry;
-    this.#pending += by;
-    if (wanted === null) this.#pendingWithdrawals += by;
+  /** Whether the peer is yet to be told. */
+  #isDue(index: number): boolean {
+    return this.#told[index] !== this.#wanted[index] || (this.#again.size > 0 && this.#again.has(index));
   }
 
-  #forget(destination: T): void {
-    destination.out[this.#slot] = undefined;
-    destination.holders--;
+  #count(wanted: PathAttributes | null, by: 1 | -1): void {
+    this.#pending += by;
+    if (wanted === null) this.#pendingWithdrawals += by;
   }
 
   #enqueue(destination: T, attributes: PathAttributes | null): void {
@@ -138,19 +124,20 @@ export class AdjRibOut<T extends OutTarget> {
   }
 
   #queueOf(attributes: PathAttributes): T[] {
-    if (this.#lastQueue?.attributes === attributes) return this.#lastQueue.queue;
+    if (this.#lastAttributes === attributes) return this.#lastQueue;
     let queue = this.#announcements.get(attributes);
     if (queue === undefined) {
       queue = [];
       this.#announcements.set(attributes, queue);
     }
-    this.#lastQueue = { attributes, queue };
+    this.#lastAttributes = attributes;
+    this.#lastQueue = queue;
     return queue;
   }
 
   /** Routes that flap while they wait leave entries behind that count no more. */
   #weed(): void {
-    this.#lastQueue = null;
+    this.#lastAttributes = null;
     this.#withdrawals = this.#waiting(this.#withdrawals, null);
     this.#queued = this.#withdrawals.length;
     for (const [attributes, queue] of this.#announcements) {
@@ -162,10 +149,11 @@ export class AdjRibOut<T extends OutTarget> {
   }
 
   #waiting(queue: readonly T[], attributes: PathAttributes | null): T[] {
-    return [...new Set(queue)].filter(({ out }) => {
-      const entry = out[this.#slot];
-      return entry !== undefined && entry.wanted === attributes && isDue(entry);
-    });
+    return [...new Set(queue)].filter(({ index }) => this.#waits(index, attributes));
+  }
+
+  #waits(index: number, attributes: PathAttributes | null): boolean {
+    return this.#wanted[index] === attributes && this.#isDue(index);
   }
 
   /** Takes what is to be withdrawn, in order, until `take` says stop. What it takes counts as sent. */
@@ -181,7 +169,7 @@ export class AdjRibOut<T extends OutTarget> {
     for (const [attributes, queue] of this.#announcements) {
       taker.begin(attributes);
       const left = this.#takeFrom(queue, attributes, (destination, cause) => taker.take(destination, cause));
-      this.#lastQueue = null;
+      this.#lastAttributes = null;
       if (left.length === 0) this.#announcements.delete(attributes);
       else this.#announcements.set(attributes, left);
       if (taker.end() === 'stop') return;
@@ -195,19 +183,19 @@ export class AdjRibOut<T extends OutTarget> {
   ): T[] {
     for (let i = 0; i < queue.length; i++) {
       const destination = queue[i]!;
-      const entry = destination.out[this.#slot];
-      if (entry === undefined || entry.wanted !== attributes || !isDue(entry)) continue;
-      if (take(destination, entry.cause) === 'stop') {
+      const { index } = destination;
+      if (!this.#waits(index, attributes)) continue;
+      if (take(destination, this.#causes[index]!) === 'stop') {
         this.#queued -= i;
         return queue.slice(i);
       }
-      this.#count(entry, -1);
-      delete entry.again;
-      if (entry.told === null) this.#size++;
-      entry.told = attributes;
+      this.#count(attributes, -1);
+      if (this.#again.size > 0) this.#again.delete(index);
+      if (this.#told[index] === null) this.#size++;
+      this.#told[index] = attributes;
       if (attributes === null) {
         this.#size--;
-        this.#forget(destination);
+        destination.holders--;
       }
     }
     this.#queued -= queue.length;
@@ -218,24 +206,24 @@ export class AdjRibOut<T extends OutTarget> {
   clear(): readonly T[] {
     const destinations: T[] = [];
     if (this.#size > 0 || this.#pending > 0) {
-      for (const destination of this.#entries.destinations()) {
-        if (destination.out[this.#slot] === undefined) continue;
-        this.#forget(destination);
+      for (const destination of this.#targets()) {
+        const { index } = destination;
+        if ((this.#told[index] ?? null) === null && (this.#wanted[index] ?? null) === null) continue;
+        destination.holders--;
         destinations.push(destination);
       }
     }
+    this.#told.length = 0;
+    this.#wanted.length = 0;
+    this.#causes.length = 0;
+    this.#again.clear();
     this.#announcements.clear();
     this.#withdrawals = [];
     this.#size = 0;
     this.#pending = 0;
     this.#pendingWithdrawals = 0;
     this.#queued = 0;
-    this.#lastQueue = null;
+    this.#lastAttributes = null;
     return destinations;
   }
-}
-
-/** Whether the peer is yet to be told. */
-function isDue({ told, wanted, again }: OutEntry): boolean {
-  return told !== wanted || again === true;
 }

@@ -3,10 +3,11 @@ import type { PathAttributes } from './attributes.ts';
 import type { FamilyName } from './config.ts';
 import { FAMILIES } from './constants.ts';
 import { rankPaths } from './decision.ts';
+import type { Destination } from './destination.ts';
 import type { Exporter } from './export.ts';
 import type { SpeakerHost, TimerHandle } from './host.ts';
-import type { Destination, LocRib } from './loc-rib.ts';
-import { familyOf } from './nlri.ts';
+import type { LocRib } from './loc-rib.ts';
+import { familyOf, type PrefixKey } from './nlri.ts';
 import type { Path } from './path.ts';
 import { encodeRouteRefresh, RefreshSubtype } from './route-refresh.ts';
 import { encodeEndOfRib, type PackContext, type UpdatePacker } from './update.ts';
@@ -49,13 +50,14 @@ export class Advertiser {
   readonly ribOut: AdjRibOut<Destination>;
   /** What goes with one. */
   readonly pathsOut: AdjRibOut<PathTarget>;
-  readonly #slot: number;
   readonly #owner: AdvertiserOwner;
   #exporter: Exporter;
   readonly #locRib: LocRib;
   readonly #options: AdvertiserOptions;
   readonly #packer: UpdatePacker;
   readonly #targets = new Map<Destination, Map<number, PathTarget>>();
+  readonly #freeIndexes: number[] = [];
+  #indexes = 0;
   /** Attributes of the message that is being packed, null for withdrawals; and the latest cause of what is in it. */
   #packing: PathAttributes | null = null;
   #cause = 0;
@@ -75,9 +77,8 @@ export class Advertiser {
     this.#owner = owner;
     this.#exporter = exporter;
     this.#locRib = locRib;
-    this.#slot = locRib.acquireSlot();
-    this.ribOut = new AdjRibOut({ slot: this.#slot, destinations: () => locRib.destinations() });
-    this.pathsOut = new AdjRibOut({ slot: 0, destinations: () => this.#allTargets() });
+    this.ribOut = new AdjRibOut(() => locRib.destinations());
+    this.pathsOut = new AdjRibOut(() => this.#allTargets());
     this.#options = options;
     this.#packer = options.packer;
     this.#endOfRibDue = new Set(options.families);
@@ -111,8 +112,8 @@ export class Advertiser {
   }
 
   /** Why the peer is not told of a path; null if it is. For display. */
-  withheld(path: Path): string | null {
-    const result = this.#exporter.judge(path);
+  withheld(path: Path, key: PrefixKey): string | null {
+    const result = this.#exporter.judge(path, key);
     return typeof result === 'string' ? result : null;
   }
 
@@ -123,7 +124,11 @@ export class Advertiser {
     if (this.#options.pathIds[family] === 'present') this.#updatePaths(destination, cause);
     else {
       const { best } = destination;
-      this.ribOut.schedule(destination, best === null ? null : this.#exporter.export(best), cause);
+      this.ribOut.schedule(
+        destination,
+        best === null ? null : this.#exporter.export(best, destination.key),
+        cause,
+      );
     }
   }
 
@@ -133,7 +138,7 @@ export class Advertiser {
     const known = this.#targets.get(destination);
     const wanted = new Set<number>();
     for (const path of paths) {
-      const attributes = this.#exporter.export(path);
+      const attributes = this.#exporter.export(path, destination.key);
       if (attributes === null) continue;
       const pathId = pathIdOf(path);
       wanted.add(pathId);
@@ -154,15 +159,18 @@ export class Advertiser {
     }
     let target = targets.get(pathId);
     if (target === undefined) {
-      target = { key: destination.key, destination, pathId, out: [], holders: 0 };
+      const index = this.#freeIndexes.pop() ?? this.#indexes++;
+      target = { key: destination.key, destination, pathId, index, holders: 0 };
       targets.set(pathId, target);
     }
     return target;
   }
 
-  #forgetTarget({ destination, pathId }: PathTarget): void {
+  #forgetTarget({ destination, pathId, index }: PathTarget): void {
     const targets = this.#targets.get(destination);
-    if (targets === undefined || !targets.delete(pathId) || targets.size > 0) return;
+    if (targets === undefined || !targets.delete(pathId)) return;
+    this.#freeIndexes.push(index);
+    if (targets.size > 0) return;
     this.#targets.delete(destination);
     destination.holders--;
     this.#locRib.sweep(destination);
@@ -246,7 +254,6 @@ export class Advertiser {
       this.#locRib.sweep(destination);
     }
     for (const destination of this.ribOut.clear()) this.#locRib.sweep(destination);
-    this.#locRib.releaseSlot(this.#slot);
   }
 
   #sendWithdrawals(): boolean {

@@ -81,18 +81,18 @@ export class Exporter {
   }
 
   /** Attributes to advertise the path with; null if the peer is not to have it. */
-  export(path: Path): PathAttributes | null {
-    const result = this.judge(path);
+  export(path: Path, key: PrefixKey): PathAttributes | null {
+    const result = this.judge(path, key);
     return typeof result === 'string' ? null : result;
   }
 
   /** The same with the reason why the peer is not to have it. */
-  judge(path: Path): PathAttributes | Withheld {
-    const family = familyOf(path.destination.key);
+  judge(path: Path, key: PrefixKey): PathAttributes | Withheld {
+    const family = familyOf(key);
     if (path.attributes === this.#lastAttributes && path.peer === this.#lastSource) {
       if (family === this.#lastFamily) return this.#lastResult;
     }
-    const result = this.#withheld(path) ?? this.#attributes(path);
+    const result = this.#withheld(path) ?? this.#attributes(path, key);
     const shared = this.#policy === null || !this.#policy.dependsOnPrefix;
     this.#lastAttributes = shared ? path.attributes : null;
     this.#lastSource = path.peer;
@@ -122,28 +122,29 @@ export class Exporter {
     return reflects ? null : 'not-reflected';
   }
 
-  #attributes(path: Path): PathAttributes | Withheld {
-    const known = this.#made[familyOf(path.destination.key)];
+  #attributes(path: Path, key: PrefixKey): PathAttributes | Withheld {
+    const known = this.#made[familyOf(key)];
     let made = known.get(path.attributes);
     if (made === undefined || made.source !== path.peer) {
-      const result = this.#peer.kind === 'external' ? this.#toExternal(path) : this.#toInternal(path);
+      const result =
+        this.#peer.kind === 'external' ? this.#toExternal(path, key) : this.#toInternal(path, key);
       made = { source: path.peer, result };
       known.set(path.attributes, made);
     }
-    const decided = this.#policy === null ? made.result : this.#applyPolicy(path, made.result);
+    const decided = this.#policy === null ? made.result : this.#applyPolicy(path, key, made.result);
     if (decided === null) return 'export-policy';
     return fitsMessage(decided, this.#peer.asSize, this.#peer.maxMessage) ? decided : 'too-long';
   }
 
   /** Export policy sees a route as it would go out, as in BIRD and FRR, but for the next hop that it may set itself. */
-  #applyPolicy(path: Path, attributes: PathAttributes): PathAttributes | null {
+  #applyPolicy(path: Path, key: PrefixKey, attributes: PathAttributes): PathAttributes | null {
     const context: PolicyContext = {
       source: path.peer,
       peer: this.#peer,
       direction: 'export',
       asn: this.#context.asn,
     };
-    const outcome = this.#policy?.apply(path.destination.key, attributes, context) ?? null;
+    const outcome = this.#policy?.apply(key, attributes, context) ?? null;
     if (outcome === null || outcome === attributes) return outcome === null ? null : attributes;
     return this.#context.attributes.intern(outcome);
   }
@@ -152,12 +153,12 @@ export class Exporter {
    * RFC 4271 §5.1.2 b, §5.1.3, §5.1.4, §5.1.5: own AS in front, own address as next hop; LOCAL_PREF and the reflection
    * attributes stay inside the AS, and a MED that came from another AS goes no further.
    */
-  #toExternal({ attributes, peer: source, destination }: Path): PathAttributes {
+  #toExternal({ attributes, peer: source }: Path, key: PrefixKey): PathAttributes {
     const { options } = this.#peer;
     const inherited = source === null ? attributes.med : null;
     return this.#context.attributes.intern({
       ...attributes,
-      ...this.#ownNextHop(destination.key),
+      ...this.#ownNextHop(key),
       asPath: prependAs(this.#cleaned(attributes), this.#context.asn),
       med: options.med ?? inherited,
       localPref: null,
@@ -180,12 +181,12 @@ export class Exporter {
   }
 
   /** The next hop is kept but for own routes, and with next-hop-self for what came from another AS. */
-  #toInternal({ attributes, peer: source, destination }: Path): PathAttributes {
+  #toInternal({ attributes, peer: source }: Path, key: PrefixKey): PathAttributes {
     const { attributes: table, clusterId } = this.#context;
     const self = source === null || (this.#peer.nextHopSelf && source.kind === 'external');
     const changed: AttributeFields = {
       ...attributes,
-      ...(self ? this.#ownNextHop(destination.key) : {}),
+      ...(self ? this.#ownNextHop(key) : {}),
       localPref: attributes.localPref ?? DEFAULT_LOCAL_PREF,
     };
     if (source?.kind !== 'internal' || clusterId === null) return table.intern(changed);

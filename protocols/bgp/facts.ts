@@ -3,7 +3,7 @@ import { formatAsPath } from './as-path.ts';
 import { ORIGIN_NAMES, type PathAttributes } from './attributes.ts';
 import { formatCommunity } from './community.ts';
 import { DEFAULT_LOCAL_PREF } from './constants.ts';
-import type { Destination } from './loc-rib.ts';
+import type { Destination } from './destination.ts';
 import { formatNextHop } from './nexthops.ts';
 import { formatKey } from './nlri.ts';
 

@@ -1,5 +1,5 @@
 import type { FamilyName } from './config.ts';
-import type { BestPathChange } from './facts.ts';
+import type { Destination } from './destination.ts';
 import type { SessionState } from './fsm.ts';
 import type { NextHopAddress } from './nexthops.ts';
 import type { PrefixKey } from './nlri.ts';
@@ -30,7 +30,7 @@ export interface ConnectRequest {
 
 /** A change for the forwarding table: next hops as BGP has them, still to be resolved; empty to remove the route. */
 export interface ForwardingChange {
-  readonly prefix: PrefixKey;
+  readonly key: PrefixKey;
   readonly nextHops: readonly NextHopAddress[];
 }
 
@@ -75,7 +75,8 @@ export interface SpeakerHost {
   notice(peer: string, text: string): void;
   received(peer: string, message: Uint8Array): void;
   sent(peer: string, message: Uint8Array): void;
-  bestChanged(changes: readonly BestPathChange[]): void;
+  /** Best paths or next hops are others now; `bestPathChange` puts it in words. */
+  bestChanged(destinations: readonly Destination[]): void;
   originated(prefix: string): void;
   unoriginated(prefix: string): void;
 }

@@ -1,69 +1,37 @@
-import type { OutEntry } from './adj-rib-out.ts';
 import { type DecisionOptions, decide } from './decision.ts';
+import { type Destination, DestinationTable } from './destination.ts';
 import type { NextHop, NextHopAddress } from './nexthops.ts';
 import type { PrefixKey } from './nlri.ts';
 import type { Path, Peer } from './path.ts';
 
-const NO_NEXT_HOPS: readonly NextHopAddress[] = [];
-
-/** A prefix with every candidate path to it and the best one. */
-export class Destination {
-  readonly key: PrefixKey;
-  /** Candidates: rejected paths are in the Adj-RIB-In alone. */
-  paths: Path[] = [];
-  best: Path | null = null;
-  /** Next hops in the forwarding table, the best path's first. */
-  nextHops: readonly NextHopAddress[] = NO_NEXT_HOPS;
-  dirty = false;
-  /** Event that made it dirty last. */
-  cause = 0;
-  /** What each peer has been told of it, by the peer's slot. */
-  readonly out: (OutEntry | undefined)[] = [];
-  /** Adj-RIBs that have it, rejected paths included, and so keep it alive. */
-  holders = 0;
-
-  constructor(key: PrefixKey) {
-    this.key = key;
-  }
-}
-
-/** What the decision changed at one destination. */
-export interface DestinationChange {
-  readonly destination: Destination;
-  /** The best path is another, or has other attributes: the peers are concerned. */
-  readonly bestChanged: boolean;
-  /** The forwarding table is concerned. */
-  readonly nextHopsChanged: boolean;
-}
-
-/** Destinations that changed under one cause. */
+/** What the decision changed under one cause. */
 export interface DecisionBatch {
   readonly cause: number;
-  readonly changes: readonly DestinationChange[];
+  /** Destinations with another best path, or other attributes of it, or other next hops. */
+  readonly decided: readonly Destination[];
+  /** Those with another best path or other attributes of it: the peers are concerned. */
+  readonly best: readonly Destination[];
+  /** Those with other next hops: the forwarding table is concerned. */
+  readonly forwarding: readonly Destination[];
+  /** Where peers are told of more than the best path, those with other candidates as well; else `decided`. */
+  readonly touched: readonly Destination[];
 }
+
+const NO_PATHS: readonly Path[] = [];
 
 /** Loc-RIB: all destinations, and the set of those to be decided anew. */
 export class LocRib {
-  readonly #destinations = new Map<PrefixKey, Destination>();
+  readonly #destinations = new DestinationTable();
   readonly #options: DecisionOptions;
   #dirty: Destination[] = [];
   #routes = 0;
-  #slots = 0;
-  readonly #freeSlots: number[] = [];
+  /** The array of one path given out last: most destinations have one path, and share it with those told of together. */
+  #alone: readonly [Path] | null = null;
   /** Peers that are told of more than the best path, and so of every change of the candidates. */
   #watchers = 0;
 
   constructor(options: DecisionOptions) {
     this.#options = options;
-  }
-
-  /** A place for one more peer in every destination's `out`; to be given back by `releaseSlot`, emptied. */
-  acquireSlot(): number {
-    return this.#freeSlots.pop() ?? this.#slots++;
-  }
-
-  releaseSlot(slot: number): void {
-    this.#freeSlots.push(slot);
   }
 
   get options(): DecisionOptions {
@@ -89,7 +57,7 @@ export class LocRib {
   }
 
   destinations(): Iterable<Destination> {
-    return this.#destinations.values();
+    return this.#destinations;
   }
 
   get(key: PrefixKey): Destination | undefined {
@@ -98,30 +66,30 @@ export class LocRib {
 
   /** The destination of a prefix, made if need be. */
   destination(key: PrefixKey): Destination {
-    let destination = this.#destinations.get(key);
-    if (destination === undefined) {
-      destination = new Destination(key);
-      this.#destinations.set(key, destination);
-    }
-    return destination;
+    return this.#destinations.obtain(key);
   }
 
   /** Takes `added` as a candidate in the place of `removed`. */
   replace(destination: Destination, removed: Path | null, added: Path | null, cause: number): void {
     const { paths } = destination;
     const at = removed === null ? -1 : paths.indexOf(removed);
-    if (at >= 0 && added !== null) paths[at] = added;
-    else if (at >= 0) paths.splice(at, 1);
-    else if (added === null) return;
-    // Most destinations have one path: pushing onto an empty array would make room for seventeen.
-    else if (paths.length === 0) destination.paths = [added];
-    else paths.push(added);
+    if (at === -1 && added === null) return;
+    if (paths.length === 0 || (at === 0 && paths.length === 1)) {
+      destination.paths = added === null ? NO_PATHS : this.#only(added);
+    } else if (at === -1 && added !== null) destination.paths = [...paths, added];
+    else if (added === null) destination.paths = paths.filter((path) => path !== removed);
+    else destination.paths = paths.map((path) => (path === removed ? added : path));
     this.#touch(destination, cause);
+  }
+
+  #only(path: Path): readonly Path[] {
+    if (this.#alone?.[0] !== path) this.#alone = [path];
+    return this.#alone;
   }
 
   /** Marks what depends on any of these next hops. */
   touchUsersOf(nextHops: ReadonlySet<NextHop>, cause: number): void {
-    for (const destination of this.#destinations.values()) {
+    for (const destination of this.#destinations) {
       if (destination.paths.some((path) => path.nextHop !== null && nextHops.has(path.nextHop))) {
         this.#touch(destination, cause);
       }
@@ -133,25 +101,29 @@ export class LocRib {
     if (this.#dirty.length === 0) return [];
     const dirty = this.#dirty;
     this.#dirty = [];
-    const batches = new Map<number, DestinationChange[]>();
+    const batches = new Map<number, Batch>();
+    let batch: Batch | undefined;
     for (const destination of dirty) {
       destination.dirty = false;
-      const change = this.#decide(destination);
-      if (change === null) {
-        this.sweep(destination);
-        continue;
+      const { cause } = destination;
+      if (batch?.cause !== cause) {
+        batch = batches.get(cause);
+        if (batch === undefined) {
+          batch = new Batch(cause, this.#watchers > 0);
+          batches.set(cause, batch);
+        }
       }
-      const batch = batches.get(destination.cause);
-      if (batch === undefined) batches.set(destination.cause, [change]);
-      else batch.push(change);
+      this.#decide(destination, batch);
     }
-    return [...batches].map(([cause, changes]) => ({ cause, changes }));
+    return [...batches.values()];
   }
 
   /** Forgets a destination that nothing refers to any more. */
   sweep(destination: Destination): void {
-    const { paths, best, holders, dirty, key } = destination;
-    if (holders === 0 && paths.length === 0 && best === null && !dirty) this.#destinations.delete(key);
+    const { paths, best, holders, dirty } = destination;
+    if (holders > 0 || paths.length > 0 || best !== null || dirty) return;
+    // Once alone: after that its index is another's.
+    if (this.#destinations.get(destination.key) === destination) this.#destinations.delete(destination);
   }
 
   #touch(destination: Destination, cause: number): void {
@@ -161,7 +133,7 @@ export class LocRib {
     this.#dirty.push(destination);
   }
 
-  #decide(destination: Destination): DestinationChange | null {
+  #decide(destination: Destination, batch: Batch): void {
     const { best, nextHops } = decide(destination.paths, this.#options);
     const old = destination.best;
     const bestChanged =
@@ -170,11 +142,14 @@ export class LocRib {
       !samePeer(old?.peer, best?.peer);
     const nextHopsChanged = !equal(destination.nextHops, nextHops);
     destination.best = best;
-    if (!bestChanged && !nextHopsChanged && this.#watchers === 0) return null;
     if (old === null && best !== null) this.#routes++;
     if (old !== null && best === null) this.#routes--;
     destination.nextHops = nextHops;
-    return { destination, bestChanged, nextHopsChanged };
+    if (bestChanged) batch.best.push(destination);
+    if (nextHopsChanged) batch.forwarding.push(destination);
+    if (bestChanged || nextHopsChanged) batch.decided.push(destination);
+    if (this.#watchers > 0) batch.touched.push(destination);
+    else if (!bestChanged && !nextHopsChanged) this.sweep(destination);
   }
 }
 
@@ -185,4 +160,17 @@ function equal(a: readonly NextHopAddress[], b: readonly NextHopAddress[]): bool
 /** Also across sessions: a peer that tells after a restart what it told before has changed nothing. */
 function samePeer(a: Peer | null | undefined, b: Peer | null | undefined): boolean {
   return a === b || (a?.name === b?.name && a?.identifier === b?.identifier && a?.client === b?.client);
+}
+
+class Batch implements DecisionBatch {
+  readonly cause: number;
+  readonly decided: Destination[] = [];
+  readonly best: Destination[] = [];
+  readonly forwarding: Destination[] = [];
+  readonly touched: Destination[];
+
+  constructor(cause: number, watched: boolean) {
+    this.cause = cause;
+    this.touched = watched ? [] : this.decided;
+  }
 }

@@ -39,19 +39,24 @@ export class NextHopTable {
     return this.#entries.size;
   }
 
-  acquire(addr: NextHopAddress): NextHop {
+  /** The entry of an address, made if need be; it stays from its first `acquire` to its last `release`. */
+  get(addr: NextHopAddress): NextHop {
     let entry = this.#entries.get(addr);
     if (entry === undefined) {
       entry = { addr, metric: this.#metric(addr), users: 0, alone: [addr] };
       this.#entries.set(addr, entry);
     }
-    entry.users++;
     return entry;
   }
 
+  acquire(nextHop: NextHop): void {
+    // Nobody else makes them.
+    (nextHop as Entry).users++;
+  }
+
   release(nextHop: NextHop): void {
-    const entry = this.#entries.get(nextHop.addr);
-    if (entry !== undefined && --entry.users === 0) this.#entries.delete(nextHop.addr);
+    const entry = nextHop as Entry;
+    if (--entry.users === 0) this.#entries.delete(entry.addr);
   }
 
   /** Resolves all anew; returns those whose reachability or cost is another now. */

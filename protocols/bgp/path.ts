@@ -1,7 +1,6 @@
 import type { AsSize } from './as-path.ts';
 import type { PathAttributes } from './attributes.ts';
 import type { NeighborOptions } from './config.ts';
-import type { Destination } from './loc-rib.ts';
 import type { MpPathIds } from './mp-nlri.ts';
 import type { NextHop } from './nexthops.ts';
 
@@ -46,9 +45,11 @@ export type Rejection =
   | 'no-import-policy'
   | 'damped';
 
-/** One route to one destination, as it was learned from a peer or originated here. Immutable. */
+/**
+ * A route as it was learned from a peer or originated here. Destinations that came in one UPDATE share it, so that a table of
+ * half a million has an object for each attribute set and not for each prefix. Immutable.
+ */
 export interface Path {
-  readonly destination: Destination;
   /** null for one originated here. */
   readonly peer: Peer | null;
   /** RFC 7911; 0 without ADD-PATH. */
@@ -64,4 +65,6 @@ export interface Path {
   readonly stale: 'no' | 'long-lived';
   /** Time it was learned, ms; for display, never for a decision. */
   readonly at: number;
+  /** Which telling of the peer's it was heard in, see `AdjRibIn`; 0 for one originated here. */
+  readonly telling: number;
 }

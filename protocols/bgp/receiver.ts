@@ -1,14 +1,16 @@
 import { setU16, setU32 } from '../bytes.ts';
+import type { AdjRibIn, Route } from './adj-rib-in.ts';
 import type { UpdateContext, UpdateFault } from './attribute-decode.ts';
 import type { AttributeTable, PathAttributes } from './attributes.ts';
 import { WellKnown } from './community.ts';
 import type { FamilyName } from './config.ts';
 import type { Damping } from './damping.ts';
+import type { Destination } from './destination.ts';
 import type { Importer } from './import.ts';
 import type { LocRib } from './loc-rib.ts';
 import { nlriKeys } from './mp-nlri.ts';
-import type { NextHopTable } from './nexthops.ts';
-import type { PrefixKey } from './nlri.ts';
+import type { NextHop, NextHopTable } from './nexthops.ts';
+import { familyOf, type PrefixKey } from './nlri.ts';
 import { CeaseError, ErrorCode, type Notification, notification } from './notification.ts';
 import type { Path, Peer, Rejection } from './path.ts';
 import type { Session } from './session.ts';
@@ -92,74 +94,69 @@ export class Receiver {
 
   /** The session is gone, and with it all that came over it. */
   lost({ name, ribIn }: Session, cause: number): void {
-    const paths = [...ribIn.paths()];
-    ribIn.clear();
     this.#context.damping?.forget(name);
-    for (const path of paths) this.#drop(path, cause);
+    for (const route of [...ribIn.routes()]) this.#remove(ribIn, route, cause);
   }
 
   /** The paths of a family that were stale and have not been told again; returns how many. */
   sweep({ ribIn }: Session, family: FamilyName, cause: number): number {
-    const stale = ribIn.takeStale(family);
-    for (const path of stale) {
-      ribIn.delete(path);
-      this.#drop(path, cause);
-    }
+    const stale = ribIn.stale(family);
+    for (const route of stale) this.#remove(ribIn, route, cause);
     return stale.length;
   }
 
   /** RFC 9494 §4.3: what is stale goes on as least preferred, but for paths that must not be kept for long. */
   keepLongLived({ ribIn }: Session, family: FamilyName, cause: number): number {
     const { attributes: table, locRib } = this.#context;
-    const stale = ribIn.takeStale(family);
-    for (const path of stale) {
+    const stale = ribIn.stale(family);
+    for (const { destination, path } of stale) {
       const { communities } = path.attributes;
       if (communities.includes(WellKnown.noLlgr)) {
-        ribIn.delete(path);
-        this.#drop(path, cause);
+        this.#remove(ribIn, { destination, path }, cause);
         continue;
       }
       const marked = communities.includes(WellKnown.llgrStale)
         ? path.attributes
         : table.intern({ ...path.attributes, communities: [...communities, WellKnown.llgrStale] });
       const kept: Path = { ...path, attributes: marked, stale: 'long-lived' };
-      ribIn.set(kept);
-      locRib.replace(path.destination, path, kept.rejection === null ? kept : null, cause);
+      ribIn.set(destination, kept);
+      locRib.replace(destination, path, kept.rejection === null ? kept : null, cause);
     }
-    ribIn.markStale(family);
     return stale.length;
   }
 
   /** Judges anew what is in the Adj-RIB-In: policies, or what they look at, have changed. */
-  reimport({ ribIn }: Session, importer: Importer, { cause }: Arrival): void {
-    for (const path of [...ribIn.paths()]) {
-      if (path.peer === null) continue;
-      const { attributes, rejection } = importer.judge(path.destination.key, path.received);
-      if (attributes === path.attributes && rejection === path.rejection) continue;
-      this.#replace(path, path.peer, attributes, rejection, { now: path.at, cause }, ribIn);
-    }
+  reimport({ ribIn }: Session, importer: Importer, cause: number): void {
+    for (const route of [...ribIn.routes()]) this.#rejudge(ribIn, route, importer, cause);
   }
 
   /** Damped routes that may be used again. */
-  reuse(session: Session, importer: Importer, { cause }: Arrival): void {
-    for (const path of [...session.ribIn.paths()]) {
-      if (path.rejection !== 'damped' || path.peer === null) continue;
-      if (this.#isDamped(session, path.destination.key, path.pathId)) continue;
-      const { attributes, rejection } = importer.judge(path.destination.key, path.received);
-      this.#replace(path, path.peer, attributes, rejection, { now: path.at, cause }, session.ribIn);
+  reuse(session: Session, importer: Importer, cause: number): void {
+    const { ribIn } = session;
+    for (const route of [...ribIn.routes()]) {
+      const { destination, path } = route;
+      if (path.rejection !== 'damped' || this.#isDamped(session, destination.key, path.pathId)) continue;
+      this.#rejudge(ribIn, route, importer, cause);
     }
+  }
+
+  #rejudge(ribIn: AdjRibIn, { destination, path }: Route, importer: Importer, cause: number): void {
+    const { attributes, rejection } = importer.judge(destination.key, path.received);
+    if (attributes === path.attributes && rejection === path.rejection) return;
+    const judged: Path = { ...path, attributes, rejection, nextHop: this.#nextHop(attributes, rejection) };
+    this.#put(ribIn, destination, path, judged, cause);
   }
 
   #withdrawn({ stats, ribIn, name }: Session, prefixes: Prefixes, { cause, now }: Arrival): void {
     const { keys, pathIds } = prefixes;
     stats.importWithdraws += keys.length;
     for (let i = 0; i < keys.length; i++) {
-      const destination = this.#context.locRib.get(keys[i]!);
+      const key = keys[i]!;
+      const destination = this.#context.locRib.get(key);
       const path = destination && ribIn.get(destination, pathIds?.[i] ?? 0);
-      if (path === undefined) continue;
-      this.#context.damping?.withdrawn(name, path.destination.key, path.pathId, now);
-      ribIn.delete(path);
-      this.#drop(path, cause);
+      if (destination === undefined || path === undefined) continue;
+      this.#context.damping?.withdrawn(name, key, path.pathId, now);
+      this.#remove(ribIn, { destination, path }, cause);
     }
   }
 
@@ -169,45 +166,50 @@ export class Receiver {
     peer: Peer,
     { keys, pathIds }: Prefixes,
     received: PathAttributes,
-    arrival: Arrival,
+    { now: at, cause }: Arrival,
   ): void {
     const { stats, ribIn } = session;
-    const { locRib, nextHops, damping } = this.#context;
+    const { locRib, damping } = this.#context;
     stats.importUpdates += keys.length;
+    if (keys.length === 0) return;
+    const telling = ribIn.telling(familyOf(keys[0]!));
+    let shared: Path | null = null;
     for (let i = 0; i < keys.length; i++) {
       const key = keys[i]!;
       const pathId = pathIds === null ? 0 : pathIds[i]!;
-      const imported = importer.judge(key, received);
-      const { attributes } = imported;
+      const { attributes, rejection: refused } = importer.judge(key, received);
       const destination = locRib.destination(key);
       const old = ribIn.get(destination, pathId) ?? null;
       if (old !== null && old.received === received && old.peer === peer && old.stale === 'no') {
-        ribIn.confirm(old);
+        if (ribIn.isStale(destination, old)) this.#put(ribIn, destination, old, { ...old, telling }, cause);
         continue;
       }
-      let { rejection } = imported;
+      let rejection = refused;
       if (damping !== null && rejection === null) {
-        if (old !== null && old.received !== received)
-          damping.changed(session.name, key, pathId, arrival.now);
+        if (old !== null && old.received !== received) damping.changed(session.name, key, pathId, at);
         if (this.#isDamped(session, key, pathId)) rejection = 'damped';
       }
       if (rejection !== null) stats.importRejected++;
-      const nextHop =
-        rejection === null ? nextHops.acquire(attributes.nextHop ?? attributes.nextHop6 ?? 0) : null;
-      const path: Path = {
-        destination,
-        peer,
-        pathId,
-        received,
-        attributes,
-        nextHop,
-        rejection,
-        stale: 'no',
-        at: arrival.now,
-      };
-      ribIn.set(path);
-      if (old !== null && old.nextHop !== null) nextHops.release(old.nextHop);
-      locRib.replace(destination, old, rejection === null ? path : null, arrival.cause);
+      if (
+        shared === null ||
+        shared.pathId !== pathId ||
+        shared.attributes !== attributes ||
+        shared.rejection !== rejection
+      ) {
+        const nextHop = this.#nextHop(attributes, rejection);
+        shared = {
+          peer,
+          pathId,
+          received,
+          attributes,
+          nextHop,
+          rejection,
+          stale: 'no',
+          at,
+          telling,
+        };
+      }
+      this.#put(ribIn, destination, old, shared, cause);
     }
   }
 
@@ -216,29 +218,25 @@ export class Receiver {
     return damping?.isSuppressed(session.name, key, pathId, session.host.now) ?? false;
   }
 
-  #replace(
-    old: Path,
-    peer: Peer,
-    attributes: PathAttributes,
-    rejection: Rejection | null,
-    { now: at, cause }: Arrival,
-    ribIn: Session['ribIn'],
-  ): void {
-    const { locRib, nextHops } = this.#context;
-    const nextHop =
-      rejection === null ? nextHops.acquire(attributes.nextHop ?? attributes.nextHop6 ?? 0) : null;
-    const path: Path = { ...old, peer, attributes, nextHop, rejection, at };
-    ribIn.set(path);
-    if (old.nextHop !== null) nextHops.release(old.nextHop);
-    locRib.replace(old.destination, old, rejection === null ? path : null, cause);
+  #nextHop({ nextHop, nextHop6 }: PathAttributes, rejection: Rejection | null): NextHop | null {
+    return rejection === null ? this.#context.nextHops.get(nextHop ?? nextHop6 ?? 0) : null;
   }
 
-  /** A path that its Adj-RIB-In has given up. */
-  #drop(path: Path, cause: number): void {
+  /** Puts a path in the place of another, or of none. */
+  #put(ribIn: AdjRibIn, destination: Destination, old: Path | null, path: Path, cause: number): void {
+    const { locRib, nextHops } = this.#context;
+    if (path.nextHop !== null) nextHops.acquire(path.nextHop);
+    if (old !== null && old.nextHop !== null) nextHops.release(old.nextHop);
+    ribIn.set(destination, path);
+    locRib.replace(destination, old, path.rejection === null ? path : null, cause);
+  }
+
+  #remove(ribIn: AdjRibIn, { destination, path }: Route, cause: number): void {
     const { locRib, nextHops } = this.#context;
     if (path.nextHop !== null) nextHops.release(path.nextHop);
-    locRib.replace(path.destination, path, null, cause);
-    locRib.sweep(path.destination);
+    ribIn.delete(destination, path);
+    locRib.replace(destination, path, null, cause);
+    locRib.sweep(destination);
   }
 }
 

@@ -14,6 +14,7 @@ import type { SessionState } from './fsm.ts';
 import { messageType } from './header.ts';
 import type { ConnectionId, SpeakerHost, TimerHandle } from './host.ts';
 import { IdleHold } from './idle-hold.ts';
+import type { LocRib } from './loc-rib.ts';
 import { type LocalSide, localOpen, type Negotiated, negotiate, survivor } from './negotiate.ts';
 import { CeaseError, ErrorCode, type Notification, notificationText } from './notification.ts';
 import type { Open } from './open.ts';
@@ -27,6 +28,7 @@ import { Staleness } from './staleness.ts';
 export interface SessionOwner {
   readonly host: SpeakerHost;
   readonly timings: SpeakerTimings;
+  readonly locRib: LocRib;
   later(delay: number, run: () => void): TimerHandle;
   jittered(time: number): number;
   connect(session: Session, connection: Connection): ConnectionId;
@@ -84,7 +86,7 @@ export class Session implements ConnectionOwner {
   readonly localAddress: number;
   readonly kind: PeerKind;
   readonly origin: 'configured' | 'dynamic';
-  readonly ribIn = new AdjRibIn();
+  readonly ribIn: AdjRibIn;
   readonly stats: SessionStats = noStats();
   readonly #owner: SessionOwner;
   readonly #options: SessionOptions;
@@ -111,6 +113,7 @@ export class Session implements ConnectionOwner {
     const { neighbor, asn } = options;
     this.#owner = owner;
     this.#options = options;
+    this.ribIn = new AdjRibIn(() => owner.locRib.destinations());
     this.neighbor = neighbor;
     this.name = neighbor.name;
     this.address = parseAddress(neighbor.address, neighbor.name);

@@ -11,12 +11,12 @@ import {
 } from './config.ts';
 import type { Connection } from './connection.ts';
 import { Damping } from './damping.ts';
+import type { Destination } from './destination.ts';
 import { ExportCache, type ExportContext, Exporter } from './export.ts';
-import { bestPathChange } from './facts.ts';
 import { messageBody } from './header.ts';
-import type { ConnectionId, Endpoint, ForwardingChange, SpeakerHost, TimerHandle } from './host.ts';
+import type { ConnectionId, Endpoint, SpeakerHost, TimerHandle } from './host.ts';
 import { type ImportContext, Importer } from './import.ts';
-import { type Destination, type DestinationChange, LocRib } from './loc-rib.ts';
+import { type DecisionBatch, LocRib } from './loc-rib.ts';
 import { nlriKeys } from './mp-nlri.ts';
 import type { LocalSide, Negotiated } from './negotiate.ts';
 import { NextHopTable } from './nexthops.ts';
@@ -72,12 +72,12 @@ export class BgpSpeaker implements SessionOwner {
   readonly config: SpeakerConfig;
   readonly timings: SpeakerTimings;
   readonly host: SpeakerHost;
+  readonly locRib: LocRib;
   readonly #sessions = new Map<string, Session>();
   readonly #connections = new Map<ConnectionId, Connection>();
   readonly #attributes = new AttributeTable();
   readonly #packer = new UpdatePacker();
   readonly #nextHops: NextHopTable;
-  readonly #locRib: LocRib;
   readonly #receiver: Receiver;
   readonly #identifier: number;
   readonly #exportContext: ExportContext;
@@ -119,7 +119,7 @@ export class BgpSpeaker implements SessionOwner {
       cache: new ExportCache(),
     };
     this.#nextHops = new NextHopTable((addr) => host.resolveNexthop(addr));
-    this.#locRib = new LocRib({
+    this.locRib = new LocRib({
       asn: config.asn,
       maximumPaths: config.maximumPaths,
       compareMed: config.compareMed ?? 'same-as',
@@ -134,7 +134,7 @@ export class BgpSpeaker implements SessionOwner {
       attributes: this.#attributes,
     };
     this.#receiver = new Receiver({
-      locRib: this.#locRib,
+      locRib: this.locRib,
       nextHops: this.#nextHops,
       attributes: this.#attributes,
       damping: this.#damping,
@@ -151,10 +151,6 @@ export class BgpSpeaker implements SessionOwner {
     }
   }
 
-  get locRib(): LocRib {
-    return this.#locRib;
-  }
-
   get stats(): SpeakerStats {
     let updatesSent = 0;
     let updatesReceived = 0;
@@ -164,7 +160,7 @@ export class BgpSpeaker implements SessionOwner {
       updatesReceived += stats.updatesReceived;
       paths += ribIn.size;
     }
-    return { updatesSent, updatesReceived, decisions: this.#decisions, routes: this.#locRib.routes, paths };
+    return { updatesSent, updatesReceived, decisions: this.#decisions, routes: this.locRib.routes, paths };
   }
 
   get identifier(): number {
@@ -255,7 +251,7 @@ export class BgpSpeaker implements SessionOwner {
   fibChanged(): void {
     this.#input(() => {
       const changed = this.#nextHops.refresh();
-      if (changed.size > 0) this.#locRib.touchUsersOf(changed, this.host.cause);
+      if (changed.size > 0) this.locRib.touchUsersOf(changed, this.host.cause);
     });
   }
 
@@ -311,7 +307,7 @@ export class BgpSpeaker implements SessionOwner {
 
   report(): SpeakerReport {
     const sessions: SessionReport[] = [];
-    let pendingWork = this.#locRib.dirty + this.#waiting.length;
+    let pendingWork = this.locRib.dirty + this.#waiting.length;
     for (const session of this.#sessions.values()) {
       const { name, key, state, settling, counters, advertiser, blocked } = session;
       const { settled, openedAt, triedAt } = settling;
@@ -357,7 +353,7 @@ export class BgpSpeaker implements SessionOwner {
     const advertiser = new Advertiser(
       session,
       exporter,
-      this.#locRib,
+      this.locRib,
       {
         mrai: neighbor.mrai ?? byKind,
         mraiAppliesTo: this.config.mraiAppliesTo ?? 'advertisements',
@@ -444,7 +440,8 @@ export class BgpSpeaker implements SessionOwner {
       this.#chosen.set(`${direction} ${name}`, names);
       const { peer, advertiser } = session;
       if (peer === null) return;
-      if (direction === 'import') this.#receiver.reimport(session, this.#importer(session, peer), this.host);
+      if (direction === 'import')
+        this.#receiver.reimport(session, this.#importer(session, peer), this.host.cause);
       else advertiser?.setExporter(this.#exporter(session.neighbor, peer), this.host.cause);
     });
   }
@@ -537,7 +534,8 @@ export class BgpSpeaker implements SessionOwner {
     if (at === Number.POSITIVE_INFINITY) return;
     this.#reuseTimer = this.later(at - this.host.now, () => {
       this.#reuseTimer = null;
-      for (const [session, importer] of this.#importers) this.#receiver.reuse(session, importer, this.host);
+      for (const [session, importer] of this.#importers)
+        this.#receiver.reuse(session, importer, this.host.cause);
     });
   }
 
@@ -547,22 +545,31 @@ export class BgpSpeaker implements SessionOwner {
   }
 
   #originateWith(key: PrefixKey, attributes: PathAttributes): void {
-    const destination = this.#locRib.destination(key);
+    const destination = this.locRib.destination(key);
     if (this.#originated.has(destination)) return;
     this.host.originated(formatKey(key));
-    const fixed = { peer: null, pathId: 0, nextHop: null, rejection: null, stale: 'no' } as const;
-    const path: Path = { destination, attributes, received: attributes, at: this.host.now, ...fixed };
+    const path: Path = {
+      peer: null,
+      pathId: 0,
+      received: attributes,
+      attributes,
+      nextHop: null,
+      rejection: null,
+      stale: 'no',
+      at: this.host.now,
+      telling: 0,
+    };
     this.#originated.set(destination, path);
-    this.#locRib.replace(destination, null, path, this.host.cause);
+    this.locRib.replace(destination, null, path, this.host.cause);
   }
 
   #withdraw(key: PrefixKey): void {
-    const destination = this.#locRib.get(key);
+    const destination = this.locRib.get(key);
     const path = destination && this.#originated.get(destination);
-    if (path === undefined) return;
+    if (destination === undefined || path === undefined) return;
     this.host.unoriginated(formatKey(key));
-    this.#originated.delete(path.destination);
-    this.#locRib.replace(path.destination, path, null, this.host.cause);
+    this.#originated.delete(destination);
+    this.locRib.replace(destination, path, null, this.host.cause);
   }
 
   #sessionOf(address: number): Session | undefined {
@@ -619,34 +626,25 @@ export class BgpSpeaker implements SessionOwner {
 
   #finish(): void {
     if (this.#held) return;
-    for (const { cause, changes } of this.#locRib.decideDirty()) {
-      this.host.cause = cause;
-      this.#publish(changes);
+    for (const batch of this.locRib.decideDirty()) {
+      this.host.cause = batch.cause;
+      this.#publish(batch);
     }
     for (const { advertiser } of this.#sessions.values()) advertiser?.flush();
     this.#scheduleReuse();
   }
 
-  #publish(changes: readonly DestinationChange[]): void {
-    // Where peers are told of more than the best path, changes of other candidates are reported too.
-    const decided = changes.filter(({ bestChanged, nextHopsChanged }) => bestChanged || nextHopsChanged);
+  #publish({ decided, best, forwarding, touched }: DecisionBatch): void {
     this.#decisions += decided.length;
-    if (decided.length > 0) {
-      this.host.bestChanged(decided.map(({ destination }) => bestPathChange(destination)));
-    }
+    if (decided.length > 0) this.host.bestChanged(decided);
     const { cause } = this.host;
-    const forwarding: ForwardingChange[] = [];
-    for (const { destination, nextHopsChanged } of changes) {
-      if (nextHopsChanged) forwarding.push({ prefix: destination.key, nextHops: destination.nextHops });
-    }
     if (forwarding.length > 0) this.host.installRoutes(forwarding);
     for (const { advertiser } of this.#sessions.values()) {
       if (advertiser === null) continue;
-      for (const { destination, bestChanged } of changes) {
-        if (bestChanged || advertiser.sendsPaths) advertiser.update(destination, cause);
-      }
+      const concerned = advertiser.sendsPaths ? touched : best;
+      for (const destination of concerned) advertiser.update(destination, cause);
     }
-    for (const { destination } of changes) this.#locRib.sweep(destination);
+    for (const destination of touched) this.locRib.sweep(destination);
   }
 }
 

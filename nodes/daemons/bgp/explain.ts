@@ -6,7 +6,7 @@ import {
   formatLargeCommunity,
 } from '../../../protocols/bgp/community.ts';
 import { type DecisionStep, explain, localPref, rankPaths } from '../../../protocols/bgp/decision.ts';
-import type { Destination } from '../../../protocols/bgp/loc-rib.ts';
+import type { Destination } from '../../../protocols/bgp/destination.ts';
 import { formatNextHop } from '../../../protocols/bgp/nexthops.ts';
 import { formatKey } from '../../../protocols/bgp/nlri.ts';
 import type { Path, Rejection } from '../../../protocols/bgp/path.ts';
@@ -76,7 +76,7 @@ export function explainRoute(destination: Destination, speaker: BgpSpeaker): str
   const ranked = rankPaths(paths, speaker.locRib.options, paths.length);
   const ordered = [...ranked, ...paths.filter((path) => !ranked.includes(path))];
   const refused = [...speaker.sessions()].flatMap(({ ribIn }) =>
-    [...ribIn.paths()].filter((path) => path.destination === destination && path.rejection !== null),
+    Array.from(ribIn.routesTo(destination), ({ path }) => path).filter(({ rejection }) => rejection !== null),
   );
   const count = `${paths.length} ${paths.length === 1 ? 'candidate' : 'candidates'}`;
   const lines = [`${formatKey(key)}: ${count}${refused.length === 0 ? '' : `, ${refused.length} refused`}`];
@@ -141,7 +141,7 @@ function toldLines({ name, advertiser, state }: Session, destination: Destinatio
   }
   const { best } = destination;
   if (best === null) return [];
-  const reason = advertiser.withheld(best);
+  const reason = advertiser.withheld(best, destination.key);
   return [`- not told to ${name}: ${reason === null ? 'not yet' : (WITHHELD[reason] ?? reason)}`];
 }
 
@@ -152,7 +152,7 @@ export function summary(speaker: BgpSpeaker, now: number): string {
   const head = ['Neighbor', 'AS', 'UpdRcvd', 'UpdSent', 'Up/Down', 'State/PfxRcd', 'Refused', 'PfxSnt'];
   const rows = [...speaker.sessions()].map((session) => {
     const { name, neighbor, stats, ribIn, advertiser, state, stopped } = session;
-    const refused = [...ribIn.paths()].filter(({ rejection }) => rejection !== null).length;
+    const refused = [...ribIn.routes()].filter(({ path }) => path.rejection !== null).length;
     const stale = ribIn.staleCount > 0 ? ` (${ribIn.staleCount} stale)` : '';
     return [
       name,
@@ -211,7 +211,8 @@ export function neighborText(session: Session, now: number): string {
   }
   if (lastError !== '') lines.push(`  Last error: ${lastError}`);
   const refused = new Map<string, number>();
-  for (const { rejection } of ribIn.paths()) {
+  for (const { path } of ribIn.routes()) {
+    const { rejection } = path;
     if (rejection !== null) refused.set(rejection, (refused.get(rejection) ?? 0) + 1);
   }
   lines.push(

@@ -61,7 +61,7 @@ export class BgpFib {
 
   install(changes: readonly ForwardingChange[]): void {
     const batch: RouteChange[] = [];
-    for (const { prefix, nextHops: all } of changes) {
+    for (const { key: prefix, nextHops: all } of changes) {
       // The kernel has IPv4 alone: IPv6 routes are passed on and not installed, as by a route reflector off the path.
       if (isIpv6Key(prefix)) continue;
       const nextHops = all.filter((addr) => typeof addr === 'number');

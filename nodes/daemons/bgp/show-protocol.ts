@@ -44,7 +44,7 @@ function routes(session: Session, { speaker }: ShowContext): string[] {
   const { stats, ribIn, advertiser, peer } = session;
   let preferred = 0;
   for (const { best } of speaker.locRib.destinations()) if (best !== null && best.peer === peer) preferred++;
-  const imported = [...ribIn.paths()].filter(({ rejection }) => rejection === null).length;
+  const imported = [...ribIn.routes()].filter(({ path }) => path.rejection === null).length;
   const { importUpdates, importRejected, importWithdraws, exportUpdates, exportWithdraws } = stats;
   const row = (name: string, cells: readonly (number | null)[]) =>
     `    ${name.padEnd(19)}${cells.map((cell) => (cell === null ? '---' : String(cell)).padStart(11)).join('')}`;

@@ -2,7 +2,7 @@ import { formatAsPath } from '../../../protocols/bgp/as-path.ts';
 import type { PathAttributes } from '../../../protocols/bgp/attributes.ts';
 import { formatExtendedCommunity } from '../../../protocols/bgp/community.ts';
 import { localPref } from '../../../protocols/bgp/decision.ts';
-import type { Destination } from '../../../protocols/bgp/loc-rib.ts';
+import type { Destination } from '../../../protocols/bgp/destination.ts';
 import { formatNextHop } from '../../../protocols/bgp/nexthops.ts';
 import { compareKeys, formatKey, keyAddress, keyLength, parseKey } from '../../../protocols/bgp/nlri.ts';
 import type { Path } from '../../../protocols/bgp/path.ts';

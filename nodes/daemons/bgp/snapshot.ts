@@ -14,7 +14,7 @@ export function snapshotSpeaker(speaker: BgpSpeaker): BgpView {
       sessions.map(({ name, ribIn }) => [
         name,
         ribRows(
-          Array.from(ribIn.paths(), ({ destination: { key }, pathId, received: attributes }) => ({
+          Array.from(ribIn.routes(), ({ destination: { key }, path: { pathId, received: attributes } }) => ({
             key,
             pathId,
             attributes,

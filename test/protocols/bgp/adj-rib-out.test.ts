@@ -2,7 +2,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import { AdjRibOut } from '../../../protocols/bgp/adj-rib-out.ts';
 import { AttributeTable, NO_ATTRIBUTES, type PathAttributes } from '../../../protocols/bgp/attributes.ts';
-import { Destination } from '../../../protocols/bgp/loc-rib.ts';
+import { Destination } from '../../../protocols/bgp/destination.ts';
 
 const table = new AttributeTable();
 const sets = [1, 2, 3].map((med) => table.intern({ ...NO_ATTRIBUTES, med }));
@@ -38,8 +38,8 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
 test('the peer is told what it does not know, all of it and nothing else', (t) => {
   fc.assert(
     fc.property(fc.array(operation, { maxLength: 60 }), (operations) => {
-      const destinations = [0, 1, 2, 3, 4].map((i) => new Destination(i * 64 + 24));
-      const rib = new AdjRibOut({ slot: 0, destinations: () => destinations });
+      const destinations = [0, 1, 2, 3, 4].map((i) => new Destination(i * 64 + 24, i));
+      const rib = new AdjRibOut(() => destinations);
       const wanted = new Map<Destination, PathAttributes>();
       const told = new Map<Destination, PathAttributes>();
       let cause = 0;
@@ -96,8 +96,8 @@ test('the peer is told what it does not know, all of it and nothing else', (t) =
 });
 
 test('a pending change carries the cause of the change that made it', (t) => {
-  const destination = new Destination(24);
-  const rib = new AdjRibOut({ slot: 3, destinations: () => [destination] });
+  const destination = new Destination(24, 0);
+  const rib = new AdjRibOut(() => [destination]);
   rib.schedule(destination, sets[0]!, 7);
   rib.schedule(destination, sets[1]!, 8);
   const taken: (readonly [number | null, number])[] = [];
@@ -116,8 +116,8 @@ test('a pending change carries the cause of the change that made it', (t) => {
 });
 
 test('a route that flaps while it waits leaves nothing behind', (t) => {
-  const destination = new Destination(24);
-  const rib = new AdjRibOut({ slot: 3, destinations: () => [destination] });
+  const destination = new Destination(24, 0);
+  const rib = new AdjRibOut(() => [destination]);
   for (let i = 0; i < 100_000; i++) rib.schedule(destination, sets[i % 3]!, i);
   rib.schedule(destination, null, 1);
   t.is(rib.pending, 0);

@@ -2,13 +2,11 @@ import test from 'ava';
 import fc from 'fast-check';
 import { AttributeTable } from '../../../protocols/bgp/attributes.ts';
 import { type DecisionOptions, decide } from '../../../protocols/bgp/decision.ts';
-import { Destination } from '../../../protocols/bgp/loc-rib.ts';
 import type { NextHopAddress } from '../../../protocols/bgp/nexthops.ts';
 import type { Path, Peer, PeerKind } from '../../../protocols/bgp/path.ts';
 import { route } from './arbitrary.ts';
 
 const table = new AttributeTable();
-const destination = new Destination(24);
 const OPTIONS: DecisionOptions = {
   asn: 65000,
   maximumPaths: 1,
@@ -45,7 +43,6 @@ function path(sketch: Sketch): Path {
   );
   if (kind === 'local') {
     return {
-      destination,
       peer: null,
       pathId,
       received: attributes,
@@ -54,6 +51,7 @@ function path(sketch: Sketch): Path {
       rejection: null,
       stale: 'no',
       at: 0,
+      telling: 0,
     };
   }
   const peer: Peer = {
@@ -75,7 +73,6 @@ function path(sketch: Sketch): Path {
   };
   const hop = { addr: nextHop, metric, alone: [nextHop] };
   return {
-    destination,
     peer,
     pathId,
     received: attributes,
@@ -84,6 +81,7 @@ function path(sketch: Sketch): Path {
     rejection: null,
     stale: 'no',
     at: 0,
+    telling: 0,
   };
 }
 

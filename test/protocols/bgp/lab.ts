@@ -1,5 +1,6 @@
 import type { SpeakerConfig, SpeakerTimings } from '../../../protocols/bgp/config.ts';
-import type { BestPathChange } from '../../../protocols/bgp/facts.ts';
+import type { Destination } from '../../../protocols/bgp/destination.ts';
+import { type BestPathChange, bestPathChange } from '../../../protocols/bgp/facts.ts';
 import type { SessionState } from '../../../protocols/bgp/fsm.ts';
 import type {
   ConnectionId,
@@ -154,9 +155,9 @@ export class LabNode implements SpeakerHost {
   }
 
   installRoutes(changes: readonly ForwardingChange[]): void {
-    for (const { prefix, nextHops } of changes) {
-      if (nextHops.length === 0) this.fib.delete(formatKey(prefix));
-      else this.fib.set(formatKey(prefix), nextHops.map(formatNextHop));
+    for (const { key, nextHops } of changes) {
+      if (nextHops.length === 0) this.fib.delete(formatKey(key));
+      else this.fib.set(formatKey(key), nextHops.map(formatNextHop));
     }
   }
 
@@ -172,8 +173,8 @@ export class LabNode implements SpeakerHost {
     this.#emit({ type: 'bgp.sent', peer, message });
   }
 
-  bestChanged(changes: readonly BestPathChange[]): void {
-    this.#emit({ type: 'bgp.best', changes });
+  bestChanged(destinations: readonly Destination[]): void {
+    this.#emit({ type: 'bgp.best', changes: destinations.map(bestPathChange) });
   }
 
   stale(peer: string, family: 'ipv4' | 'ipv6', what: 'retained' | 'long-lived' | 'swept'): void {

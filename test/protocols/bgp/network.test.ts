@@ -58,7 +58,7 @@ test('route reflection: as many sessions as clients do for a full mesh, next hop
   t.is(lab.node('rr1').fib.size, 6);
   // Both reflectors are of one cluster: what one has reflected the other does not take.
   const rr2 = lab.node('rr2').speaker.session('rr1')!;
-  t.is([...rr2.ribIn.paths()].filter(({ rejection }) => rejection === 'cluster-loop').length, 6);
+  t.is([...rr2.ribIn.routes()].filter(({ path }) => path.rejection === 'cluster-loop').length, 6);
 
   const at = lab.now;
   lab.kill('rr1');

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { formatAsPath } from '../../../protocols/bgp/as-path.ts';
 import { WellKnown } from '../../../protocols/bgp/community.ts';
 import type { GracefulRestartConfig, NeighborOptions, SpeakerConfig } from '../../../protocols/bgp/config.ts';
-import { formatKey } from '../../../protocols/bgp/nlri.ts';
+import { formatKey, parseKey } from '../../../protocols/bgp/nlri.ts';
 import type { Path } from '../../../protocols/bgp/path.ts';
 import { checkFolds } from '../../support/bgp-fold.ts';
 import { FAST, Lab, type LabNode } from './lab.ts';
@@ -27,7 +27,7 @@ function run(specs: readonly SpeakerSpec[], links: readonly LinkSpec[]): Lab {
   return lab;
 }
 
-function paths(node: LabNode, prefix: string): Path[] {
+function paths(node: LabNode, prefix: string): readonly Path[] {
   const found = [...node.speaker.locRib.destinations()].find(({ key }) => formatKey(key) === prefix);
   return found?.paths ?? [];
 }
@@ -294,9 +294,8 @@ test('long-lived stale routes are the last choice, marked, and end with their ti
     [link(1, 2), link(2, 3), link(2, 4), link(2, 5)],
   );
   t.is(
-    paths(lab.node('n2'), P).find(
-      (path) => path === lab.node('n2').speaker.locRib.get(path.destination.key)?.best,
-    )?.peer?.name,
+    paths(lab.node('n2'), P).find((path) => path === lab.node('n2').speaker.locRib.get(parseKey(P)!)?.best)
+      ?.peer?.name,
     'n1',
   );
   lab.cut('n1', 'n2');
@@ -349,8 +348,8 @@ test('RFC 8212: without a policy nothing is taken from, or told to, an external 
     [link(1, 2), link(2, 3)],
   );
   t.deepEqual(lab.node('n2').routes(), []);
-  const [kept] = [...lab.node('n2').speaker.session('n1')!.ribIn.paths()];
-  t.is(kept?.rejection, 'no-import-policy');
+  const [kept] = [...lab.node('n2').speaker.session('n1')!.ribIn.routes()];
+  t.is(kept?.path.rejection, 'no-import-policy');
   checkFolds(t, lab);
 });
 
@@ -493,7 +492,7 @@ test('a route that flaps is suppressed, and used again when its penalty has deca
     lab.run(100);
   }
   t.deepEqual(lab.node('n2').routes(), []);
-  t.is([...lab.node('n2').speaker.session('n1')!.ribIn.paths()][0]?.rejection, 'damped');
+  t.is([...lab.node('n2').speaker.session('n1')!.ribIn.routes()][0]?.path.rejection, 'damped');
   checkFolds(t, lab);
   // From about 3000 to 750 are two half-lives.
   lab.run(100_000);
@@ -585,8 +584,8 @@ test('whatever happens, the fold of the events is the state, and nothing stays u
             const said = [...(session.advertiser?.advertised() ?? [])].map(
               ([{ key }, id]) => `${formatKey(key)} ${id}`,
             );
-            const heard = [...far.ribIn.paths()].map(
-              ({ destination, pathId }) => `${formatKey(destination.key)} ${pathId}`,
+            const heard = [...far.ribIn.routes()].map(
+              ({ destination, path }) => `${formatKey(destination.key)} ${path.pathId}`,
             );
             t.deepEqual(heard.sort(), said.sort(), `${node.name} -> ${session.name}`);
             t.is(far.ribIn.staleCount, 0);
