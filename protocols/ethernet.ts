@@ -5,6 +5,7 @@ import { writeMac } from './mac.ts';
 export const ETH_HLEN = 14;
 export const ETHERTYPE_IPV4 = 0x0800;
 export const ETHERTYPE_ARP = 0x0806;
+export const ETHERTYPE_IPV6 = 0x86dd;
 
 /** EtherType of a frame of at least 14 bytes. */
 export function etherType(frame: Uint8Array): number {

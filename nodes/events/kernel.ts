@@ -36,7 +36,7 @@ export type RouteType =
   | 'throw'
   | 'local'
   | 'broadcast';
-export type RouteProtocol = 'kernel' | 'boot' | 'static' | 'bird' | 'bgp' | 'flannel' | 'felix';
+export type RouteProtocol = 'kernel' | 'boot' | 'static' | 'bird' | 'bgp' | 'flannel' | 'felix' | 'ra';
 export type RouteScope = 'global' | 'link' | 'host';
 
 export interface NexthopFacts {

@@ -1,6 +1,8 @@
+import { ETHERTYPE_IPV4, ETHERTYPE_IPV6, writeEthernet } from '../../protocols/ethernet.ts';
 import { frameBuffer } from '../../protocols/frame-buffer.ts';
 import { formatMac } from '../../protocols/mac.ts';
 import type { Cut, LinkFacts, LinkKind } from '../events/kernel.ts';
+import type { Inet6Device } from './ipv6/inet6-device.ts';
 import type { NeighborTable } from './neighbor.ts';
 import type { NetemQdisc } from './netem.ts';
 import type { Skb } from './netfilter/skb.ts';
@@ -55,6 +57,7 @@ export abstract class Device {
   readonly ns: Netns;
   readonly addresses: InterfaceAddress[] = [];
   neighbors!: NeighborTable;
+  inet6!: Inet6Device;
   /** What it sends waits here; null sends at once (`noqueue`). */
   qdisc: NetemQdisc | null = null;
   /** Null while nobody captures here. */
@@ -255,7 +258,8 @@ export class TunDevice extends Device {
   /** Puts an IP packet into the stack, as a write to /dev/net/tun. */
   inject(packet: Uint8Array): void {
     const frame = frameBuffer(14 + packet.length);
-    frame[12] = 0x08;
+    const version = packet[0] === undefined ? 0 : packet[0] >> 4;
+    writeEthernet(frame, 0, 0, version === 6 ? ETHERTYPE_IPV6 : ETHERTYPE_IPV4);
     frame.set(packet, 14);
     this.ns.kernel.enqueue(this, frame);
   }

@@ -22,6 +22,7 @@ import {
   PROTO_TCP,
   PROTO_UDP,
 } from '../../protocols/ipv4.ts';
+import type { Device } from './device.ts';
 import type { DontFragment, SendError } from './ip.ts';
 import type { Netns } from './netns.ts';
 import { unreachableError } from './socket-error.ts';
@@ -67,6 +68,8 @@ interface EchoOptions<A extends IpAddress = number> {
   readonly src?: A;
   readonly ttl?: number;
   readonly df?: DontFragment;
+  /** The only device that it may leave by; of IPv6 alone. */
+  readonly device?: Device | undefined;
 }
 
 export interface IcmpSocket<A extends IpAddress = number> {

@@ -28,7 +28,7 @@ export interface InetLayer<A extends IpAddress> {
   pathMtu(dst: A, path: Path<A>): number;
   /** A reply of an upper layer proves that the neighbour is there. */
   confirm(device: Device, nexthop: A): void;
-  portUnreachable(frame: Uint8Array): void;
+  portUnreachable(frame: Uint8Array, device: Device): void;
   /** Keys a map by a remote address and port. */
   remoteKey(addr: A, port: number): number | string;
 }

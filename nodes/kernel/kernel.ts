@@ -11,6 +11,8 @@ import { snapshotKernel } from './snapshot.ts';
 
 export interface KernelOptions {
   readonly timings: Timings;
+  /** Default 'off'. */
+  readonly ipv6?: 'on' | 'off';
   /** A frame leaves by a physical port; the buffer is the receiver's. */
   transmit(port: number, frame: Uint8Array, cause: EventId): void;
 }
@@ -29,7 +31,10 @@ interface Backlogged {
 export class Kernel {
   readonly rt: Runtime;
   readonly timings: Timings;
+  /** Whether new namespaces begin with IPv6 (`ipv6.disable_ipv6` of the kernel's command line says no). */
+  readonly ipv6: 'on' | 'off';
   readonly neighborPool: NeighborPool;
+  readonly neighborPool6: NeighborPool;
   readonly root: Netns;
   readonly files: FileTable;
   /** Packets dropped, by reason. */
@@ -51,7 +56,9 @@ export class Kernel {
     this.rt = rt;
     this.timings = options.timings;
     this.#transmit = options.transmit;
+    this.ipv6 = options.ipv6 ?? 'off';
     this.neighborPool = new NeighborPool(this);
+    this.neighborPool6 = new NeighborPool(this);
     this.files = new FileTable(rt);
     rt.emit({ type: 'netns.added', ns: '' });
     this.root = new Netns(this, '');
@@ -164,6 +171,7 @@ export class Kernel {
   /** Resets every TCP connection of the root namespace, as when the processes there die. */
   abortAll(): void {
     this.root.tcp.abortAll();
+    this.root.ipv6.tcp.abortAll();
   }
 
   snapshot(): KernelView {

@@ -8,6 +8,7 @@ import {
   TunDevice,
   VethDevice,
 } from './device.ts';
+import { Inet6Device } from './ipv6/inet6-device.ts';
 import { NeighborTable } from './neighbor.ts';
 import { NetlinkError } from './netlink.ts';
 import type { Netns } from './netns.ts';
@@ -186,6 +187,7 @@ export class LinkTable {
 
   #add<D extends Device>(device: D): D {
     device.neighbors = new NeighborTable(device);
+    device.inet6 = new Inet6Device(device);
     this.#devices.set(device.name, device);
     this.#changed(device);
     return device;
@@ -197,6 +199,7 @@ export class LinkTable {
     if (device instanceof BridgeDevice) for (const port of [...device.ports]) this.setMaster(port.name, null);
     device.neighbors.clear();
     this.#ns.addresses.clear(device);
+    device.inet6.removed();
     this.#ns.sysctls.deviceRemoved(device.name);
     device.qdisc?.reset();
     device.removed();
@@ -206,6 +209,7 @@ export class LinkTable {
 
   #changed(device: Device): void {
     this.#ns.kernel.rt.emit({ type: 'link.set', ns: this.#ns.name, link: device.facts() });
+    device.inet6.refresh();
   }
 
   /** A veth end has carrier while its peer is up. */

@@ -48,8 +48,8 @@ export abstract class NeighborCache<A extends IpAddress> {
   /** The table that the entries count in. */
   protected abstract get pool(): NeighborPool;
 
-  /** Asks for an address: of everybody, or of the MAC that it was last known to have. */
-  protected abstract solicit(ip: A, mac: number | null): void;
+  /** Asks for an address: of everybody, or of the MAC that it was last known to have. `waiting`: a frame that is for it. */
+  protected abstract solicit(ip: A, mac: number | null, waiting: Uint8Array | null): void;
 
   /** A packet waited in vain. */
   protected abstract unreachable(frame: Uint8Array): void;
@@ -137,6 +137,14 @@ export abstract class NeighborCache<A extends IpAddress> {
     return this.#entries.get(ip);
   }
 
+  /** Something speaks against an address: it is used on, and asked for when it is. */
+  protected suspect(ip: A): void {
+    const entry = this.#entries.get(ip);
+    if (entry?.state !== 'REACHABLE') return;
+    this.#disarm(entry);
+    this.#change(entry, 'STALE', entry.mac);
+  }
+
   /** An address that is known was heard of: in answer to us, or without having been asked for. */
   protected learn(ip: A, mac: number, how: 'solicited' | 'unsolicited'): void {
     const entry = this.#entries.get(ip);
@@ -207,7 +215,7 @@ export abstract class NeighborCache<A extends IpAddress> {
       return;
     }
     entry.probes++;
-    this.solicit(entry.ip, entry.state === 'PROBE' ? entry.mac : null);
+    this.solicit(entry.ip, entry.state === 'PROBE' ? entry.mac : null, entry.queue[0]?.frame ?? null);
     this.#arm(entry, this.#timings.retrans);
   }
 

@@ -1,4 +1,10 @@
-import { ETH_HLEN, ETHERTYPE_ARP, ETHERTYPE_IPV4, etherType } from '../../protocols/ethernet.ts';
+import {
+  ETH_HLEN,
+  ETHERTYPE_ARP,
+  ETHERTYPE_IPV4,
+  ETHERTYPE_IPV6,
+  etherType,
+} from '../../protocols/ethernet.ts';
 import { ICMP_DEST_UNREACHABLE, UNREACH_HOST } from '../../protocols/icmp.ts';
 import { isMulticast } from '../../protocols/ip4.ts';
 import { ipDst, ipSrc } from '../../protocols/ipv4.ts';
@@ -13,6 +19,7 @@ import { Impairments } from './impairments.ts';
 import { inet4 } from './inet.ts';
 import { flowHash, type Path, packetFlow } from './ip/path.ts';
 import { IpLayer, type SendError } from './ip.ts';
+import { Ipv6 } from './ipv6/ipv6.ts';
 import type { Kernel } from './kernel.ts';
 import { type LinkOptions, LinkTable, type VethOptions } from './links.ts';
 import { BridgeNetfilter } from './netfilter/bridge-netfilter.ts';
@@ -60,6 +67,7 @@ export class Netns {
   readonly conntrack: ConntrackTable;
   readonly nat: Nat;
   readonly bridgeNetfilter: BridgeNetfilter;
+  readonly ipv6: Ipv6;
   readonly lo: Device;
 
   constructor(kernel: Kernel, name: string) {
@@ -88,6 +96,7 @@ export class Netns {
     this.nat = new Nat(this);
     this.bridgeNetfilter = new BridgeNetfilter(this);
     this.impairments = new Impairments(this);
+    this.ipv6 = new Ipv6(this);
     this.lo = this.links.addLoopback();
     this.setUp('lo');
     this.addAddress('lo', '127.0.0.1/8', { scope: 'host' });
@@ -174,11 +183,15 @@ export class Netns {
   // ---- addresses
 
   addAddress(name: string, text: string, options: AddressOptions = {}): void {
-    this.addresses.add(this.links.require(name), text, options);
+    const device = this.links.require(name);
+    if (text.includes(':')) this.ipv6.addresses.add(device, text);
+    else this.addresses.add(device, text, options);
   }
 
   removeAddress(name: string, text: string): void {
-    this.addresses.remove(this.links.require(name), text);
+    const device = this.links.require(name);
+    if (text.includes(':')) this.ipv6.addresses.remove(device, text);
+    else this.addresses.remove(device, text);
   }
 
   isLocal(addr: number): boolean {
@@ -219,6 +232,10 @@ export class Netns {
 
   neighbors(): NeighborFacts[] {
     return this.devices().flatMap((device) => device.neighbors.list());
+  }
+
+  neighbors6(): NeighborFacts[] {
+    return this.devices().flatMap((device) => device.inet6.neighbors.list());
   }
 
   /** `bridge fdb append MAC dev DEV dst ADDR` on a VXLAN device. */
@@ -285,6 +302,9 @@ export class Netns {
     switch (etherType(frame)) {
       case ETHERTYPE_IPV4:
         this.ip.input(device, frame, skb);
+        return;
+      case ETHERTYPE_IPV6:
+        this.ipv6.layer.input(device, frame);
         return;
       case ETHERTYPE_ARP:
         if (device.hasLinkLayer) device.neighbors.receiveArp(frame);

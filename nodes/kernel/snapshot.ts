@@ -15,14 +15,14 @@ export function snapshotKernel(kernel: Kernel): KernelView {
     );
   return {
     links: collect((ns) => ns.devices().map((device) => device.facts()), viewOrder.link),
-    addresses: collect((ns) => ns.addresses.list(), viewOrder.address),
-    routes: collect((ns) => ns.routes.list(), viewOrder.route),
+    addresses: collect((ns) => [...ns.addresses.list(), ...ns.ipv6.addresses.list()], viewOrder.address),
+    routes: collect((ns) => [...ns.routes.list(), ...ns.ipv6.routes.list()], viewOrder.route),
     tables: collect((ns) => ns.tables.others(), viewOrder.table),
     rules: Object.fromEntries(kernel.namespaces().map((ns) => [ns.name, ns.rules.list()])),
-    neighbors: collect((ns) => ns.neighbors(), viewOrder.neighbor),
+    neighbors: collect((ns) => [...ns.neighbors(), ...ns.neighbors6()], viewOrder.neighbor),
     fdb: collect((ns) => ns.fdb(), viewOrder.fdb),
     sysctls: collect((ns) => ns.sysctls.list(), viewOrder.sysctl),
-    pathMtus: collect((ns) => ns.pathMtus.list(), viewOrder.pathMtu),
+    pathMtus: collect((ns) => [...ns.pathMtus.list(), ...ns.ipv6.pathMtus.list()], viewOrder.pathMtu),
     qdiscs: collect((ns) => ns.impairments.qdiscs(), viewOrder.qdisc),
     cuts: collect((ns) => ns.impairments.cuts(), viewOrder.cut),
     conntrack: collect((ns) => ns.conntrack.flows().map(flowFacts), viewOrder.conntrack),

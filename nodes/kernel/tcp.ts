@@ -343,7 +343,8 @@ class KernelTcpSocket<A extends IpAddress> implements TcpSocket<A> {
 
   icmpError(kind: 'unreachable' | 'frag-needed', mtu: number, error: SocketError): void {
     if (kind === 'unreachable') this.#unreachable = error;
-    this.#connection?.icmpError(kind, this.#ns.kernel.rt.now, mtu);
+    const mss = mssOf(mtu, this.#inet.headerLength);
+    this.#connection?.icmpError(kind, this.#ns.kernel.rt.now, mss);
     this.#arm();
   }
 

@@ -143,7 +143,7 @@ export class UdpLayer<A extends IpAddress = number> {
     const socket = this.#find(dst, datagram.dstPort);
     if (socket === undefined) {
       this.#ns.kernel.drop('udp-no-socket');
-      this.#inet.portUnreachable(frame);
+      this.#inet.portUnreachable(frame, device);
       return;
     }
     const { srcPort, payloadOffset, payloadLength } = datagram;

@@ -161,10 +161,10 @@ export class TcpConnection {
 
   /**
    * An ICMP error about this connection: hard while connecting, soft afterwards (RFC 9293 §3.9.2.2); 'frag-needed'
-   * lowers the MSS to the path's MTU and sends again (RFC 1191 §6.4).
+   * lowers the MSS to what the path takes and sends again (RFC 1191 §6.4).
    */
-  icmpError(kind: 'unreachable' | 'frag-needed', now: number, mtu = 0): void {
-    if (kind === 'frag-needed') this.#sender.lowerMss(mtu - 40, now);
+  icmpError(kind: 'unreachable' | 'frag-needed', now: number, mss = 0): void {
+    if (kind === 'frag-needed') this.#sender.lowerMss(mss, now);
     else if (this.#state === 'SYN-SENT' || this.#state === 'SYN-RECEIVED') this.#end('unreachable');
   }
 

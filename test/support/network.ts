@@ -27,7 +27,7 @@ export class Network {
   readonly #segments = new Map<string, Member[]>();
   readonly #ports = new Map<Host, string[]>();
 
-  host(name: string): Host {
+  host(name: string, ipv6: 'on' | 'off' = 'off'): Host {
     const rt = this.world.runtime(this.hosts.length + 1, this.hosts.length + 1);
     const ports: string[] = [];
     const host: Host = {
@@ -35,6 +35,7 @@ export class Network {
       rt,
       kernel: new Kernel(rt, {
         timings,
+        ipv6,
         transmit: (port, frame, cause) => this.#transmit(host, ports[port] ?? '', port, frame, cause),
       }),
     };

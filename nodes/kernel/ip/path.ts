@@ -57,7 +57,7 @@ export function flowHash(buf: Uint8Array, off: number, src: number, dst: number)
 }
 
 /** What a packet meets that cannot go its way; null if it can (`fib_props`). */
-export function pathError(path: Path | null): SendError | null {
+export function pathError(path: Pick<Path, 'type'> | null): SendError | null {
   if (path === null) return 'ENETUNREACH';
   switch (path.type) {
     case 'blackhole':

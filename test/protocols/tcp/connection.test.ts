@@ -508,7 +508,7 @@ test('a smaller path MTU makes smaller segments, and what was too big goes again
   const net = new Net().open();
   net.fate = (_, segment) => (segment.payload.length > 500 ? [] : [10]);
   net.a.tcp.send(bytes(3000), net.now, 0);
-  net.a.tcp.icmpError('frag-needed', net.now, 540);
+  net.a.tcp.icmpError('frag-needed', net.now, 500);
   net.advance(5000);
   t.deepEqual(net.b.received, [...bytes(3000)]);
 });

@@ -1,0 +1,217 @@
+import { u16 } from '../../../protocols/bytes.ts';
+import { ETH_HLEN } from '../../../protocols/ethernet.ts';
+import { frameBuffer } from '../../../protocols/frame-buffer.ts';
+import {
+  decodeIcmpv6,
+  encodeIcmpv6Error,
+  ICMPV6_ECHO_REPLY,
+  ICMPV6_ECHO_REQUEST,
+  ICMPV6_HLEN,
+  ICMPV6_PACKET_TOO_BIG,
+  ICMPV6_PARAMETER_PROBLEM,
+  type Icmpv6Message,
+  sealIcmpv6,
+  writeEcho6,
+} from '../../../protocols/icmpv6.ts';
+import { ANY_IP6, type Ip6, isMulticastIp6, readIp6Cached } from '../../../protocols/ip6.ts';
+import { PROTO_TCP, PROTO_UDP } from '../../../protocols/ipv4.ts';
+import {
+  IP6_DST,
+  IP6_SRC,
+  IPV6_HLEN,
+  IPV6_MIN_MTU,
+  ip6HopLimit,
+  PROBLEM_OPTION,
+  PROTO_ICMPV6,
+  readFragmentHeader,
+  upperLayer,
+} from '../../../protocols/ipv6.ts';
+import type { Device } from '../device.ts';
+import type { IcmpErrorReport, IcmpHandlers, IcmpSocket } from '../icmp.ts';
+import type { Netns } from '../netns.ts';
+
+/** Tokens that a host may have saved up (`XRLIM_BURST_FACTOR`), and hosts that are kept account of. */
+const BURST = 6;
+const BUCKETS = 1024;
+
+/** ICMPv6 of a namespace (RFC 4443): answers echoes, sends errors, brings those of others to the sockets they are about. */
+export class Icmp6Layer {
+  readonly #ns: Netns;
+  readonly #sockets = new Set<IcmpHandlers<Ip6>>();
+  /** Time worth of tokens by destination, ms, and when it was counted. */
+  readonly #buckets = new Map<Ip6, { tokens: number; at: number }>();
+
+  constructor(ns: Netns) {
+    this.#ns = ns;
+  }
+
+  open(handlers: IcmpHandlers<Ip6>): IcmpSocket<Ip6> {
+    this.#sockets.add(handlers);
+    return {
+      sendEcho: (dst, { id, seq, size, src = ANY_IP6, ttl, df, device }) => {
+        const at = ETH_HLEN + IPV6_HLEN;
+        const length = ICMPV6_HLEN + size;
+        const packet = frameBuffer(at + length);
+        for (let i = 0; i < size; i++) packet[at + ICMPV6_HLEN + i] = i;
+        writeEcho6(packet, at, ICMPV6_ECHO_REQUEST, id, seq);
+        const options = { src, dst, proto: PROTO_ICMPV6, ttl, df, device };
+        return this.#ns.ipv6.layer.output(packet, options, (from) =>
+          sealIcmpv6(packet, at, length, from, dst),
+        );
+      },
+      close: () => this.#sockets.delete(handlers),
+    };
+  }
+
+  receive(device: Device, frame: Uint8Array, at: number, length: number): void {
+    const src = readIp6Cached(frame, ETH_HLEN + IP6_SRC);
+    const dst = readIp6Cached(frame, ETH_HLEN + IP6_DST);
+    const message = decodeIcmpv6(frame, at, length, src, dst);
+    if (message === null) {
+      this.#ns.kernel.drop('icmp6-malformed');
+      return;
+    }
+    switch (message.type) {
+      case 'echo-request':
+        this.#answer(device, frame, at, length, src, dst);
+        return;
+      case 'echo-reply': {
+        const { id, seq, payloadOffset, payloadLength } = message;
+        const payload = frame.subarray(payloadOffset, payloadOffset + payloadLength);
+        const reply = { from: src, id, seq, ttl: ip6HopLimit(frame, ETH_HLEN), payload };
+        for (const socket of [...this.#sockets]) socket.onReply(reply);
+        return;
+      }
+      case 'ndp':
+        this.#ns.ipv6.ndp.receive(device, frame, at, length);
+        return;
+      case 'other':
+        this.#ns.kernel.drop('icmp6-unknown-type');
+        return;
+      default:
+        this.#error(frame, message, src);
+    }
+  }
+
+  #answer(device: Device, frame: Uint8Array, at: number, length: number, from: Ip6, to: Ip6): void {
+    const start = ETH_HLEN + IPV6_HLEN;
+    const packet = frameBuffer(start + length);
+    packet.set(frame.subarray(at, at + length), start);
+    packet[start] = ICMPV6_ECHO_REPLY;
+    const src = isMulticastIp6(to) ? ANY_IP6 : to;
+    const options = { src, dst: from, proto: PROTO_ICMPV6, device: scopeDevice(device, from) };
+    this.#ns.ipv6.layer.output(packet, options, (own) => sealIcmpv6(packet, start, length, own, from));
+  }
+
+  #error(frame: Uint8Array, message: Extract<Icmpv6Message, { innerOffset: number }>, from: Ip6): void {
+    const { innerOffset: inner, innerLength, type, code, extra } = message;
+    const { kernel, ipv6 } = this.#ns;
+    const end = inner + innerLength;
+    if (innerLength < IPV6_HLEN || frame[inner]! >> 4 !== 6) {
+      kernel.drop('icmp6-malformed');
+      return;
+    }
+    const dst = readIp6Cached(frame, inner + IP6_DST);
+    // A quote of a packet that we did not send is none of our business.
+    if (!ipv6.addresses.isLocal(readIp6Cached(frame, inner + IP6_SRC), null)) {
+      kernel.drop('icmp6-not-ours');
+      return;
+    }
+    // Before its sender hears of it, so that what is sent at once is of the right size.
+    if (type === 'packet-too-big' && extra >= IPV6_MIN_MTU) ipv6.pathMtus.learn(dst, extra);
+    const found = upperLayer(frame, inner, end);
+    let proto = found.type === 'upper' ? found.proto : -1;
+    let at = found.type === 'upper' ? found.offset : end;
+    if (found.type === 'fragment') {
+      const fragment = readFragmentHeader(frame, found.offset);
+      if (fragment.offset === 0) {
+        proto = fragment.nextHeader;
+        at = found.offset + 8;
+      }
+    }
+    if (at + 8 > end) return;
+    const echo = proto === PROTO_ICMPV6;
+    const report: IcmpErrorReport<Ip6> = {
+      from,
+      type,
+      code,
+      mtu: type === 'packet-too-big' ? extra : 0,
+      dst,
+      dstPort: echo ? 0 : u16(frame, at + 2),
+      id: echo ? u16(frame, at + 4) : 0,
+      seq: echo ? u16(frame, at + 6) : 0,
+    };
+    if (proto === PROTO_UDP) ipv6.udp.error(u16(frame, at), report);
+    if (proto === PROTO_TCP && (type === 'packet-too-big' || type === 'dest-unreachable')) {
+      const kind = type === 'packet-too-big' ? 'frag-needed' : 'unreachable';
+      ipv6.tcp.error(u16(frame, at), dst, report.dstPort, kind, report.mtu);
+    }
+    for (const socket of [...this.#sockets]) socket.onError(report);
+  }
+
+  /**
+   * Sends an error about a packet that came in by a device (null: by none that matters), unless RFC 4443 §2.4 forbids one.
+   * `extra` is the MTU or the pointer.
+   */
+  sendError(type: number, code: number, extra: number, frame: Uint8Array, device: Device | null): void {
+    const { ipv6 } = this.#ns;
+    const src = readIp6Cached(frame, ETH_HLEN + IP6_SRC);
+    const dst = readIp6Cached(frame, ETH_HLEN + IP6_DST);
+    if (src === ANY_IP6 || isMulticastIp6(src)) return;
+    const toMany =
+      type === ICMPV6_PACKET_TOO_BIG || (type === ICMPV6_PARAMETER_PROBLEM && code === PROBLEM_OPTION);
+    if (!toMany && (isMulticastIp6(dst) || (frame[0]! & 1) !== 0)) return;
+    if (isError(frame)) return;
+    // The default of net.ipv6.icmp.ratemask: all errors but 'packet too big'.
+    if (type !== ICMPV6_PACKET_TOO_BIG && !this.#admits(src)) {
+      this.#ns.kernel.drop('icmp6-ratelimit');
+      return;
+    }
+    const at = ETH_HLEN + IPV6_HLEN;
+    const packet = encodeIcmpv6Error(type, code, extra, frame.subarray(ETH_HLEN), at);
+    const own = ipv6.addresses.isLocal(dst, device) ? dst : ANY_IP6;
+    const out = device === null ? undefined : scopeDevice(device, src);
+    ipv6.layer.output(packet, { src: own, dst: src, proto: PROTO_ICMPV6, device: out }, (from) =>
+      sealIcmpv6(packet, at, packet.length - at, from, src),
+    );
+  }
+
+  /** `inet_peer_xrlim_allow` */
+  #admits(dst: Ip6): boolean {
+    const { now } = this.#ns.kernel.rt;
+    const { ratelimit } = this.#ns.ipv6.sysctls.icmp;
+    if (ratelimit === 0) return true;
+    const bucket = this.#buckets.get(dst) ?? { tokens: BURST * ratelimit, at: now };
+    this.#buckets.delete(dst);
+    this.#buckets.set(dst, bucket);
+    if (this.#buckets.size > BUCKETS) {
+      const [oldest] = this.#buckets.keys();
+      if (oldest !== undefined) this.#buckets.delete(oldest);
+    }
+    bucket.tokens = Math.min(BURST * ratelimit, bucket.tokens + (now - bucket.at));
+    bucket.at = now;
+    if (bucket.tokens < ratelimit) return false;
+    bucket.tokens -= ratelimit;
+    return true;
+  }
+}
+
+/** An address of a link is answered by the way it came. */
+export function scopeDevice(device: Device, to: Ip6): Device | undefined {
+  const local = to.charCodeAt(0) === 0xfe && (to.charCodeAt(1) & 0xc0) === 0x80;
+  return local && device.kind !== 'loopback' ? device : undefined;
+}
+
+/** Whether a packet is an ICMPv6 error, a redirect, or a fragment that does not tell (`is_ineligible`). */
+function isError(frame: Uint8Array): boolean {
+  const found = upperLayer(frame, ETH_HLEN, frame.length);
+  if (found.type === 'fragment') {
+    const { nextHeader, offset } = readFragmentHeader(frame, found.offset);
+    if (nextHeader !== PROTO_ICMPV6) return false;
+    const type = frame[found.offset + 8];
+    return offset > 0 || type === undefined || type < 128 || type === 137;
+  }
+  if (found.type !== 'upper' || found.proto !== PROTO_ICMPV6) return false;
+  const type = frame[found.offset];
+  return type === undefined || type < 128 || type === 137;
+}

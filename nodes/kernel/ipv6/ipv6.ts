@@ -1,0 +1,77 @@
+import { ETH_HLEN } from '../../../protocols/ethernet.ts';
+import { ICMPV6_DEST_UNREACHABLE, UNREACH6_PORT } from '../../../protocols/icmpv6.ts';
+import { ANY_IP6, type Ip6, isMulticastIp6, readIp6Cached } from '../../../protocols/ip6.ts';
+import { IP6_DST, IP6_SRC, IPV6_HLEN, IPV6_MIN_MTU, ip6HopLimit } from '../../../protocols/ipv6.ts';
+import type { Device } from '../device.ts';
+import type { InetLayer } from '../inet.ts';
+import type { Path } from '../ip/path.ts';
+import type { Netns } from '../netns.ts';
+import { PathMtuCache } from '../path-mtu.ts';
+import type { RouteTable } from '../route-table.ts';
+import { TcpLayer } from '../tcp.ts';
+import { UdpLayer } from '../udp.ts';
+import { AddressTable6 } from './addresses.ts';
+import { Icmp6Layer } from './icmp.ts';
+import { Ip6Layer } from './layer.ts';
+import { NdpLayer } from './ndp.ts';
+import { inet6RouteTable } from './route-table.ts';
+import { Ipv6Sysctls } from './sysctl.ts';
+
+/** IPv6 of a namespace: addresses, routes and sockets beside those of IPv4. */
+export class Ipv6 {
+  readonly sysctls: Ipv6Sysctls;
+  /** The main table. */
+  readonly routes: RouteTable<Ip6>;
+  readonly addresses: AddressTable6;
+  readonly layer: Ip6Layer;
+  readonly icmp: Icmp6Layer;
+  readonly ndp: NdpLayer;
+  readonly udp: UdpLayer<Ip6>;
+  readonly tcp: TcpLayer<Ip6>;
+  readonly pathMtus: PathMtuCache<Ip6>;
+
+  constructor(ns: Netns) {
+    this.sysctls = new Ipv6Sysctls(ns, ns.kernel.ipv6);
+    this.routes = inet6RouteTable(ns);
+    this.addresses = new AddressTable6(ns);
+    this.layer = new Ip6Layer(ns);
+    this.icmp = new Icmp6Layer(ns);
+    this.ndp = new NdpLayer(ns);
+    const inet = this.#inet();
+    this.udp = new UdpLayer(ns, inet);
+    this.tcp = new TcpLayer(ns, inet);
+    this.pathMtus = new PathMtuCache(ns, {
+      least: IPV6_MIN_MTU,
+      unspecified: ANY_IP6,
+      lookup: (dst) => (isMulticastIp6(dst) ? null : this.layer.lookup(dst, 0, null)),
+      route: (dst) => this.routes.lookup(dst),
+    });
+  }
+
+  /** The address to send from by a path to a destination; `::` while there is none. */
+  sourceFor(path: Path<Ip6>, dst: Ip6): Ip6 {
+    if (path.src !== ANY_IP6) return path.src;
+    return path.type === 'local' ? dst : (this.addresses.sourceFor(dst, path.device) ?? ANY_IP6);
+  }
+
+  #inet(): InetLayer<Ip6> {
+    const { layer, addresses } = this;
+    return {
+      unspecified: ANY_IP6,
+      headerLength: IPV6_HLEN,
+      source: (frame) => readIp6Cached(frame, ETH_HLEN + IP6_SRC),
+      destination: (frame) => readIp6Cached(frame, ETH_HLEN + IP6_DST),
+      ttl: (frame) => ip6HopLimit(frame, ETH_HLEN),
+      output: (buffer, options, fill) => layer.output(buffer, options, fill),
+      lookup: (dst) => layer.lookup(dst, 0, null),
+      sourceFor: (path, dst) => this.sourceFor(path, dst),
+      isLocal: (addr) => addresses.isLocal(addr, null),
+      reachesAll: isMulticastIp6,
+      pathMtu: (dst, path) => layer.mtuOf(dst, path),
+      confirm: (device: Device, nexthop) => device.inet6.neighbors.confirm(nexthop),
+      portUnreachable: (frame, device) =>
+        this.icmp.sendError(ICMPV6_DEST_UNREACHABLE, UNREACH6_PORT, 0, frame, device),
+      remoteKey: (addr, port) => `${addr}${port}`,
+    };
+  }
+}

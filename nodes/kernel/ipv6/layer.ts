@@ -1,0 +1,331 @@
+import { u32 } from '../../../protocols/bytes.ts';
+import { ETH_HLEN, ETHERTYPE_IPV6, writeEthernet } from '../../../protocols/ethernet.ts';
+import { frameBuffer } from '../../../protocols/frame-buffer.ts';
+import {
+  EXCEEDED6_HOP_LIMIT,
+  EXCEEDED6_REASSEMBLY,
+  ICMPV6_DEST_UNREACHABLE,
+  ICMPV6_PACKET_TOO_BIG,
+  ICMPV6_PARAMETER_PROBLEM,
+  ICMPV6_TIME_EXCEEDED,
+  UNREACH6_NO_ROUTE,
+} from '../../../protocols/icmpv6.ts';
+import {
+  ANY_IP6,
+  type Ip6,
+  isLinkLocal,
+  isMulticastIp6,
+  LOOPBACK_IP6,
+  multicastMac,
+  readIp6Cached,
+} from '../../../protocols/ip6.ts';
+import { PROTO_TCP, PROTO_UDP } from '../../../protocols/ipv4.ts';
+import {
+  fragmentIpv6,
+  IP6_DST,
+  IP6_SRC,
+  IPV6_FRAGMENTS,
+  IPV6_HLEN,
+  ip6HopLimit,
+  ip6NextHeader,
+  ip6PayloadLength,
+  PROBLEM_HEADER,
+  PROBLEM_NEXT_HEADER,
+  PROTO_ICMPV6,
+  readFragmentHeader,
+  upperLayer,
+  validateIpv6,
+  writeIpv6Header,
+} from '../../../protocols/ipv6.ts';
+import { Reassembler } from '../../../protocols/reassembly.ts';
+import type { TimerHandle } from '../../runtime.ts';
+import type { Device } from '../device.ts';
+import type { PacketOptions, SendError } from '../ip/output.ts';
+import { chooseNexthop, type Path, pathError } from '../ip/path.ts';
+import type { Netns } from '../netns.ts';
+
+/** `IPV6_FRAG_TIMEOUT`, ms (RFC 8200 §4.5). */
+const REASSEMBLY_TIMEOUT = 60_000;
+/** 'administratively prohibited', 'beyond scope of source address' (RFC 4443 §3.1). */
+const UNREACH6_PROHIBITED = 1;
+const UNREACH6_SCOPE = 2;
+
+/**
+ * The IPv6 layer of a namespace: input, forwarding, output (RFC 8200, net/ipv6). Netfilter's hooks stand where ip.ts has
+ * them: PREROUTING at the head of `#route`, INPUT of `#demux`, FORWARD before `#emit` in `#forward`, OUTPUT in `output`.
+ */
+export class Ip6Layer {
+  readonly #ns: Netns;
+  readonly #reassembler = new Reassembler({ timeout: REASSEMBLY_TIMEOUT }, IPV6_FRAGMENTS);
+  #timer: TimerHandle | null = null;
+  #id = 0;
+
+  constructor(ns: Netns) {
+    this.#ns = ns;
+  }
+
+  /** An IPv6 frame that is for this host at the link layer. */
+  input(device: Device, frame: Uint8Array): void {
+    const { kernel } = this.#ns;
+    if (!device.inet6.enabled) {
+      kernel.drop('ip6-disabled');
+      return;
+    }
+    const validity = validateIpv6(frame, ETH_HLEN, frame.length - ETH_HLEN);
+    if (validity !== 'ok') {
+      kernel.drop(`ip6-${validity}`);
+      return;
+    }
+    const end = ETH_HLEN + IPV6_HLEN + ip6PayloadLength(frame, ETH_HLEN);
+    this.#route(device, frame.length === end ? frame : frame.subarray(0, end));
+  }
+
+  #route(device: Device, frame: Uint8Array): void {
+    const { kernel, ipv6 } = this.#ns;
+    const src = readIp6Cached(frame, ETH_HLEN + IP6_SRC);
+    const dst = readIp6Cached(frame, ETH_HLEN + IP6_DST);
+    if (isMartian(device, src, dst)) kernel.drop('ip6-martian');
+    else if (isMulticastIp6(dst)) {
+      if (device.kind === 'loopback' || device.inet6.listensTo(dst)) this.#deliver(device, frame);
+      else kernel.drop('ip6-multicast');
+    } else if (ipv6.addresses.isLocal(dst, device)) this.#deliver(device, frame);
+    else this.#forward(device, frame, src, dst);
+  }
+
+  /** In the order of Linux: `ip6_route_input` answers for what cannot be reached, `ip6_forward` comes after. */
+  #forward(device: Device, frame: Uint8Array, src: Ip6, dst: Ip6): void {
+    const { kernel, ipv6 } = this.#ns;
+    const { icmp } = ipv6;
+    if (ipv6.sysctls.all.forwarding === 0 || isLinkLocal(dst)) {
+      kernel.drop('ip6-not-for-us');
+      return;
+    }
+    if ((frame[0]! & 1) !== 0) {
+      kernel.drop('ip6-link-multicast');
+      return;
+    }
+    const path = this.lookup(dst, flowHash(frame), null);
+    if (path === null || path.type === 'unreachable' || path.type === 'prohibit') {
+      const code = path?.type === 'prohibit' ? UNREACH6_PROHIBITED : UNREACH6_NO_ROUTE;
+      icmp.sendError(ICMPV6_DEST_UNREACHABLE, code, 0, frame, device);
+      kernel.drop('no-route');
+      return;
+    }
+    if (path.type !== 'unicast') {
+      kernel.drop(path.type === 'blackhole' ? 'blackhole' : 'ip6-not-for-us');
+      return;
+    }
+    if (ip6HopLimit(frame, ETH_HLEN) <= 1) {
+      icmp.sendError(ICMPV6_TIME_EXCEEDED, EXCEEDED6_HOP_LIMIT, 0, frame, device);
+      kernel.drop('ttl-exceeded');
+      return;
+    }
+    if (src === ANY_IP6 || isLinkLocal(src)) {
+      if (src !== ANY_IP6) icmp.sendError(ICMPV6_DEST_UNREACHABLE, UNREACH6_SCOPE, 0, frame, device);
+      kernel.drop('ip6-scope');
+      return;
+    }
+    const { mtu } = path.device.inet6;
+    if (frame.length - ETH_HLEN > mtu) {
+      icmp.sendError(ICMPV6_PACKET_TOO_BIG, 0, mtu, frame, device);
+      kernel.drop('packet-too-big');
+      return;
+    }
+    frame[ETH_HLEN + 7] = ip6HopLimit(frame, ETH_HLEN) - 1;
+    if (path.device !== device || !device.hasLinkLayer) kernel.forwarded++;
+    this.#emitFrame(path.device, path.nexthop, frame);
+  }
+
+  /** The way to an address, by one device only where one is named. Null: no route. */
+  lookup(dst: Ip6, hash: number, device: Device | null): Path<Ip6> | null {
+    const { ipv6, lo } = this.#ns;
+    if (ipv6.addresses.isLocal(dst, device))
+      return { type: 'local', device: lo, nexthop: dst, src: ANY_IP6, route: null };
+    if (isMulticastIp6(dst)) {
+      const out =
+        device ?? this.#ns.devices().find((other) => other !== lo && other.usable && other.inet6.enabled);
+      return out === undefined
+        ? null
+        : { type: 'unicast', device: out, nexthop: dst, src: ANY_IP6, route: null };
+    }
+    const route =
+      device === null
+        ? ipv6.routes.lookup(dst)
+        : ipv6.routes.lookupWhere(dst, ({ nexthops }) => nexthops.some((hop) => hop.device === device));
+    if (route === null) return null;
+    if (route.type === 'throw') return null;
+    if (route.type === 'blackhole' || route.type === 'unreachable' || route.type === 'prohibit')
+      return { type: route.type, device: lo, nexthop: ANY_IP6, src: ANY_IP6, route };
+    const hop = chooseNexthop(route, hash);
+    if (hop === null) return null;
+    const nexthop = hop.via === ANY_IP6 ? dst : hop.via;
+    return { type: 'unicast', device: hop.device, nexthop, src: route.src, route };
+  }
+
+  /** The largest packet for a destination by a path to it, bytes. */
+  mtuOf(dst: Ip6, path: Path<Ip6>): number {
+    return Math.min(path.device.inet6.mtu, this.#ns.ipv6.pathMtus.of(dst, path));
+  }
+
+  /**
+   * Sends a packet of the host's own. `buffer` has room for the Ethernet and IPv6 headers (54 bytes) before the payload.
+   * `fill` gets the source address once it is known, to compute the checksum of what is above IP.
+   */
+  output(buffer: Uint8Array, options: PacketOptions<Ip6>, fill?: (src: Ip6) => void): SendError | null {
+    const { ipv6 } = this.#ns;
+    const { dst, proto, device = null, df = false } = options;
+    const path = this.lookup(dst, sentHash(options), device);
+    const error = pathError(path);
+    if (path === null || error !== null) return error;
+    const src = options.src !== ANY_IP6 ? options.src : ipv6.sourceFor(path, dst);
+    // Without an address nothing but the claim to one may be sent (Linux says EADDRNOTAVAIL).
+    if (src === ANY_IP6) return 'ENETUNREACH';
+    const mtu = df === 'probe' ? path.device.inet6.mtu : this.mtuOf(dst, path);
+    if (df !== false && buffer.length - ETH_HLEN > mtu) return 'EMSGSIZE';
+    fill?.(src);
+    writeIpv6Header(buffer, ETH_HLEN, {
+      src,
+      dst,
+      nextHeader: proto,
+      hopLimit: options.ttl ?? (isMulticastIp6(dst) ? 1 : path.device.inet6.conf.hop_limit),
+      payloadLength: buffer.length - ETH_HLEN - IPV6_HLEN,
+      trafficClass: options.tos ?? 0,
+    });
+    this.#emit(path, buffer, mtu);
+    return null;
+  }
+
+  /** Fragments where needed, which is the source's affair alone. */
+  #emit({ device, nexthop }: Path<Ip6>, frame: Uint8Array, mtu: number): void {
+    if (frame.length - ETH_HLEN <= mtu) {
+      this.#emitFrame(device, nexthop, frame);
+      return;
+    }
+    this.#id = (this.#id + 1) >>> 0;
+    for (const fragment of fragmentIpv6(frame.subarray(ETH_HLEN), mtu, this.#id)) {
+      const part = frameBuffer(ETH_HLEN + fragment.length);
+      part.set(fragment, ETH_HLEN);
+      this.#emitFrame(device, nexthop, part);
+    }
+  }
+
+  #emitFrame(device: Device, nexthop: Ip6, frame: Uint8Array): void {
+    const to = isMulticastIp6(nexthop) ? multicastMac(nexthop) : 0;
+    writeEthernet(frame, device.hasLinkLayer ? to : 0, device.hasLinkLayer ? device.mac : 0, ETHERTYPE_IPV6);
+    if (!device.hasLinkLayer || to !== 0) device.transmit(frame);
+    else device.inet6.neighbors.output(nexthop, frame);
+  }
+
+  #deliver(device: Device, frame: Uint8Array): void {
+    const { icmp } = this.#ns.ipv6;
+    const found = upperLayer(frame, ETH_HLEN, frame.length);
+    switch (found.type) {
+      case 'upper':
+        this.#demux(device, frame, found.proto, found.offset, found.namedAt);
+        return;
+      case 'fragment':
+        this.#fragment(device, frame, found.offset);
+        return;
+      case 'problem':
+        icmp.sendError(ICMPV6_PARAMETER_PROBLEM, found.code, found.pointer, frame, device);
+        this.#ns.kernel.drop('ip6-parameter-problem');
+        return;
+      default:
+        this.#ns.kernel.drop(`ip6-${found.type}`);
+    }
+  }
+
+  #fragment(device: Device, frame: Uint8Array, at: number): void {
+    const { rt } = this.#ns.kernel;
+    const { icmp } = this.#ns.ipv6;
+    const { offset, more } = readFragmentHeader(frame, at);
+    const size = frame.length - at - 8;
+    // RFC 8200 §4.5: of a length that no middle can have, or beyond what a packet can hold.
+    if (more && size % 8 !== 0) {
+      icmp.sendError(ICMPV6_PARAMETER_PROBLEM, PROBLEM_HEADER, 4, frame, device);
+      this.#ns.kernel.drop('ip6-fragment');
+      return;
+    }
+    if (offset + size > 65_535) {
+      icmp.sendError(ICMPV6_PARAMETER_PROBLEM, PROBLEM_HEADER, at + 2 - ETH_HLEN, frame, device);
+      this.#ns.kernel.drop('ip6-fragment');
+      return;
+    }
+    // One that is all of it (RFC 6946) waits for nobody.
+    const reassembler = offset === 0 && !more ? new Reassembler({}, IPV6_FRAGMENTS) : this.#reassembler;
+    const whole = reassembler.add(frame.slice(ETH_HLEN), rt.now);
+    this.#arm();
+    if (whole === null) return;
+    const rebuilt = frameBuffer(ETH_HLEN + whole.length);
+    rebuilt.set(frame.subarray(0, ETH_HLEN));
+    rebuilt.set(whole, ETH_HLEN);
+    this.#deliver(device, rebuilt);
+  }
+
+  #arm(): void {
+    const { rt } = this.#ns.kernel;
+    const deadline = this.#reassembler.nextDeadline;
+    if (this.#timer !== null || deadline === Number.POSITIVE_INFINITY) return;
+    this.#timer = rt.timers.set(deadline, () => {
+      this.#timer = null;
+      for (const first of this.#reassembler.expire(rt.now)) {
+        const frame = frameBuffer(ETH_HLEN + first.length);
+        frame.set(first, ETH_HLEN);
+        this.#ns.ipv6.icmp.sendError(ICMPV6_TIME_EXCEEDED, EXCEEDED6_REASSEMBLY, 0, frame, null);
+      }
+      this.#arm();
+    });
+  }
+
+  #demux(device: Device, frame: Uint8Array, proto: number, at: number, namedAt: number): void {
+    const { ipv6, kernel } = this.#ns;
+    const length = frame.length - at;
+    switch (proto) {
+      case PROTO_ICMPV6:
+        ipv6.icmp.receive(device, frame, at, length);
+        return;
+      case PROTO_UDP:
+        ipv6.udp.receive(device, frame, at, length);
+        return;
+      case PROTO_TCP:
+        ipv6.tcp.receive(device, frame, at, length);
+        return;
+      case NO_NEXT_HEADER:
+        return;
+      default:
+        kernel.drop('unknown-protocol');
+        ipv6.icmp.sendError(ICMPV6_PARAMETER_PROBLEM, PROBLEM_NEXT_HEADER, namedAt - ETH_HLEN, frame, device);
+    }
+  }
+}
+
+const NO_NEXT_HEADER = 59;
+
+/** What may not come from outside (`ip6_rcv_core`). */
+function isMartian(device: Device, src: Ip6, dst: Ip6): boolean {
+  if (isMulticastIp6(src) || dst === ANY_IP6) return true;
+  if (isMulticastIp6(dst) && (dst.charCodeAt(1) & 0x0f) < 1) return true;
+  if (device.kind === 'loopback') return false;
+  // ff01 stays within a node.
+  if (isMulticastIp6(dst) && (dst.charCodeAt(1) & 0x0f) === 1) return true;
+  return src === LOOPBACK_IP6 || dst === LOOPBACK_IP6;
+}
+
+/** Hash of a flow that is on its way: addresses, protocol, and ports where they follow at once. */
+function flowHash(frame: Uint8Array): number {
+  const proto = ip6NextHeader(frame, ETH_HLEN);
+  let hash = proto;
+  for (let at = ETH_HLEN + IP6_SRC; at < ETH_HLEN + IPV6_HLEN; at += 4)
+    hash = Math.imul(hash ^ u32(frame, at), 0x9e3779b1) ^ (hash >>> 15);
+  const at = ETH_HLEN + IPV6_HLEN;
+  if ((proto === PROTO_TCP || proto === PROTO_UDP) && at + 4 <= frame.length)
+    hash = Math.imul(hash ^ u32(frame, at), 0xc2b2ae35);
+  return (hash ^ (hash >>> 13)) >>> 0;
+}
+
+function sentHash({ src, dst, proto }: PacketOptions<Ip6>): number {
+  let hash = proto;
+  for (let i = 0; i < 16; i++)
+    hash = Math.imul(hash ^ (src.charCodeAt(i) << 8) ^ dst.charCodeAt(i), 0x9e3779b1);
+  return hash >>> 0;
+}

@@ -1,0 +1,54 @@
+import { ETH_HLEN } from '../../../protocols/ethernet.ts';
+import { ICMPV6_DEST_UNREACHABLE, UNREACH6_ADDRESS } from '../../../protocols/icmpv6.ts';
+import { type Ip6, readIp6Cached, solicitedNode } from '../../../protocols/ip6.ts';
+import { IP6_SRC } from '../../../protocols/ipv6.ts';
+import type { NdpMessage } from '../../../protocols/ndp.ts';
+import { NeighborCache } from '../neighbor-cache.ts';
+import type { NeighborPool } from '../neighbor-pool.ts';
+
+/** One device's IPv6 neighbours: neighbour discovery (RFC 4861 §7). */
+export class NdpTable extends NeighborCache<Ip6> {
+  /** A solicitation tells of its sender; false if there is no room to remember it. */
+  solicitedBy(ip: Ip6, mac: number): boolean {
+    return this.remember(ip, mac);
+  }
+
+  /** RFC 4861 §7.2.5, as `ndisc_recv_na` and `neigh_update` have it. */
+  advertised(message: Extract<NdpMessage, { type: 'neighbor-advert' }>): void {
+    const { target, solicited, override, options } = message;
+    const entry = this.known(target);
+    if (entry === undefined || entry.state === 'PERMANENT') return;
+    const unresolved = entry.state === 'INCOMPLETE' || entry.state === 'FAILED';
+    const mac = options.targetMac ?? (unresolved ? undefined : entry.mac);
+    if (mac === undefined || mac === 0) return;
+    if (!unresolved && mac !== entry.mac && !override) {
+      this.suspect(target);
+      return;
+    }
+    this.learn(target, mac, solicited ? 'solicited' : 'unsolicited');
+  }
+
+  protected override get pool(): NeighborPool {
+    return this.device.ns.kernel.neighborPool6;
+  }
+
+  protected override solicit(ip: Ip6, mac: number | null, waiting: Uint8Array | null): void {
+    const { inet6, ns } = this.device;
+    const from = waiting === null ? null : readIp6Cached(waiting, ETH_HLEN + IP6_SRC);
+    const src = from !== null && inet6.holds(from) ? from : inet6.ownAddress();
+    // Who has no address yet cannot ask: it would be taken for a claim to the target.
+    if (src === null) return;
+    const message: NdpMessage = {
+      type: 'neighbor-solicit',
+      target: ip,
+      options: { sourceMac: this.device.mac },
+    };
+    ns.ipv6.ndp.send(this.device, message, { src, dst: mac === null ? solicitedNode(ip) : ip, mac });
+  }
+
+  protected override unreachable(frame: Uint8Array): void {
+    const { ns } = this.device;
+    ns.kernel.drop('neighbor-failed');
+    ns.ipv6.icmp.sendError(ICMPV6_DEST_UNREACHABLE, UNREACH6_ADDRESS, 0, frame, null);
+  }
+}
