@@ -1,18 +1,23 @@
 import { pathError } from '../kernel/ip/path.ts';
 import type { SendError } from '../kernel/ip.ts';
 import type { Netns } from '../kernel/netns.ts';
+import type { SocketError } from '../kernel/socket-error.ts';
 
-const TEXT: Readonly<Record<SendError, string>> = {
+const TEXT: Readonly<Record<SocketError, string>> = {
   ENETUNREACH: 'Network is unreachable',
   EHOSTUNREACH: 'No route to host',
   EINVAL: 'Invalid argument',
   EMSGSIZE: 'Message too long',
+  ECONNREFUSED: 'Connection refused',
+  ECONNRESET: 'Connection reset by peer',
+  ECONNABORTED: 'Software caused connection abort',
+  ETIMEDOUT: 'Connection timed out',
   EACCES: 'Permission denied',
   EPERM: 'Operation not permitted',
 };
 
 /** strerror(3) */
-export function sendErrorText(error: SendError): string {
+export function sendErrorText(error: SocketError): string {
   return TEXT[error];
 }
 

@@ -1,6 +1,7 @@
 import { bridge } from './bridge/bridge.ts';
 import { cat } from './cat.ts';
 import { conntrack } from './conntrack/conntrack.ts';
+import { curl } from './curl.ts';
 import { hostname } from './hostname.ts';
 import { ip } from './ip/ip.ts';
 import { iperf } from './iperf/iperf.ts';
@@ -22,6 +23,7 @@ const tools: ReadonlyMap<string, Tool> = new Map([
   ['ping', ping],
   ['iperf', iperf],
   ['traceroute', traceroute],
+  ['curl', curl],
   ['ip', atOnce(ip)],
   ['bridge', atOnce(bridge)],
   ['hostname', atOnce(hostname)],

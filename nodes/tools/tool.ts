@@ -8,6 +8,8 @@ export interface ToolContext {
   readonly kernel: Kernel;
   /** The namespace it runs in. */
   readonly ns: Netns;
+  /** What it can read from its standard input; absent: nothing, as with `exec` without -i. */
+  readonly stdin?: string;
   /** What hostname(1) prints. */
   readonly hostname?: string;
   /** Text of a file as the namespace sees it (/etc/hosts, /etc/resolv.conf), null if there is none. */

@@ -93,6 +93,8 @@ abstract class HttpParser<Head extends { readonly version: HttpVersion; readonly
     });
   }
 
+  /** Throws where a start line is none, before its fields have come. */
+  protected abstract checkStart(line: string): void;
   protected abstract parseStart(line: string, headers: HttpHeaders): Head;
   protected abstract framing(head: Head): Framing;
 
@@ -150,6 +152,7 @@ abstract class HttpParser<Head extends { readonly version: HttpVersion; readonly
       case 'start':
         // Empty lines before a message are passed over (§2.2).
         if (line === '') return;
+        this.checkStart(line);
         this.#start = line;
         this.#fields = [];
         this.#state = 'fields';
@@ -208,11 +211,12 @@ abstract class HttpParser<Head extends { readonly version: HttpVersion; readonly
 
 /** What a server reads. */
 export class RequestParser extends HttpParser<RequestHead> {
+  protected override checkStart(line: string): void {
+    parseRequestLine(line);
+  }
+
   protected override parseStart(line: string, headers: HttpHeaders): RequestHead {
-    const [, method, target, protocol] = /^([^ ]+) ([^ ]+) ([^ ]+)$/.exec(line) ?? [];
-    if (method === undefined || target === undefined || protocol === undefined || !isToken(method))
-      throw new Failure('malformed request line');
-    const version = parseVersion(protocol);
+    const { method, target, version } = parseRequestLine(line);
     const hosts = headers.filter(([name]) => name.toLowerCase() === 'host').length;
     if (hosts > 1 || (hosts === 0 && version === '1.1')) throw new Failure(`${hosts} Host fields`);
     return { method, target, version, headers };
@@ -234,15 +238,17 @@ export class RequestParser extends HttpParser<RequestHead> {
 export class ResponseParser extends HttpParser<ResponseHead> {
   readonly #methods: string[] = [];
 
+  protected override checkStart(line: string): void {
+    parseStatusLine(line);
+  }
+
   /** A request has been sent. */
   requested(method: string): void {
     this.#methods.push(method);
   }
 
   protected override parseStart(line: string, headers: HttpHeaders): ResponseHead {
-    const [, protocol, status, reason = ''] = /^(HTTP\/[^ ]+) (\d{3})(?: (.*))?$/.exec(line) ?? [];
-    if (protocol === undefined || status === undefined) throw new Failure('malformed status line');
-    return { version: parseVersion(protocol), status: Number(status), reason, headers };
+    return { ...parseStatusLine(line), headers };
   }
 
   /** RFC 9112 §6.3 for responses. */
@@ -257,6 +263,19 @@ export class ResponseParser extends HttpParser<ResponseHead> {
     const length = contentLength(headers);
     return length === null ? { type: 'until-close' } : { type: 'length', length };
   }
+}
+
+function parseRequestLine(line: string): Omit<RequestHead, 'headers'> {
+  const [, method, target, protocol] = /^([^ ]+) ([^ ]+) ([^ ]+)$/.exec(line) ?? [];
+  if (method === undefined || target === undefined || protocol === undefined || !isToken(method))
+    throw new Failure('malformed request line');
+  return { method, target, version: parseVersion(protocol) };
+}
+
+function parseStatusLine(line: string): Omit<ResponseHead, 'headers'> {
+  const [, protocol, status, reason = ''] = /^(HTTP\/[^ ]+) (\d{3})(?: (.*))?$/.exec(line) ?? [];
+  if (protocol === undefined || status === undefined) throw new Failure('malformed status line');
+  return { version: parseVersion(protocol), status: Number(status), reason };
 }
 
 function parseVersion(protocol: string): HttpVersion {

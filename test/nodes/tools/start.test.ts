@@ -7,13 +7,13 @@ const { a } = routed();
 const { root } = a.kernel;
 
 test('a command that is not there', (t) => {
-  for (const name of ['curl', 'constructor', 'toString']) {
+  for (const name of ['perl', 'constructor', 'toString']) {
     const got = run(`${name} 10.0.2.2`, root);
     t.is(got.streams.stderr, `exec: "${name}": executable file not found in $PATH\n`);
     t.is(got.streams.stdout, '');
     t.is(got.code, 127);
   }
-  t.is(run('/opt/curl', root).streams.stderr, 'exec: "/opt/curl": no such file or directory\n');
+  t.is(run('/opt/perl', root).streams.stderr, 'exec: "/opt/perl": no such file or directory\n');
   t.is(run('', root).code, 127);
 });
 

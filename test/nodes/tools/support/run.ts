@@ -11,9 +11,9 @@ class Run implements RunningTool, ToolOutput {
   readonly #line: string;
   readonly #tool: RunningTool;
 
-  constructor(line: string, context: ToolContext) {
-    this.#line = line;
-    const words = line.split(' ').filter((word) => word !== '');
+  constructor(line: string | readonly string[], context: ToolContext) {
+    this.#line = typeof line === 'string' ? line : line.join(' ');
+    const words = typeof line === 'string' ? line.split(' ').filter((word) => word !== '') : line;
     this.#tool = startTool(words, context, this);
   }
 
@@ -36,7 +36,7 @@ class Run implements RunningTool, ToolOutput {
   }
 }
 
-/** Starts a command line, words divided by blanks, and collects its output. */
-export function run(line: string, ns: Netns, extra: Partial<ToolContext> = {}): Run {
+/** Starts a command line, words divided by blanks or one by one, and collects its output. */
+export function run(line: string | readonly string[], ns: Netns, extra: Partial<ToolContext> = {}): Run {
   return new Run(line, { rt: ns.kernel.rt, kernel: ns.kernel, ns, ...extra });
 }
