@@ -56,6 +56,17 @@ export function networkName(mode: string): string {
   return mode === 'default' ? DEFAULT_NETWORK : mode;
 }
 
+/** @throws DockerError for a name that is none, or somebody's */
+export function checkName(ledger: DockerLedger, wanted: string): void {
+  if (!NAME.test(wanted))
+    throw new DockerError(`Invalid container name (${wanted}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed`);
+  const namesake = ledger.containers.find(({ name }) => name === wanted);
+  if (namesake !== undefined)
+    throw new DockerError(
+      `Conflict. The container name "/${wanted}" is already in use by container "${namesake.id}". You have to remove (or rename) that container to be able to reuse that name.`,
+    );
+}
+
 /** Writes a new container's record. @throws DockerError */
 export function createContainer(
   rt: Runtime,
@@ -66,15 +77,7 @@ export function createContainer(
   const image = findImage(spec.image);
   if (spec.restart.name !== 'no' && spec.autoRemove)
     throw new DockerError("can't create 'AutoRemove' container with restart policy");
-  if (spec.name !== '' && !NAME.test(spec.name))
-    throw new DockerError(
-      `Invalid container name (${spec.name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed`,
-    );
-  const namesake = ledger.containers.find(({ name }) => name === spec.name);
-  if (namesake !== undefined)
-    throw new DockerError(
-      `Conflict. The container name "/${spec.name}" is already in use by container "${namesake.id}". You have to remove (or rename) that container to be able to reuse that name.`,
-    );
+  if (spec.name !== '') checkName(ledger, spec.name);
   macOf(spec.macAddress);
   const mode = resolveMode(ledger, spec.networkMode);
   checkMode(spec, mode);
@@ -144,11 +147,17 @@ export function createContainer(
   });
 }
 
+/** What somebody asks for a container's place in a network. */
+export interface WantedEndpoint {
+  /** '' for any. */
+  readonly ip: string;
+  readonly aliases: readonly string[];
+  /** `container` or `container:alias` */
+  readonly links: readonly string[];
+}
+
 /** A place in a network that a container will take when it runs. */
-export function unjoined(
-  network: string,
-  wanted: { readonly ip: string; readonly aliases: readonly string[]; readonly links: readonly string[] },
-): DockerEndpointFacts {
+export function unjoined(network: string, wanted: WantedEndpoint): DockerEndpointFacts {
   return {
     network,
     networkId: '',

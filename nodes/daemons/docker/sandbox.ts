@@ -22,7 +22,6 @@ interface Joined {
 export interface Sandbox {
   readonly id: string;
   readonly ns: Netns;
-  /** Null for the host's own namespace, which no network is joined from. */
   readonly joined: Joined[];
   /** Interfaces are numbered on, however many have gone. */
   nextInterface: number;
@@ -47,27 +46,22 @@ export interface SandboxesOptions {
 export class Sandboxes {
   readonly #rt: Runtime;
   readonly #options: SandboxesOptions;
-  readonly #sandboxes = new Map<string, Sandbox>();
 
   constructor(rt: Runtime, options: SandboxesOptions) {
     this.#rt = rt;
     this.#options = options;
   }
 
-  get(id: string): Sandbox | undefined {
-    return this.#sandboxes.get(id);
-  }
-
   /** A new namespace with nothing but lo, as `--network none` leaves it. */
   create(): Sandbox {
     const id = randomHex(this.#rt.random, 64);
     const ns = this.#options.kernel.addNetns(id.slice(0, 12));
-    return this.#add(id, ns);
+    return sandboxOf(id, ns);
   }
 
   /** `--network host`: the node's own. */
   host(): Sandbox {
-    return this.#add(randomHex(this.#rt.random, 64), this.#options.kernel.root);
+    return sandboxOf(randomHex(this.#rt.random, 64), this.#options.kernel.root);
   }
 
   /**
@@ -172,28 +166,17 @@ export class Sandboxes {
     sandbox.publishedBy = null;
   }
 
-  /** All endpoints leave; the namespace goes. */
-  delete(sandbox: Sandbox): void {
+  /** All endpoints leave; what is left is lo. */
+  empty(sandbox: Sandbox): void {
     this.unpublish(sandbox);
     for (const { plan } of [...sandbox.joined]) this.leave(sandbox, plan.network.id);
-    this.#sandboxes.delete(sandbox.id);
+  }
+
+  /** The namespace goes. */
+  delete(sandbox: Sandbox): void {
     if (sandbox.ns === this.#options.kernel.root) return;
     this.#options.onNamespaceRemoved(sandbox.ns);
     this.#options.kernel.removeNetns(sandbox.ns.name);
-  }
-
-  #add(id: string, ns: Netns): Sandbox {
-    const sandbox: Sandbox = {
-      id,
-      ns,
-      joined: [],
-      nextInterface: 0,
-      published: [],
-      publishedBy: null,
-      proxies: [],
-    };
-    this.#sandboxes.set(id, sandbox);
-    return sandbox;
   }
 
   /** The endpoint whose network leads outside: the first by name that does (`epHeap.Less`). */
@@ -214,6 +197,10 @@ export class Sandboxes {
       ns.routes.set(gatewayRoute(DEFAULT_ROUTE, info.gateway.address, plan.ifname));
     else ns.routes.set(linkRoute(DEFAULT_ROUTE, plan.ifname));
   }
+}
+
+function sandboxOf(id: string, ns: Netns): Sandbox {
+  return { id, ns, joined: [], nextInterface: 0, published: [], publishedBy: null, proxies: [] };
 }
 
 const DEFAULT_ROUTE = '0.0.0.0/0';

@@ -9,27 +9,41 @@ import { parseTemplate } from './template.ts';
 
 const ANY = Number.POSITIVE_INFINITY;
 
-/** Does something to each of several; those it cannot be done to are told of on stderr, and the exit code is 1. */
-export function forEach(refs: readonly string[], { out }: CliContext, act: (ref: string) => void): number {
-  let code = 0;
-  for (const ref of refs) {
+/** Does something to each of several, and tells on stderr of those that it cannot be done to; these it returns. */
+export function forEach(
+  refs: readonly string[],
+  { out }: CliContext,
+  act: (ref: string) => void,
+): readonly string[] {
+  return refs.filter((ref) => {
     try {
       act(ref);
       out.stdout(`${ref}\n`);
+      return false;
     } catch (error) {
-      if (!(error instanceof DockerError)) throw error;
-      out.stderr(`${daemonError(error)}\n`);
-      code = 1;
+      if (!(error instanceof DockerError || error instanceof CliError)) throw error;
+      out.stderr(`${error instanceof DockerError ? daemonError(error) : error.message}\n`);
+      return true;
     }
-  }
-  return code;
+  });
 }
 
-/** The client's words for a daemon's error. */
 export function daemonError({ message }: DockerError): string {
-  return message.startsWith('No such ') && !message.startsWith('No such file')
-    ? `Error: ${message}`
-    : `Error response from daemon: ${message}`;
+  return `Error response from daemon: ${message}`;
+}
+
+/** A container that the client has looked at first: one that is not there it tells of in its own words. @throws CliError */
+function inspected({ ledger }: Dockerd, ref: string): DockerContainerFacts {
+  try {
+    return ledger.container(ref);
+  } catch (error) {
+    if (!(error instanceof DockerError)) throw error;
+    throw new CliError(message(error));
+  }
+}
+
+function message(error: DockerError): string {
+  return error.message.startsWith('No such') ? `Error: ${error.message}` : daemonError(error);
 }
 
 export function statusText({ state }: DockerContainerFacts, now: number): string {
@@ -255,19 +269,14 @@ export const startCommand: CliCommand = {
     if (flags.has('attach') || flags.has('interactive')) {
       if (flags.args.length > 1)
         throw new CliError('you cannot start and attach multiple containers at once');
-      return attached(dockerd.ledger.container(flags.args[0]!).id, context);
+      return attached(inspected(dockerd, flags.args[0]!).id, context);
     }
-    const code = forEach(flags.args, context, (ref) => dockerd.startContainer(ref));
-    if (code !== 0)
-      out.stderr(`Error: failed to start containers: ${failed(dockerd, flags.args).join(', ')}\n`);
-    out.exit(code);
+    const failed = forEach(flags.args, context, (ref) => dockerd.containers.start(ref));
+    if (failed.length > 0) out.stderr(`Error: failed to start containers: ${failed.join(', ')}\n`);
+    out.exit(failed.length === 0 ? 0 : 1);
     return ENDED;
   },
 };
-
-function failed(dockerd: Dockerd, refs: readonly string[]): string[] {
-  return refs.filter((ref) => dockerd.namespaceOf(ref) === undefined);
-}
 
 const TIME = {
   name: 'time',
@@ -290,7 +299,7 @@ export const stopCommand: CliCommand = {
   run: (flags, context) => {
     const wait = grace(flags.text('time'));
     inParallel(flags.args, context, (ref, done) =>
-      context.dockerd.stopContainer(ref, wait, () => done(null)),
+      context.dockerd.containers.stop(ref, wait, () => done(null)),
     );
   },
 };
@@ -303,7 +312,7 @@ export const restartCommand: CliCommand = {
   args: { min: 1, max: ANY },
   run: (flags, context) => {
     const wait = grace(flags.text('time'));
-    inParallel(flags.args, context, (ref, done) => context.dockerd.restartContainer(ref, wait, done));
+    inParallel(flags.args, context, (ref, done) => context.dockerd.containers.restart(ref, wait, done));
   },
 };
 
@@ -352,15 +361,12 @@ export const killCommand: CliCommand = {
       INT: 'SIGINT',
       2: 'SIGINT',
     }[text];
-    context.out.exit(
-      forEach(flags.args, context, (ref) => {
-        if (signal !== 'SIGKILL' && signal !== 'SIGTERM' && signal !== 'SIGINT')
-          throw new DockerError(
-            `Invalid signal: ${flags.text('signal')}; KILL, TERM and INT can be sent here`,
-          );
-        context.dockerd.killContainer(ref, signal);
-      }),
-    );
+    const failed = forEach(flags.args, context, (ref) => {
+      if (signal !== 'SIGKILL' && signal !== 'SIGTERM' && signal !== 'SIGINT')
+        throw new DockerError(`Invalid signal: ${flags.text('signal')}; KILL, TERM and INT can be sent here`);
+      context.dockerd.containers.kill(ref, signal);
+    });
+    context.out.exit(failed.length === 0 ? 0 : 1);
   },
 };
 
@@ -384,10 +390,11 @@ export const rmCommand: CliCommand = {
   ],
   args: { min: 1, max: ANY },
   run: (flags, context) => {
-    const force = flags.has('force');
-    context.out.exit(
-      forEach(flags.args, context, (ref) => context.dockerd.removeContainer(ref.replace(/^\//, ''), force)),
+    const { dockerd, out } = context;
+    const failed = forEach(flags.args, context, (ref) =>
+      dockerd.containers.remove(inspected(dockerd, ref).id, flags.has('force')),
     );
+    out.exit(failed.length === 0 ? 0 : 1);
   },
 };
 
@@ -398,7 +405,7 @@ export const renameCommand: CliCommand = {
   flags: [],
   args: { min: 2, max: 2 },
   run: (flags, { dockerd, out }) => {
-    dockerd.renameContainer(flags.args[0]!, flags.args[1]!);
+    dockerd.rename(flags.args[0]!, flags.args[1]!);
     out.exit(0);
   },
 };
@@ -415,7 +422,7 @@ export const waitCommand: CliCommand = {
       const id = ids[i];
       if (id === undefined) out.exit(0);
       else
-        dockerd.onExit(id, (code) => {
+        dockerd.containers.onExit(id, (code) => {
           out.stdout(`${code}\n`);
           next(i + 1);
         });
@@ -441,10 +448,16 @@ export const execCommand: CliCommand = {
   order: 'stop-at-argument',
   run: (flags, { dockerd, out }) => {
     const [ref = '', ...argv] = flags.args;
+    const { id } = inspected(dockerd, ref);
     const detached = flags.has('detach');
     try {
       const stream = detached ? { stdout: () => {}, stderr: () => {}, exit: () => {} } : out;
-      const tool = dockerd.exec(ref, argv, detached && flags.has('interactive') ? 'open' : 'at-end', stream);
+      const tool = dockerd.containers.exec(
+        id,
+        argv,
+        detached && flags.has('interactive') ? 'open' : 'at-end',
+        stream,
+      );
       if (!detached) return tool;
       out.exit(0);
     } catch (error) {
@@ -464,7 +477,7 @@ export const portCommand: CliCommand = {
   args: { min: 1, max: 2 },
   run: (flags, { dockerd, out }) => {
     const [ref = '', wanted] = flags.args;
-    const { published } = dockerd.ledger.container(ref);
+    const { published } = inspected(dockerd, ref);
     if (wanted === undefined) {
       const rows = published.map((binding) => `${binding.port}/${binding.proto} -> ${hostEnd(binding)}\n`);
       out.stdout(rows.sort().join(''));
@@ -498,8 +511,8 @@ export const logsCommand: CliCommand = {
   ],
   args: { min: 1, max: 1 },
   run: (flags, { dockerd, out }) => {
-    const { id } = dockerd.ledger.container(flags.args[0]!);
-    const lines = dockerd.logs(id).split(/(?<=\n)/);
+    const { id } = inspected(dockerd, flags.args[0]!);
+    const lines = dockerd.containers.logs(id).split(/(?<=\n)/);
     const tail = flags.text('tail');
     out.stdout((/^\d+$/.test(tail) ? lines.slice(Math.max(0, lines.length - Number(tail))) : lines).join(''));
     out.exit(0);
@@ -516,7 +529,7 @@ export const pruneCommand: CliCommand = {
     const gone = dockerd.ledger.containers.filter(
       ({ state }) => state.status === 'exited' || state.status === 'created',
     );
-    for (const { id } of gone) dockerd.removeContainer(id, false);
+    for (const { id } of gone) dockerd.containers.remove(id, false);
     const list =
       gone.length === 0 ? '' : `Deleted Containers:\n${gone.map(({ id }) => `${id}\n`).join('')}\n`;
     out.stdout(`${list}Total reclaimed space: 0B\n`);

@@ -220,7 +220,7 @@ const disconnectCommand: CliCommand = {
   args: { min: 2, max: 2 },
   run: (flags, { dockerd, out }) => {
     const [network = '', container = ''] = flags.args;
-    dockerd.disconnect(network, container, flags.has('force'));
+    dockerd.disconnect(network, container);
     out.exit(0);
   },
 };
@@ -232,7 +232,13 @@ const rmCommand: CliCommand = {
   flags: [],
   args: { min: 1, max: ANY },
   run: (flags, context) => {
-    context.out.exit(forEach(flags.args, context, (ref) => context.dockerd.removeNetwork(ref)));
+    const { dockerd, out } = context;
+    const failed = forEach(flags.args, context, (ref) => {
+      const known = dockerd.ledger.networks.some(({ id, name }) => name === ref || id.startsWith(ref));
+      if (!known) throw new CliError(`Error: No such network: ${ref}`);
+      dockerd.removeNetwork(ref);
+    });
+    out.exit(failed.length === 0 ? 0 : 1);
   },
 };
 

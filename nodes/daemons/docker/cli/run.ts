@@ -245,10 +245,10 @@ export const runCommand: CliCommand = {
     if (detached) out.stdout(`${id}\n`);
     try {
       if (!detached) return attached(id, context);
-      dockerd.startContainer(id);
+      dockerd.containers.start(id);
     } catch (error) {
       if (!(error instanceof DockerError)) throw error;
-      if (flags.has('rm')) dockerd.removeContainer(id, true);
+      if (flags.has('rm')) dockerd.containers.remove(id, true);
       report(out, error, false);
       return ENDED;
     }
@@ -265,11 +265,11 @@ export function attached(id: string, { dockerd, out }: CliContext): RunningTool 
     stderr: (text) => out.stderr(text),
     exit: () => {},
   };
-  dockerd.startContainer(id, stream);
-  dockerd.onExit(id, (code) => {
+  dockerd.containers.start(id, stream);
+  dockerd.containers.onExit(id, (code) => {
     early = code;
     out.exit(code);
   });
   if (early !== null) return ENDED;
-  return { interrupt: () => dockerd.interrupt(id) };
+  return { interrupt: () => dockerd.containers.interrupt(id) };
 }

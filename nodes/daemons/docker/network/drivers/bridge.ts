@@ -1,5 +1,6 @@
 import { formatIp4, formatPrefix, parsePrefix } from '../../../../../protocols/ip4.ts';
 import { dockerMac } from '../../../../../protocols/mac.ts';
+import type { DockerConfig } from '../../../../config.ts';
 import type { DockerNetworkFacts, DockerPortBinding } from '../../../../events/docker.ts';
 import type { Kernel } from '../../../../kernel/kernel.ts';
 import type { Runtime } from '../../../../runtime.ts';
@@ -8,14 +9,26 @@ import { DockerError } from '../../error.ts';
 import type { EndpointPlan, JoinInfo, NetworkDriver } from '../driver.ts';
 import type { BridgeRules, Firewall } from '../firewall.ts';
 
-export const BRIDGE_NAME = 'com.docker.network.bridge.name';
-export const ENABLE_ICC = 'com.docker.network.bridge.enable_icc';
-export const ENABLE_MASQUERADE = 'com.docker.network.bridge.enable_ip_masquerade';
-export const HOST_BINDING = 'com.docker.network.bridge.host_binding_ipv4';
-export const MTU = 'com.docker.network.driver.mtu';
-export const DEFAULT_BRIDGE = 'com.docker.network.bridge.default_bridge';
+const BRIDGE_NAME = 'com.docker.network.bridge.name';
+const ENABLE_ICC = 'com.docker.network.bridge.enable_icc';
+const ENABLE_MASQUERADE = 'com.docker.network.bridge.enable_ip_masquerade';
+const HOST_BINDING = 'com.docker.network.bridge.host_binding_ipv4';
+const MTU = 'com.docker.network.driver.mtu';
+const DEFAULT_BRIDGE = 'com.docker.network.bridge.default_bridge';
 
 const DEFAULT_MTU = 1500;
+
+/** Options of the network `bridge`. */
+export function defaultBridgeOptions({ icc, mtu }: DockerConfig): Record<string, string> {
+  return {
+    [DEFAULT_BRIDGE]: 'true',
+    [ENABLE_ICC]: String(icc),
+    [ENABLE_MASQUERADE]: 'true',
+    [HOST_BINDING]: '0.0.0.0',
+    [BRIDGE_NAME]: 'docker0',
+    [MTU]: String(mtu),
+  };
+}
 
 /** `docker0`, and `br-` with the beginning of the id for the others. */
 export function bridgeName(network: DockerNetworkFacts): string {

@@ -1,0 +1,373 @@
+import type { DockerContainerFacts, DockerStateFacts } from '../../events/docker.ts';
+import type { Kernel } from '../../kernel/kernel.ts';
+import type { Netns } from '../../kernel/netns.ts';
+import type { Runtime } from '../../runtime.ts';
+import {
+  EXIT_INTERRUPTED,
+  EXIT_KILLED,
+  type RunningTool,
+  type ToolContext,
+  type ToolOutput,
+} from '../../tools/tool.ts';
+import { type Attachments, outside } from './attachments.ts';
+import { DockerError } from './error.ts';
+import type { ContainerFiles } from './files.ts';
+import { findImage } from './images.ts';
+import type { DockerLedger } from './ledger.ts';
+import { type ContainerProcess, runProgram, startProcess } from './process.ts';
+import { Restarts } from './restarts.ts';
+import type { Sandbox, Sandboxes } from './sandbox.ts';
+
+/** What `docker logs` has of a container, characters. */
+const LOG_LIMIT = 65_536;
+
+/** Exit codes of what was running when the host went down, and of what could not be started. */
+const EXIT_LOST = 255;
+const EXIT_NOT_STARTED = 128;
+const EXIT_NOT_FOUND = 127;
+
+interface Exec {
+  readonly out: ToolOutput;
+  readonly program: ContainerProcess;
+}
+
+/** A container whose process runs. */
+interface Live {
+  readonly sandbox: Sandbox;
+  init: ContainerProcess | null;
+  readonly execs: Set<Exec>;
+  readonly attached: Set<ToolOutput>;
+}
+
+export interface ContainersOptions {
+  readonly kernel: Kernel;
+  readonly ledger: DockerLedger;
+  readonly sandboxes: Sandboxes;
+  readonly attachments: Attachments;
+  readonly files: ContainerFiles;
+}
+
+/** The containers of a node and their processes: started, stopped, started again by their policies, removed. */
+export class Containers {
+  readonly #rt: Runtime;
+  readonly #options: ContainersOptions;
+  readonly #restarts: Restarts;
+  readonly #live = new Map<string, Live>();
+  readonly #logs = new Map<string, string>();
+  readonly #waiting = new Map<string, ((code: number) => void)[]>();
+  #pids = 1000;
+
+  constructor(rt: Runtime, options: ContainersOptions) {
+    this.#rt = rt;
+    this.#options = options;
+    this.#restarts = new Restarts(rt);
+  }
+
+  get running(): number {
+    return this.#live.size;
+  }
+
+  /** Containers that are about to be started again. */
+  get pending(): number {
+    return this.#restarts.pending;
+  }
+
+  /** After a boot: what ran is over; what is to run is started. */
+  restore(): void {
+    const { ledger } = this.#options;
+    const { cause } = this.#rt;
+    for (const container of ledger.containers) {
+      this.#rt.cause = cause;
+      const { status } = container.state;
+      const was = status === 'created' || status === 'exited' ? 'down' : 'up';
+      const stopped = was === 'up' ? this.#setStopped(outside(container), EXIT_LOST) : container;
+      if (was === 'up' && stopped.autoRemove) this.#forget(stopped);
+      else if (Restarts.wantedAtBoot(stopped, was)) this.#startAgain(stopped.id);
+    }
+    this.#rt.cause = cause;
+  }
+
+  /** Starts a container; what its process writes goes to `attach` too. @throws DockerError */
+  start(ref: string, attach: ToolOutput | null = null): void {
+    const container = this.#options.ledger.container(ref);
+    if (container.state.status === 'running') return;
+    this.#restarts.cancel(container.id);
+    this.#run(container, attach, 0);
+  }
+
+  /** SIGTERM, and SIGKILL when that has done nothing for `grace` ms. @throws DockerError */
+  stop(ref: string, grace: number, done: () => void): void {
+    const { id, state } = this.#options.ledger.container(ref);
+    const live = this.#live.get(id);
+    if (live === undefined) {
+      this.#restarts.cancel(id);
+      if (state.status === 'restarting') this.#patchState(id, { status: 'exited', stoppedByHand: true });
+      done();
+      return;
+    }
+    this.#patchState(id, { stoppedByHand: true });
+    this.onExit(id, done);
+    if (live.init?.terminate('SIGTERM') !== 'ignored') return;
+    this.#rt.timers.set(this.#rt.now + grace, () => {
+      if (this.#live.get(id) === live) this.#kill(id, live);
+    });
+  }
+
+  /** @throws DockerError */
+  kill(ref: string, signal: 'SIGKILL' | 'SIGINT' | 'SIGTERM'): void {
+    const { id } = this.#named(ref, 'Cannot kill container');
+    const live = this.#live.get(id);
+    if (live === undefined)
+      throw new DockerError(`Cannot kill container: ${ref}: Container ${id} is not running`);
+    this.#patchState(id, { stoppedByHand: true });
+    if (signal === 'SIGKILL') this.#kill(id, live);
+    else live.init?.terminate(signal);
+  }
+
+  /** @throws DockerError */
+  restart(ref: string, grace: number, done: (error: DockerError | null) => void): void {
+    const { id } = this.#options.ledger.container(ref);
+    this.stop(id, grace, () => {
+      try {
+        this.start(id);
+        done(null);
+      } catch (error) {
+        if (!(error instanceof DockerError)) throw error;
+        done(error);
+      }
+    });
+  }
+
+  /** @throws DockerError for one that runs, without force */
+  remove(ref: string, force: boolean): void {
+    const { ledger } = this.#options;
+    const { id, state } = ledger.container(ref);
+    const live = this.#live.get(id);
+    if ((live !== undefined || state.status === 'restarting') && !force)
+      throw new DockerError(
+        `You cannot remove a ${state.status} container ${id}. Stop the container before attempting removal or force remove`,
+      );
+    this.#restarts.cancel(id);
+    if (live !== undefined) {
+      this.#patchState(id, { stoppedByHand: true });
+      this.#kill(id, live);
+    }
+    const left = ledger.containerById(id);
+    if (left !== undefined) this.#forget(left);
+  }
+
+  /** Runs a command in a container that runs. @throws DockerError */
+  exec(ref: string, argv: readonly string[], stdin: 'open' | 'at-end', out: ToolOutput): RunningTool {
+    const container = this.#options.ledger.container(ref);
+    const { id, state } = container;
+    const live = this.#live.get(id);
+    if (live === undefined)
+      throw new DockerError(
+        state.status === 'restarting'
+          ? `Container ${id} is restarting, wait until the container is running`
+          : `Container ${id} is not running`,
+      );
+    let ended = false;
+    let exec: Exec | null = null;
+    const guarded: ToolOutput = {
+      stdout: (text) => void (ended || out.stdout(text)),
+      stderr: (text) => void (ended || out.stderr(text)),
+      exit: (code) => {
+        if (ended) return;
+        ended = true;
+        if (exec !== null) live.execs.delete(exec);
+        out.exit(code);
+      },
+    };
+    const program = runProgram(argv, this.#context(container, live.sandbox.ns), guarded, argv[0], stdin);
+    exec = { out: guarded, program };
+    if (!ended) live.execs.add(exec);
+    return {
+      interrupt: () => {
+        if (program.terminate('SIGINT') === 'ended') return;
+        program.kill();
+        guarded.exit(EXIT_INTERRUPTED);
+      },
+    };
+  }
+
+  /** Calls back when a container's process has ended, now if none runs. */
+  onExit(id: string, done: (code: number) => void): void {
+    if (this.#live.has(id)) this.#waiting.set(id, [...(this.#waiting.get(id) ?? []), done]);
+    else done(this.#options.ledger.containerById(id)?.state.exitCode ?? 0);
+  }
+
+  /** Ctrl-C of whoever is attached. */
+  interrupt(id: string): void {
+    this.#live.get(id)?.init?.terminate('SIGINT');
+  }
+
+  logs(id: string): string {
+    return this.#logs.get(id) ?? '';
+  }
+
+  /** Where a container that runs has its networks. */
+  sandboxOf(id: string): Sandbox | undefined {
+    return this.#live.get(id)?.sandbox;
+  }
+
+  /** @throws DockerError that begins with what cannot be done */
+  #named(ref: string, problem: string): DockerContainerFacts {
+    try {
+      return this.#options.ledger.container(ref);
+    } catch (error) {
+      if (!(error instanceof DockerError)) throw error;
+      throw new DockerError(`${problem}: ${ref}: ${error.message}`);
+    }
+  }
+
+  /** Puts a container into its networks and starts its process. @throws DockerError; it does not run then */
+  #run(container: DockerContainerFacts, attach: ToolOutput | null, restartCount: number): void {
+    const { ledger, attachments } = this.#options;
+    const { id } = container;
+    let sandbox: Sandbox | null = null;
+    let prepared: DockerContainerFacts;
+    try {
+      sandbox = attachments.open(container);
+      prepared = attachments.joinAll(container, sandbox);
+    } catch (error) {
+      if (sandbox !== null) this.#leave(container, sandbox);
+      throw this.#notStarted(container, error);
+    }
+    const live: Live = { sandbox, init: null, execs: new Set(), attached: new Set() };
+    if (attach !== null) live.attached.add(attach);
+    const running = ledger.putContainer({
+      ...prepared,
+      state: {
+        ...prepared.state,
+        status: 'running',
+        pid: ++this.#pids,
+        exitCode: 0,
+        error: '',
+        startedAt: this.#rt.now,
+        restartCount,
+        stoppedByHand: false,
+      },
+    });
+    this.#live.set(id, live);
+    this.#logs.delete(id);
+    attachments.started(running, sandbox);
+    // A process that ends within this call ends a container that has begun to run.
+    let ended: number | null = null;
+    const out = this.#outputOf(id, live, (code) => {
+      if (live.init === null) ended = code;
+      else this.#exited(id, live, code);
+    });
+    try {
+      const context = this.#context(running, sandbox.ns);
+      live.init = startProcess(
+        { container: running, image: findImage(container.image), ns: sandbox.ns, context },
+        out,
+      );
+    } catch (error) {
+      this.#live.delete(id);
+      throw this.#notStarted({ ...this.#leave(running, sandbox), state: container.state }, error);
+    }
+    if (ended !== null) this.#exited(id, live, ended);
+  }
+
+  #outputOf(id: string, live: Live, exit: (code: number) => void): ToolOutput {
+    const write = (stream: 'stdout' | 'stderr', text: string) => {
+      this.#logs.set(id, `${this.#logs.get(id) ?? ''}${text}`.slice(-LOG_LIMIT));
+      for (const out of live.attached) out[stream](text);
+    };
+    return { stdout: (text) => write('stdout', text), stderr: (text) => write('stderr', text), exit };
+  }
+
+  #kill(id: string, live: Live): void {
+    live.init?.kill();
+    this.#exited(id, live, EXIT_KILLED);
+  }
+
+  /** The process has ended: its networks are left, and it may be started again. */
+  #exited(id: string, live: Live, code: number): void {
+    if (this.#live.get(id) !== live) return;
+    this.#live.delete(id);
+    const container = this.#options.ledger.containerById(id);
+    if (container === undefined) return;
+    for (const { out, program } of [...live.execs]) {
+      program.kill();
+      out.exit(EXIT_KILLED);
+    }
+    const stopped = this.#setStopped(this.#leave(container, live.sandbox), code);
+    const waiting = this.#waiting.get(id) ?? [];
+    this.#waiting.delete(id);
+    if (Restarts.wanted(stopped, code)) {
+      this.#patchState(id, { status: 'restarting' });
+      this.#restarts.schedule(stopped, () => this.#startAgain(id));
+    } else if (stopped.autoRemove) this.#forget(stopped);
+    for (const done of waiting) done(code);
+  }
+
+  /** Leaves the networks; the namespace goes with the last container that is in it. */
+  #leave(container: DockerContainerFacts, sandbox: Sandbox): DockerContainerFacts {
+    const { attachments, sandboxes } = this.#options;
+    const left = attachments.close(container, sandbox);
+    if (![...this.#live.values()].some((other) => other.sandbox === sandbox)) sandboxes.delete(sandbox);
+    return left;
+  }
+
+  #setStopped(container: DockerContainerFacts, exitCode: number): DockerContainerFacts {
+    return this.#options.ledger.putContainer({
+      ...container,
+      state: { ...container.state, status: 'exited', pid: 0, exitCode, finishedAt: this.#rt.now },
+    });
+  }
+
+  /** Notes why a container could not be started, and tells it. */
+  #notStarted(container: DockerContainerFacts, error: unknown): DockerError {
+    if (!(error instanceof DockerError)) throw error;
+    const { message, kind } = error;
+    const { state } = container;
+    const missing = kind === 'not-found';
+    const text = missing ? `OCI runtime create failed: container_linux.go:380: ${message}` : message;
+    const exitCode = missing ? EXIT_NOT_FOUND : EXIT_NOT_STARTED;
+    const status = state.startedAt === null ? 'created' : 'exited';
+    this.#options.ledger.putContainer({
+      ...container,
+      state: { ...state, status, pid: 0, exitCode, error: text },
+    });
+    return new DockerError(text, kind);
+  }
+
+  #startAgain(id: string): void {
+    const container = this.#options.ledger.containerById(id);
+    if (container === undefined) return;
+    try {
+      this.#run(container, null, container.state.restartCount + 1);
+    } catch (error) {
+      if (!(error instanceof DockerError)) throw error;
+    }
+  }
+
+  #patchState(id: string, patch: Partial<DockerStateFacts>): void {
+    const { ledger } = this.#options;
+    const container = ledger.containerById(id);
+    if (container !== undefined)
+      ledger.putContainer({ ...container, state: { ...container.state, ...patch } });
+  }
+
+  #forget(container: DockerContainerFacts): void {
+    const { files, ledger } = this.#options;
+    this.#logs.delete(container.id);
+    files.removed(container);
+    ledger.removeContainer(container);
+  }
+
+  /** What a process in a container sees. */
+  #context(container: DockerContainerFacts, ns: Netns): ToolContext {
+    const { kernel, files } = this.#options;
+    return {
+      rt: this.#rt,
+      kernel,
+      ns,
+      hostname: files.owner(container).hostname,
+      files: (path) => files.read(container, path),
+    };
+  }
+}
