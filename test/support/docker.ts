@@ -1,6 +1,8 @@
 import type { ExecutionContext } from 'ava';
 import { shellWords } from '../../orchestrator/lab/docker.ts';
 import type { RunningLab } from '../../orchestrator/running-lab.ts';
+import type { SimLab } from '../../orchestrator/simulate/sim-lab.ts';
+import { simulate } from './sim.ts';
 
 export interface DockerRun {
   readonly code: number;
@@ -51,4 +53,21 @@ export class Shell {
     if (typeof says === 'string') this.#t.is(result.stderr, says, line);
     else this.#t.regex(result.stderr, says, line);
   }
+}
+
+/** A simulated lab of one Docker host, `n1`, and another host on its LAN; `docker` is what stands in the braces. */
+export async function dockerHost(
+  t: ExecutionContext,
+  docker = '',
+): Promise<{ readonly lab: SimLab; readonly host: Shell; readonly other: Shell }> {
+  const lab = await simulate(`
+name: docker
+topology:
+  nodes:
+    n1: { kind: host, docker: { ${docker} } }
+    n2: { kind: host, docker: {} }
+segments:
+  lan: { subnet: 10.0.0.0/24, rangeStart: 10.0.0.11, nodes: all }
+`);
+  return { lab, host: new Shell(t, lab, 'n1'), other: new Shell(t, lab, 'n2') };
 }

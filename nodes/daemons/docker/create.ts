@@ -97,7 +97,8 @@ export function createContainer(
     id,
     name,
     naming: spec.name === '' ? 'generated' : 'given',
-    created: rt.now,
+    // No two at one moment: `docker ps` goes by it.
+    created: Math.max(rt.now, ...ledger.containers.map((other) => other.created + 0.001)),
     image: spec.image,
     command,
     hostname: spec.hostname !== '' ? spec.hostname : mode === 'host' ? node : id.slice(0, 12),

@@ -1,80 +1,95 @@
+import { imageName, imageOf } from '../workload/images.ts';
 import { DockerError } from './error.ts';
 
 /** What an image brings: ports that its Dockerfile exposes, and what it runs. */
-export interface Image {
+export interface DockerImage {
+  /** `8080/tcp` */
   readonly exposed: readonly string[];
   /** ENTRYPOINT: goes before what is given on the command line. */
   readonly entrypoint: readonly string[];
   readonly cmd: readonly string[];
   readonly env: readonly string[];
-  /**
-   * 'server': the command is a server, and listens on the TCP ports exposed; 'dns': it is dnsmasq; 'tools': a shell and its
-   * programs.
-   */
+  /** 'server': the command is the server that the image is there for; 'dns': it is dnsmasq; 'tools': a shell and its programs. */
   readonly role: 'server' | 'dns' | 'tools';
 }
 
-const PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-
-function server(
-  exposed: readonly string[],
-  cmd: readonly string[],
-  entrypoint: readonly string[] = [],
-): Image {
-  return { exposed, cmd, entrypoint, env: [PATH], role: 'server' };
+interface Command {
+  readonly entrypoint: readonly string[];
+  readonly cmd: readonly string[];
+  readonly role: DockerImage['role'];
 }
 
-function tools(cmd: string): Image {
-  return { exposed: [], cmd: [cmd], entrypoint: [], env: [PATH], role: 'tools' };
+const ENV = ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'];
+
+function server(cmd: string, entrypoint = ''): Command {
+  return { cmd: wordsOf(cmd), entrypoint: wordsOf(entrypoint), role: 'server' };
 }
 
-const ENTRY = ['docker-entrypoint.sh'];
-
-/** The images there are to run: well-known ones, by repository. What they serve is an emulation. */
-const IMAGES: ReadonlyMap<string, Image> = new Map([
-  ['tomcat', server(['8080/tcp'], ['catalina.sh', 'run'])],
-  ['nginx', server(['80/tcp'], ['nginx', '-g', 'daemon off;'], ['/docker-entrypoint.sh'])],
-  ['httpd', server(['80/tcp'], ['httpd-foreground'])],
-  ['traefik/whoami', server(['80/tcp'], [], ['/whoami'])],
-  ['containous/whoami', server(['80/tcp'], [], ['/whoami'])],
-  ['redis', server(['6379/tcp'], ['redis-server'], ENTRY)],
-  ['mysql', server(['3306/tcp', '33060/tcp'], ['mysqld'], ENTRY)],
-  ['mariadb', server(['3306/tcp'], ['mysqld'], ENTRY)],
-  ['postgres', server(['5432/tcp'], ['postgres'], ENTRY)],
-  ['mongo', server(['27017/tcp'], ['mongod'], ENTRY)],
-  ['memcached', server(['11211/tcp'], ['memcached'], ENTRY)],
-  ['registry', server(['5000/tcp'], ['/etc/docker/registry/config.yml'], ['/entrypoint.sh'])],
-  ['andyshinn/dnsmasq', { ...server(['53/tcp', '53/udp'], [], ['dnsmasq', '-k']), role: 'dns' }],
-  ['busybox', tools('sh')],
-  ['alpine', tools('/bin/sh')],
-  ['centos', tools('/bin/bash')],
-  ['debian', tools('bash')],
-  ['ubuntu', tools('bash')],
-  ['fedora', tools('/bin/bash')],
-  ['nicolaka/netshoot', tools('zsh')],
-  ['praqma/network-multitool', tools('/bin/bash')],
-]);
-
-/** `tomcat`, `library/tomcat:9`, `docker.io/library/tomcat@sha256:…` all are the repository `tomcat`. */
-function repository(ref: string): string {
-  const [untagged = ''] = ref.split('@');
-  const slash = untagged.lastIndexOf('/');
-  const colon = untagged.indexOf(':', slash + 1);
-  const name = colon < 0 ? untagged : untagged.slice(0, colon);
-  return name.replace(/^docker\.io\//, '').replace(/^library\//, '');
+function tools(cmd: string): Command {
+  return { cmd: [cmd], entrypoint: [], role: 'tools' };
 }
+
+function wordsOf(text: string): string[] {
+  return text === '' ? [] : text.split(' ');
+}
+
+const DNSMASQ: Command = { cmd: [], entrypoint: ['dnsmasq', '-k'], role: 'dns' };
+
+/** What the well-known images run, by the last part of their repository; their servers are emulations. */
+const COMMANDS: Readonly<Record<string, Command>> = {
+  tomcat: server('catalina.sh run'),
+  nginx: { ...server('', '/docker-entrypoint.sh'), cmd: ['nginx', '-g', 'daemon off;'] },
+  httpd: server('httpd-foreground'),
+  caddy: server('caddy run --config /etc/caddy/Caddyfile --adapter caddyfile'),
+  traefik: server('traefik', '/entrypoint.sh'),
+  whoami: server('', '/whoami'),
+  hello: server('nginx'),
+  'hello-app': server('./hello-app'),
+  'http-echo': server('', '/http-echo'),
+  echoserver: server('nginx'),
+  'echo-server': server('/bin/echo-server'),
+  agnhost: server('pause', '/agnhost'),
+  jetty: server('java -jar /usr/local/jetty/start.jar', '/docker-entrypoint.sh'),
+  jenkins: server('', '/usr/bin/tini -- /usr/local/bin/jenkins.sh'),
+  registry: server('/etc/docker/registry/config.yml', '/entrypoint.sh'),
+  elasticsearch: server('eswrapper', '/bin/tini -- /usr/local/bin/docker-entrypoint.sh'),
+  grafana: server('', '/run.sh'),
+  prometheus: server('--config.file=/etc/prometheus/prometheus.yml', '/bin/prometheus'),
+  wordpress: server('apache2-foreground', 'docker-entrypoint.sh'),
+  redis: server('redis-server', 'docker-entrypoint.sh'),
+  memcached: server('memcached', 'docker-entrypoint.sh'),
+  mysql: server('mysqld', 'docker-entrypoint.sh'),
+  mariadb: server('mysqld', 'docker-entrypoint.sh'),
+  postgres: server('postgres', 'docker-entrypoint.sh'),
+  mongo: server('mongod', 'docker-entrypoint.sh'),
+  rabbitmq: server('rabbitmq-server', 'docker-entrypoint.sh'),
+  zookeeper: server('zkServer.sh start-foreground', '/docker-entrypoint.sh'),
+  pause: server('', '/pause'),
+  dnsmasq: DNSMASQ,
+  busybox: tools('sh'),
+  alpine: tools('/bin/sh'),
+  ubuntu: tools('bash'),
+  debian: tools('bash'),
+  centos: tools('/bin/bash'),
+  rockylinux: tools('/bin/bash'),
+  fedora: tools('/bin/bash'),
+  netshoot: tools('zsh'),
+  'network-multitool': tools('/bin/bash'),
+};
 
 /** An image by what `docker run` calls it. @throws DockerError as a pull of what is not there ends */
-export function findImage(ref: string): Image {
-  const name = repository(ref);
-  const image = IMAGES.get(name);
-  if (image !== undefined) return image;
-  throw new DockerError(
-    `pull access denied for ${name}, repository does not exist or may require 'docker login': denied: requested access to the resource is denied`,
-  );
+export function findImage(reference: string): DockerImage {
+  const name = imageName(reference);
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (command === undefined)
+    throw new DockerError(
+      `pull access denied for ${reference.replace(/[:@][^/]*$/, '')}, repository does not exist or may require 'docker login': denied: requested access to the resource is denied`,
+    );
+  const exposed = imageOf(reference).exposed.map(({ port, protocol }) => `${port}/${protocol}`);
+  return { ...command, exposed: command.role === 'dns' ? ['53/tcp', '53/udp'] : exposed, env: ENV };
 }
 
 /** As the client tells it before it pulls: with a tag. */
-export function taggedName(ref: string): string {
-  return /[:@][^/]*$/.test(ref) ? ref : `${ref}:latest`;
+export function taggedName(reference: string): string {
+  return /[:@][^/]*$/.test(reference) ? reference : `${reference}:latest`;
 }

@@ -1,15 +1,15 @@
-import { PROBE_PORT } from '../../../protocols/probe.ts';
 import type { DockerContainerFacts } from '../../events/docker.ts';
 import type { Netns } from '../../kernel/netns.ts';
 import { PortInUseError } from '../../kernel/udp.ts';
 import type { TimerHandle } from '../../runtime.ts';
 import { startTool, toolNames } from '../../tools/start.ts';
 import type { RunningTool, ToolContext, ToolOutput } from '../../tools/tool.ts';
-import { serveEcho, Workload } from '../workload.ts';
+import { startWorkload } from '../workload/start.ts';
+import { Workload } from '../workload.ts';
 import { FlagError } from './cli/flags.ts';
 import { startDnsmasq } from './dnsmasq.ts';
 import { DockerError } from './error.ts';
-import type { Image } from './images.ts';
+import type { DockerImage } from './images.ts';
 
 /** The first process of a container, as what it does to the network. */
 export interface ContainerProcess {
@@ -21,7 +21,7 @@ export interface ContainerProcess {
 
 export interface ProcessPlace {
   readonly container: DockerContainerFacts;
-  readonly image: Image;
+  readonly image: DockerImage;
   readonly ns: Netns;
   readonly context: ToolContext;
 }
@@ -65,7 +65,7 @@ function failing(out: ToolOutput, message: string, code: number): ContainerProce
 }
 
 /** Whether it is the image's own server that is run, with whatever arguments, and not a tool in its place. */
-function isServerCommand(image: Image, command: readonly string[]): boolean {
+function isServerCommand(image: DockerImage, command: readonly string[]): boolean {
   const [program = ''] = image.entrypoint.length > 0 ? image.entrypoint : image.cmd;
   if (command[0] !== program) return false;
   // An entrypoint script runs what it is given: `docker run nginx ip addr`.
@@ -74,20 +74,16 @@ function isServerCommand(image: Image, command: readonly string[]): boolean {
 }
 
 function serve({ container, ns }: ProcessPlace, out: ToolOutput): ContainerProcess {
-  const closing: (() => void)[] = [];
+  const { id, name, hostname, image, networkMode } = container;
+  const running: { close(): void }[] = [];
   const close = () => {
-    for (const one of closing) one();
+    for (const one of running.splice(0)) one.close();
   };
   try {
-    const workload = new Workload(ns, { uid: container.id, name: container.name });
-    closing.push(() => workload.close());
-    const name = new TextEncoder().encode(container.name);
-    for (const exposed of container.exposed) {
-      const [port = '', proto = ''] = exposed.split('/');
-      if (proto !== 'tcp' || Number(port) === PROBE_PORT) continue;
-      const listener = ns.listenTcp({ addr: 0, port: Number(port) }, (socket) => serveEcho(socket, name));
-      closing.push(() => listener.close());
-    }
+    running.push(startWorkload(ns, { name, uid: id, hostname, image, expose: [] }));
+    // What a probe asks who answers; one in a namespace, whose it is.
+    if (networkMode !== 'host' && !networkMode.startsWith('container:'))
+      running.push(new Workload(ns, { uid: id, name }));
   } catch (error) {
     close();
     if (!(error instanceof PortInUseError)) throw error;

@@ -56,6 +56,8 @@ export class Sandboxes {
   create(): Sandbox {
     const id = randomHex(this.#rt.random, 64);
     const ns = this.#options.kernel.addNetns(id.slice(0, 12));
+    // No network here has IPv6 addresses: it is off in the container, lo included (`setIPv6`).
+    ns.sysctls.set('ipv6.conf.*.disable_ipv6', 1, 'all');
     return sandboxOf(id, ns);
   }
 
