@@ -2,6 +2,7 @@ import { parseIp4 } from '../protocols/ip4.ts';
 import type { BgpRequest, CommandReply, Impairment, NodeCommand } from './commands.ts';
 import type { BgpConfig, DockerConfig, NodeConfig } from './config.ts';
 import { Bfdd } from './daemons/bfdd.ts';
+import { RealSockets } from './daemons/bgp/external-sessions.ts';
 import { Bgpd } from './daemons/bgpd.ts';
 import { Capturer } from './daemons/capturer.ts';
 import { ClusterDaemons } from './daemons/cluster.ts';
@@ -16,7 +17,7 @@ import { ForwardingChanges } from './forwarding-changes.ts';
 import { impair, impairmentWords } from './impair.ts';
 import { Kernel } from './kernel/kernel.ts';
 import type { Netns } from './kernel/netns.ts';
-import type { NodeInput, NodeOutputs, NodeReport, SocketRequest } from './machine-io.ts';
+import type { NodeInput, NodeOutputs, NodeReport } from './machine-io.ts';
 import { configureNetwork } from './network.ts';
 import { deriveSeed, seededRandom } from './random.ts';
 import type { Random, Runtime, StoreResult } from './runtime.ts';
@@ -65,6 +66,7 @@ export class NodeMachine implements Runtime {
   readonly #prober: Prober;
   readonly #capturer: Capturer;
   readonly #forwardingChanges = new ForwardingChanges();
+  readonly #realSockets = new RealSockets((request) => this.#out.external(request));
   #now = 0;
   #seq: number;
   #request = 0;
@@ -241,8 +243,14 @@ export class NodeMachine implements Runtime {
     start: 'boot' | 'forwarding-kept' | 'forwarding-lost',
     prefixes: readonly string[],
   ): void {
-    const toShell = (request: SocketRequest) => this.#out.external(request);
-    const bgpd = new Bgpd(this, this.#kernel.root, bgp, this.#config.timers.bgp, toShell, start, this.#bfdd);
+    const bgpd = new Bgpd(this, {
+      netns: this.#kernel.root,
+      config: bgp,
+      timings: this.#config.timers.bgp,
+      sockets: this.#realSockets,
+      start,
+      bfdd: this.#bfdd,
+    });
     this.#bgpd = bgpd;
     this.#kernel.onFibChange = () => bgpd.fibChanged();
     this.#kernel.onLinkChange = (device) => bgpd.onLinkChange(device);
@@ -254,8 +262,6 @@ export class NodeMachine implements Runtime {
   #restartBgp(old: Bgpd): string | null {
     const { bgp } = this.#config;
     if (bgp === undefined) return 'this node speaks no BGP';
-    if (bgp.neighbors.some(({ external }) => external !== undefined))
-      return 'with a real daemon as its neighbour BGP cannot be restarted yet; kill and start the node';
     const forwarding = bgp.gracefulRestart === undefined ? 'lost' : 'kept';
     const { originated, stats } = old;
     this.#updatesBefore = {

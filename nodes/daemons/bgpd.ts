@@ -18,12 +18,12 @@ import type { EventId } from '../events/record.ts';
 import type { Device } from '../kernel/device.ts';
 import type { Netns } from '../kernel/netns.ts';
 import type { TcpListener, TcpSocket } from '../kernel/tcp.ts';
-import type { SessionCount, SocketEvent, SocketRequest } from '../machine-io.ts';
+import type { SessionCount, SocketEvent } from '../machine-io.ts';
 import type { Runtime } from '../runtime.ts';
 import type { BgpView } from '../state/bgp-view.ts';
 import type { BfdClient } from './bfd/request.ts';
 import type { Bfdd } from './bfdd.ts';
-import { ExternalSessions } from './bgp/external-sessions.ts';
+import { ExternalSessions, type RealSockets } from './bgp/external-sessions.ts';
 import { BgpFib } from './bgp/fib.ts';
 import { ProtocolNames } from './bgp/format.ts';
 import { nodeStatus } from './bgp/node-status.ts';
@@ -39,6 +39,16 @@ const CLOSE_REASONS = {
   unreachable: 'No route to host',
   aborted: 'Software caused connection abort',
 } as const;
+
+export interface BgpdOptions {
+  readonly netns: Netns;
+  readonly config: BgpConfig;
+  readonly timings: Timings['bgp'];
+  readonly sockets: RealSockets;
+  /** Whether the daemon comes back after a restart, and whether the kernel still forwards as it was told before. */
+  readonly start: 'boot' | 'forwarding-kept' | 'forwarding-lost';
+  readonly bfdd?: Bfdd;
+}
 
 /**
  * The BGP daemon: a speaker bound to the sockets and the main route table of a namespace, and to the node's time, dice
@@ -63,19 +73,10 @@ export class Bgpd {
   #held: Map<PrefixKey, ForwardingChange> | null = null;
 
   /**
-   * `start` tells whether the daemon comes back after a restart, and whether the kernel still forwards as it was told before.
-   * `toShell` takes what is wanted of real TCP connections, where there are neighbours outside of the lab.
    * @throws BgpConfigError, PolicyError if the configuration holds an address that is none, a neighbour twice, or no policy of a name.
    */
-  constructor(
-    rt: Runtime,
-    netns: Netns,
-    config: BgpConfig,
-    timings: Timings['bgp'],
-    toShell: (request: SocketRequest) => void = () => {},
-    start: 'boot' | 'forwarding-kept' | 'forwarding-lost' = 'boot',
-    bfdd: Bfdd | null = null,
-  ) {
+  constructor(rt: Runtime, options: BgpdOptions) {
+    const { netns, config, timings, sockets, start, bfdd = null } = options;
     this.#rt = rt;
     this.#bfdd = bfdd;
     this.#netns = netns;
@@ -94,7 +95,7 @@ export class Bgpd {
       {
         rt,
         speaker,
-        toShell,
+        sockets,
         reaches: (address) => this.#fib.resolve(address) !== null,
       },
       config.neighbors,
@@ -117,6 +118,7 @@ export class Bgpd {
     this.#alive = false;
     for (const peer of [...this.#watched.keys()]) this.#unwatch(peer);
     this.#listener?.close();
+    this.#external.die();
     for (const [id, socket] of [...this.#sockets]) {
       this.#release(id, socket);
       socket.abort();

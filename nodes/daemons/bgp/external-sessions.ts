@@ -26,11 +26,31 @@ interface Connection {
   credit: number;
 }
 
+/**
+ * A node's real TCP connections. They are counted on from one life of its daemon to the next: what the shell has still to
+ * say of an old one is of none of the new.
+ */
+export class RealSockets {
+  readonly ask: (request: SocketRequest) => void;
+  #last = 0;
+
+  /** `ask` brings a request to the shell. */
+  constructor(ask: (request: SocketRequest) => void) {
+    this.ask = ask;
+  }
+
+  /** Number for a connection that the machine opens. */
+  next(): number {
+    return ++this.#last;
+  }
+}
+
 /** What the sessions need of the daemon. */
 export interface ExternalHost {
   readonly rt: Runtime;
   readonly speaker: BgpSpeaker;
-  readonly toShell: (request: SocketRequest) => void;
+  /** Where there are no neighbours outside of the lab, nobody asks. */
+  readonly sockets: RealSockets;
   /** Whether there is a way to an emulated address: a pulled cable cuts the real connection too. */
   readonly reaches: (address: number) => boolean;
 }
@@ -45,7 +65,6 @@ export class ExternalSessions {
   readonly #neighbors = new Map<string, Neighbor>();
   readonly #bySocket = new Map<number, Connection>();
   readonly #byId = new Map<ConnectionId, Connection>();
-  #sockets = 0;
 
   constructor(host: ExternalHost, neighbors: readonly BgpNeighbor[]) {
     this.#host = host;
@@ -74,8 +93,10 @@ export class ExternalSessions {
       rt.timers.set(rt.now, () => speaker.tcpClosed(id, 'Network is down'));
       return;
     }
-    this.#open(id, ++this.#sockets, neighbor);
-    this.#host.toShell({ type: 'connect', socket: this.#sockets, peer });
+    const { sockets } = this.#host;
+    const socket = sockets.next();
+    this.#open(id, socket, neighbor);
+    sockets.ask({ type: 'connect', socket, peer });
   }
 
   /** Bytes taken; null if the connection is none of these. */
@@ -85,7 +106,7 @@ export class ExternalSessions {
     const taken = Math.min(bytes.length, connection.credit);
     if (taken === 0) return 0;
     connection.credit -= taken;
-    this.#host.toShell({ type: 'send', socket: connection.socket, bytes: bytes.subarray(0, taken) });
+    this.#host.sockets.ask({ type: 'send', socket: connection.socket, bytes: bytes.subarray(0, taken) });
     return taken;
   }
 
@@ -94,8 +115,13 @@ export class ExternalSessions {
     const connection = this.#byId.get(id);
     if (connection === undefined) return false;
     this.#forget(connection);
-    this.#host.toShell({ type: 'close', socket: connection.socket, how });
+    this.#host.sockets.ask({ type: 'close', socket: connection.socket, how });
     return true;
+  }
+
+  /** The daemon dies: its connections are reset, as the kernel does it. */
+  die(): void {
+    for (const id of [...this.#byId.keys()]) this.close(id, 'rst');
   }
 
   handle(socket: number, event: SocketEvent): void {
@@ -119,7 +145,7 @@ export class ExternalSessions {
       case 'data':
         speaker.tcpData(id, event.bytes);
         if (this.#bySocket.has(socket)) {
-          this.#host.toShell({ type: 'taken', socket, bytes: event.bytes.length });
+          this.#host.sockets.ask({ type: 'taken', socket, bytes: event.bytes.length });
         }
         return;
       case 'written': {
@@ -160,11 +186,11 @@ export class ExternalSessions {
 
   #accept(socket: number, event: Extract<SocketEvent, { type: 'accepted' }>): void {
     const neighbor = this.#neighbors.get(event.peer);
-    const { toShell, reaches, speaker } = this.#host;
+    const { sockets, reaches, speaker } = this.#host;
     const wanted = neighbor !== undefined && reaches(neighbor.address);
     const id = wanted ? speaker.admit(neighbor.address, neighbor.localAddress) : null;
     if (neighbor === undefined || id === null) {
-      toShell({ type: 'close', socket, how: 'rst' });
+      sockets.ask({ type: 'close', socket, how: 'rst' });
       return;
     }
     this.#open(id, socket, neighbor);

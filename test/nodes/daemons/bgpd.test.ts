@@ -1,5 +1,6 @@
 import test from 'ava';
 import type { BgpConfig, BgpNeighbor } from '../../../nodes/config.ts';
+import { RealSockets } from '../../../nodes/daemons/bgp/external-sessions.ts';
 import { Bgpd } from '../../../nodes/daemons/bgpd.ts';
 import { BlockRoutes } from '../../../nodes/daemons/calico/routes.ts';
 import type { RouteFacts } from '../../../nodes/events/kernel.ts';
@@ -35,7 +36,13 @@ function neighbor(
 
 function daemon(host: Host, config: Partial<BgpConfig> & Pick<BgpConfig, 'routerId' | 'neighbors'>): Speaker {
   const full = { asn: 64512, networks: [], maximumPaths: 1, ...config };
-  const bgpd = new Bgpd(host.rt, host.kernel.root, full, timings.bgp);
+  const bgpd = new Bgpd(host.rt, {
+    netns: host.kernel.root,
+    config: full,
+    timings: timings.bgp,
+    sockets: new RealSockets(() => {}),
+    start: 'boot',
+  });
   host.kernel.onFibChange = () => bgpd.fibChanged();
   host.kernel.onLinkChange = (device) => bgpd.onLinkChange(device);
   bgpd.start();

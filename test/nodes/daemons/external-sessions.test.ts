@@ -1,5 +1,6 @@
 import test from 'ava';
-import { Bgpd } from '../../../nodes/daemons/bgpd.ts';
+import { RealSockets } from '../../../nodes/daemons/bgp/external-sessions.ts';
+import { Bgpd, type BgpdOptions } from '../../../nodes/daemons/bgpd.ts';
 import type { SocketEvent, SocketRequest } from '../../../nodes/machine-io.ts';
 import { encodeKeepalive } from '../../../protocols/bgp/header.ts';
 import { encodeOpen } from '../../../protocols/bgp/open.ts';
@@ -11,9 +12,11 @@ const WINDOW = 262_144;
 interface Fixture {
   readonly net: Network;
   readonly host: Host;
-  readonly bgpd: Bgpd;
+  bgpd: Bgpd;
   readonly requests: SocketRequest[];
   tell(socket: number, event: SocketEvent): void;
+  /** The daemon crashes and is started again. */
+  restart(): void;
   /** Requests of a type since the last look, oldest first. */
   take<T extends SocketRequest['type']>(type: T): Extract<SocketRequest, { type: T }>[];
   sent(): number;
@@ -44,24 +47,39 @@ function fixture(networks: readonly string[] = []): Fixture {
     },
   } as const;
   const config = { asn: 65001, routerId: '10.0.0.1', networks, maximumPaths: 1, neighbors: [neighbor] };
-  const bgpd = new Bgpd(host.rt, host.kernel.root, config, timings.bgp, (request) => requests.push(request));
-  host.kernel.onFibChange = () => bgpd.fibChanged();
-  host.kernel.onLinkChange = (device) => bgpd.onLinkChange(device);
-  bgpd.start();
-  return {
+  const sockets = new RealSockets((request) => requests.push(request));
+  const start = (how: BgpdOptions['start']) => {
+    const bgpd = new Bgpd(host.rt, {
+      netns: host.kernel.root,
+      config,
+      timings: timings.bgp,
+      sockets,
+      start: how,
+    });
+    host.kernel.onFibChange = () => bgpd.fibChanged();
+    host.kernel.onLinkChange = (device) => bgpd.onLinkChange(device);
+    bgpd.start();
+    return bgpd;
+  };
+  const made: Fixture = {
     net,
     host,
-    bgpd,
+    bgpd: start('boot'),
     requests,
-    tell: (socket, event) => bgpd.external(socket, event),
+    tell: (socket, event) => made.bgpd.external(socket, event),
+    restart: () => {
+      made.bgpd.die();
+      made.bgpd = start('forwarding-lost');
+    },
     take: (type) => {
       const found = requests.filter((request) => request.type === type);
       requests.splice(0, requests.length, ...requests.filter((request) => request.type !== type));
       return found as Extract<SocketRequest, { type: typeof type }>[];
     },
     sent: () => requests.reduce((sum, each) => sum + (each.type === 'send' ? each.bytes.length : 0), 0),
-    state: () => bgpd.snapshot().sessions[0]?.state ?? '',
+    state: () => made.bgpd.snapshot().sessions[0]?.state ?? '',
   };
+  return made;
 }
 
 const OPEN = encodeOpen({
@@ -164,4 +182,25 @@ test('what comes of a socket that is closed is nobody’s', (t) => {
   far.tell(7, { type: 'written', bytes: 5 });
   t.not(far.state(), 'Established');
   t.regex(far.bgpd.show(['show', 'protocols', 'all']).text, /Socket: Connection refused/);
+});
+
+test('a daemon that crashes loses its real connections; what they still bring is not the next one’s', (t) => {
+  const far = fixture();
+  far.net.advance(1_000);
+  far.tell(1, { type: 'connected', localPort: 40_000, remotePort: 1790 });
+  far.tell(-1, { type: 'accepted', peer: 'far', localPort: 1790, remotePort: 50_000 });
+  far.requests.length = 0;
+  far.restart();
+  t.deepEqual(
+    far.take('close').toSorted((a, b) => a.socket - b.socket),
+    [-1, 1].map((socket) => ({ type: 'close', socket, how: 'rst' })),
+  );
+  far.net.advance(1_000);
+  t.deepEqual(far.take('connect'), [{ type: 'connect', socket: 2, peer: 'far' }]);
+  far.tell(1, { type: 'closed', reason: 'Connection reset by peer' });
+  establish(far, -1);
+  t.not(far.state(), 'Established');
+  far.tell(2, { type: 'connected', localPort: 40_001, remotePort: 1790 });
+  establish(far, 2);
+  t.is(far.state(), 'Established');
 });
