@@ -3,6 +3,7 @@ import type { BgpRequest, CommandReply, Impairment, NodeCommand } from './comman
 import type { BgpConfig, DockerConfig, NodeConfig } from './config.ts';
 import { Bfdd } from './daemons/bfdd.ts';
 import { RealSockets } from './daemons/bgp/external-sessions.ts';
+import { restartTimeOf } from './daemons/bgp/restart-time.ts';
 import { Bgpd } from './daemons/bgpd.ts';
 import { Capturer } from './daemons/capturer.ts';
 import { ClusterDaemons } from './daemons/cluster.ts';
@@ -262,7 +263,7 @@ export class NodeMachine implements Runtime {
   #restartBgp(old: Bgpd): string | null {
     const { bgp } = this.#config;
     if (bgp === undefined) return 'this node speaks no BGP';
-    const forwarding = bgp.gracefulRestart === undefined ? 'lost' : 'kept';
+    const forwarding = restartTimeOf(bgp) === null ? 'lost' : 'kept';
     const { originated, stats } = old;
     this.#updatesBefore = {
       sent: this.#updatesBefore.sent + stats.updatesSent,

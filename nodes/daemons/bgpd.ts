@@ -27,6 +27,7 @@ import { ExternalSessions, type RealSockets } from './bgp/external-sessions.ts';
 import { BgpFib } from './bgp/fib.ts';
 import { ProtocolNames } from './bgp/format.ts';
 import { nodeStatus } from './bgp/node-status.ts';
+import { restartTimeOf } from './bgp/restart-time.ts';
 import { birdc, type ShellOutput } from './bgp/show.ts';
 import { snapshotSpeaker } from './bgp/snapshot.ts';
 
@@ -89,7 +90,7 @@ export class Bgpd {
     if (start !== 'boot') {
       this.#held = new Map();
       const forwarding = start === 'forwarding-kept' ? 'kept' : 'lost';
-      speaker.restart(forwarding, config.gracefulRestart?.restartTime ?? 0, () => this.#restarted());
+      speaker.restart(forwarding, restartTimeOf(config) ?? 0, () => this.#restarted());
     }
     this.#external = new ExternalSessions(
       {

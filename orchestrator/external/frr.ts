@@ -128,6 +128,8 @@ function gracefulRestart({ gracefulRestart: restart }: DaemonConfig): string[] {
   const { restartTime, stalePathTime } = restart;
   return [
     ' bgp graceful-restart',
+    // Without it a restarted bgpd says that its forwarding state is lost, and its peers drop its routes as it comes back.
+    ' bgp graceful-restart preserve-fw-state',
     ` bgp graceful-restart restart-time ${Math.ceil(restartTime / 1000)}`,
     ...(stalePathTime === undefined
       ? []

@@ -67,6 +67,12 @@ const FIXED: Readonly<Record<DaemonKind, readonly string[]>> = {
   gobgp: ['extendedMessages'],
 };
 
+/** What a session with a real daemon cannot have, as its packets are not those of the lab; and why. */
+const BEYOND_REACH = {
+  bfd: 'its packets would run between the addresses of the lab, which the daemon does not have',
+  ttlSecurity: 'the real connection does not go over the hops of the lab',
+} as const satisfies Partial<Record<keyof BgpNeighbor, string>>;
+
 const SPEAKER_OPTIONS: readonly string[] = [
   'asn',
   'routerId',
@@ -113,7 +119,7 @@ export function connectDaemons(
   for (const node of nodes) checkSettings(node, reporter);
   const daemons = nodes.filter(({ kind }) => isDaemon(kind));
   if (daemons.length === 0) return [...configs];
-  return new Connector(daemons, configs, reporter).connect();
+  return new Connector(nodes, configs, reporter).connect();
 }
 
 interface Daemon {
@@ -124,6 +130,7 @@ interface Daemon {
 }
 
 class Connector {
+  readonly #nodes: readonly ResolvedNode[];
   readonly #configs: readonly NodeConfig[];
   readonly #reporter: Reporter;
   /** By emulated address. */
@@ -132,10 +139,11 @@ class Connector {
   readonly #farEnds = new Map<string, ExternalTransport>();
   #number = FIRST_NUMBER;
 
-  constructor(daemons: readonly ResolvedNode[], configs: readonly NodeConfig[], reporter: Reporter) {
+  constructor(nodes: readonly ResolvedNode[], configs: readonly NodeConfig[], reporter: Reporter) {
+    this.#nodes = nodes;
     this.#configs = configs;
     this.#reporter = reporter;
-    for (const node of daemons) {
+    for (const node of nodes) {
       const config = configs.find((candidate) => candidate.name === node.name);
       if (config === undefined || !isDaemon(node.kind)) continue;
       const daemon = { node, kind: node.kind, transport: this.#nextAddress() };
@@ -156,6 +164,7 @@ class Connector {
     const neighbors = config.bgp.neighbors.map((neighbor): BgpNeighbor => {
       const daemon = this.#daemons.get(neighbor.address);
       if (daemon === undefined) return neighbor;
+      this.#checkReach(config.name, neighbor);
       const external =
         daemon.kind === 'external'
           ? this.#toForeign(daemon.node, config.name)
@@ -164,6 +173,19 @@ class Connector {
       return { ...neighbor, passive, external: { ...external, patience: PATIENCE[daemon.kind] } };
     });
     return { ...config, bgp: { ...config.bgp, neighbors } };
+  }
+
+  #checkReach(name: string, neighbor: BgpNeighbor): void {
+    const node = this.#nodes.find((candidate) => candidate.name === name);
+    for (const [option, reason] of Object.entries(BEYOND_REACH)) {
+      if (node === undefined || !(option in neighbor)) continue;
+      this.#reporter.problem(
+        node.origin('bgp'),
+        `${name} cannot have ${option} with ${neighbor.name}, a real daemon: ${reason}`,
+        `set it for other sessions alone, in bgp.peers or bgp.groups`,
+        'key',
+      );
+    }
   }
 
   #toLaunched(daemon: Daemon, neighbor: BgpNeighbor): Omit<ExternalTransport, 'patience'> {

@@ -45,7 +45,14 @@ export const bird: Driver = {
     return groups.filter(({ number }) => number < HIGH);
   },
   routes: async (lab, node) => parseRoutes(await tool(lab, node, ['birdc', 'show', 'route', 'all'])),
+  paths: async (lab, node, prefix) =>
+    // Of a prefix that it does not have birdc ends with an error, of all it tells those that it has.
+    parseRoutes(await tool(lab, node, ['birdc', 'show', 'route', 'all'])).filter(
+      (route) => route.prefix === prefix,
+    ),
   capabilities,
+  longLived: 'yes',
+  forgets: [],
   refresh: async (lab, node, peer) => {
     await tool(lab, node, ['birdc', 'reload', 'in', peer]);
   },
@@ -71,11 +78,13 @@ function protocol(name: string, groups: readonly RouteGroup[]): string {
   return `protocol static ${name} {\n  ipv4;\n${routes.join('\n')}\n}`;
 }
 
+/** Paths behind the first of a prefix are told without it. */
 function parseRoutes(text: string): Route[] {
   const routes: Route[] = [];
-  for (const block of text.split(/\n(?=\d)/)) {
-    const prefix = /^(\d+\.\d+\.\d+\.\d+\/\d+)\s/.exec(block)?.[1];
-    if (prefix === undefined || !block.includes('BGP.origin')) continue;
+  let prefix = '';
+  for (const block of text.split(/\n(?=\S| +(?:unicast|unreachable) )/)) {
+    prefix = /^([\da-f.:]+\/\d+)\s/.exec(block)?.[1] ?? prefix;
+    if (!block.includes('BGP.origin')) continue;
     const value = (name: string) =>
       new RegExp(`^\\tBGP\\.${name}: (.*)$`, 'm').exec(block)?.[1]?.trim() ?? '';
     const tuples = (name: string) =>
@@ -87,7 +96,7 @@ function parseRoutes(text: string): Route[] {
       prefix,
       origin: origin === 'Incomplete' ? 'INCOMPLETE' : origin === 'EGP' ? 'EGP' : 'IGP',
       path: value('as_path'),
-      nextHop: value('next_hop'),
+      nextHop: value('next_hop').split(' ')[0] ?? '',
       med: value('med') === '' ? null : Number(value('med')),
       communities: tuples('community'),
       large: tuples('large_community'),

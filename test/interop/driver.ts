@@ -11,6 +11,13 @@ export interface SaidCapabilities {
   readonly holdTime: number | null;
 }
 
+/** What a daemon says of a path. */
+export interface SaidPath {
+  readonly path: string;
+  readonly nextHop: string;
+  readonly communities: readonly string[];
+}
+
 /** One daemon as the interop tests drive it: a node of a lab, with a neighbour that is an emulated node. */
 export interface Driver {
   readonly kind: Kind;
@@ -34,7 +41,13 @@ export interface Driver {
   ): Promise<readonly RouteGroup[]>;
   /** All routes that it has, with attributes as they came. */
   routes(lab: BusLab, node: string): Promise<Route[]>;
+  /** Its paths to an IPv4 or IPv6 prefix, the stale ones too. */
+  paths(lab: BusLab, node: string, prefix: string): Promise<readonly SaidPath[]>;
   capabilities(lab: BusLab, node: string, peer: string): Promise<SaidCapabilities>;
+  /** RFC 9494, as far as reroute configures it. */
+  readonly longLived: 'yes' | 'no';
+  /** 'own': after a restart, its own routes until it has told End-of-RIB; 'stale path': to sweep more than one path of a prefix. */
+  readonly forgets: readonly ('own' | 'stale path')[];
   /** Makes it ask the peer for its routes again; null if it cannot. */
   readonly refresh: ((lab: BusLab, node: string, peer: string) => Promise<void>) | null;
 }

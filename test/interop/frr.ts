@@ -77,7 +77,16 @@ export const frr: Driver = {
       rows.filter((row) => row.aspath !== undefined).map((path) => routeOf(prefix, path)),
     );
   },
+  paths: async (lab, node, prefix) => {
+    const family = prefix.includes(':') ? 'ipv6' : 'ipv4';
+    const { paths = [] } = (await json(lab, node, `show bgp ${family} unicast ${prefix} json`)) as {
+      readonly paths?: readonly FrrPath[];
+    };
+    return paths.map((path) => routeOf(prefix, path));
+  },
   capabilities,
+  longLived: 'no',
+  forgets: ['stale path'],
   refresh: async (lab, node, peer) => {
     const { address } = await neighborOf(lab, node, peer);
     await tool(lab, node, ['vtysh', '-c', `clear bgp ${address} soft in`]);

@@ -69,7 +69,15 @@ export const gobgp: Driver = {
     return [];
   },
   routes: ribOf,
+  paths: async (lab, node, prefix) => {
+    const family = prefix.includes(':') ? ['-a', 'ipv6'] : [];
+    const text = await tool(lab, node, ['gobgp', 'global', 'rib', prefix, ...family, '-j']);
+    // Of a prefix that it does not have it says so in words.
+    return text.startsWith('{') ? parseRoutes(JSON.parse(text) as Rib) : [];
+  },
   capabilities,
+  longLived: 'yes',
+  forgets: ['own'],
   // `softresetin` goes over what it has kept; it asks nobody.
   refresh: null,
 };
@@ -120,7 +128,7 @@ function parseRoutes(rib: Rib): Route[] {
         prefix,
         origin: origin === 2 ? 'INCOMPLETE' : origin === 1 ? 'EGP' : 'IGP',
         path: asns.join(' '),
-        nextHop: of(3)?.nexthop ?? '',
+        nextHop: (of(3) ?? of(14))?.nexthop ?? '',
         med: of(4)?.metric ?? null,
         communities: communities.map((each) => `${each >>> 16}:${each & 0xffff}`).toSorted(),
         large: list(32)

@@ -1,4 +1,4 @@
-import anyTest, { type ExecutionContext } from 'ava';
+import type { ExecutionContext } from 'ava';
 import type { BusLab } from '../../orchestrator/bus-lab.ts';
 import { waitConverged } from '../../orchestrator/observe/quiescence.ts';
 import { verifyNode } from '../../orchestrator/observe/verify.ts';
@@ -9,7 +9,7 @@ import { outcomesOf } from './faults.ts';
 import { interopTest } from './harness.ts';
 import { capabilitiesOf, foldOf, messages } from './observe.ts';
 import { difference, expectedRoutes, onlyGenerated, routeGroups, routeOfRow } from './routes.ts';
-import { type StartedLab, startLab } from './start.ts';
+import { sharedLab } from './start.ts';
 
 const ROUTES = 10_000;
 const SOURCE_AS = 65_010;
@@ -42,7 +42,6 @@ topology:
     - { endpoints: ["r1:eth1", "source:eth1"], subnet: 10.0.0.0/31 }
     - { endpoints: ["r1:eth2", "sink:eth1"], subnet: 10.0.1.0/31 }
 ${QUICK_TIMERS}`);
-  anyTest.after.always(() => shared.close());
 
   /** Routes of the groups at r1 and at the sink are these and no others. */
   const holds = async (t: ExecutionContext, lab: BusLab, left = groups): Promise<void> => {
@@ -164,24 +163,4 @@ async function quiet(t: ExecutionContext, lab: BusLab): Promise<void> {
   const since = { at: lab.now(), reports: [] };
   const result = await waitConverged(lab, { within: WITHIN, since });
   t.true(result.converged, result.reasons.join('; '));
-}
-
-/** A lab that is started by the first test that asks for it, and ends after the last. */
-function sharedLab(yaml: string): { lab(): Promise<BusLab>; close(): Promise<void> } {
-  let started: Promise<StartedLab> | null = null;
-  const start = async () => {
-    const running = await startLab(yaml);
-    const since = { at: running.lab.now(), reports: [] };
-    await waitConverged(running.lab, { within: WITHIN, since, sessions: 'established' });
-    return running;
-  };
-  return {
-    lab: async () => {
-      started ??= start();
-      return (await started).lab;
-    },
-    close: async () => {
-      await (await started)?.close();
-    },
-  };
 }

@@ -82,7 +82,10 @@ export function explainRoute(destination: Destination, speaker: BgpSpeaker): str
   const lines = [`${formatKey(key)}: ${count}${refused.length === 0 ? '' : `, ${refused.length} refused`}`];
   for (const path of ordered) {
     const step = verdicts.get(path);
-    lines.push(`${path === best ? '* ' : '  '}${sourceOf(path)}`, ...attributeLines(path.attributes));
+    lines.push(
+      `${path === best ? '* ' : '  '}${sourceOf(path)}${staleness(path, speaker)}`,
+      ...attributeLines(path.attributes),
+    );
     if (path === best) {
       if (paths.length === 1) lines.push('    best: there is no other');
     } else if (step === 'unreachable') lines.push('    not chosen: its next hop cannot be reached');
@@ -98,12 +101,18 @@ export function explainRoute(destination: Destination, speaker: BgpSpeaker): str
   return `${lines.join('\n')}\n`;
 }
 
-function sourceOf({ peer, pathId, attributes, stale }: Path): string {
+/** RFC 9494, or RFC 4724 §4.2: kept of a peer that has gone or not told it again yet. */
+function staleness(path: Path, speaker: BgpSpeaker): string {
+  if (path.stale === 'long-lived') return ', long-lived stale';
+  return speaker.session(path.peer?.name ?? '')?.ribIn.isStale(path) === true ? ', stale' : '';
+}
+
+function sourceOf({ peer, pathId, attributes }: Path): string {
   if (peer === null) return 'originated here';
   const id = pathId === 0 ? '' : ` path ${pathId}`;
   const via = attributes.nextHop ?? attributes.nextHop6;
   const hop = via === null ? '' : ` via ${formatNextHop(via)}`;
-  return `from ${peer.name}${id} (AS ${peer.asn}, ${peer.kind})${hop}${stale === 'no' ? '' : ', long-lived stale'}`;
+  return `from ${peer.name}${id} (AS ${peer.asn}, ${peer.kind})${hop}`;
 }
 
 function attributeLines(attributes: PathAttributes): string[] {

@@ -110,6 +110,25 @@ segments:
   );
 });
 
+test('what the real connection would have to carry and does not is no option', (t) => {
+  t.deepEqual(
+    problemsOf(`
+name: x
+topology:
+  nodes:
+    r1: { kind: router, bgp: { as: 65001, peers: { d: { bfd: true }, r2: { bfd: true } } } }
+    r2: { kind: router, bgp: { as: 65002, peers: { d: { ttlSecurity: 1 } } } }
+    d: { kind: bird, bgp: { as: 65003 } }
+segments:
+  lan: { subnet: 10.0.0.0/24, nodes: all }
+`),
+    [
+      'lab.yaml:5:25: topology.nodes.r1.bgp: r1 cannot have bfd with d, a real daemon: its packets would run between the addresses of the lab, which the daemon does not have; set it for other sessions alone, in bgp.peers or bgp.groups',
+      'lab.yaml:6:25: topology.nodes.r2.bgp: r2 cannot have ttlSecurity with d, a real daemon: the real connection does not go over the hops of the lab; set it for other sessions alone, in bgp.peers or bgp.groups',
+    ],
+  );
+});
+
 test('the simulator has no real time to offer', (t) => {
   const error = t.throws(() => new SimLab(compile(LAB)));
   t.is(

@@ -1,0 +1,4 @@
+import { bird } from './bird.ts';
+import { featureSuite } from './features.ts';
+
+featureSuite(bird);

@@ -1,0 +1,4 @@
+import { featureSuite } from './features.ts';
+import { frr } from './frr.ts';
+
+featureSuite(frr);

@@ -1,0 +1,4 @@
+import { featureSuite } from './features.ts';
+import { gobgp } from './gobgp.ts';
+
+featureSuite(gobgp);
