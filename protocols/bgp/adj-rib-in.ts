@@ -125,10 +125,6 @@ export class AdjRibIn {
     tally.stale = tally.size;
   }
 
-  isStale(path: Path): boolean {
-    return this.#stale?.has(path) ?? false;
-  }
-
   hasStale(family: FamilyName): boolean {
     return this.#tallies[family].stale > 0;
   }

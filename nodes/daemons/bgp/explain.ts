@@ -83,7 +83,7 @@ export function explainRoute(destination: Destination, speaker: BgpSpeaker): str
   for (const path of ordered) {
     const step = verdicts.get(path);
     lines.push(
-      `${path === best ? '* ' : '  '}${sourceOf(path)}${staleness(path, speaker)}`,
+      `${path === best ? '* ' : '  '}${sourceOf(path)}${staleness(destination, path, speaker)}`,
       ...attributeLines(path.attributes),
     );
     if (path === best) {
@@ -102,9 +102,9 @@ export function explainRoute(destination: Destination, speaker: BgpSpeaker): str
 }
 
 /** RFC 9494, or RFC 4724 §4.2: kept of a peer that has gone or not told it again yet. */
-function staleness(path: Path, speaker: BgpSpeaker): string {
+function staleness(destination: Destination, path: Path, speaker: BgpSpeaker): string {
   if (path.stale === 'long-lived') return ', long-lived stale';
-  return speaker.session(path.peer?.name ?? '')?.ribIn.isStale(path) === true ? ', stale' : '';
+  return speaker.session(path.peer?.name ?? '')?.ribIn.isStale(destination, path) === true ? ', stale' : '';
 }
 
 function sourceOf({ peer, pathId, attributes }: Path): string {
