@@ -108,5 +108,7 @@ export interface NodeReport {
   readonly updatesReceived: number;
   readonly routes: number;
   readonly podsRunning: number;
+  /** Of the node's Docker Engine; absent in what an older version has said. */
+  readonly containersRunning?: number;
   readonly dropped: Readonly<Record<string, number>>;
 }

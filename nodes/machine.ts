@@ -364,26 +364,31 @@ export class NodeMachine implements Runtime {
   }
 
   #exec(id: string, pod: string, argv: readonly string[]): void {
+    const container = pod !== '' && this.#cluster?.namespaceOf(pod) === undefined;
     const ns = this.#namespaceOf(pod);
     if (ns === undefined) {
-      this.#out.reply(id, { type: 'error', message: `no pod ${pod} runs on ${this.#config.name}` });
+      this.#out.reply(id, {
+        type: 'error',
+        message: `no pod or container ${pod} runs on ${this.#config.name}`,
+      });
       return;
     }
     this.emit({ type: 'command.received', command: 'exec', detail: `${pod} ${argv.join(' ')}`.trim() });
     const place = {
       kernel: this.#kernel,
       ns,
-      pod,
+      pod: container ? '' : pod,
       node: this.#config.name,
       bgpd: this.#bgpd,
       bfdd: this.#bfdd,
       dockerd: this.#dockerd,
     };
-    this.#executor.start(id, argv, place);
+    this.#executor.start(id, container ? ['docker', 'exec', pod, ...argv] : argv, place);
   }
 
   #namespaceOf(pod: string): Netns | undefined {
-    return pod === '' ? this.#kernel.root : this.#cluster?.namespaceOf(pod);
+    if (pod === '') return this.#kernel.root;
+    return this.#cluster?.namespaceOf(pod) ?? this.#dockerd?.namespaceOf(pod);
   }
 
   #probe(command: Extract<NodeCommand, { type: `probe.${string}` }>): CommandReply {
@@ -394,7 +399,8 @@ export class NodeMachine implements Runtime {
       if (command.type === 'probe.target') this.#prober.retarget(command.probe, target);
       else {
         const ns = this.#namespaceOf(command.pod);
-        if (ns === undefined) return { type: 'error', message: `no pod ${command.pod} runs here` };
+        if (ns === undefined)
+          return { type: 'error', message: `no pod or container ${command.pod} runs here` };
         this.#prober.start({ id: command.probe, ns, target, interval: command.interval });
       }
       return { type: 'value', value: null };
@@ -408,8 +414,9 @@ export class NodeMachine implements Runtime {
     const bgp = this.#bgpd?.report();
     const stats = this.#bgpd?.stats;
     const cluster = this.#cluster?.report();
+    const docker = this.#dockerd?.report();
     const changes = this.#forwardingChanges;
-    const workOf = { bgp: bgp?.pendingWork ?? 0, cluster: cluster?.work ?? 0 };
+    const workOf = { bgp: bgp?.pendingWork ?? 0, cluster: (cluster?.work ?? 0) + (docker?.work ?? 0) };
     return {
       node: this.#config.name,
       boot: this.#boot.number,
@@ -425,6 +432,7 @@ export class NodeMachine implements Runtime {
       updatesReceived: this.#updatesBefore.received + (stats?.updatesReceived ?? 0),
       routes: this.#kernel.root.routes.size,
       podsRunning: cluster?.podsRunning ?? 0,
+      containersRunning: docker?.running ?? 0,
       dropped: Object.fromEntries(this.#kernel.drops),
     };
   }

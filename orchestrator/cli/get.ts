@@ -12,6 +12,7 @@ import { listPods } from '../pods.ts';
 import { NodeDownError, type RunningLab } from '../running-lab.ts';
 import { matches, parseSelector } from '../selector.ts';
 import { withLab } from './attach.ts';
+import { printContainers } from './get-containers.ts';
 import { type OutputFormat, printAs, table } from './output.ts';
 
 export interface GetOptions {
@@ -27,7 +28,7 @@ export class GetError extends Error {
   override readonly name = 'GetError';
 }
 
-export const KINDS = ['nodes', 'pods', 'links', 'sessions', 'routes'] as const;
+export const KINDS = ['nodes', 'pods', 'containers', 'links', 'sessions', 'routes'] as const;
 export type Kind = (typeof KINDS)[number];
 
 /** kubectl's short and singular names. */
@@ -36,6 +37,7 @@ const ALIASES: Readonly<Record<string, Kind>> = {
   no: 'nodes',
   pod: 'pods',
   po: 'pods',
+  container: 'containers',
   link: 'links',
   session: 'sessions',
   route: 'routes',
@@ -56,6 +58,8 @@ export async function get(kind: Kind, options: GetOptions): Promise<void> {
         return getNodes(lab, compiled, home, options);
       case 'pods':
         return getPods(lab, options);
+      case 'containers':
+        return printContainers(await liveViews(lab, options), options);
       case 'links':
         return printLinks(compiled, await liveViews(lab, options), options);
       case 'sessions':
@@ -82,6 +86,8 @@ export async function getPast(
         );
       case 'pods':
         return printPastPods(views, options);
+      case 'containers':
+        return printContainers(views, options);
       case 'links':
         return printLinks(log.lab, views, options);
       case 'sessions':
@@ -94,7 +100,7 @@ export async function getPast(
   }
 }
 
-type Views = ReadonlyMap<string, NodeView>;
+export type Views = ReadonlyMap<string, NodeView>;
 
 /** The state of each running node. */
 export async function liveViews(lab: RunningLab, options: Pick<GetOptions, 'node'>): Promise<Views> {

@@ -1,7 +1,7 @@
 import { findPod, listPods, podName } from '../pods.ts';
 import { NodeDownError, type RunningLab } from '../running-lab.ts';
 
-/** Where a command is to run: a node itself (`pod` is ''), or a pod on it. */
+/** Where a command is to run: a node itself (`pod` is ''), a pod on it, or a container of its Docker Engine. */
 export interface Target {
   readonly node: string;
   readonly pod: string;
@@ -11,17 +11,24 @@ export class TargetError extends Error {
   override readonly name = 'TargetError';
 }
 
-/** Finds a node or a pod by what the user wrote: a node's name, a pod's, or `namespace/name`. @throws TargetError */
+/**
+ * Finds a node, a pod or a container by what the user wrote: a node's name, a pod's, `namespace/name`, or `node/container`.
+ * @throws TargetError
+ */
 export async function resolveTarget(lab: RunningLab, text: string): Promise<Target> {
-  const node = (await lab.nodes()).find((info) => info.name === text);
+  const nodes = await lab.nodes();
+  const node = nodes.find((info) => info.name === text);
   if (node !== undefined) {
     if (node.state === 'down') throw new NodeDownError(text);
     return { node: text, pod: '' };
   }
   const pod = findPod(await listPods(lab), text);
   if (pod === undefined) {
+    const slash = text.indexOf('/');
+    const host = nodes.find((info) => info.name === text.slice(0, slash));
+    if (host !== undefined) return { node: host.name, pod: text.slice(slash + 1) };
     throw new TargetError(
-      `there is no node or pod ${text}; reroute get nodes and reroute get pods list them`,
+      `there is no node, pod or node/container ${text}; reroute get nodes, pods and containers list them`,
     );
   }
   return { node: pod.spec.node, pod: podName(pod) };

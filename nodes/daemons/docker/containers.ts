@@ -67,11 +67,6 @@ export class Containers {
     return this.#live.size;
   }
 
-  /** Containers that are about to be started again. */
-  get pending(): number {
-    return this.#restarts.pending;
-  }
-
   /** After a boot: what ran is over; what is to run is started. */
   restore(): void {
     const { ledger } = this.#options;

@@ -8,6 +8,7 @@ import type { DockerView } from '../../state/docker-view.ts';
 import { Attachments } from './attachments.ts';
 import { Containers } from './containers.ts';
 import { type CreateSpec, checkName, createContainer, isUserDefined, type WantedEndpoint } from './create.ts';
+import { DockerError } from './error.ts';
 import { ContainerFiles } from './files.ts';
 import { DockerLedger } from './ledger.ts';
 import { BridgeDriver, defaultBridgeOptions } from './network/drivers/bridge.ts';
@@ -90,9 +91,12 @@ export class Dockerd {
     return this.ledger.view();
   }
 
-  /** What will change state without further input, and the containers that run. */
+  /**
+   * What will change state without further input, and the containers that run. One that its policy starts over and over is
+   * no work that could be waited for.
+   */
   report(): { readonly work: number; readonly running: number } {
-    return { work: this.containers.pending, running: this.containers.running };
+    return { work: 0, running: this.containers.running };
   }
 
   /** @throws DockerError */
@@ -105,6 +109,16 @@ export class Dockerd {
     const container = this.ledger.container(ref);
     checkName(this.ledger, name);
     this.ledger.putContainer({ ...container, name, naming: 'given' });
+  }
+
+  /** The namespace that a running container is in. */
+  namespaceOf(ref: string): Netns | undefined {
+    try {
+      return this.containers.sandboxOf(this.ledger.container(ref).id)?.ns;
+    } catch (error) {
+      if (error instanceof DockerError) return undefined;
+      throw error;
+    }
   }
 
   /** @throws DockerError */

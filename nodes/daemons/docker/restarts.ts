@@ -16,10 +16,6 @@ export class Restarts {
     this.#rt = rt;
   }
 
-  get pending(): number {
-    return this.#timers.size;
-  }
-
   /** Whether the policy has a container run again whose process has just ended. */
   static wanted({ restart, state }: DockerContainerFacts, exitCode: number): boolean {
     if (state.stoppedByHand) return false;
