@@ -35,7 +35,8 @@ export type RouteType =
   | 'prohibit'
   | 'throw'
   | 'local'
-  | 'broadcast';
+  | 'broadcast'
+  | 'multicast';
 export type RouteProtocol = 'kernel' | 'boot' | 'static' | 'bird' | 'bgp' | 'flannel' | 'felix' | 'ra';
 export type RouteScope = 'global' | 'link' | 'host';
 
@@ -204,6 +205,9 @@ export type KernelEvent =
       readonly secondary?: true;
       /** IPv6: not yet known to be nobody else's, or known to be (RFC 4862 §5.4). */
       readonly dad?: 'tentative' | 'failed';
+      /** IPv6: what it was added with. */
+      readonly nodad?: true;
+      readonly noprefixroute?: true;
       /** IPv6, of an advertised prefix: when it ceases to be preferred and valid, ms at the node. */
       readonly preferredUntil?: number;
       readonly validUntil?: number;

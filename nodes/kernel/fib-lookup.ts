@@ -100,6 +100,9 @@ function inTable(
 function pathOf(ns: Netns, route: Route, dst: number, hash: number, { oif }: FlowKey): Path | 'throw' | null {
   const { type, src } = route;
   switch (type) {
+    // Of the local table of IPv6 alone.
+    case 'multicast':
+      return null;
     case 'throw':
       return 'throw';
     case 'blackhole':

@@ -6,6 +6,7 @@ import {
   etherType,
 } from '../../protocols/ethernet.ts';
 import { ICMP_DEST_UNREACHABLE, UNREACH_HOST } from '../../protocols/icmp.ts';
+import type { IpAddress } from '../../protocols/ip.ts';
 import { isMulticast } from '../../protocols/ip4.ts';
 import { ipDst, ipSrc } from '../../protocols/ipv4.ts';
 import { isGroupMac, readMac } from '../../protocols/mac.ts';
@@ -222,12 +223,15 @@ export class Netns {
 
   // ---- neighbours and FDB
 
-  setNeighbor(dev: string, ip: number, mac: number): void {
-    this.links.require(dev).neighbors.setPermanent(ip, mac);
+  setNeighbor(dev: string, ip: IpAddress, mac: number): void {
+    const { neighbors, inet6 } = this.links.require(dev);
+    if (typeof ip === 'number') neighbors.setPermanent(ip, mac);
+    else inet6.neighbors.setPermanent(ip, mac);
   }
 
-  deleteNeighbor(dev: string, ip: number): boolean {
-    return this.links.require(dev).neighbors.delete(ip);
+  deleteNeighbor(dev: string, ip: IpAddress): boolean {
+    const { neighbors, inet6 } = this.links.require(dev);
+    return typeof ip === 'number' ? neighbors.delete(ip) : inet6.neighbors.delete(ip);
   }
 
   neighbors(): NeighborFacts[] {

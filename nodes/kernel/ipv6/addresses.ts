@@ -65,6 +65,7 @@ export class AddressTable6 {
       len,
       scope,
       dad: options.dad !== 'none' && scope !== 'host' && inet6.claims ? 'tentative' : null,
+      claim: options.dad === 'none' ? 'none' : 'usual',
       prefixRoute: options.prefixRoute ?? 'add',
       preferredUntil: options.preferredUntil ?? null,
       validUntil: options.validUntil ?? null,
@@ -212,12 +213,15 @@ function prefixOf({ addr, len }: Inet6Address): string {
 }
 
 function addressFacts(device: Device, address: Inet6Address): AddressFacts {
-  const { dad, preferredUntil, validUntil, scope } = address;
+  const { claim, dad, preferredUntil, prefixRoute, validUntil, scope } = address;
   return {
     dev: device.name,
     address: formatPrefix6(address),
     scope,
     ...(dad === null ? {} : { dad }),
+    ...(claim === 'none' ? { nodad: true as const } : {}),
+    // The address of an advertisement has its route from there too; it is not shown for that.
+    ...(prefixRoute === 'none' && validUntil === null ? { noprefixroute: true as const } : {}),
     ...(preferredUntil === null ? {} : { preferredUntil }),
     ...(validUntil === null ? {} : { validUntil }),
   };

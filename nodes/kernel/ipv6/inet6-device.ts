@@ -20,6 +20,8 @@ export interface Inet6Address {
   readonly scope: 'global' | 'link' | 'host';
   /** 'tentative' until duplicate address detection has ended well, 'failed' if it has not; null: the address is good. */
   dad: 'tentative' | 'failed' | null;
+  /** 'none': it was added with `nodad`. */
+  readonly claim: 'usual' | 'none';
   /** Whether its prefix' route comes with it. */
   readonly prefixRoute: 'add' | 'none';
   /** Of an advertised prefix: when it ceases to be preferred and valid, ms; null for ever. */

@@ -1,4 +1,6 @@
-import { broadcastOf, formatIp4, type Prefix, parseAddress, parsePrefix } from '../../../protocols/ip4.ts';
+import { formatIp, type IpAddress, type IpPrefix } from '../../../protocols/ip.ts';
+import { broadcastOf, formatIp4, parseAddress, parsePrefix } from '../../../protocols/ip4.ts';
+import { type Ip6, parseAddress6 } from '../../../protocols/ip6.ts';
 import type { LinkFacts } from '../../events/kernel.ts';
 import type { AddressFacts } from '../../state/kernel-view.ts';
 import { formatJson, type Json, type JsonStyle } from './json.ts';
@@ -19,18 +21,22 @@ interface AddressFormat {
   readonly style?: 'full' | 'oneline' | 'brief';
   readonly json?: JsonStyle;
   /**
-   * `ip -4 addr`, `ip addr show to`: leaves out the link-layer address, and the links on which no address is left.
-   * `ip -6 addr` is empty: the emulated kernel has no IPv6.
+   * `ip -4 addr`, `ip -6 addr`, `ip addr show to`: leaves out the link-layer address, and the links on which no address
+   * is left.
    */
   readonly family?: 'any' | 'inet' | 'inet6';
+  /** Whether one device was asked for, of which the kernel tells all even where the listing is of IPv6 alone. */
+  readonly links?: 'all' | 'one';
+  /** Now, ms: for what is left of lifetimes. */
+  readonly now?: number;
   readonly only?: (link: LinkFacts) => boolean;
   readonly onlyAddress?: (address: ShownAddress) => boolean;
 }
 
 /** An address as it is shown. */
-export interface ShownAddress {
+export interface ShownAddress<A extends IpAddress = IpAddress> {
   readonly facts: AddressFacts;
-  readonly prefix: Prefix;
+  readonly prefix: IpPrefix<A>;
   /** 0: none is shown. */
   readonly broadcast: number;
   readonly role: 'primary' | 'secondary';
@@ -48,9 +54,13 @@ export function formatAddresses(
   format: AddressFormat = {},
 ): string {
   const names = new LinkNames(links, format.ns ?? '');
-  const { family = 'any', onlyAddress = () => true } = format;
+  const { family = 'any', links: which = 'all', now = 0, onlyAddress = () => true } = format;
+  const bare = family === 'inet6' && which === 'all';
   const rows = selectLinks(links, format.only).flatMap((link) => {
-    const all = family === 'inet6' ? [] : addressesOf(link, addresses);
+    const all: ShownAddress[] = [
+      ...(family === 'inet6' ? [] : addressesOf(link, addresses)),
+      ...(family === 'inet' ? [] : addresses6Of(link, addresses)),
+    ];
     const own = all.filter(onlyAddress);
     // `ipaddr_filter`: a link that never had an address is still a link.
     return own.length > 0 || (family === 'any' && all.length === 0) ? [{ link, own }] : [];
@@ -58,7 +68,9 @@ export function formatAddresses(
   const style = format.style ?? 'full';
   if (format.json !== undefined) {
     const objects = rows.map(({ link, own }) =>
-      style === 'brief' ? briefObject(names, link, own) : fullObject(names, link, own, family),
+      style === 'brief'
+        ? briefObject(names, link, own, bare ? 'bare' : 'full')
+        : fullObject(names, link, own, format),
     );
     return formatJson(objects, format.json);
   }
@@ -68,19 +80,23 @@ export function formatAddresses(
         return `${briefHead(names, link)}${own.map(({ facts }) => `${facts.address} `).join('')}\n`;
       }
       if (style === 'oneline') {
-        return own.map((item) => `${link.ifindex}: ${link.name}${addressLines(item, link, '\\')}\n`).join('');
+        return own
+          .map((item) => `${link.ifindex}: ${link.name}${addressLines(item, link, '\\', now)}\n`)
+          .join('');
       }
-      const header = linkHeader(names, link, 'without-mode');
+      const header = linkHeader(names, link, bare ? 'bare' : 'without-mode');
       const layer = family === 'any' ? `\n${linkLayerLine(names, link)}` : '';
-      const lines = own.map((item) => `${addressLines(item, link, '\n')}\n`).join('');
-      return `${header}${layer}${netnsSuffix(names, link)}\n${lines}`;
+      const lines = own.map((item) => `${addressLines(item, link, '\n', now)}\n`).join('');
+      const suffix = bare ? '' : netnsSuffix(names, link);
+      return `${header}${layer}${suffix}
+${lines}`;
     })
     .join('');
 }
 
 /** A device's addresses in the kernel's order: primaries from narrow to wide scope, then secondaries. */
-export function addressesOf(link: LinkFacts, addresses: readonly AddressFacts[]): ShownAddress[] {
-  const shown: ShownAddress[] = [];
+export function addressesOf(link: LinkFacts, addresses: readonly AddressFacts[]): ShownAddress<number>[] {
+  const shown: ShownAddress<number>[] = [];
   for (const facts of addresses) {
     const prefix = facts.dev === link.name ? parseAddress(facts.address) : null;
     const subnet = parsePrefix(facts.address);
@@ -96,8 +112,50 @@ export function addressesOf(link: LinkFacts, addresses: readonly AddressFacts[])
   return shown.sort((a, b) => rank(a) - rank(b));
 }
 
-function addressLines(address: ShownAddress, link: LinkFacts, newline: string): string {
-  const { facts, broadcast, role } = address;
+/** A device's IPv6 addresses, as the kernel lists them: in the order given. */
+export function addresses6Of(link: LinkFacts, addresses: readonly AddressFacts[]): ShownAddress<Ip6>[] {
+  return addresses.flatMap((facts) => {
+    const prefix = facts.dev === link.name ? parseAddress6(facts.address) : null;
+    return prefix === null ? [] : [{ facts, prefix, broadcast: 0, role: 'primary' as const }];
+  });
+}
+
+/** In the order of iproute2's `ifa_flag_names`. */
+function flags6(facts: AddressFacts, now: number): string[] {
+  const { dad, nodad, noprefixroute, preferredUntil, validUntil } = facts;
+  return [
+    ...(nodad === true ? ['nodad'] : []),
+    ...(dad === 'failed' ? ['dadfailed'] : []),
+    ...(preferredUntil !== undefined && preferredUntil <= now ? ['deprecated'] : []),
+    ...(dad === undefined ? [] : ['tentative']),
+    ...(validUntil === undefined ? [] : ['dynamic', 'mngtmpaddr']),
+    ...(noprefixroute === true ? ['noprefixroute'] : []),
+  ];
+}
+
+/** `INFINITY_LIFE_TIME`, or what is left, s. */
+function lifetime(until: number | undefined, now: number): number {
+  return until === undefined ? FOREVER : Math.max(0, Math.floor((until - now) / 1000));
+}
+
+function lifetimeText(until: number | undefined, now: number): string {
+  return until === undefined ? 'forever' : `${lifetime(until, now)}sec`;
+}
+
+function address6Lines(facts: AddressFacts, newline: string, now: number): string {
+  const flags = flags6(facts, now)
+    .map((flag) => `${flag} `)
+    .join('');
+  return (
+    `    inet6 ${facts.address} scope ${facts.scope} ${flags}` +
+    `${newline}       valid_lft ${lifetimeText(facts.validUntil, now)} ` +
+    `preferred_lft ${lifetimeText(facts.preferredUntil, now)}`
+  );
+}
+
+function addressLines(address: ShownAddress, link: LinkFacts, newline: string, now: number): string {
+  const { facts, broadcast, role, prefix } = address;
+  if (typeof prefix.addr === 'string') return address6Lines(facts, newline, now);
   const brd = broadcast === 0 ? '' : `brd ${formatIp4(broadcast)} `;
   const secondary = role === 'secondary' ? 'secondary ' : '';
   return (
@@ -113,28 +171,46 @@ function fullObject(
   names: LinkNames,
   link: LinkFacts,
   own: readonly ShownAddress[],
-  family: 'any' | 'inet' | 'inet6',
+  { family = 'any', links = 'all', now = 0 }: AddressFormat,
 ): Json {
+  const command = family === 'any' ? 'addr' : family === 'inet6' && links === 'all' ? 'addr -6' : 'addr -4';
   return {
-    ...linkObject(names, link, family === 'any' ? 'addr' : 'addr -4'),
-    addr_info: own.map(({ facts, prefix, broadcast, role }) => ({
-      family: 'inet',
-      local: formatIp4(prefix.addr),
-      prefixlen: prefix.len,
-      ...(broadcast === 0 ? {} : { broadcast: formatIp4(broadcast) }),
-      scope: facts.scope,
-      ...(role === 'secondary' ? { secondary: true } : {}),
-      label: link.name,
-      valid_life_time: FOREVER,
-      preferred_life_time: FOREVER,
-    })),
+    ...linkObject(names, link, command),
+    addr_info: own.map(({ facts, prefix, broadcast, role }) =>
+      typeof prefix.addr === 'string'
+        ? {
+            family: 'inet6',
+            local: formatIp(prefix.addr),
+            prefixlen: prefix.len,
+            scope: facts.scope,
+            ...Object.fromEntries(flags6(facts, now).map((flag) => [flag, true])),
+            valid_life_time: lifetime(facts.validUntil, now),
+            preferred_life_time: lifetime(facts.preferredUntil, now),
+          }
+        : {
+            family: 'inet',
+            local: formatIp(prefix.addr),
+            prefixlen: prefix.len,
+            ...(broadcast === 0 ? {} : { broadcast: formatIp4(broadcast) }),
+            scope: facts.scope,
+            ...(role === 'secondary' ? { secondary: true } : {}),
+            label: link.name,
+            valid_life_time: FOREVER,
+            preferred_life_time: FOREVER,
+          },
+    ),
   };
 }
 
-function briefObject(names: LinkNames, link: LinkFacts, own: readonly ShownAddress[]): Json {
+function briefObject(
+  names: LinkNames,
+  link: LinkFacts,
+  own: readonly ShownAddress[],
+  listing: 'full' | 'bare',
+): Json {
   return {
-    ...nameFields(names, link),
+    ...nameFields(names, link, listing),
     operstate: names.operstate(link),
-    addr_info: own.map(({ prefix }) => ({ local: formatIp4(prefix.addr), prefixlen: prefix.len })),
+    addr_info: own.map(({ prefix }) => ({ local: formatIp(prefix.addr), prefixlen: prefix.len })),
   };
 }

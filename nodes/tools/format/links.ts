@@ -46,13 +46,21 @@ export function selectLinks(
   return links.filter(only).sort((a, b) => a.ifindex - b.ifindex);
 }
 
-/** The first line, without its newline. `ip addr` leaves the link mode out. */
-export function linkHeader(names: LinkNames, link: LinkFacts, mode: 'with-mode' | 'without-mode'): string {
+/**
+ * The first line, without its newline. `ip addr` leaves the link mode out; 'bare': a listing of IPv6 alone is not told
+ * of the queue and the group.
+ */
+export function linkHeader(
+  names: LinkNames,
+  link: LinkFacts,
+  mode: 'with-mode' | 'without-mode' | 'bare',
+): string {
   const { qdisc, txqlen } = names.traits(link);
   const master = link.master === '' ? '' : `master ${link.master} `;
   return (
-    `${link.ifindex}: ${names.name(link)}: <${names.flags(link).join(',')}> mtu ${link.mtu} qdisc ${qdisc} ` +
-    `${master}state ${names.operstate(link)} ${mode === 'with-mode' ? 'mode DEFAULT ' : ''}group default ` +
+    `${link.ifindex}: ${names.name(link)}: <${names.flags(link).join(',')}> mtu ${link.mtu} ` +
+    `${mode === 'bare' ? '' : `qdisc ${qdisc} `}${master}state ${names.operstate(link)} ` +
+    `${mode === 'with-mode' ? 'mode DEFAULT ' : ''}${mode === 'bare' ? '' : 'group default '}` +
     `${txqlen === 0 ? '' : `qlen ${txqlen}`}`
   );
 }
@@ -85,9 +93,15 @@ function briefTail(names: LinkNames, link: LinkFacts): string {
 }
 
 /** The names of a link and of what it is linked to. */
-export function nameFields(names: LinkNames, link: LinkFacts): { [key: string]: Json } {
+export function nameFields(
+  names: LinkNames,
+  link: LinkFacts,
+  listing: 'full' | 'bare' = 'full',
+): { [key: string]: Json } {
   const peer = names.peer(link);
   if (peer !== undefined) return { link: peer.name, ifname: link.name };
+  if (link.peerIfindex !== 0 && listing === 'bare')
+    return { link: `if${link.peerIfindex}`, ifname: link.name };
   if (link.peerIfindex !== 0) return { link_index: link.peerIfindex, ifname: link.name };
   return link.kind === 'ipip' ? { link: null, ifname: link.name } : { ifname: link.name };
 }
@@ -102,28 +116,29 @@ function briefObject(names: LinkNames, link: LinkFacts): Json {
   };
 }
 
-/** `ip -j link` (with the link mode), `ip -j addr`, and `ip -j -4 addr` (without the link layer). */
+/** `ip -j link` (with the link mode), `ip -j addr`, and `ip -j -4 addr` and `ip -j -6 addr` (without the link layer). */
 export function linkObject(
   names: LinkNames,
   link: LinkFacts,
-  command: 'link' | 'addr' | 'addr -4',
+  command: 'link' | 'addr' | 'addr -4' | 'addr -6',
 ): { [key: string]: Json } {
   const { qdisc, txqlen, linkType } = names.traits(link);
   const layer = names.linkLayer(link);
   const netnsid = names.netnsid(link);
+  const bare = command === 'addr -4' || command === 'addr -6';
   return {
     ifindex: link.ifindex,
-    ...nameFields(names, link),
+    ...nameFields(names, link, command === 'addr -6' ? 'bare' : 'full'),
     flags: names.flags(link),
     mtu: link.mtu,
-    qdisc,
+    ...(command === 'addr -6' ? {} : { qdisc }),
     ...(link.master === '' ? {} : { master: link.master }),
     operstate: names.operstate(link),
     ...(command === 'link' ? { linkmode: 'DEFAULT' } : {}),
-    group: 'default',
+    ...(command === 'addr -6' ? {} : { group: 'default' }),
     ...(txqlen === 0 ? {} : { txqlen }),
-    ...(command === 'addr -4' ? {} : { link_type: linkType }),
-    ...(command === 'addr -4' || layer === null ? {} : { ...layer }),
-    ...(netnsid === null ? {} : { link_netnsid: netnsid }),
+    ...(bare ? {} : { link_type: linkType }),
+    ...(bare || layer === null ? {} : { ...layer }),
+    ...(netnsid === null || command === 'addr -6' ? {} : { link_netnsid: netnsid }),
   };
 }

@@ -1,7 +1,8 @@
+import { formatIp } from '../../../protocols/ip.ts';
 import { formatIp4, formatPrefix, parsePrefix } from '../../../protocols/ip4.ts';
 import type { LinkFacts, RouteFacts, RouteScope, RouteType } from '../../events/kernel.ts';
 import type { AddressFacts } from '../../state/kernel-view.ts';
-import { addressesOf } from './addresses.ts';
+import { addresses6Of, addressesOf } from './addresses.ts';
 
 /** The local table (255), which the kernel keeps by itself: it follows from the addresses (`fib_add_ifaddr`). */
 export function localTable(links: readonly LinkFacts[], addresses: readonly AddressFacts[]): RouteFacts[] {
@@ -37,5 +38,29 @@ export function localTable(links: readonly LinkFacts[], addresses: readonly Addr
       rows.push(row(`${last}/32`, 'broadcast', 'link', src));
     }
     return rows;
+  });
+}
+
+/** The local table of IPv6: the addresses that may be used, and the groups of every link that is up. */
+export function localTable6(
+  links: readonly LinkFacts[],
+  addresses: readonly AddressFacts[],
+  enabled: (dev: string) => boolean,
+): RouteFacts[] {
+  return links.flatMap((link) => {
+    const row = (dst: string, type: RouteType, metric: number): RouteFacts => ({
+      dst,
+      type,
+      protocol: 'kernel',
+      scope: 'global',
+      metric,
+      src: '',
+      nexthops: [{ via: '', dev: link.name, onlink: false, weight: 1 }],
+    });
+    const own = addresses6Of(link, addresses)
+      .filter(({ facts }) => facts.dad === undefined)
+      .map(({ prefix }) => row(`${formatIp(prefix.addr)}/128`, 'local', 0));
+    const listens = link.up && link.kind !== 'loopback' && enabled(link.name);
+    return listens ? [...own, row('ff00::/8', 'multicast', 256)] : own;
   });
 }

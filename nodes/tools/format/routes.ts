@@ -1,4 +1,4 @@
-import { parsePrefix } from '../../../protocols/ip4.ts';
+import { type IpPrefix, ipPrefixContains, parseIpPrefix } from '../../../protocols/ip.ts';
 import type { LinkFacts, NexthopFacts, RouteFacts } from '../../events/kernel.ts';
 import { formatJson, type Json, type JsonStyle } from './json.ts';
 
@@ -36,12 +36,20 @@ export function routeObjects(routes: readonly RouteFacts[], format: RouteFormat)
 
 function inKernelOrder(routes: readonly RouteFacts[]): RouteFacts[] {
   return routes
-    .map((route) => ({ route, prefix: parsePrefix(route.dst) ?? { addr: 0, len: 0 } }))
-    .sort(
-      (a, b) =>
-        a.prefix.addr - b.prefix.addr || b.prefix.len - a.prefix.len || a.route.metric - b.route.metric,
-    )
+    .map((route) => ({ route, prefix: parseIpPrefix(route.dst) ?? { addr: 0, len: 0 } }))
+    .sort((a, b) => comparePrefixes(a.prefix, b.prefix) || a.route.metric - b.route.metric)
     .map(({ route }) => route);
+}
+
+/** IPv6 is dumped as `fib6_walk` goes: what a prefix contains before it, the default route at the end. */
+function comparePrefixes(a: IpPrefix, b: IpPrefix): number {
+  if (typeof a.addr === 'number' && typeof b.addr === 'number') return a.addr - b.addr || b.len - a.len;
+  if (ipPrefixContains(a, b.addr) || ipPrefixContains(b, a.addr)) return b.len - a.len;
+  return a.addr < b.addr ? -1 : 1;
+}
+
+function isInet6({ dst }: RouteFacts): boolean {
+  return dst.includes(':');
 }
 
 function downDevices(links: readonly LinkFacts[] = []): ReadonlySet<string> {
@@ -57,8 +65,8 @@ function downFor(route: RouteFacts, down: ReadonlySet<string>): ReadonlySet<stri
 
 /** A destination as iproute2 writes it: `default`, a host without its /32. */
 function destination(dst: string): string {
-  if (dst === '0.0.0.0/0') return 'default';
-  return dst.endsWith('/32') ? dst.slice(0, -3) : dst;
+  if (dst === '0.0.0.0/0' || dst === '::/0') return 'default';
+  return dst.replace(dst.includes(':') ? /\/128$/ : /\/32$/, '');
 }
 
 /** flanneld and felix set no protocol of their own, so that netlink's default shows: boot. */
@@ -76,7 +84,7 @@ function columns(route: RouteFacts, format: RouteFormat) {
     type: details || route.type !== 'unicast' ? route.type : '',
     dst: destination(route.dst),
     via: single !== undefined && shown('via') ? single.via : '',
-    dev: single !== undefined && shown('dev') ? single.dev : '',
+    dev: shown('dev') ? (single?.dev ?? (isInet6(route) && route.nexthops.length === 0 ? 'lo' : '')) : '',
     table: format.table ?? '',
     protocol: details || (protocol !== 'boot' && shown('protocol')) ? protocol : '',
     scope: details || (route.scope !== 'global' && shown('scope')) ? route.scope : '',
@@ -103,10 +111,12 @@ function routeText(route: RouteFacts, format: RouteFormat, down: ReadonlySet<str
   if (protocol !== '') words.push('proto', protocol);
   if (scope !== '') words.push('scope', scope);
   if (src !== '') words.push('src', src);
-  if (metric !== 0) words.push('metric', String(metric));
+  if (metric !== 0 || (isInet6(route) && format.hide?.has('metric') !== true))
+    words.push('metric', String(metric));
   if (single !== undefined) words.push(...flagsOf(single, down));
   const newline = format.style === 'oneline' ? '\\' : '\n';
-  return `${words.join(' ')} ${multipath.map((hop) => `${newline}\t${nexthopText(hop, down)}`).join('')}`;
+  if (isInet6(route)) words.push('pref', 'medium');
+  return `${words.join(' ')}${isInet6(route) ? '' : ' '}${multipath.map((hop) => `${newline}\t${nexthopText(hop, down)}`).join('')}`;
 }
 
 function nexthopText(hop: NexthopFacts, down: ReadonlySet<string>): string {
@@ -133,6 +143,7 @@ function routeObject(route: RouteFacts, format: RouteFormat, down: ReadonlySet<s
     ...(src === '' ? {} : { prefsrc: src }),
     ...(metric === 0 ? {} : { metric }),
     flags: single === undefined ? [] : flagsOf(single, down),
+    ...(isInet6(route) ? { pref: 'medium' } : {}),
     ...(multipath.length === 0
       ? {}
       : {

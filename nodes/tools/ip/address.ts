@@ -1,6 +1,15 @@
-import { broadcastOf, formatIp4, parsePrefix, prefixContains } from '../../../protocols/ip4.ts';
+import {
+  familyOf,
+  formatIpPrefix,
+  type IpFamily,
+  type IpPrefix,
+  ipPrefixContains,
+} from '../../../protocols/ip.ts';
+import { broadcastOf, formatIp4, parsePrefix } from '../../../protocols/ip4.ts';
 import type { RouteScope } from '../../events/kernel.ts';
-import { addressesOf, formatAddresses, type ShownAddress } from '../format/addresses.ts';
+import type { Netns } from '../../kernel/netns.ts';
+import type { AddressFacts } from '../../state/kernel-view.ts';
+import { addresses6Of, addressesOf, formatAddresses, type ShownAddress } from '../format/addresses.ts';
 import { ToolError } from '../tool.ts';
 import {
   change,
@@ -10,7 +19,7 @@ import {
   requireAddress,
   requireDevice,
   requireInterfaceAddress,
-  requirePrefix,
+  requireIpPrefix,
   takeDevice,
 } from './context.ts';
 import { LinkSelection } from './selection.ts';
@@ -54,24 +63,24 @@ export function ipAddress(args: readonly string[], ctx: IpContext): void {
 interface Filter {
   readonly links: LinkSelection;
   readonly address: (address: ShownAddress) => boolean;
-  /** Whether a filter leaves out links on which it leaves no address. */
-  readonly to: boolean;
+  /** Family of the prefix that `to` names; links on which it leaves no address are left out. */
+  readonly to: IpFamily | null;
 }
 
 /** @throws ToolError */
 function parseFilter(words: Words, ctx: IpContext): Filter {
   const links = new LinkSelection(ctx);
   const tests: ((address: ShownAddress) => boolean)[] = [];
-  let to = false;
+  let to: IpFamily | null = null;
   for (let word = words.next(); word !== undefined; word = words.next()) {
     if (word === 'scope') {
       const value = words.argument();
       const scope = value === 'all' ? null : scopeOf(value);
       if (scope !== null) tests.push(({ facts }) => facts.scope === scope);
     } else if (word === 'to') {
-      const prefix = requirePrefix(words.argument());
-      to = true;
-      tests.push(({ prefix: own }) => own.len >= prefix.len && prefixContains(prefix, own.addr));
+      const prefix = requireIpPrefix(words.argument(), ctx.options.family);
+      to = familyOf(prefix.addr);
+      tests.push(({ prefix: own }) => own.len >= prefix.len && ipPrefixContains(prefix, own.addr));
     } else if (word === 'primary' || word === 'secondary') {
       const role = word;
       tests.push((address) => address.role === role);
@@ -86,15 +95,21 @@ function parseFilter(words: Words, ctx: IpContext): Filter {
 function show(words: Words, ctx: IpContext): void {
   const { links, address, to } = parseFilter(words, ctx);
   const { family, style, json } = ctx.options;
-  const text = formatAddresses(linksOf(ctx.ns), ctx.ns.addresses.list(), {
+  const text = formatAddresses(linksOf(ctx.ns), allAddresses(ctx.ns), {
     ns: ctx.ns.name,
     style,
-    family: family === 'any' && to ? 'inet' : family,
+    family: family === 'any' && to !== null ? to : family,
     only: links.matches,
+    links: links.dev === null && family === 'inet6' ? 'all' : 'one',
+    now: ctx.tool.rt.now,
     onlyAddress: address,
     ...(json === undefined ? {} : { json }),
   });
   ctx.out.stdout(text);
+}
+
+function allAddresses(ns: Netns): AddressFacts[] {
+  return [...ns.addresses.list(), ...ns.ipv6.addresses.list()];
 }
 
 function scopeOf(word: string): RouteScope {
@@ -108,6 +123,7 @@ interface AddressArguments {
   readonly dev: string;
   readonly scope: RouteScope | null;
   readonly prefixRoute: 'add' | 'none';
+  readonly dad: 'claim' | 'none';
 }
 
 /** @throws ToolError */
@@ -117,6 +133,7 @@ function parseAddressArguments(words: Words, ctx: IpContext): AddressArguments {
   let scope: RouteScope | null = null;
   let broadcast: string | null = null;
   let prefixRoute: 'add' | 'none' = 'add';
+  let dad: 'claim' | 'none' = 'claim';
   for (let word = words.next(); word !== undefined; word = words.next()) {
     switch (word) {
       case 'dev':
@@ -133,6 +150,9 @@ function parseAddressArguments(words: Words, ctx: IpContext): AddressArguments {
       case 'noprefixroute':
         prefixRoute = 'none';
         break;
+      case 'nodad':
+        dad = 'none';
+        break;
       case 'peer':
       case 'label':
       case 'anycast':
@@ -143,7 +163,7 @@ function parseAddressArguments(words: Words, ctx: IpContext): AddressArguments {
       default: {
         const text = word === 'local' ? words.argument() : word;
         if (local !== null) throw garbage('local', text);
-        requireInterfaceAddress(text);
+        requireInterfaceAddress(text, ctx.options.family);
         local = text;
       }
     }
@@ -155,14 +175,28 @@ function parseAddressArguments(words: Words, ctx: IpContext): AddressArguments {
   const usual = subnet === null ? '' : formatIp4(broadcastOf(subnet));
   if (broadcast !== null && broadcast !== '+' && broadcast !== usual)
     throw notEmulated('a broadcast address other than the last of the subnet');
-  return { text: local, prefixLength: local.includes('/') ? 'given' : 'implied', dev, scope, prefixRoute };
+  return {
+    text: local,
+    prefixLength: local.includes('/') ? 'given' : 'implied',
+    dev,
+    scope,
+    prefixRoute,
+    dad,
+  };
 }
 
 /** `ip address change` and `replace` also take an address that is there, and add one that is not. */
 function add(words: Words, ctx: IpContext, which: 'new' | 'any'): void {
-  const { text, dev, scope, prefixRoute } = parseAddressArguments(words, ctx);
-  const { addr, len } = requireInterfaceAddress(text);
-  const { addresses } = requireDevice(ctx.ns, dev);
+  const { text, dev, scope, prefixRoute, dad } = parseAddressArguments(words, ctx);
+  const { addr, len } = requireInterfaceAddress(text, 'any');
+  const device = requireDevice(ctx.ns, dev);
+  const { addresses, inet6 } = device;
+  if (typeof addr === 'string') {
+    if (which === 'any' && inet6.find(addr)?.len === len) return;
+    if (scope !== null) throw notEmulated('ip address scope of an IPv6 address');
+    change(() => ctx.ns.ipv6.addresses.add(device, text, { prefixRoute, dad }));
+    return;
+  }
   if (which === 'any' && addresses.some((address) => address.addr === addr && address.len === len)) return;
   const usual = addr >>> 24 === 127 ? 'host' : 'global';
   change(() => ctx.ns.addAddress(dev, `${formatIp4(addr)}/${len}`, { scope: scope ?? usual, prefixRoute }));
@@ -170,7 +204,11 @@ function add(words: Words, ctx: IpContext, which: 'new' | 'any'): void {
 
 function remove(words: Words, ctx: IpContext): void {
   const { text, prefixLength, dev } = parseAddressArguments(words, ctx);
-  const { addr, len } = requireInterfaceAddress(text);
+  const { addr, len } = requireInterfaceAddress(text, 'any');
+  if (typeof addr === 'string') {
+    change(() => ctx.ns.removeAddress(dev, formatIpPrefix({ addr, len })));
+    return;
+  }
   if (prefixLength === 'given') {
     change(() => ctx.ns.removeAddress(dev, `${formatIp4(addr)}/${len}`));
     return;
@@ -188,12 +226,18 @@ function remove(words: Words, ctx: IpContext): void {
 function flush(words: Words, ctx: IpContext): void {
   if (words.done) throw new ToolError('Flush requires arguments.', EXIT_ARGUMENT);
   const { links, address } = parseFilter(words, ctx);
-  const addresses = ctx.ns.addresses.list();
+  const addresses = allAddresses(ctx.ns);
+  const { family } = ctx.options;
   for (const link of linksOf(ctx.ns)) {
     if (!links.matches(link)) continue;
-    for (const { facts, prefix } of addressesOf(link, addresses).filter(address)) {
+    const found: ShownAddress[] = [
+      ...(family === 'inet6' ? [] : addressesOf(link, addresses)),
+      ...(family === 'inet' ? [] : addresses6Of(link, addresses)),
+    ];
+    for (const { facts, prefix } of found.filter(address)) {
       // A secondary address has gone with its primary; ip(8) takes no notice of that either.
-      const left = requireDevice(ctx.ns, facts.dev).addresses;
+      const { addresses: inet, inet6 } = requireDevice(ctx.ns, facts.dev);
+      const left: readonly IpPrefix[] = [...inet, ...inet6.addresses];
       if (left.some(({ addr, len }) => addr === prefix.addr && len === prefix.len))
         change(() => ctx.ns.removeAddress(facts.dev, facts.address));
     }

@@ -1,4 +1,13 @@
-import { type Prefix, parseAddress, parseIp4, parsePrefix } from '../../../protocols/ip4.ts';
+import {
+  familyOf,
+  type IpAddress,
+  type IpPrefix,
+  parseIp,
+  parseIpAddress,
+  parseIpPrefix,
+} from '../../../protocols/ip.ts';
+import { type Prefix, parseIp4, parsePrefix } from '../../../protocols/ip4.ts';
+import { ANY_IP6 } from '../../../protocols/ip6.ts';
 import type { LinkFacts } from '../../events/kernel.ts';
 import type { Device } from '../../kernel/device.ts';
 import { NetlinkError } from '../../kernel/netlink.ts';
@@ -45,13 +54,37 @@ export function requirePrefix(word: string): Prefix {
   return prefix;
 }
 
+type Family = IpOptions['family'];
+
+function expected(family: Family, what: 'prefix' | 'address', word: string): ToolError {
+  const kind = family === 'any' ? 'any valid' : family;
+  return new ToolError(`Error: ${kind} ${what} is expected rather than "${word}".`, EXIT_ARGUMENT);
+}
+
+/** As `requirePrefix`, of the family that the command is of, or either. @throws ToolError */
+export function requireIpPrefix(word: string, family: Family): IpPrefix {
+  if (word === 'default' || word === 'any' || word === 'all')
+    return { addr: family === 'inet6' ? ANY_IP6 : 0, len: 0 };
+  const prefix = parseIpPrefix(word);
+  if (prefix === null || (family !== 'any' && familyOf(prefix.addr) !== family))
+    throw expected(family, 'prefix', word);
+  return prefix;
+}
+
 /** An address with a prefix length, its host bits kept. @throws ToolError */
-export function requireInterfaceAddress(word: string): Prefix {
-  refuseIpv6(word);
-  const address = parseAddress(word);
-  if (address === null)
-    throw new ToolError(`Error: any valid prefix is expected rather than "${word}".`, EXIT_ARGUMENT);
+export function requireInterfaceAddress(word: string, family: Family): IpPrefix {
+  const address = parseIpAddress(word);
+  if (address === null || (family !== 'any' && familyOf(address.addr) !== family))
+    throw expected(family, 'prefix', word);
   return address;
+}
+
+/** @throws ToolError */
+export function requireIpAddress(word: string, family: Family): IpAddress {
+  const addr = parseIp(word);
+  if (addr === null || (family !== 'any' && familyOf(addr) !== family))
+    throw expected(family, 'address', word);
+  return addr;
 }
 
 /** @throws ToolError that says an address of `kind` was expected. */

@@ -1,4 +1,11 @@
-import { type Prefix, parseIp4, prefixContains } from '../../../protocols/ip4.ts';
+import {
+  familyOf,
+  formatIp,
+  type IpAddress,
+  type IpPrefix,
+  ipPrefixContains,
+  parseIp,
+} from '../../../protocols/ip.ts';
 import { parseMac } from '../../../protocols/mac.ts';
 import type { NeighborFacts, NeighborState } from '../../events/kernel.ts';
 import { formatNeighbors } from '../format/neighbors.ts';
@@ -7,9 +14,9 @@ import {
   change,
   type IpContext,
   refused,
-  requireAddress,
   requireDevice,
-  requirePrefix,
+  requireIpAddress,
+  requireIpPrefix,
   takeDevice,
 } from './context.ts';
 import { runSubcommand, type Subcommands } from './subcommand.ts';
@@ -73,7 +80,7 @@ interface Filter {
 /** `usual` are the states that are meant when none is named. @throws ToolError */
 function parseFilter(words: Words, ctx: IpContext, usual: readonly NeighborState[]): Filter {
   let dev: string | null = null;
-  let to: Prefix | null = null;
+  let to: IpPrefix | null = null;
   const states = new Set<NeighborState>();
   for (let word = words.next(); word !== undefined; word = words.next()) {
     if (word === 'dev') dev = takeDevice(dev, words.argument());
@@ -86,7 +93,7 @@ function parseFilter(words: Words, ctx: IpContext, usual: readonly NeighborState
     } else {
       const text = word === 'to' ? words.argument() : word;
       if (to !== null) throw garbage('to', text);
-      to = requirePrefix(text);
+      to = requireIpPrefix(text, ctx.options.family);
     }
   }
   if (dev !== null) requireDevice(ctx.ns, dev);
@@ -95,11 +102,19 @@ function parseFilter(words: Words, ctx: IpContext, usual: readonly NeighborState
   return {
     dev,
     matches: (neighbor) =>
-      ctx.options.family !== 'inet6' &&
+      ofFamily(neighbor, ctx) &&
       (dev === null || neighbor.dev === dev) &&
-      (prefix === null || prefixContains(prefix, parseIp4(neighbor.ip) ?? 0)) &&
+      (prefix === null || ipPrefixContains(prefix, parseIp(neighbor.ip) ?? 0)) &&
       wanted.has(neighbor.state),
   };
+}
+
+function ofFamily({ ip }: NeighborFacts, { options: { family } }: IpContext): boolean {
+  return family === 'any' || familyOf(parseIp(ip) ?? 0) === family;
+}
+
+function all(ctx: IpContext): NeighborFacts[] {
+  return [...ctx.ns.neighbors(), ...ctx.ns.neighbors6()];
 }
 
 function print(neighbors: readonly NeighborFacts[], ctx: IpContext, dev: 'shown' | 'hidden'): void {
@@ -113,11 +128,11 @@ function show(words: Words, ctx: IpContext): void {
     ctx,
     STATES.filter((state) => state !== 'NOARP'),
   );
-  print(ctx.ns.neighbors().filter(filter.matches), ctx, filter.dev === null ? 'shown' : 'hidden');
+  print(all(ctx).filter(filter.matches), ctx, filter.dev === null ? 'shown' : 'hidden');
 }
 
 interface NeighborArguments {
-  readonly ip: number;
+  readonly ip: IpAddress;
   readonly dev: string;
   readonly mac: number | null;
   readonly state: NeighborState;
@@ -125,7 +140,7 @@ interface NeighborArguments {
 
 /** @throws ToolError */
 function parseNeighbor(words: Words, ctx: IpContext): NeighborArguments {
-  let ip: number | null = null;
+  let ip: IpAddress | null = null;
   let dev: string | null = null;
   let mac: number | null = null;
   let state: NeighborState = 'PERMANENT';
@@ -141,7 +156,7 @@ function parseNeighbor(words: Words, ctx: IpContext): NeighborArguments {
     } else {
       const text = word === 'to' ? words.argument() : word;
       if (ip !== null) throw garbage('to', text);
-      ip = requireAddress(text, 'any valid');
+      ip = requireIpAddress(text, ctx.options.family);
     }
   }
   if (ip === null || dev === null)
@@ -151,7 +166,7 @@ function parseNeighbor(words: Words, ctx: IpContext): NeighborArguments {
 }
 
 function find(ctx: IpContext, { ip, dev }: NeighborArguments): NeighborFacts | undefined {
-  return ctx.ns.neighbors().find((neighbor) => neighbor.dev === dev && parseIp4(neighbor.ip) === ip);
+  return all(ctx).find((neighbor) => neighbor.dev === dev && neighbor.ip === formatIp(ip));
 }
 
 function set(words: Words, ctx: IpContext, command: 'add' | 'change' | 'chg' | 'replace'): void {
@@ -181,6 +196,6 @@ function flush(words: Words, ctx: IpContext): void {
   if (words.done) throw new ToolError('Flush requires arguments.', EXIT_ARGUMENT);
   const usual = STATES.filter((state) => state !== 'PERMANENT' && state !== 'NOARP');
   const filter = parseFilter(words, ctx, usual);
-  for (const neighbor of ctx.ns.neighbors().filter(filter.matches))
-    ctx.ns.deleteNeighbor(neighbor.dev, parseIp4(neighbor.ip) ?? 0);
+  for (const neighbor of all(ctx).filter(filter.matches))
+    ctx.ns.deleteNeighbor(neighbor.dev, parseIp(neighbor.ip) ?? 0);
 }

@@ -1,12 +1,14 @@
-import { formatIp4, formatPrefix } from '../../../protocols/ip4.ts';
+import { familyOf, formatIp, formatIpPrefix, type IpFamily, parseIp } from '../../../protocols/ip.ts';
+import { maskIp6 } from '../../../protocols/ip6.ts';
 import type { NexthopFacts, RouteProtocol, RouteScope, RouteType } from '../../events/kernel.ts';
 import { ToolError } from '../tool.ts';
 import {
   type IpContext,
+  type IpOptions,
   refused,
-  requireAddress,
   requireDevice,
-  requirePrefix,
+  requireIpAddress,
+  requireIpPrefix,
   takeDevice,
 } from './context.ts';
 import { metricOf, protocolOf, routeScopeOf, tableOf } from './route-protocols.ts';
@@ -14,6 +16,7 @@ import { garbage, invalidArgument, keywordOf, notEmulated, type Words } from './
 
 /** A route as a command line names it; null where it says nothing. */
 export interface RouteArguments {
+  readonly family: IpFamily;
   /** Canonical prefix. */
   readonly dst: string;
   readonly type: RouteType | null;
@@ -81,8 +84,8 @@ export function parseRoute(words: Words, ctx: IpContext): RouteArguments | null 
   for (let word = words.next(); word !== undefined; word = words.next()) {
     const hop = more.at(-1) ?? first;
     if (word === 'nexthop') more.push({ via: '', dev: null, onlink: false, weight: 1 });
-    else if (takeHopPart(hop, word, words)) continue;
-    else if (word === 'src') src = formatIp4(requireAddress(words.argument(), 'inet'));
+    else if (takeHopPart(hop, word, words, familySoFar(ctx, dst))) continue;
+    else if (word === 'src') src = formatIp(requireIpAddress(words.argument(), familySoFar(ctx, dst)));
     else if (keywordOf(word, ['metric', 'priority', 'preference']) !== undefined && word.length > 1)
       metric = metricOf(words.argument());
     else if (word === 'scope') scope = routeScopeOf(words.argument());
@@ -94,13 +97,15 @@ export function parseRoute(words: Words, ctx: IpContext): RouteArguments | null 
     else {
       const text = word === 'to' ? words.argument() : word;
       if (dst !== null) throw garbage('to', text);
-      dst = destinationOf(text);
+      dst = destinationOf(text, ctx);
     }
   }
   const used = first.via !== '' || first.dev !== null ? [first, ...more] : more;
   for (const { dev } of used) if (dev !== null) requireDevice(ctx.ns, dev);
+  const family = familyOfRoute(ctx, dst, used);
   return {
-    dst: dst ?? '0.0.0.0/0',
+    family,
+    dst: isDefault(dst) ? (family === 'inet6' ? '::/0' : '0.0.0.0/0') : dst,
     type,
     table,
     protocol,
@@ -112,15 +117,16 @@ export function parseRoute(words: Words, ctx: IpContext): RouteArguments | null 
 }
 
 /** Takes a word that describes a next hop; false if it does not. @throws ToolError */
-function takeHopPart(hop: Hop, word: string, words: Words): boolean {
+function takeHopPart(hop: Hop, word: string, words: Words, family: IpOptions['family']): boolean {
   const part = PARTS.find((candidate) => candidate === word);
   switch (part) {
     case undefined:
       return false;
     case 'via': {
       const text = words.argument();
-      if (text === 'inet6') throw notEmulated('IPv6');
-      hop.via = formatIp4(requireAddress(text === 'inet' ? words.argument() : text, 'inet'));
+      if (text === 'inet6') throw notEmulated('via inet6');
+      const gateway = text === 'inet' ? words.argument() : text;
+      hop.via = formatIp(requireIpAddress(gateway, family));
       return true;
     }
     case 'dev':
@@ -144,13 +150,35 @@ function typeOf(word: string): RouteType | undefined {
   return TYPES.find((type) => type === (word === 'brd' ? 'broadcast' : word));
 }
 
-/** The kernel takes no prefix with host bits set. @throws ToolError */
-function destinationOf(text: string): string {
-  const prefix = requirePrefix(text);
-  const canonical = formatPrefix(prefix);
+const WHOLE = ['default', 'any', 'all'];
+
+function isDefault(dst: string | null): dst is null {
+  return dst === null || WHOLE.includes(dst);
+}
+
+/** What is known of the family before the gateways are. */
+function familySoFar({ options }: IpContext, dst: string | null): IpOptions['family'] {
+  if (options.family !== 'any' || isDefault(dst)) return options.family;
+  return dst.includes(':') ? 'inet6' : 'inet';
+}
+
+/** That of the command, else of its destination, else of a gateway. @throws ToolError */
+function familyOfRoute(ctx: IpContext, dst: string | null, hops: readonly Hop[]): IpFamily {
+  const vias = hops.flatMap(({ via }) => (via === '' ? [] : [familyOf(parseIp(via) ?? 0)]));
+  const known = familySoFar(ctx, dst);
+  const family = known === 'any' ? (vias[0] ?? 'inet') : known;
+  if (vias.some((via) => via !== family)) throw notEmulated('a gateway of the other family');
+  return family;
+}
+
+/** The kernel takes no IPv4 prefix with host bits set; those of IPv6 it leaves out. @throws ToolError */
+function destinationOf(text: string, ctx: IpContext): string {
+  if (WHOLE.includes(text)) return text;
+  const { addr, len } = requireIpPrefix(text, ctx.options.family);
+  if (typeof addr === 'string') return formatIpPrefix({ addr: maskIp6(addr, len), len });
+  const canonical = formatIpPrefix({ addr, len });
   const given = text.includes('/') ? text : `${text}/32`;
-  if (given !== canonical && !['default', 'any', 'all'].includes(text))
-    throw refused('Error: Invalid prefix for given prefix length.');
+  if (given !== canonical) throw refused('Error: Invalid prefix for given prefix length.');
   return canonical;
 }
 

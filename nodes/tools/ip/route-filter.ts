@@ -1,13 +1,21 @@
-import { formatIp4, type Prefix, parsePrefix, prefixContains } from '../../../protocols/ip4.ts';
+import {
+  formatIp,
+  type IpFamily,
+  type IpPrefix,
+  ipPrefixContains,
+  parseIpPrefix,
+} from '../../../protocols/ip.ts';
 import type { RouteFacts, RouteProtocol, RouteScope } from '../../events/kernel.ts';
 import { MAIN_TABLE } from '../../kernel/route-table.ts';
 import { protocolName, type RouteColumn } from '../format/routes.ts';
-import { type IpContext, requireAddress, requireDevice, requirePrefix, takeDevice } from './context.ts';
+import { type IpContext, requireDevice, requireIpAddress, requireIpPrefix, takeDevice } from './context.ts';
 import { listedTable, metricOf, protocolOf, routeScopeOf } from './route-protocols.ts';
 import { garbage, notEmulated, type Words } from './words.ts';
 
 /** What `ip route show` and `flush` can be narrowed to. */
 export interface RouteFilter {
+  /** Without `-6` it is IPv4, whatever the prefix. */
+  readonly family: IpFamily;
   readonly table: number | 'all';
   /** Columns that the filter makes constant. */
   readonly hide: ReadonlySet<RouteColumn>;
@@ -25,7 +33,7 @@ export function parseRouteFilter(words: Words, ctx: IpContext): RouteFilter {
   let cache = false;
   let prefixSeen = false;
   const hide = new Set<RouteColumn>();
-  const tests: ((route: RouteFacts, dst: Prefix) => boolean)[] = [];
+  const tests: ((route: RouteFacts, dst: IpPrefix) => boolean)[] = [];
   for (let word = words.next(); word !== undefined; word = words.next()) {
     switch (word) {
       case 'table':
@@ -47,7 +55,7 @@ export function parseRouteFilter(words: Words, ctx: IpContext): RouteFilter {
         break;
       }
       case 'via': {
-        const via = formatIp4(requireAddress(words.argument(), 'inet'));
+        const via = formatIp(requireIpAddress(words.argument(), ctx.options.family));
         hide.add('via');
         tests.push(({ nexthops }) => nexthops.length === 1 && nexthops[0]?.via === via);
         break;
@@ -76,7 +84,7 @@ export function parseRouteFilter(words: Words, ctx: IpContext): RouteFilter {
         break;
       }
       case 'src': {
-        const src = formatIp4(requireAddress(words.argument(), 'inet'));
+        const src = formatIp(requireIpAddress(words.argument(), ctx.options.family));
         hide.add('src');
         tests.push((route) => route.src === src);
         break;
@@ -94,34 +102,35 @@ export function parseRouteFilter(words: Words, ctx: IpContext): RouteFilter {
       case 'root':
       case 'match':
       case 'exact':
-        tests.push(prefixTest(word, words.argument()));
+        tests.push(prefixTest(word, words.argument(), ctx));
         break;
       default: {
         const mode = word === 'to' ? words.argument() : word;
         const isMode = mode === 'root' || mode === 'match' || mode === 'exact';
         if (prefixSeen) throw garbage('to', mode);
         prefixSeen = true;
-        tests.push(isMode ? prefixTest(mode, words.argument()) : prefixTest('exact', mode));
+        tests.push(isMode ? prefixTest(mode, words.argument(), ctx) : prefixTest('exact', mode, ctx));
       }
     }
   }
   return {
+    family: ctx.options.family === 'inet6' ? 'inet6' : 'inet',
     table,
     hide,
     cache,
     matches: (route) => {
-      const dst = parsePrefix(route.dst);
+      const dst = parseIpPrefix(route.dst);
       return dst !== null && tests.every((test) => test(route, dst));
     },
   };
 }
 
 /** `root`: within the prefix; `match`: around it; `exact`: it. @throws ToolError */
-function prefixTest(mode: 'root' | 'match' | 'exact', word: string) {
-  const wanted = requirePrefix(word);
-  return (_: RouteFacts, dst: Prefix): boolean => {
-    if (mode === 'root') return dst.len >= wanted.len && prefixContains(wanted, dst.addr);
-    if (mode === 'match') return dst.len <= wanted.len && prefixContains(dst, wanted.addr);
+function prefixTest(mode: 'root' | 'match' | 'exact', word: string, ctx: IpContext) {
+  const wanted = requireIpPrefix(word, ctx.options.family);
+  return (_: RouteFacts, dst: IpPrefix): boolean => {
+    if (mode === 'root') return dst.len >= wanted.len && ipPrefixContains(wanted, dst.addr);
+    if (mode === 'match') return dst.len <= wanted.len && ipPrefixContains(dst, wanted.addr);
     return dst.len === wanted.len && dst.addr === wanted.addr;
   };
 }

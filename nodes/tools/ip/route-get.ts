@@ -2,7 +2,8 @@ import { formatIp4 } from '../../../protocols/ip4.ts';
 import type { Path } from '../../kernel/ip.ts';
 import { formatJson } from '../format/json.ts';
 import { ToolError } from '../tool.ts';
-import { type IpContext, refused, requireAddress, requireDevice } from './context.ts';
+import { type IpContext, refused, requireAddress, requireDevice, requireIpAddress } from './context.ts';
+import { printRoute6 } from './route6-get.ts';
 import { EXIT_ARGUMENT, garbage, notEmulated, type Words } from './words.ts';
 
 /** `ip route get`: the way that the kernel takes to an address. @throws ToolError */
@@ -23,12 +24,12 @@ export function routeGet(words: Words, ctx: IpContext): void {
     }
   }
   if (target === null) throw new ToolError('need at least a destination address', EXIT_ARGUMENT);
-  print(ctx, addressOf(target), from);
-}
-
-/** An address, or a prefix of length 32. */
-function addressOf(text: string): number {
-  return requireAddress(text.endsWith('/32') ? text.slice(0, -3) : text, 'any valid');
+  const addr = requireIpAddress(
+    target.replace(target.includes(':') ? /\/128$/ : /\/32$/, ''),
+    ctx.options.family,
+  );
+  if (typeof addr === 'string') printRoute6(ctx, addr);
+  else print(ctx, addr, from);
 }
 
 function print(ctx: IpContext, dst: number, from: number | null): void {

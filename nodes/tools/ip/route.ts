@@ -1,9 +1,10 @@
+import type { IpFamily } from '../../../protocols/ip.ts';
 import { parseIp4 } from '../../../protocols/ip4.ts';
 import type { NexthopFacts, RouteFacts, RouteScope, RouteType } from '../../events/kernel.ts';
 import type { Netns } from '../../kernel/netns.ts';
 import { LOCAL_TABLE, MAIN_TABLE } from '../../kernel/route-table.ts';
 import { formatJson } from '../format/json.ts';
-import { localTable } from '../format/local-table.ts';
+import { localTable, localTable6 } from '../format/local-table.ts';
 import { formatRoutes, protocolName, type RouteFormat, routeObjects } from '../format/routes.ts';
 import { ToolError } from '../tool.ts';
 import { change, type IpContext, linksOf, refused } from './context.ts';
@@ -11,6 +12,7 @@ import { parseRoute, type RouteArguments, routeUsage } from './route-arguments.t
 import { parseRouteFilter } from './route-filter.ts';
 import { routeGet } from './route-get.ts';
 import { tableName } from './route-protocols.ts';
+import { removeRoute6, setRoute6 } from './route6.ts';
 import { runSubcommand, type Subcommands } from './subcommand.ts';
 import { EXIT_ARGUMENT, notEmulated, type Words } from './words.ts';
 
@@ -49,6 +51,8 @@ function parsed(words: Words, ctx: IpContext): RouteArguments {
   return route;
 }
 
+const INET6_TABLES = [MAIN_TABLE, LOCAL_TABLE] as const;
+
 interface ListedTable {
   readonly id: number;
   readonly rows: readonly RouteFacts[];
@@ -61,7 +65,19 @@ function tableRows(ns: Netns, id: number): readonly RouteFacts[] | null {
   return [...localTable(linksOf(ns), ns.addresses.list()), ...(rows ?? [])];
 }
 
-function listedTables(ns: Netns, table: number | 'all'): ListedTable[] {
+/** IPv6 has its main table, and the local one that follows from the addresses. */
+function listedTables6(ns: Netns, table: number | 'all'): ListedTable[] {
+  return INET6_TABLES.filter((id) => table === 'all' || table === id).map((id) => ({
+    id,
+    rows:
+      id === MAIN_TABLE
+        ? ns.ipv6.routes.list()
+        : localTable6(linksOf(ns), ns.ipv6.addresses.list(), (dev) => ns.device(dev)?.inet6.enabled === true),
+  }));
+}
+
+function listedTables(ns: Netns, table: number | 'all', family: IpFamily): ListedTable[] {
+  if (family === 'inet6') return listedTables6(ns, table);
   if (table !== 'all') {
     const rows = tableRows(ns, table);
     if (rows === null) throw refused('Error: ipv4: FIB table does not exist.\nDump terminated');
@@ -77,8 +93,7 @@ function listedTables(ns: Netns, table: number | 'all'): ListedTable[] {
 function list(words: Words, ctx: IpContext): void {
   const filter = parseRouteFilter(words, ctx);
   const { ns, options } = ctx;
-  const empty = filter.cache || options.family === 'inet6';
-  const tables = empty ? [] : listedTables(ns, filter.table);
+  const tables = filter.cache ? [] : listedTables(ns, filter.table, filter.family);
   const format: RouteFormat = {
     links: linksOf(ns),
     hide: filter.hide,
@@ -111,6 +126,10 @@ function usualScope(type: RouteType, nexthops: readonly NexthopFacts[]): RouteSc
 function set(words: Words, ctx: IpContext, command: 'add' | 'change' | 'chg' | 'replace'): void {
   const wanted = parsed(words, ctx);
   const { ns } = ctx;
+  if (wanted.family === 'inet6') {
+    setRoute6(ns, wanted, command);
+    return;
+  }
   const type = wanted.type ?? 'unicast';
   const metric = wanted.metric ?? 0;
   const id = tableFor(wanted);
@@ -150,6 +169,10 @@ function withDevice(ns: Netns, hop: NexthopFacts): NexthopFacts {
 function remove(words: Words, ctx: IpContext): void {
   const wanted = parsed(words, ctx);
   const { ns } = ctx;
+  if (wanted.family === 'inet6') {
+    removeRoute6(ns, wanted, isMeant);
+    return;
+  }
   const id = wanted.table ?? MAIN_TABLE;
   const route = (ns.tables.get(id)?.list() ?? [])
     .filter((candidate) => candidate.dst === wanted.dst)
@@ -184,12 +207,17 @@ function flush(words: Words, ctx: IpContext): void {
   if (words.done) throw new ToolError('"ip route flush" requires arguments.', EXIT_ARGUMENT);
   const filter = parseRouteFilter(words, ctx);
   const { ns, options } = ctx;
-  if (options.family === 'inet6') return;
   if (filter.cache) {
-    ns.pathMtus.clear();
+    if (options.family !== 'inet6') ns.pathMtus.clear();
+    if (options.family !== 'inet') ns.ipv6.pathMtus.clear();
     return;
   }
-  const { table } = filter;
+  const { table, family } = filter;
+  if (family === 'inet6') {
+    if (table === 'all' || table === MAIN_TABLE)
+      ns.ipv6.routes.removeWhere((route) => filter.matches(route.facts));
+    return;
+  }
   // What follows from the addresses stays.
   ns.tables.removeWhere((route) => (table === 'all' || route.table === table) && filter.matches(route.facts));
 }

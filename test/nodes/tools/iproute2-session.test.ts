@@ -10,7 +10,6 @@ import { run } from './support/run.ts';
  * without queue by `txqueuelen 0`, IPv6 off), replayed here. Left out is what an emulated namespace cannot have: rows
  * of multicast groups, `link-netns` names, the order of hash tables with more than one row.
  */
-const session = readFileSync(new URL('./iproute2-6.1.session.txt', import.meta.url), 'utf8');
 
 interface Step {
   readonly command: string;
@@ -18,7 +17,8 @@ interface Step {
   readonly code: number;
 }
 
-function steps(): Step[] {
+function steps(file: string): Step[] {
+  const session = readFileSync(new URL(file, import.meta.url), 'utf8');
   const found: Step[] = [];
   for (const part of session.split(/^\$ /m).slice(1)) {
     const [, command = '', output = '', code = ''] = /^([^\n]*)\n(.*)\[exit (\d+)\]\n$/s.exec(part) ?? [];
@@ -65,9 +65,37 @@ function host(): { readonly net: Network; readonly ns: Netns } {
 
 test('a recorded session of iproute2 replays to the byte', (t) => {
   const { net, ns } = host();
-  const all = steps();
+  const all = steps('./iproute2-6.1.session.txt');
   t.true(all.length > 250);
   for (const { command, output, code } of all) {
+    const got = run(command, ns);
+    t.is(`$ ${command}\n${got.text}`, `$ ${command}\n${output}`);
+    t.is(got.code, code, command);
+    net.advance(1);
+  }
+});
+
+/** Recorded likewise, of a veth whose other end is in a namespace that has 2001:db8::9. */
+test('a recorded session of iproute2 with IPv6 replays to the byte', (t) => {
+  const net = new Network();
+  const { kernel } = net.host('h', 'on');
+  const { root: ns } = kernel;
+  const far = kernel.addNetns('far');
+  const peer = { ns: far, name: 'eth0', mac: mac('52:54:00:00:00:02') };
+  ns.addVeth({ name: 'eth0', mac: mac('52:54:00:00:00:01'), mtu: 1500, peer });
+  far.setUp('eth0');
+  far.ipv6.addresses.add(far.device('eth0')!, '2001:db8::9/64', { dad: 'none' });
+  ns.sysctls.set('ipv6.conf.*.router_solicitations', 0, 'all');
+  ns.setUp('eth0');
+  ns.addAddress('eth0', '192.168.0.11/24');
+  const all = steps('./iproute2-6.1.ipv6-session.txt');
+  t.true(all.length > 100);
+  for (const { command, output, code } of all) {
+    const [, seconds] = /^sleep (\d+)$/.exec(command) ?? [];
+    if (seconds !== undefined) {
+      net.advance(Number(seconds) * 1000);
+      continue;
+    }
     const got = run(command, ns);
     t.is(`$ ${command}\n${got.text}`, `$ ${command}\n${output}`);
     t.is(got.code, code, command);
