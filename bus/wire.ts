@@ -23,6 +23,12 @@ export interface WireOptions {
   readonly port: number;
 }
 
+/** Which frames a port wants of its segment. */
+export interface WireFilter {
+  readonly promiscuous: boolean;
+  readonly macs: readonly number[];
+}
+
 const NOTHING = new Uint8Array(0);
 
 /**
@@ -37,7 +43,9 @@ export class WirePort {
   readonly #options: WireOptions;
   readonly #prefix: string;
   readonly #subjects = new Map<number, string>();
-  readonly #subscriptions: Subscription[];
+  readonly #callback: (error: Error | null, message: { readonly data: Uint8Array }) => void;
+  /** By the last token of the subject. */
+  readonly #subscriptions = new Map<string, Subscription>();
   /** The message that is being filled: its subject, '' for none, and where in the block it begins and has got to. */
   #subject = '';
   #block = new Uint8Array(0);
@@ -49,7 +57,7 @@ export class WirePort {
     this.#nc = nc;
     this.#options = options;
     this.#prefix = wirePrefix(options.lab, options.segment);
-    const callback = (error: Error | null, message: { readonly data: Uint8Array }) => {
+    this.#callback = (error, message) => {
       if (error !== null) return;
       const view = viewOf(message.data);
       if (view === null) {
@@ -59,9 +67,25 @@ export class WirePort {
       if (view.getUint32(4) === options.node && view.getUint16(2) === options.port) return;
       eachFrame(message.data, view, onFrame);
     };
-    this.#subscriptions = [hex(options.mac), BROADCAST].map((last) =>
-      nc.subscribe(`${this.#prefix}${last}`, { callback }),
-    );
+    this.#listen([hex(options.mac), BROADCAST]);
+  }
+
+  /** From now on frames to these MAC addresses come, or all frames of the segment; those to groups come anyway. */
+  filter({ promiscuous, macs }: WireFilter): void {
+    this.#listen(promiscuous ? ['*'] : [...macs.map(hex), BROADCAST]);
+  }
+
+  #listen(tokens: readonly string[]): void {
+    const subscriptions = this.#subscriptions;
+    for (const token of tokens) {
+      if (subscriptions.has(token)) continue;
+      subscriptions.set(token, this.#nc.subscribe(`${this.#prefix}${token}`, { callback: this.#callback }));
+    }
+    for (const [token, subscription] of subscriptions) {
+      if (tokens.includes(token)) continue;
+      subscription.unsubscribe();
+      subscriptions.delete(token);
+    }
   }
 
   /**
@@ -91,7 +115,7 @@ export class WirePort {
   }
 
   close(): void {
-    for (const subscription of this.#subscriptions) subscription.unsubscribe();
+    this.#listen([]);
   }
 
   #begin(subject: string, at: number, length: number): void {

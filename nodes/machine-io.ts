@@ -1,6 +1,7 @@
 import type { CommandReply, NodeCommand } from './commands.ts';
 import type { LogRecord } from './events/index.ts';
 import type { EventId } from './events/record.ts';
+import type { PortFilter } from './kernel/device.ts';
 import type { StoreResult } from './runtime.ts';
 import type { StoreChange, StoreOp } from './store.ts';
 
@@ -51,6 +52,8 @@ export type SocketRequest =
 export interface NodeOutputs {
   /** A frame leaves by a port. The buffer belongs to the shell from here on. */
   transmit(port: number, frame: Uint8Array, cause: EventId): void;
+  /** A port wants other frames than those to the MAC address of the configuration; absent: all come anyway. */
+  filter?(port: number, filter: PortFilter): void;
   /** An event for the node's log. */
   record(record: LogRecord): void;
   /** A request to the store; answered by a `stored` input with the same number. */

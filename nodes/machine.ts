@@ -193,6 +193,7 @@ export class NodeMachine implements Runtime {
     this.#kernel = new Kernel(this, {
       timings: config.timers,
       transmit: (port, frame, cause) => this.#out.transmit(port, frame, cause),
+      filter: (port, filter) => this.#out.filter?.(port, filter),
     });
     const { root } = this.#kernel;
     this.#dropReport = new DropReport(this, this.#kernel);

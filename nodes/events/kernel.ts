@@ -5,9 +5,65 @@ import type { NetemParameters } from '../../protocols/netem/parameters.ts';
  * line reads as the command would; `ns` is the namespace's name, '' for the node's own (root) namespace.
  */
 
-export type LinkKind = 'loopback' | 'ether' | 'veth' | 'bridge' | 'vxlan' | 'tun' | 'dummy' | 'ipip';
+export type LinkKind =
+  | 'loopback'
+  | 'ether'
+  | 'veth'
+  | 'bridge'
+  | 'vxlan'
+  | 'vlan'
+  | 'macvlan'
+  | 'ipvlan'
+  | 'tun'
+  | 'dummy'
+  | 'ipip';
 
 /** Static facts of a device, and those that change. */
+/** Settings of a bridge port, in iproute2's words. */
+export interface BridgePortFacts {
+  /** Sends a frame back where it came from. */
+  readonly hairpin?: boolean;
+  readonly guard?: boolean;
+  readonly rootBlock?: boolean;
+  readonly fastLeave?: boolean;
+  readonly learning?: boolean;
+  /** Takes unicast frames to addresses that nobody knows, multicasts, broadcasts. */
+  readonly flood?: boolean;
+  readonly mcastFlood?: boolean;
+  readonly bcastFlood?: boolean;
+  readonly mcastToUnicast?: boolean;
+  readonly neighSuppress?: boolean;
+  /** Reaches no other isolated port. */
+  readonly isolated?: boolean;
+  readonly locked?: boolean;
+  readonly priority?: number;
+  readonly cost?: number;
+}
+
+/** Settings of a bridge. Times are hundredths of a second. */
+export interface BridgeFacts {
+  readonly vlanFiltering?: boolean;
+  readonly vlanProtocol?: '802.1Q' | '802.1ad';
+  readonly defaultPvid?: number;
+  readonly ageingTime?: number;
+  readonly forwardDelay?: number;
+  readonly helloTime?: number;
+  readonly maxAge?: number;
+  readonly priority?: number;
+  /** Bit n: frames to 01:80:c2:00:00:0n are forwarded. */
+  readonly groupFwdMask?: number;
+  readonly mcastSnooping?: boolean;
+}
+
+/** A VLAN that a bridge port, or the bridge itself, is in. */
+export interface BridgeVlanFacts {
+  readonly vid: number;
+  /** What comes without a tag is in it. */
+  readonly pvid?: true;
+  /** What goes out in it goes without a tag. */
+  readonly untagged?: true;
+}
+
 export interface LinkFacts {
   readonly ifindex: number;
   readonly name: string;
@@ -21,9 +77,17 @@ export interface LinkFacts {
   readonly carrier: boolean;
   /** Name of the bridge this device is a port of, '' if none. */
   readonly master: string;
-  /** veth: index of the peer, and the peer's namespace. 0 and '' otherwise. */
+  /**
+   * Of the peer of a veth, or the device that a vlan, macvlan or ipvlan device stands on: its index and its namespace. 0 and
+   * '' otherwise.
+   */
   readonly peerIfindex: number;
   readonly peerNs: string;
+  /** Of a bridge, and of a port of one: what differs from the kernel's first settings. */
+  readonly bridge?: BridgeFacts;
+  readonly bridgePort?: BridgePortFacts;
+  /** Whether it asks nobody for addresses (IFF_NOARP), where that is not so of all devices of its kind. */
+  readonly noArp?: true;
   /** Kind-specific facts for display: `vxlan id 1 local 10.0.0.1 dstport 8472 nolearning`; '' if none. */
   readonly detail: string;
 }
@@ -116,6 +180,8 @@ export interface FdbFacts {
   /** VXLAN: the remote VTEP's address. Bridge: ''. */
   readonly dst: string;
   readonly kind: 'learned' | 'static' | 'permanent';
+  /** Bridge that filters VLANs: the row's VLAN. */
+  readonly vlan?: number;
 }
 
 /** A variable that was written, below `net`. */
@@ -232,7 +298,17 @@ export type KernelEvent =
       readonly dev: string;
       readonly mac: string;
       readonly dst: string;
+      readonly vlan?: number;
     }
+  /** The VLANs that a bridge or a port of one is in, once they are others than those of all. */
+  | {
+      readonly type: 'bridge-vlan.set';
+      readonly ns: string;
+      readonly dev: string;
+      readonly vlans: readonly BridgeVlanFacts[];
+    }
+  /** They are those of all again, or it is no port any more. */
+  | { readonly type: 'bridge-vlan.reset'; readonly ns: string; readonly dev: string }
   | { readonly type: 'sysctl.set'; readonly ns: string; readonly sysctl: SysctlFacts }
   | { readonly type: 'qdisc.set'; readonly ns: string; readonly qdisc: QdiscFacts }
   | { readonly type: 'qdisc.removed'; readonly ns: string; readonly dev: string }

@@ -1,94 +1,309 @@
 import { copyFrame } from '../../protocols/frame-buffer.ts';
 import { formatMac, isGroupMac, readMac } from '../../protocols/mac.ts';
-import type { FdbFacts } from '../events/kernel.ts';
+import {
+  ETHERTYPE_8021AD,
+  ETHERTYPE_8021Q,
+  tagged,
+  untagged,
+  vlanId,
+  vlanPriority,
+  vlanProtocol,
+} from '../../protocols/vlan.ts';
+import type { BridgeFacts, BridgePortFacts, BridgeVlanFacts, FdbFacts, LinkFacts } from '../events/kernel.ts';
 import type { TimerHandle } from '../runtime.ts';
+import { BridgePort, VlanMembership } from './bridge-port.ts';
 import { type BridgeMaster, Device, type DeviceOptions } from './device.ts';
 import type { Skb } from './netfilter/skb.ts';
+import { NetlinkError } from './netlink.ts';
 import type { Netns } from './netns.ts';
 
 interface FdbEntry {
   readonly mac: number;
+  /** 0 where VLANs are not filtered. */
+  readonly vlan: number;
   port: Device;
   readonly kind: FdbFacts['kind'];
   /** Time of the last frame from this address. */
   seen: number;
 }
 
-/** A learning bridge (IEEE 802.1D §7.8): the FDB learns source addresses, forgets them after the ageing time. */
+/** As a bridge is made. `ageingTime` comes from the lab's timers. */
+const DEFAULTS = {
+  vlanFiltering: false,
+  vlanProtocol: '802.1Q',
+  defaultPvid: 1,
+  forwardDelay: 1500,
+  helloTime: 200,
+  maxAge: 2000,
+  priority: 32_768,
+  groupFwdMask: 0,
+  mcastSnooping: true,
+} as const satisfies Omit<Required<BridgeFacts>, 'ageingTime'>;
+
+/** 01:80:c2:00:00:00 to 0f are for the bridges themselves (IEEE 802.1D §7.12.6). */
+const LINK_LOCAL = 0x0180c2000000;
+const BROADCAST = 0xffffffffffff;
+
+/** A learning bridge (IEEE 802.1D §7.8, net/bridge): the FDB learns source addresses, forgets them after the ageing time. */
 export class BridgeDevice extends Device implements BridgeMaster {
   override readonly kind = 'bridge';
   readonly ports: Device[] = [];
-  readonly #fdb = new Map<number, FdbEntry>();
-  readonly #ageing: number;
+  /** Whether its address and MTU were chosen for it: until then it has its ports' lowest (`br_stp_recalculate_bridge_id`). */
+  macSet = true;
+  mtuSet = true;
+  readonly #ports = new Map<Device, BridgePort>();
+  /** By VLAN, and by address. */
+  readonly #fdb = new Map<number, Map<number, FdbEntry>>();
+  /** VLANs of the host itself. */
+  readonly #own = new VlanMembership();
+  readonly #firstAgeing: number;
+  #settings: Required<BridgeFacts>;
   #timer: TimerHandle | null = null;
 
   constructor(ns: Netns, options: DeviceOptions, ageing: number) {
     super(ns, options);
-    this.#ageing = ageing;
+    this.#firstAgeing = ageing / 10;
+    this.#settings = { ...DEFAULTS, ageingTime: ageing / 10 };
+    this.#own.add({ vid: 1, pvid: true, untagged: true });
     this.carrier = false;
+  }
+
+  get settings(): Required<BridgeFacts> {
+    return this.#settings;
+  }
+
+  portOf(device: Device): BridgePort | undefined {
+    return this.#ports.get(device);
+  }
+
+  portFacts(device: Device): Pick<LinkFacts, 'bridgePort'> {
+    const bridgePort = this.#ports.get(device)?.facts();
+    return bridgePort === undefined ? {} : { bridgePort };
+  }
+
+  addPort(device: Device): void {
+    const port = new BridgePort(device);
+    const { defaultPvid } = this.#settings;
+    if (defaultPvid !== 0) port.vlans.add({ vid: defaultPvid, pvid: true, untagged: true });
+    this.ports.push(device);
+    this.#ports.set(device, port);
+    device.master = this;
+    device.setPromiscuous('wanted');
+  }
+
+  removePort(device: Device): void {
+    const port = this.#ports.get(device);
+    this.ports.splice(this.ports.indexOf(device), 1);
+    this.flush(device);
+    if (port?.vlans.isDefault(this.#settings.defaultPvid) === false) this.#emitVlansReset(device.name);
+    this.#ports.delete(device);
+    device.master = null;
+    device.setPromiscuous('unwanted');
+  }
+
+  /** Changes settings of a port; the caller tells of it. */
+  configurePort(device: Device, settings: BridgePortFacts): void {
+    const port = this.#ports.get(device);
+    if (port !== undefined) port.settings = { ...port.settings, ...settings };
+  }
+
+  /** Changes settings of the bridge; the caller tells of it. @throws NetlinkError */
+  configure(settings: BridgeFacts): void {
+    const old = this.#settings;
+    this.#settings = { ...old, ...settings };
+    const { defaultPvid, vlanFiltering } = this.#settings;
+    if (defaultPvid !== old.defaultPvid) {
+      if (old.vlanFiltering) {
+        this.#settings = old;
+        throw new NetlinkError('RTNETLINK answers: Operation not permitted');
+      }
+      for (const vlans of [this.#own, ...[...this.#ports.values()].map((port) => port.vlans)]) {
+        if (old.defaultPvid !== 0 && vlans.pvid === old.defaultPvid) vlans.delete(old.defaultPvid);
+        if (defaultPvid !== 0) vlans.add({ vid: defaultPvid, pvid: true, untagged: true });
+      }
+    }
+    // What was learned is by other keys from now on.
+    if (vlanFiltering !== old.vlanFiltering)
+      for (const entry of this.#entries())
+        if (entry.kind === 'learned') this.deleteFdb(entry.mac, entry.vlan);
+  }
+
+  /** VLANs of a port, or of the bridge itself. */
+  vlansOf(device: Device): BridgeVlanFacts[] {
+    return this.#membership(device)?.list() ?? [];
+  }
+
+  addVlan(device: Device, vlan: BridgeVlanFacts): void {
+    this.#membership(device)?.add(vlan);
+    this.#emitVlans(device);
+  }
+
+  /** False if it is not in it. */
+  removeVlan(device: Device, vid: number): boolean {
+    if (this.#membership(device)?.delete(vid) !== true) return false;
+    for (const entry of this.#entries())
+      if (entry.vlan === vid && entry.port === device) this.deleteFdb(entry.mac, vid);
+    this.#emitVlans(device);
+    return true;
+  }
+
+  /** VLANs of the ports, and of the bridge itself, where they are not those of all. */
+  vlanRows(): { dev: string; vlans: BridgeVlanFacts[] }[] {
+    return [this, ...this.ports].flatMap((device) => {
+      const membership = this.#membership(device);
+      return membership === undefined || membership.isDefault(this.#settings.defaultPvid)
+        ? []
+        : [{ dev: device.name, vlans: membership.list() }];
+    });
+  }
+
+  #membership(device: Device): VlanMembership | undefined {
+    return device === this ? this.#own : this.#ports.get(device)?.vlans;
+  }
+
+  #emitVlans(device: Device): void {
+    const membership = this.#membership(device);
+    if (membership === undefined) return;
+    if (membership.isDefault(this.#settings.defaultPvid)) this.#emitVlansReset(device.name);
+    else {
+      const { ns } = this;
+      ns.kernel.rt.emit({ type: 'bridge-vlan.set', ns: ns.name, dev: device.name, vlans: membership.list() });
+    }
+  }
+
+  #emitVlansReset(dev: string): void {
+    this.ns.kernel.rt.emit({ type: 'bridge-vlan.reset', ns: this.ns.name, dev });
   }
 
   /** From the stack of the bridge's own namespace; or from a port, having waited there for where DNAT sends it. */
   protected override xmit(frame: Uint8Array, skb: Skb | null): void {
     if (!this.up) this.ns.kernel.drop('device-down');
-    else if (skb?.bridgedDnat === true) this.#forward(skb.physIn, frame, skb);
-    else this.#forward(null, frame, null);
+    else if (skb?.bridgedDnat === true) this.#forward(skb.physIn, frame, skb.vlan, skb);
+    else {
+      const tci = this.#settings.vlanFiltering ? this.#ingress(this.#own, frame) : 0;
+      if (tci < 0) this.ns.kernel.drop('bridge-vlan');
+      else this.#forward(null, this.#bare(frame), tci, null);
+    }
   }
 
-  receiveFrom(port: Device, frame: Uint8Array): void {
-    if (!this.up) {
-      this.ns.kernel.drop('device-down');
+  receiveFrom(device: Device, frame: Uint8Array): void {
+    const { kernel } = this.ns;
+    const port = this.#ports.get(device);
+    if (!this.up || port === undefined) {
+      kernel.drop('device-down');
       return;
     }
     const source = readMac(frame, 6);
     if (isGroupMac(source) || source === 0) {
-      this.ns.kernel.drop('bad-source-mac');
+      kernel.drop('bad-source-mac');
       return;
     }
-    this.#learn(source, port);
+    const tci = this.#settings.vlanFiltering ? this.#ingress(port.vlans, frame) : 0;
+    if (tci < 0) {
+      kernel.drop('bridge-vlan');
+      return;
+    }
+    const vlan = tci & 0xfff;
+    if (port.settings.locked && this.#fdb.get(vlan)?.get(source)?.port !== device) {
+      kernel.drop('bridge-locked');
+      return;
+    }
+    if (port.settings.learning) this.#learn(source, vlan, device);
+    if (this.#isForBridges(readMac(frame, 0))) {
+      kernel.drop('link-local');
+      return;
+    }
     this.tapped('in', frame);
+    const bare = this.#bare(frame);
     const { bridgeNetfilter } = this.ns;
-    if (bridgeNetfilter.calls(frame)) {
-      const skb = bridgeNetfilter.preRouting(this, port, frame);
-      if (skb !== null) this.#forward(port, skb.frame, skb);
-    } else this.#forward(port, frame, null);
+    if (bridgeNetfilter.calls(bare)) {
+      const skb = bridgeNetfilter.preRouting(this, device, bare, tci);
+      if (skb !== null) this.#forward(device, skb.frame, tci, skb);
+    } else this.#forward(device, bare, tci, null);
   }
 
-  #forward(from: Device | null, frame: Uint8Array, skb: Skb | null): void {
+  /** `br_handle_frame`: without spanning tree its frames are multicasts like others; what else there is, is not forwarded. */
+  #isForBridges(dst: number): boolean {
+    const last = dst - LINK_LOCAL;
+    return last > 0 && last < 16 && (last === 1 || ((this.#settings.groupFwdMask >>> last) & 1) === 0);
+  }
+
+  /** Tag control information (priority and VLAN) of a frame that comes in; -1 if it may not (`br_allowed_ingress`). */
+  #ingress(vlans: VlanMembership, frame: Uint8Array): number {
+    const own = vlanProtocol(frame) === this.#protocol;
+    const vid = own ? vlanId(frame) : 0;
+    const priority = own ? vlanPriority(frame) << 13 : 0;
+    if (vid === 0) return vlans.pvid === 0 ? -1 : priority | vlans.pvid;
+    return vlans.has(vid) ? priority | vid : -1;
+  }
+
+  get #protocol() {
+    return this.#settings.vlanProtocol === '802.1Q' ? ETHERTYPE_8021Q : ETHERTYPE_8021AD;
+  }
+
+  /** The frame without the tag that says its VLAN. */
+  #bare(frame: Uint8Array): Uint8Array {
+    return this.#settings.vlanFiltering && vlanProtocol(frame) === this.#protocol ? untagged(frame) : frame;
+  }
+
+  #forward(from: Device | null, frame: Uint8Array, tci: number, skb: Skb | null): void {
     const dst = readMac(frame, 0);
     if (from !== null && dst === this.mac) {
-      this.#passUp(frame, skb);
+      this.#passUp(frame, tci, skb);
       return;
     }
-    const known = isGroupMac(dst) ? undefined : this.#fdb.get(dst);
+    const group = isGroupMac(dst);
+    const source = from === null ? undefined : this.#ports.get(from);
+    const known = group ? undefined : this.#fdb.get(tci & 0xfff)?.get(dst);
     if (known !== undefined) {
-      if (known.port !== from && known.port.usable) this.#send(known.port, frame, skb);
+      const port = this.#ports.get(known.port);
+      if (port !== undefined && this.#delivers(source, port, tci)) this.#send(known.port, frame, tci, skb);
       return;
     }
-    for (const port of this.ports) {
-      if (port === from || !port.usable) continue;
+    for (const device of this.ports) {
+      const port = this.#ports.get(device)!;
+      if (!this.#delivers(source, port, tci) || !floods(port, dst, group, from === null)) continue;
       const copy = copyFrame(frame);
-      this.#send(port, copy, skb === null ? null : skb.copy(copy));
+      this.#send(device, copy, tci, skb === null ? null : skb.copy(copy));
     }
-    if (from !== null && isGroupMac(dst)) this.#passUp(frame, skb);
+    if (from !== null && group) this.#passUp(frame, tci, skb);
   }
 
-  #send(port: Device, frame: Uint8Array, skb: Skb | null): void {
-    if (skb === null) port.transmit(frame);
-    else this.ns.bridgeNetfilter.forward(this, port, skb);
+  /** `should_deliver` */
+  #delivers(from: BridgePort | undefined, to: BridgePort, tci: number): boolean {
+    if (!to.device.usable) return false;
+    if (from === to && !to.settings.hairpin) return false;
+    if (from?.settings.isolated === true && to.settings.isolated) return false;
+    return !this.#settings.vlanFiltering || to.vlans.has(tci & 0xfff);
+  }
+
+  #send(device: Device, frame: Uint8Array, tci: number, skb: Skb | null): void {
+    if (skb === null) this.egress(device, frame, tci);
+    else this.ns.bridgeNetfilter.forward(this, device, skb);
+  }
+
+  /** A frame leaves by a port, with the tag that it has there (`br_handle_vlan`). */
+  egress(device: Device, frame: Uint8Array, tci: number, skb: Skb | null = null): void {
+    const plain = !this.#settings.vlanFiltering || this.#ports.get(device)?.vlans.leavesUntagged(tci & 0xfff);
+    if (plain) device.transmit(frame, skb);
+    else device.transmit(tagged(frame, this.#protocol, tci & 0xfff, tci >>> 13));
   }
 
   /** `br_pass_frame_up` */
-  #passUp(frame: Uint8Array, skb: Skb | null): void {
-    if (skb === null) this.ns.receiveFrame(this, frame);
-    else this.ns.ip.inputBridged(this, skb);
+  #passUp(frame: Uint8Array, tci: number, skb: Skb | null): void {
+    const vid = tci & 0xfff;
+    if (!this.#settings.vlanFiltering || this.#own.leavesUntagged(vid)) {
+      if (skb === null) this.handUp(frame, null);
+      else this.ns.ip.inputBridged(this, skb);
+    } else if (this.#own.has(vid)) this.handUp(tagged(frame, this.#protocol, vid, tci >>> 13), null);
+    else this.ns.kernel.drop('bridge-vlan');
   }
 
-  #learn(mac: number, port: Device): void {
+  #learn(mac: number, vlan: number, port: Device): void {
     const { now } = this.ns.kernel.rt;
-    const entry = this.#fdb.get(mac);
+    const entry = this.#fdb.get(vlan)?.get(mac);
     if (entry === undefined) {
-      this.#set({ mac, port, kind: 'learned', seen: now });
+      this.#set({ mac, vlan, port, kind: 'learned', seen: now });
       this.#arm();
     } else if (entry.kind === 'learned') {
       entry.seen = now;
@@ -111,10 +326,10 @@ export class BridgeDevice extends Device implements BridgeMaster {
   #age(): void {
     const { rt } = this.ns.kernel;
     let next = Number.POSITIVE_INFINITY;
-    for (const entry of [...this.#fdb.values()]) {
+    for (const entry of this.#entries()) {
       if (entry.kind !== 'learned') continue;
       const end = entry.seen + this.#ageing;
-      if (end <= rt.now) this.deleteFdb(entry.mac);
+      if (end <= rt.now) this.deleteFdb(entry.mac, entry.vlan);
       else next = Math.min(next, end);
     }
     if (next < Number.POSITIVE_INFINITY) {
@@ -125,27 +340,42 @@ export class BridgeDevice extends Device implements BridgeMaster {
     }
   }
 
-  addFdb(mac: number, port: Device, kind: 'static' | 'permanent'): void {
-    this.#set({ mac, port, kind, seen: this.ns.kernel.rt.now });
+  get #ageing(): number {
+    return this.#settings.ageingTime * 10;
   }
 
-  deleteFdb(mac: number): boolean {
-    if (!this.#fdb.delete(mac)) return false;
+  addFdb(mac: number, port: Device, kind: 'static' | 'permanent', vlan = 0): void {
+    this.#set({ mac, vlan, port, kind, seen: this.ns.kernel.rt.now });
+  }
+
+  deleteFdb(mac: number, vlan = 0): boolean {
+    if (this.#fdb.get(vlan)?.delete(mac) !== true) return false;
     const { name, ns } = this;
-    ns.kernel.rt.emit({ type: 'fdb.removed', ns: ns.name, dev: name, mac: formatMac(mac), dst: '' });
+    ns.kernel.rt.emit({
+      type: 'fdb.removed',
+      ns: ns.name,
+      dev: name,
+      mac: formatMac(mac),
+      dst: '',
+      ...(vlan === 0 ? {} : { vlan }),
+    });
     return true;
   }
 
   /** Forgets what was learned on a port that is leaving or has lost its carrier. */
   flush(port: Device): void {
-    for (const entry of [...this.#fdb.values()]) if (entry.port === port) this.deleteFdb(entry.mac);
+    for (const entry of this.#entries()) if (entry.port === port) this.deleteFdb(entry.mac, entry.vlan);
   }
 
   fdb(): FdbFacts[] {
-    return [...this.#fdb.values()].map((entry) => this.#facts(entry));
+    return this.#entries().map((entry) => this.#facts(entry));
   }
 
-  /** The bridge has carrier while a port has; Linux takes the lowest port MAC until one is set by hand. */
+  #entries(): FdbEntry[] {
+    return [...this.#fdb.values()].flatMap((rows) => [...rows.values()]);
+  }
+
+  /** The bridge has carrier while a port has. */
   refreshCarrier(): boolean {
     const carrier = this.ports.some((port) => port.usable);
     if (carrier === this.carrier) return false;
@@ -153,13 +383,34 @@ export class BridgeDevice extends Device implements BridgeMaster {
     return true;
   }
 
+  /** The address that follows from the ports, while none was chosen. */
+  get portsMac(): number {
+    return this.ports.reduce((lowest, { mac }) => (lowest === 0 ? mac : Math.min(lowest, mac)), 0);
+  }
+
+  /** The MTU that follows from the ports (`br_mtu_min`). */
+  get portsMtu(): number {
+    return this.ports.length === 0 ? 1500 : Math.min(...this.ports.map(({ mtu }) => mtu));
+  }
+
+  override facts(): LinkFacts {
+    const firsts: Required<BridgeFacts> = { ...DEFAULTS, ageingTime: this.#firstAgeing };
+    const changed = Object.entries(this.#settings).filter(
+      ([name, value]) => value !== firsts[name as keyof BridgeFacts],
+    );
+    const facts = super.facts();
+    return changed.length === 0 ? facts : { ...facts, bridge: Object.fromEntries(changed) as BridgeFacts };
+  }
+
   override removed(): void {
     if (this.#timer !== null) this.ns.kernel.rt.timers.cancel(this.#timer);
-    for (const mac of [...this.#fdb.keys()]) this.deleteFdb(mac);
+    for (const { mac, vlan } of this.#entries()) this.deleteFdb(mac, vlan);
+    if (!this.#own.isDefault(this.#settings.defaultPvid)) this.#emitVlansReset(this.name);
   }
 
   #set(entry: FdbEntry): void {
-    this.#fdb.set(entry.mac, entry);
+    const rows = this.#fdb.get(entry.vlan) ?? new Map<number, FdbEntry>();
+    this.#fdb.set(entry.vlan, rows.set(entry.mac, entry));
     this.#emitSet(entry);
   }
 
@@ -168,6 +419,15 @@ export class BridgeDevice extends Device implements BridgeMaster {
   }
 
   #facts(entry: FdbEntry): FdbFacts {
-    return { dev: this.name, mac: formatMac(entry.mac), port: entry.port.name, dst: '', kind: entry.kind };
+    const { mac, vlan, port, kind } = entry;
+    const facts = { dev: this.name, mac: formatMac(mac), port: port.name, dst: '', kind };
+    return vlan === 0 ? facts : { ...facts, vlan };
   }
+}
+
+/** Whether a port takes a frame that goes to all (`br_flood`). */
+function floods({ settings }: BridgePort, dst: number, group: boolean, own: boolean): boolean {
+  if (!group) return settings.flood;
+  if (own) return true;
+  return dst === BROADCAST ? settings.bcastFlood : settings.mcastFlood;
 }

@@ -8,6 +8,7 @@ import type { NetemQdisc } from './netem.ts';
 import type { Skb } from './netfilter/skb.ts';
 import type { Netns } from './netns.ts';
 import type { Ipv4Conf, NeighConf } from './sysctl-ipv4.ts';
+import type { VlanGroup } from './vlan.ts';
 
 export interface InterfaceAddress {
   readonly addr: number;
@@ -31,6 +32,20 @@ export interface DeviceOptions {
 export interface BridgeMaster {
   readonly name: string;
   receiveFrom(port: Device, frame: Uint8Array): void;
+  /** What the device's facts say of it as a port. */
+  portFacts(port: Device): Pick<LinkFacts, 'bridgePort'>;
+}
+
+/** Takes frames of a device before its own stack does (`rx_handler_func_t`): those of its macvlan or ipvlan devices. */
+export interface RxHandler {
+  readonly kind: 'macvlan' | 'ipvlan';
+  receive(frame: Uint8Array): 'passed' | 'taken';
+}
+
+/** Which frames a physical port wants of its wire (`ndo_set_rx_mode`). Group addresses always come. */
+export interface PortFilter {
+  readonly promiscuous: boolean;
+  readonly macs: readonly number[];
 }
 
 /** Is shown every frame that a device receives or sends. The frame is not its own: it copies what it keeps. */
@@ -45,21 +60,27 @@ export interface DeviceTap {
 export abstract class Device {
   abstract readonly kind: LinkKind;
   readonly ifindex: number;
-  readonly name: string;
+  /** Changed by LinkTable alone. */
+  name: string;
   mac: number;
   mtu: number;
   up = false;
   carrier = true;
   master: BridgeMaster | null = null;
   /** `net.ipv4.conf.<dev>` and `net.ipv4.neigh.<dev>`, copied from their defaults as the device appears. */
-  readonly conf: Ipv4Conf;
-  readonly neighConf: NeighConf;
-  readonly ns: Netns;
+  conf: Ipv4Conf;
+  neighConf: NeighConf;
+  /** Changed by `moved` alone. */
+  ns: Netns;
   readonly addresses: InterfaceAddress[] = [];
   neighbors!: NeighborTable;
   inet6!: Inet6Device;
   /** What it sends waits here; null sends at once (`noqueue`). */
   qdisc: NetemQdisc | null = null;
+  /** Devices that stand on this one, in the order they came. */
+  readonly uppers: Device[] = [];
+  vlans: VlanGroup | null = null;
+  rxHandler: RxHandler | null = null;
   /** Null while nobody captures here. */
   #taps: readonly DeviceTap[] | null = null;
 
@@ -108,6 +129,30 @@ export abstract class Device {
     return null;
   }
 
+  /** The device that it stands on. */
+  lower(): Device | null {
+    return null;
+  }
+
+  /** IFF_NOARP: a frame goes to the device's own address, whomever it is for. */
+  get noArp(): boolean {
+    return false;
+  }
+
+  /** Wants frames for one more MAC address, or no longer (`dev_uc_add`). */
+  setFilter(_mac: number, _wanted: 'wanted' | 'unwanted'): void {}
+
+  /** Wants all frames, or no longer (`dev_set_promiscuity`). */
+  setPromiscuous(_wanted: 'wanted' | 'unwanted'): void {}
+
+  /** The device is in another namespace now, under another name perhaps. */
+  moved(ns: Netns, name: string): void {
+    this.ns = ns;
+    this.name = name;
+    this.conf = { ...ns.sysctls.defaults };
+    this.neighConf = { ...ns.sysctls.neighDefaults };
+  }
+
   /** A frame has come in by this device. */
   receive(frame: Uint8Array, skb: Skb | null = null): void {
     if (!this.up) {
@@ -115,8 +160,15 @@ export abstract class Device {
       return;
     }
     if (this.#taps !== null) this.tapped('in', frame);
-    if (this.master !== null) this.master.receiveFrom(this, frame);
-    else this.ns.receiveFrame(this, frame, skb);
+    if (this.master === null) this.handUp(frame, skb);
+    else if (this.vlans?.receive(frame) !== true) this.master.receiveFrom(this, frame);
+  }
+
+  /** Hands a frame to what stands on the device, or to the stack (`__netif_receive_skb_core`). */
+  protected handUp(frame: Uint8Array, skb: Skb | null): void {
+    if (this.vlans?.receive(frame) === true) return;
+    if (this.rxHandler === null || this.rxHandler.receive(frame) === 'passed')
+      this.ns.receiveFrame(this, frame, skb);
   }
 
   addTap(tap: DeviceTap): void {
@@ -143,7 +195,7 @@ export abstract class Device {
   removed(): void {}
 
   facts(): LinkFacts {
-    const peer = this.peer();
+    const peer = this.peer() ?? this.lower();
     return {
       ifindex: this.ifindex,
       name: this.name,
@@ -156,6 +208,8 @@ export abstract class Device {
       peerIfindex: peer?.ifindex ?? 0,
       peerNs: peer?.ns.name ?? '',
       detail: this.detail(),
+      ...(this.kind === 'ipvlan' && this.noArp ? { noArp: true as const } : {}),
+      ...this.master?.portFacts(this),
     };
   }
 }
@@ -183,6 +237,10 @@ export class LoopbackDevice extends Device {
 export class DummyDevice extends Device {
   override readonly kind = 'dummy';
 
+  override get noArp(): boolean {
+    return true;
+  }
+
   protected override xmit(): void {}
 }
 
@@ -193,9 +251,30 @@ export class PortDevice extends Device {
   /** Ways that the wire carries nothing, while both ends see a carrier. */
   cut: Cut = 'none';
 
+  readonly #filter = new Map<number, number>();
+  #promiscuity = 0;
+
   constructor(ns: Netns, options: DeviceOptions, port: number) {
     super(ns, options);
     this.port = port;
+  }
+
+  override setFilter(mac: number, wanted: 'wanted' | 'unwanted'): void {
+    const count = (this.#filter.get(mac) ?? 0) + (wanted === 'wanted' ? 1 : -1);
+    if (count > 0) this.#filter.set(mac, count);
+    else this.#filter.delete(mac);
+    this.filterChanged();
+  }
+
+  override setPromiscuous(wanted: 'wanted' | 'unwanted'): void {
+    this.#promiscuity += wanted === 'wanted' ? 1 : -1;
+    this.filterChanged();
+  }
+
+  /** Tells the wire what the port wants of it. */
+  filterChanged(): void {
+    const filter = { promiscuous: this.#promiscuity > 0, macs: [this.mac, ...this.#filter.keys()] };
+    this.ns.kernel.filterPort(this.port, filter);
   }
 
   override removed(): void {

@@ -2,7 +2,7 @@ import type { Timings } from '../config.ts';
 import type { EventId } from '../events/record.ts';
 import type { Runtime } from '../runtime.ts';
 import type { KernelView } from '../state/kernel-view.ts';
-import type { Device, PortDevice } from './device.ts';
+import type { Device, PortDevice, PortFilter } from './device.ts';
 import { FileTable } from './files.ts';
 import { NeighborPool } from './neighbor-pool.ts';
 import type { Skb } from './netfilter/skb.ts';
@@ -15,6 +15,8 @@ export interface KernelOptions {
   readonly ipv6?: 'on' | 'off';
   /** A frame leaves by a physical port; the buffer is the receiver's. */
   transmit(port: number, frame: Uint8Array, cause: EventId): void;
+  /** A physical port wants other frames than those to the MAC address that it began with. */
+  filter?(port: number, filter: PortFilter): void;
 }
 
 interface Backlogged {
@@ -46,6 +48,7 @@ export class Kernel {
   /** Called after a physical port has lost or regained its carrier. */
   onLinkChange: ((device: Device) => void) | null = null;
   readonly #transmit: KernelOptions['transmit'];
+  readonly #filter: KernelOptions['filter'];
   readonly #namespaces = new Map<string, Netns>();
   readonly #ports = new Map<number, PortDevice>();
   #backlog: Backlogged[] = [];
@@ -57,6 +60,7 @@ export class Kernel {
     this.timings = options.timings;
     this.#transmit = options.transmit;
     this.ipv6 = options.ipv6 ?? 'off';
+    this.#filter = options.filter;
     this.neighborPool = new NeighborPool(this);
     this.neighborPool6 = new NeighborPool(this);
     this.files = new FileTable(rt);
@@ -120,6 +124,10 @@ export class Kernel {
 
   transmitOnPort(port: number, frame: Uint8Array): void {
     this.#transmit(port, frame, this.rt.cause);
+  }
+
+  filterPort(port: number, filter: PortFilter): void {
+    this.#filter?.(port, filter);
   }
 
   /** Hands a frame to a device of this node, after what is being done now. */

@@ -1,3 +1,5 @@
+import { formatIp4 } from '../../protocols/ip4.ts';
+import type { BridgeFacts, BridgePortFacts } from '../events/kernel.ts';
 import { BridgeDevice } from './bridge.ts';
 import {
   type Device,
@@ -9,9 +11,20 @@ import {
   VethDevice,
 } from './device.ts';
 import { Inet6Device } from './ipv6/inet6-device.ts';
+import { IpvlanDevice } from './ipvlan.ts';
+import { MacvlanDevice } from './macvlan.ts';
 import { NeighborTable } from './neighbor.ts';
 import { NetlinkError } from './netlink.ts';
 import type { Netns } from './netns.ts';
+import {
+  attachUpper,
+  checkUpper,
+  detachUpper,
+  ipvlanPort,
+  macvlanPort,
+  type UpperOptions,
+} from './uppers.ts';
+import { VlanDevice } from './vlan.ts';
 import { VxlanDevice, type VxlanOptions } from './vxlan.ts';
 
 export interface LinkOptions {
@@ -22,6 +35,16 @@ export interface LinkOptions {
 
 export interface VethOptions extends LinkOptions {
   readonly peer: { readonly ns: Netns; readonly name: string; readonly mac: number };
+}
+
+/** A device that stands on another one, `parent`, which may be in another namespace; whose MTU it has, and whose MAC address. */
+export interface UpperLinkOptions {
+  readonly name: string;
+  readonly parent: Device;
+  readonly upper: UpperOptions;
+  /** Absent: the parent's; a macvlan device has to have its own. */
+  readonly mac?: number;
+  readonly mtu?: number;
 }
 
 /** The devices of a namespace: made, changed and taken out as by rtnetlink (`ip link`). */
@@ -95,28 +118,97 @@ export class LinkTable {
     return this.#add(new DummyDevice(this.#ns, this.#options(options)));
   }
 
+  /** A vlan, macvlan or ipvlan device. @throws NetlinkError */
+  addUpper({ name, parent, upper, ...given }: UpperLinkOptions): Device {
+    checkUpper(parent, upper);
+    const { mtu = parent.mtu } = given;
+    if (mtu > parent.mtu) throw new NetlinkError('RTNETLINK answers: Numerical result out of range');
+    const inherits = upper.kind === 'ipvlan' || (upper.kind === 'macvlan' && upper.mode === 'passthru');
+    const mac = inherits ? parent.mac : (given.mac ?? parent.mac);
+    const options = this.#options({ name, mac, mtu });
+    const device = this.#add(makeUpper(this.#ns, options, parent, upper));
+    attachUpper(device);
+    return device;
+  }
+
+  /**
+   * Moves a device to another namespace (`ip link set DEV netns NS`). It goes down and loses what it was given here: addresses,
+   * routes, neighbours, its bridge, its variables. @throws NetlinkError
+   */
+  move(name: string, target: Netns, as = name): void {
+    const device = this.require(name);
+    if (target === this.#ns) {
+      if (as !== name) this.rename(name, as);
+      return;
+    }
+    if (device instanceof BridgeDevice || device.kind === 'loopback')
+      throw new NetlinkError('Error: The interface netns is immutable.');
+    const others = target.links;
+    if (others.#devices.has(as)) throw new NetlinkError('RTNETLINK answers: File exists');
+    this.#leave(device);
+    device.moved(target, as);
+    others.#adopt(device);
+    const peer = device.peer();
+    for (const other of peer === null ? device.uppers : [peer, ...device.uppers])
+      other.ns.links.#changed(other);
+  }
+
+  /** `ip link set DEV name NAME`; addresses and routes go with it. @throws NetlinkError */
+  rename(name: string, as: string): void {
+    const device = this.require(name);
+    if (as === name) return;
+    if (this.#devices.has(as)) throw new NetlinkError('RTNETLINK answers: File exists');
+    if (device.up) throw new NetlinkError('RTNETLINK answers: Device or resource busy');
+    const { master } = device;
+    const addresses = [...device.addresses];
+    const { conf, neighConf } = device;
+    this.#leave(device);
+    device.moved(this.#ns, as);
+    device.conf = conf;
+    device.neighConf = neighConf;
+    this.#adopt(device);
+    for (const { addr, len, scope, prefixRoute } of addresses)
+      this.#ns.addresses.add(device, `${formatIp4(addr)}/${len}`, { scope, prefixRoute });
+    if (master !== null) this.setMaster(as, master.name);
+    const peer = device.peer();
+    for (const other of peer === null ? device.uppers : [peer, ...device.uppers])
+      other.ns.links.#changed(other);
+  }
+
   /** Takes a device out, with its addresses, routes, neighbours and FDB rows; a veth's peer goes with it. */
   remove(name: string): void {
     const device = this.require(name);
+    for (const upper of [...device.uppers]) upper.ns.links.remove(upper.name);
     this.#discard(device);
     const peer = device.peer();
     if (peer !== null && peer.ns.links.get(peer.name) === peer) peer.ns.links.#discard(peer);
   }
 
+  /** All devices go, as the namespace does; a physical port goes back to the first one (`default_device_exit_net`). */
   clear(): void {
-    for (const device of this.list()) if (this.#devices.has(device.name)) this.remove(device.name);
+    const { root } = this.#ns.kernel;
+    for (const device of this.list()) {
+      if (!this.#devices.has(device.name)) continue;
+      if (device instanceof PortDevice && this.#ns !== root) {
+        const as = root.device(device.name) === undefined ? device.name : `dev${device.ifindex}`;
+        this.move(device.name, root, as);
+      } else this.remove(device.name);
+    }
   }
 
   /** @throws NetlinkError */
   setUp(name: string): void {
     const device = this.require(name);
     if (device.up) return;
+    if (device.kind === 'vlan' && device.lower()?.up === false)
+      throw new NetlinkError('RTNETLINK answers: Network is down');
     device.opened();
     device.up = true;
     this.#changed(device);
     this.#refreshVeth(device);
     this.#ns.addresses.deviceUp(device);
     this.#refreshMaster(device);
+    this.#refreshUppers(device);
   }
 
   setDown(name: string): void {
@@ -132,6 +224,7 @@ export class LinkTable {
     this.#ns.pathMtus.deviceDown(device);
     this.#ns.nat.deviceDown(device);
     this.#refreshMaster(device);
+    this.#refreshUppers(device);
   }
 
   setCarrier(device: Device, carrier: boolean): void {
@@ -139,6 +232,7 @@ export class LinkTable {
     device.carrier = carrier;
     this.#changed(device);
     this.#refreshMaster(device);
+    this.#refreshUppers(device);
     this.#ns.kernel.linkChanged(device);
   }
 
@@ -152,31 +246,90 @@ export class LinkTable {
       throw new NetlinkError('RTNETLINK answers: Too many levels of symbolic links');
     if (master !== null && !device.hasLinkLayer)
       throw new NetlinkError('RTNETLINK answers: Invalid argument');
+    if (master !== null && device.rxHandler !== null)
+      throw new NetlinkError('RTNETLINK answers: Device or resource busy');
     const old = device.master;
     if (old instanceof BridgeDevice) {
-      old.ports.splice(old.ports.indexOf(device), 1);
-      old.flush(device);
-      device.master = null;
-      if (old.refreshCarrier()) this.#changed(old);
+      old.removePort(device);
+      if (old.refreshCarrier()) {
+        this.#changed(old);
+        this.#refreshUppers(old);
+      }
+      this.#followPorts(old);
     }
     if (master !== null) {
-      master.ports.push(device);
-      device.master = master;
+      master.addPort(device);
       this.#changed(device);
       this.#refreshMaster(device);
+      this.#followPorts(master);
     } else this.#changed(device);
   }
 
+  /** What stands on a device is never larger; an ipvlan device is always as large. @throws NetlinkError */
   setMtu(name: string, mtu: number): void {
     const device = this.require(name);
+    const lower = device.lower();
+    if (lower !== null && mtu > lower.mtu) {
+      const vlan = device.kind === 'vlan';
+      throw new NetlinkError(
+        `RTNETLINK answers: ${vlan ? 'Numerical result out of range' : 'Invalid argument'}`,
+      );
+    }
     device.mtu = mtu;
+    this.#changed(device);
+    for (const upper of device.uppers)
+      if (upper.mtu > mtu || upper.kind === 'ipvlan') upper.ns.links.setMtu(upper.name, mtu);
+    const { master } = device;
+    if (device instanceof BridgeDevice) device.mtuSet = true;
+    if (master instanceof BridgeDevice) this.#followPorts(master);
+  }
+
+  /** @throws NetlinkError */
+  setMac(name: string, mac: number): void {
+    const device = this.require(name);
+    if (device.kind === 'ipvlan') throw new NetlinkError('RTNETLINK answers: Operation not supported');
+    this.#applyMac(device, mac);
+    if (device instanceof BridgeDevice) device.macSet = true;
+    const { master } = device;
+    if (master instanceof BridgeDevice) this.#followPorts(master);
+  }
+
+  /** Settings of a bridge (`ip link set DEV type bridge …`). @throws NetlinkError */
+  configureBridge(bridge: BridgeDevice, settings: BridgeFacts): void {
+    bridge.configure(settings);
+    this.#changed(bridge);
+  }
+
+  /** Settings of a bridge port (`bridge link set`). @throws NetlinkError where it is none. */
+  configureBridgePort(device: Device, settings: BridgePortFacts): void {
+    const { master } = device;
+    if (!(master instanceof BridgeDevice))
+      throw new NetlinkError('RTNETLINK answers: Operation not supported');
+    master.configurePort(device, settings);
     this.#changed(device);
   }
 
-  setMac(name: string, mac: number): void {
-    const device = this.require(name);
+  /** A bridge for which neither was chosen has the lowest address and the smallest MTU of its ports. */
+  #followPorts(bridge: BridgeDevice): void {
+    if (!bridge.macSet) this.#applyMac(bridge, bridge.portsMac);
+    const { portsMtu } = bridge;
+    if (bridge.mtuSet || bridge.mtu === portsMtu) return;
+    bridge.mtu = portsMtu;
+    this.#changed(bridge);
+  }
+
+  /** A VLAN that has its parent's address goes with it, and so does every ipvlan device. */
+  #applyMac(device: Device, mac: number): void {
+    const old = device.mac;
+    if (old === mac) return;
+    const lower = device.lower();
+    if (lower !== null && old !== lower.mac) lower.setFilter(old, 'unwanted');
     device.mac = mac;
+    if (lower !== null && mac !== lower.mac) lower.setFilter(mac, 'wanted');
+    if (device instanceof PortDevice) device.filterChanged();
     this.#changed(device);
+    for (const upper of device.uppers)
+      if (upper.mac === old && upper.kind !== 'macvlan') upper.ns.links.#applyMac(upper, mac);
   }
 
   /** @throws NetlinkError */
@@ -186,14 +339,24 @@ export class LinkTable {
   }
 
   #add<D extends Device>(device: D): D {
+    this.#adopt(device);
+    return device;
+  }
+
+  #adopt(device: Device): void {
     device.neighbors = new NeighborTable(device);
     device.inet6 = new Inet6Device(device);
     this.#devices.set(device.name, device);
     this.#changed(device);
-    return device;
   }
 
   #discard(device: Device): void {
+    detachUpper(device);
+    this.#leave(device, () => device.removed());
+  }
+
+  /** Takes from a device what it has in this namespace, and it from the namespace. */
+  #leave(device: Device, last: () => void = () => {}): void {
     if (device.up) this.setDown(device.name);
     if (device.master !== null) this.setMaster(device.name, null);
     if (device instanceof BridgeDevice) for (const port of [...device.ports]) this.setMaster(port.name, null);
@@ -202,7 +365,8 @@ export class LinkTable {
     device.inet6.removed();
     this.#ns.sysctls.deviceRemoved(device.name);
     device.qdisc?.reset();
-    device.removed();
+    device.qdisc = null;
+    last();
     this.#devices.delete(device.name);
     this.#ns.kernel.rt.emit({ type: 'link.removed', ns: this.#ns.name, name: device.name });
   }
@@ -221,12 +385,37 @@ export class LinkTable {
     peer.carrier = device.up;
     links.#changed(peer);
     links.#refreshMaster(peer);
+    links.#refreshUppers(peer);
   }
 
   #refreshMaster(device: Device): void {
     const { master } = device;
     if (!(master instanceof BridgeDevice)) return;
     if (!device.usable) master.flush(device);
-    if (master.refreshCarrier()) this.#changed(master);
+    if (master.refreshCarrier()) {
+      this.#changed(master);
+      this.#refreshUppers(master);
+    }
+  }
+
+  /** What stands on a device has its carrier, and a VLAN goes up and down with it (`vlan_device_event`). */
+  #refreshUppers(device: Device): void {
+    for (const upper of [...device.uppers]) {
+      const { links } = upper.ns;
+      if (!device.up && upper.kind === 'vlan') links.setDown(upper.name);
+      if (upper.carrier !== device.usable) links.setCarrier(upper, device.usable);
+      if (device.up && upper.kind === 'vlan') links.setUp(upper.name);
+    }
+  }
+}
+
+function makeUpper(ns: Netns, options: DeviceOptions, parent: Device, upper: UpperOptions): Device {
+  switch (upper.kind) {
+    case 'vlan':
+      return new VlanDevice(ns, options, parent, upper);
+    case 'macvlan':
+      return new MacvlanDevice(ns, options, parent, macvlanPort(parent), upper.mode);
+    case 'ipvlan':
+      return new IpvlanDevice(ns, options, parent, ipvlanPort(parent, upper.mode, upper.flag));
   }
 }

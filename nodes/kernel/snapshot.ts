@@ -1,4 +1,5 @@
 import { type KernelView, viewOrder } from '../state/kernel-view.ts';
+import { BridgeDevice } from './bridge.ts';
 import type { Kernel } from './kernel.ts';
 import { flowFacts } from './netfilter/flow-facts.ts';
 import type { Netns } from './netns.ts';
@@ -20,6 +21,10 @@ export function snapshotKernel(kernel: Kernel): KernelView {
     tables: collect((ns) => ns.tables.others(), viewOrder.table),
     rules: Object.fromEntries(kernel.namespaces().map((ns) => [ns.name, ns.rules.list()])),
     neighbors: collect((ns) => [...ns.neighbors(), ...ns.neighbors6()], viewOrder.neighbor),
+    bridgeVlans: collect(
+      (ns) => ns.devices().flatMap((device) => (device instanceof BridgeDevice ? device.vlanRows() : [])),
+      viewOrder.bridgeVlans,
+    ),
     fdb: collect((ns) => ns.fdb(), viewOrder.fdb),
     sysctls: collect((ns) => ns.sysctls.list(), viewOrder.sysctl),
     pathMtus: collect((ns) => [...ns.pathMtus.list(), ...ns.ipv6.pathMtus.list()], viewOrder.pathMtu),

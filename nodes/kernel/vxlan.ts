@@ -34,10 +34,13 @@ export class VxlanDevice extends Device implements VxlanEndpoint {
   /** Several remotes are allowed for the default row only. */
   readonly #fdb = new Map<number, Row[]>();
   #sending = false;
+  /** The namespace that it was made in, whose sockets carry it wherever it goes. */
+  readonly #underlay: Netns;
 
   constructor(ns: Netns, options: DeviceOptions, vxlan: VxlanOptions) {
     super(ns, options);
     this.#options = vxlan;
+    this.#underlay = ns;
   }
 
   get vni(): number {
@@ -49,11 +52,11 @@ export class VxlanDevice extends Device implements VxlanEndpoint {
   }
 
   override opened(): void {
-    this.ns.vxlanPorts.open(this);
+    this.#underlay.vxlanPorts.open(this);
   }
 
   override stopped(): void {
-    this.ns.vxlanPorts.close(this);
+    this.#underlay.vxlanPorts.close(this);
   }
 
   override detail(): string {
@@ -90,7 +93,7 @@ export class VxlanDevice extends Device implements VxlanEndpoint {
     writeVxlan(packet, header - VXLAN_HLEN, this.#options.vni);
     const srcPort = flowSourcePort(frame, 0, frame.length);
     const { local, dstPort } = this.#options;
-    this.ns.sendUdpPacket(packet, {
+    this.#underlay.sendUdpPacket(packet, {
       src: local,
       dst: remote,
       srcPort,
@@ -136,6 +139,12 @@ export class VxlanDevice extends Device implements VxlanEndpoint {
     else this.#fdb.set(mac, left);
     for (const row of gone) this.#emitRemoved(mac, row.dst);
     return true;
+  }
+
+  override moved(ns: Netns, name: string): void {
+    for (const [mac, rows] of this.#fdb) for (const { dst } of rows) this.#emitRemoved(mac, dst);
+    super.moved(ns, name);
+    for (const fdb of this.fdb()) ns.kernel.rt.emit({ type: 'fdb.set', ns: ns.name, fdb });
   }
 
   fdb(): FdbFacts[] {

@@ -187,6 +187,7 @@ export class NodeShell {
   #outputs(config: NodeConfig): NodeOutputs {
     return {
       transmit: (port, frame, cause) => this.#ports[port]?.send(frame, cause, clock()),
+      filter: (port, filter) => this.#ports[port]?.filter(filter),
       record: (record) => this.#publisher.append(record),
       store: (request, op, cause) => {
         void this.#store.write(op, cause).then((result) => {

@@ -15,6 +15,7 @@ import type {
 import type { NodeEvent } from '../events/node.ts';
 import {
   type AddressFacts,
+  type DeviceVlans,
   type KernelView,
   type TableRouteFacts,
   tupleKey,
@@ -31,6 +32,7 @@ interface Slices {
   readonly rules: RuleFacts[];
   readonly neighbors: Map<string, NeighborFacts>;
   readonly fdb: Map<string, FdbFacts>;
+  readonly bridgeVlans: Map<string, DeviceVlans>;
   readonly sysctls: Map<string, SysctlFacts>;
   readonly pathMtus: Map<string, PathMtuFacts>;
   readonly qdiscs: Map<string, QdiscFacts>;
@@ -103,10 +105,19 @@ export class KernelFold {
         slices.neighbors.delete(`${event.dev} ${event.ip}`);
         return;
       case 'fdb.set':
-        slices.fdb.set(`${event.fdb.dev} ${event.fdb.mac} ${event.fdb.dst}`, event.fdb);
+        slices.fdb.set(
+          `${event.fdb.dev} ${event.fdb.mac} ${event.fdb.dst} ${event.fdb.vlan ?? 0}`,
+          event.fdb,
+        );
         return;
       case 'fdb.removed':
-        slices.fdb.delete(`${event.dev} ${event.mac} ${event.dst}`);
+        slices.fdb.delete(`${event.dev} ${event.mac} ${event.dst} ${event.vlan ?? 0}`);
+        return;
+      case 'bridge-vlan.set':
+        slices.bridgeVlans.set(event.dev, { dev: event.dev, vlans: event.vlans });
+        return;
+      case 'bridge-vlan.reset':
+        slices.bridgeVlans.delete(event.dev);
         return;
       case 'sysctl.set':
         setSysctl(slices.sysctls, event.sysctl);
@@ -144,6 +155,7 @@ export class KernelFold {
       tables: this.#slice((slices) => slices.tables, viewOrder.table),
       rules: Object.fromEntries([...this.#namespaces].map(([ns, { rules }]) => [ns, [...rules]])),
       neighbors: this.#slice((slices) => slices.neighbors, viewOrder.neighbor),
+      bridgeVlans: this.#slice((slices) => slices.bridgeVlans, viewOrder.bridgeVlans),
       fdb: this.#slice((slices) => slices.fdb, viewOrder.fdb),
       sysctls: this.#slice((slices) => slices.sysctls, viewOrder.sysctl),
       pathMtus: this.#slice((slices) => slices.pathMtus, viewOrder.pathMtu),
@@ -170,6 +182,7 @@ export class KernelFold {
         rules: [...FIRST_RULES],
         neighbors: new Map(),
         fdb: new Map(),
+        bridgeVlans: new Map(),
         sysctls: new Map(),
         pathMtus: new Map(),
         qdiscs: new Map(),

@@ -1,4 +1,5 @@
 import type {
+  BridgeVlanFacts,
   ConntrackFacts,
   CtTupleFacts,
   CutFacts,
@@ -30,6 +31,12 @@ export interface AddressFacts {
   readonly validUntil?: number;
 }
 
+/** The VLANs that a bridge or a port of one is in. */
+export interface DeviceVlans {
+  readonly dev: string;
+  readonly vlans: readonly BridgeVlanFacts[];
+}
+
 /** A route of another table than main. */
 export interface TableRouteFacts {
   readonly table: number;
@@ -47,6 +54,8 @@ export interface KernelView {
   /** In the order in which they are asked. */
   readonly rules: Readonly<Record<string, readonly RuleFacts[]>>;
   readonly neighbors: Readonly<Record<string, readonly NeighborFacts[]>>;
+  /** VLANs of bridges and their ports, where they are others than those of all. */
+  readonly bridgeVlans: Readonly<Record<string, readonly DeviceVlans[]>>;
   readonly fdb: Readonly<Record<string, readonly FdbFacts[]>>;
   /** What has been written since boot. */
   readonly sysctls: Readonly<Record<string, readonly SysctlFacts[]>>;
@@ -65,7 +74,8 @@ export const viewOrder = {
   table: ({ table, route }: TableRouteFacts) =>
     `${String(table).padStart(10, '0')} ${route.dst} ${String(route.metric).padStart(10, '0')}`,
   neighbor: (neighbor: NeighborFacts) => `${neighbor.dev} ${neighbor.ip}`,
-  fdb: (row: FdbFacts) => `${row.dev} ${row.mac} ${row.dst}`,
+  bridgeVlans: ({ dev }: DeviceVlans) => dev,
+  fdb: (row: FdbFacts) => `${row.dev} ${row.mac} ${row.dst} ${row.vlan ?? 0}`,
   sysctl: (sysctl: SysctlFacts) => `${sysctl.dev} ${sysctl.name}`,
   pathMtu: (pmtu: PathMtuFacts) => pmtu.dst,
   qdisc: (qdisc: QdiscFacts) => qdisc.dev,

@@ -2,6 +2,7 @@ import { type CommandReply, type Impairment, isFinal, type NodeCommand } from '.
 import type { NodeConfig } from '../../nodes/config.ts';
 import type { LabEvent } from '../../nodes/events/index.ts';
 import { EVENT_SCHEMA, type EventId, eventId, eventSeq, NO_CAUSE } from '../../nodes/events/record.ts';
+import type { PortFilter } from '../../nodes/kernel/device.ts';
 import { NodeMachine } from '../../nodes/machine.ts';
 import type { NodeInput, NodeOutputs } from '../../nodes/machine-io.ts';
 import { deriveSeed, seededRandom } from '../../nodes/random.ts';
@@ -68,6 +69,8 @@ interface SimNode {
   /** Earliest wake-up that stands in the agenda for this boot. */
   wakeAt: number;
   unwatch: () => void;
+  /** What ports of this boot want beside frames to their own MAC address. */
+  readonly filters: Map<number, PortFilter>;
   /** Commands under way, each with what ends it together with the node. */
   readonly commands: Map<string, () => void>;
 }
@@ -81,6 +84,8 @@ export class SimLab implements RunningLab, ActionHost {
   readonly #lab: CompiledLab;
   readonly #scheduler = new Scheduler();
   readonly #store = new SimStore();
+  /** Whether any port has ever wanted other frames than those to its own address. */
+  #filtered = false;
   readonly #wireRandom: Random;
   readonly #nodes = new Map<string, SimNode>();
   readonly #log: AnyRecord[] = [];
@@ -104,6 +109,7 @@ export class SimLab implements RunningLab, ActionHost {
         boot: 0,
         wakeAt: Infinity,
         unwatch: () => {},
+        filters: new Map<number, PortFilter>(),
         commands: new Map<string, () => void>(),
       };
       this.#nodes.set(config.name, node);
@@ -256,6 +262,7 @@ export class SimLab implements RunningLab, ActionHost {
     for (const record of records) fold.apply(record.event as LabEvent);
     const last = records.at(-1);
     node.boot++;
+    node.filters.clear();
     node.wakeAt = Number.POSITIVE_INFINITY;
     const boot = {
       number: node.boot,
@@ -289,6 +296,10 @@ export class SimLab implements RunningLab, ActionHost {
   #outputs(node: SimNode): NodeOutputs {
     return {
       transmit: (port, frame, cause) => this.#transmit(node, port, frame, cause),
+      filter: (port, filter) => {
+        node.filters.set(port, filter);
+        this.#filtered = true;
+      },
       record: (record) => node.records.push(record),
       store: (request, op, cause) => {
         this.#scheduler.at(this.now() + STORE_LATENCY, () => {
@@ -319,7 +330,8 @@ export class SimLab implements RunningLab, ActionHost {
       arrivesAt: arrival,
     });
     const mac = readMac(frame, 0);
-    const receivers = isGroupMac(mac) ? port.others : [port.byMac.get(mac)];
+    const unicast = this.#filtered ? receiversOf(port, mac) : [port.byMac.get(mac)];
+    const receivers = isGroupMac(mac) ? port.others : unicast;
     for (const [i, receiver] of receivers.entries()) {
       if (receiver === undefined || receiver.node.machine === null) continue;
       const copy = i === receivers.length - 1 ? frame : frame.slice();
@@ -349,4 +361,15 @@ export class SimLab implements RunningLab, ActionHost {
       this.#step(node, { type: 'time' });
     });
   }
+}
+
+/** Who hears a frame to one MAC address: its owner, and whoever else wants it. */
+function receiversOf({ byMac, others }: SimPort, mac: number): (Receiver | undefined)[] {
+  const found: (Receiver | undefined)[] = others.filter(({ node, port }) => {
+    const filter = node.filters.get(port);
+    return filter !== undefined && (filter.promiscuous || filter.macs.includes(mac));
+  });
+  const owner = byMac.get(mac);
+  // A port that wants other frames says so of its own address too.
+  return owner === undefined || owner.node.filters.has(owner.port) ? found : [...found, owner];
 }

@@ -1,4 +1,4 @@
-import type { Device } from '../../nodes/kernel/device.ts';
+import type { Device, PortFilter } from '../../nodes/kernel/device.ts';
 import { Kernel } from '../../nodes/kernel/kernel.ts';
 import { isGroupMac, parseMac, readMac } from '../../protocols/mac.ts';
 import { type FakeRuntime, FakeWorld, timings } from './runtime.ts';
@@ -12,7 +12,7 @@ export interface Host {
 interface Member {
   readonly host: Host;
   readonly port: number;
-  readonly mac: number;
+  filter: PortFilter;
 }
 
 /** Several kernels on in-memory segments, under one virtual clock. */
@@ -37,6 +37,11 @@ export class Network {
         timings,
         ipv6,
         transmit: (port, frame, cause) => this.#transmit(host, ports[port] ?? '', port, frame, cause),
+        filter: (port, filter) => {
+          const members = this.#segments.get(ports[port] ?? '') ?? [];
+          for (const member of members)
+            if (member.host === host && member.port === port) member.filter = filter;
+        },
       }),
     };
     this.#ports.set(host, ports);
@@ -53,7 +58,7 @@ export class Network {
     host.kernel.root.setUp(name);
     host.kernel.root.addAddress(name, address);
     const members = this.#segments.get(segment) ?? [];
-    members.push({ host, port, mac });
+    members.push({ host, port, filter: { promiscuous: false, macs: [mac] } });
     this.#segments.set(segment, members);
     return device;
   }
@@ -68,7 +73,8 @@ export class Network {
     const dst = readMac(frame, 0);
     for (const member of this.#segments.get(segment) ?? []) {
       if (member.host === from && member.port === port) continue;
-      if (!isGroupMac(dst) && member.mac !== dst) continue;
+      const { promiscuous, macs } = member.filter;
+      if (!isGroupMac(dst) && !promiscuous && !macs.includes(dst)) continue;
       const copy = frame.slice();
       this.world.after(this.latency, () => {
         member.host.rt.cause = cause;

@@ -3,7 +3,7 @@ import { frameBuffer } from '../../../protocols/frame-buffer.ts';
 import { ICMP_DEST_UNREACHABLE, UNREACH_FRAG_NEEDED } from '../../../protocols/icmp.ts';
 import type { IpAddress } from '../../../protocols/ip.ts';
 import { fragmentIpv4, ipDf, ipDst, writeIpv4Header } from '../../../protocols/ipv4.ts';
-import { BROADCAST_MAC } from '../../../protocols/mac.ts';
+import { BROADCAST_MAC, writeMac } from '../../../protocols/mac.ts';
 import type { Device } from '../device.ts';
 import { NF_LOCAL_OUT, NF_POST_ROUTING } from '../netfilter/hooks.ts';
 import { Skb } from '../netfilter/skb.ts';
@@ -151,7 +151,10 @@ export class IpOutput {
       device.transmit(frame, skb);
     } else {
       writeEthernet(frame, 0, device.mac, ETHERTYPE_IPV4);
-      device.neighbors.output(nexthop, frame, skb);
+      if (device.noArp) {
+        writeMac(frame, 0, device.mac);
+        device.transmit(frame, skb);
+      } else device.neighbors.output(nexthop, frame, skb);
     }
   }
 }

@@ -37,6 +37,7 @@ import {
   validateIpv6,
   writeIpv6Header,
 } from '../../../protocols/ipv6.ts';
+import { writeMac } from '../../../protocols/mac.ts';
 import { Reassembler } from '../../../protocols/reassembly.ts';
 import type { TimerHandle } from '../../runtime.ts';
 import type { Device } from '../device.ts';
@@ -213,7 +214,10 @@ export class Ip6Layer {
     const to = isMulticastIp6(nexthop) ? multicastMac(nexthop) : 0;
     writeEthernet(frame, device.hasLinkLayer ? to : 0, device.hasLinkLayer ? device.mac : 0, ETHERTYPE_IPV6);
     if (!device.hasLinkLayer || to !== 0) device.transmit(frame);
-    else device.inet6.neighbors.output(nexthop, frame);
+    else if (device.noArp) {
+      writeMac(frame, 0, device.mac);
+      device.transmit(frame);
+    } else device.inet6.neighbors.output(nexthop, frame);
   }
 
   #deliver(device: Device, frame: Uint8Array): void {

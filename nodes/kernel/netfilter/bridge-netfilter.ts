@@ -1,6 +1,7 @@
 import { ETH_HLEN, ETHERTYPE_IPV4, etherType } from '../../../protocols/ethernet.ts';
 import { fragmentIpv4, ipDst, ipSrc, ipTotalLength, validateIpv4 } from '../../../protocols/ipv4.ts';
 import { writeMac } from '../../../protocols/mac.ts';
+import type { BridgeDevice } from '../bridge.ts';
 import type { Device } from '../device.ts';
 import { flowHash } from '../ip/path.ts';
 import type { Netns } from '../netns.ts';
@@ -47,7 +48,7 @@ export class BridgeNetfilter {
    * Takes a frame through PREROUTING (`br_nf_pre_routing`). Null: it is not to be bridged on, be it that it was dropped or
    * that it waits for an address. What DNAT has sent elsewhere has a new Ethernet destination.
    */
-  preRouting(bridge: Device, port: Device, frame: Uint8Array): Skb | null {
+  preRouting(bridge: Device, port: Device, frame: Uint8Array, tci: number): Skb | null {
     const { kernel, netfilter } = this.#ns;
     const validity = validateIpv4(frame, ETH_HLEN, frame.length - ETH_HLEN);
     if (validity !== 'ok') {
@@ -59,6 +60,7 @@ export class BridgeNetfilter {
     const dst = ipDst(packet, ETH_HLEN);
     const skb = new Skb(packet, bridge);
     skb.physIn = port;
+    skb.vlan = tci;
     if (netfilter.run(NF_PRE_ROUTING, skb) !== 'accept') return null;
     return ipDst(skb.frame, ETH_HLEN) === dst || this.#redirect(bridge, skb) ? skb : null;
   }
@@ -89,7 +91,7 @@ export class BridgeNetfilter {
    * Takes a frame through FORWARD and POSTROUTING on its way to a port (`br_nf_forward_ip`, `br_nf_post_routing`), and sends
    * it, in fragments where it was put together from some.
    */
-  forward(bridge: Device, port: Device, skb: Skb): void {
+  forward(bridge: BridgeDevice, port: Device, skb: Skb): void {
     const { netfilter } = this.#ns;
     skb.physOut = port;
     skb.out = bridge;
@@ -97,14 +99,14 @@ export class BridgeNetfilter {
     if (netfilter.run(NF_POST_ROUTING, skb) !== 'accept') return;
     const { frame, fragmentSize } = skb;
     if (fragmentSize === 0 || frame.length - ETH_HLEN <= fragmentSize) {
-      port.transmit(frame, skb);
+      bridge.egress(port, frame, skb.vlan, skb);
       return;
     }
     for (const fragment of fragmentIpv4(frame.subarray(ETH_HLEN), fragmentSize)) {
       const part = new Uint8Array(ETH_HLEN + fragment.length);
       part.set(frame.subarray(0, ETH_HLEN));
       part.set(fragment, ETH_HLEN);
-      port.transmit(part, skb.copy(part));
+      bridge.egress(port, part, skb.vlan, skb.copy(part));
     }
   }
 }

@@ -21,6 +21,8 @@ export class Skb {
   bridgedDnat = false;
   /** `fwmark`, unsigned 32 bits. */
   mark = 0;
+  /** Tag control information of the VLAN that a bridge has it in: priority (3 bits), 0, VLAN (12). */
+  vlan = 0;
   ct: Conntrack | null = null;
   ctState: CtState = 'none';
   ctDirection: CtDirection = 0;
@@ -44,6 +46,7 @@ export class Skb {
     copy.physIn = this.physIn;
     copy.physOut = this.physOut;
     copy.mark = this.mark;
+    copy.vlan = this.vlan;
     copy.ct = this.ct;
     copy.ctState = this.ctState;
     copy.ctDirection = this.ctDirection;

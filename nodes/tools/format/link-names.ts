@@ -25,6 +25,9 @@ const traits: Readonly<Record<LinkKind, KindTraits>> = {
   ether: { ...ethernet, qdisc: 'pfifo_fast', txqlen: 1000, operstate: 'reported' },
   veth: { ...ethernet, qdisc: 'noqueue', txqlen: 0, operstate: 'reported' },
   bridge: { ...ethernet, qdisc: 'noqueue', txqlen: 0, operstate: 'reported' },
+  vlan: { ...ethernet, qdisc: 'noqueue', txqlen: 1000, operstate: 'reported' },
+  macvlan: { ...ethernet, qdisc: 'noqueue', txqlen: 1000, operstate: 'reported' },
+  ipvlan: { ...ethernet, qdisc: 'noqueue', txqlen: 1000, operstate: 'reported' },
   vxlan: { ...ethernet, qdisc: 'noqueue', txqlen: 0, operstate: 'unknown' },
   tun: {
     flags: ['POINTOPOINT', 'MULTICAST', 'NOARP'],
@@ -101,6 +104,7 @@ export class LinkNames {
     const flags: string[] = [];
     if (link.up && !link.carrier) flags.push('NO-CARRIER');
     flags.push(...this.traits(link).flags);
+    if (link.noArp === true) flags.push('NOARP');
     if (link.up) flags.push('UP');
     if (link.up && link.carrier) flags.push('LOWER_UP');
     if (this.peer(link)?.up === false) flags.push('M-DOWN');
