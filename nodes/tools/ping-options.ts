@@ -3,7 +3,7 @@ import { ToolError } from './tool.ts';
 
 export interface PingOptions {
   readonly target: string;
-  readonly family: 'any' | 'ipv4';
+  readonly family: 'any' | 'ipv4' | 'ipv6';
   /** Replies after which it ends; 0: never. */
   readonly count: number;
   /** ms */
@@ -48,6 +48,9 @@ Options:
 IPv4 options:
   -4                 use IPv4
   -b                 allow pinging broadcast
+
+IPv6 options:
+  -6                 use IPv6
 
 For more details see ping(8).`;
 
@@ -130,14 +133,13 @@ export function parsePingOptions(args: readonly string[]): PingOptions {
   if (families.size > 1) throw new ToolError('ping: only one -4 or -6 option may be specified', 2);
   const target = parsed.operands.at(-1)?.text;
   if (target === undefined) throw new ToolError('ping: usage error: Destination address required', 1);
-  if (families.has('6')) throw new ToolError(`ping: ${target}: Address family for hostname not supported`, 2);
   if (interval < MIN_INTERVAL)
     throw new ToolError(
       `ping: cannot flood, minimal interval for user must be >= ${MIN_INTERVAL} ms, use -i 0.002 (or higher)`,
       2,
     );
   if (ttl === 0) throw new ToolError('ping: cannot set unicast time-to-live: Invalid argument', 2);
-  const family = families.has('4') ? 'ipv4' : 'any';
+  const family = families.has('4') ? 'ipv4' : families.has('6') ? 'ipv6' : 'any';
   return { target, family, count, interval, linger, deadline, size, ttl, dontFragment, from, flags };
 }
 

@@ -1,13 +1,11 @@
 import { GAI_ERRORS } from '../../protocols/dns/resolver.ts';
-import { formatIp4 } from '../../protocols/ip4.ts';
-import { PROTO_ICMP } from '../../protocols/ipv4.ts';
-import type { EchoReply, IcmpErrorReport, IcmpSocket } from '../kernel/icmp.ts';
+import type { IpAddress } from '../../protocols/ip.ts';
 import type { TimerHandle } from '../runtime.ts';
-import { icmpErrorText } from './icmp-text.ts';
+import { openPing, type PingError, type PingHandlers, type PingSocket } from './ping-family.ts';
 import { type PingOptions, parsePingOptions } from './ping-options.ts';
 import { formatTime, PingStatistics } from './ping-statistics.ts';
-import { AddressNames, inetAton, resolve, type Target } from './resolve.ts';
-import { type Reach, reach, sendErrorText } from './send-error.ts';
+import { AddressNames, resolveAny, type Target } from './resolve.ts';
+import { sendErrorText } from './send-error.ts';
 import {
   EXIT_KILLED,
   endingOnError,
@@ -24,53 +22,19 @@ import {
 export const ping: Tool = endingOnError((args, ctx, out) => {
   const options = parsePingOptions(args);
   return new WaitingTool(ctx, out, (resume) =>
-    resolve(ctx, options.target, options.family, (resolved) =>
+    resolveAny(ctx, hostOf(options.target), options.family, (resolved) =>
       resume(() => {
         if (!resolved.ok) throw new ToolError(`ping: ${options.target}: ${GAI_ERRORS[resolved.error]}`, 2);
         const { target } = resolved;
-        return new Ping(ctx, out, options, target, source(ctx, options, target));
+        return new Ping(ctx, out, options, { ...target, text: options.target });
       }),
     ),
   );
 });
 
-interface Source {
-  /** Address to send from, 0 for the one that routing prefers. */
-  readonly addr: number;
-  /** For the first line. */
-  readonly shown: string;
-}
-
-/** Finds out, before anything is sent, whether it can be. @throws ToolError */
-function source(ctx: ToolContext, options: PingOptions, target: Target): Source {
-  const { ns } = ctx;
-  const { from, flags } = options;
-  const bound = from === '' ? null : inetAton(from);
-  if (bound !== null) {
-    if (!ns.isLocal(bound)) throw new ToolError('ping: bind: Cannot assign requested address', 2);
-    return { addr: bound, shown: `from ${formatIp4(bound)} : ` };
-  }
-  const device = from === '' ? undefined : ns.device(from);
-  if (from !== '' && device === undefined)
-    throw new ToolError(`ping: SO_BINDTODEVICE ${from}: No such device`, 2);
-  const way = reach(ns, target.addr, 0, PROTO_ICMP);
-  if (!way.ok) throw new ToolError(`ping: connect: ${sendErrorText(way.error)}`, 2);
-  if (way.type === 'broadcast' && !flags.has('b'))
-    throw new ToolError(
-      'ping: Do you want to ping broadcast? Then -b. If not, check your local firewall rules',
-      2,
-    );
-  if (device === undefined) return { addr: 0, shown: '' };
-  return boundTo(device.name, way);
-}
-
-function boundTo(dev: string, way: Extract<Reach, { ok: true }>): Source {
-  if (way.type !== 'local' && way.dev !== dev)
-    throw new ToolError(
-      `ping: -I ${dev}: the route leaves by ${way.dev}, sending against it is not emulated`,
-      2,
-    );
-  return { addr: way.src, shown: `from ${formatIp4(way.src)} ${dev}: ` };
+/** A host without the `%DEV` that says which link an address is of. */
+function hostOf(target: string): string {
+  return target.includes(':') ? (target.split('%')[0] ?? target) : target;
 }
 
 /** Sequence numbers go around; what is older than this is forgotten. */
@@ -79,7 +43,6 @@ const REMEMBERED = 0x8000;
 const MAX_SIZE = 65_507;
 /** Size of the timestamp that ping carries in its payload; a smaller payload gives no times. */
 const TIMESTAMP = 16;
-const HEADERS = 28;
 
 interface Probe {
   readonly at: number;
@@ -90,9 +53,8 @@ class Ping implements RunningTool {
   readonly #ctx: ToolContext;
   readonly #out: ToolOutput;
   readonly #options: PingOptions;
-  readonly #target: Target;
-  readonly #source: number;
-  readonly #socket: IcmpSocket;
+  readonly #target: Target<IpAddress>;
+  readonly #socket: PingSocket;
   readonly #id: number;
   readonly #statistics = new PingStatistics();
   readonly #probes = new Map<number, Probe>();
@@ -104,26 +66,25 @@ class Ping implements RunningTool {
   #state: 'running' | 'ended' = 'running';
   readonly #names: AddressNames;
   /** Lines that wait for the name of an address, in order. While there are any, nothing is sent: ping(8) blocks in getnameinfo(3). */
-  readonly #unnamed: { readonly addr: number; readonly print: (shown: string) => void }[] = [];
+  readonly #unnamed: { readonly addr: IpAddress; readonly print: (shown: string) => void }[] = [];
   #held: 'nothing' | 'send' | 'finish' = 'nothing';
 
-  constructor(ctx: ToolContext, out: ToolOutput, options: PingOptions, target: Target, from: Source) {
+  constructor(ctx: ToolContext, out: ToolOutput, options: PingOptions, target: Target<IpAddress>) {
     this.#ctx = ctx;
     this.#out = out;
     this.#options = options;
     this.#target = target;
-    this.#source = from.addr;
     this.#names = new AddressNames(ctx);
     this.#id = ctx.rt.random.int(1, 0xffff);
-    this.#socket = ctx.ns.openIcmp({
+    this.#socket = openPing(ctx, options, target, {
       onReply: (reply) => this.#onReply(reply),
-      onError: (report) => this.#onError(report),
+      onError: (error) => this.#onError(error),
     });
-    const { size, deadline } = options;
+    const { deadline } = options;
     if (options.flags.has('b')) out.stderr('WARNING: pinging broadcast address\n');
-    out.stdout(
-      `PING ${target.canonical} (${formatIp4(target.addr)}) ${from.shown}${size}(${size + HEADERS}) bytes of data.\n`,
-    );
+    const name = target.kind === 'address' ? target.text : target.canonical;
+    out.stdout(`PING ${name}${this.#socket.head}
+`);
     const { rt } = ctx;
     this.#startedAt = rt.now;
     if (deadline > 0) this.#deadline = rt.timers.set(rt.now + deadline, () => this.#finish());
@@ -166,27 +127,16 @@ class Ping implements RunningTool {
 
   #transmit(number: number): void {
     const { size, ttl, dontFragment } = this.#options;
-    const { addr } = this.#target;
     const seq = number & 0xffff;
     this.#probes.delete((seq - REMEMBERED) & 0xffff);
     this.#probes.set(seq, { at: this.#ctx.rt.now, answered: false });
     this.#statistics.transmitted = number;
     const error =
-      size > MAX_SIZE
-        ? 'EMSGSIZE'
-        : this.#socket.sendEcho(addr, {
-            id: this.#id,
-            seq,
-            size,
-            src: this.#source,
-            ...(ttl === null ? {} : { ttl }),
-            ...(dontFragment ? { df: true } : {}),
-          });
+      size > MAX_SIZE ? 'EMSGSIZE' : this.#socket.send({ id: this.#id, seq, size, ttl, dontFragment });
     if (error === null) return;
     if (error === 'EMSGSIZE') {
-      const way = reach(this.#ctx.ns, addr, this.#source, PROTO_ICMP);
       this.#statistics.errors++;
-      this.#complain(`local error: message too long, mtu=${way.ok ? way.mtu : 0}`);
+      this.#complain(`local error: ${this.#socket.tooLong()}`);
     } else this.#complain(`sendmsg: ${sendErrorText(error)}`);
   }
 
@@ -207,7 +157,7 @@ class Ping implements RunningTool {
     return this.#probes.get(number & 0xffff)?.answered === true;
   }
 
-  #onReply(reply: EchoReply): void {
+  #onReply(reply: Parameters<PingHandlers['onReply']>[0]): void {
     if (reply.id !== this.#id || this.#state === 'ended') return;
     const probe = this.#probes.get(reply.seq);
     if (probe === undefined) return;
@@ -230,16 +180,15 @@ class Ping implements RunningTool {
     if (this.#hasEnough()) this.#finishInOrder();
   }
 
-  #onError(report: IcmpErrorReport): void {
+  #onError(report: PingError): void {
     if (report.id !== this.#id || report.dst !== this.#target.addr || this.#state === 'ended') return;
-    if (report.type === 'redirect' || !this.#probes.has(report.seq)) return;
+    const { text } = report;
+    if (text === null || !this.#probes.has(report.seq)) return;
     const statistics = this.#statistics;
     statistics.acknowledge(report.seq);
     statistics.errors++;
     if (!this.#options.flags.has('q'))
-      this.#withName(report.from, (from) =>
-        this.#print(`From ${from} icmp_seq=${report.seq} ${icmpErrorText(report)}`),
-      );
+      this.#withName(report.from, (from) => this.#print(`From ${from} icmp_seq=${report.seq} ${text}`));
     if (this.#hasEnough()) this.#finishInOrder();
   }
 
@@ -251,8 +200,8 @@ class Ping implements RunningTool {
   }
 
   /** `pr_addr`: prints a line with an address by its name, behind those that wait. */
-  #withName(addr: number, print: (shown: string) => void): void {
-    if (this.#options.flags.has('n') || this.#target.kind === 'address') print(formatIp4(addr));
+  #withName(addr: IpAddress, print: (shown: string) => void): void {
+    if (this.#options.flags.has('n') || this.#target.kind === 'address') print(this.#socket.format(addr));
     else {
       this.#unnamed.push({ addr, print });
       if (this.#unnamed.length === 1) this.#printNamed();
@@ -282,11 +231,16 @@ class Ping implements RunningTool {
 
   #finish(): void {
     // What is still without a name when the end comes, by a signal or the deadline, is printed without.
-    for (const { addr, print } of this.#unnamed.splice(0)) print(formatIp4(addr));
+    for (const { addr, print } of this.#unnamed.splice(0)) print(this.#socket.format(addr));
     this.#close();
     const { count, deadline } = this.#options;
     const { received } = this.#statistics;
-    this.#out.stdout(this.#statistics.format(this.#target.canonical, this.#lastSent - this.#startedAt));
+    this.#out.stdout(
+      this.#statistics.format(
+        this.#target.kind === 'address' ? this.#target.text : this.#target.canonical,
+        this.#lastSent - this.#startedAt,
+      ),
+    );
     this.#out.exit(received === 0 || (deadline > 0 && received < count) ? 1 : 0);
   }
 

@@ -5,21 +5,22 @@ import {
   type NameLookup,
   StubResolver,
 } from '../../protocols/dns/resolver.ts';
-import { formatIp4 } from '../../protocols/ip4.ts';
+import { formatIp, type IpAddress } from '../../protocols/ip.ts';
+import { parseIp6 } from '../../protocols/ip6.ts';
 import { dnsHost } from '../dns/host.ts';
 import type { ToolContext } from './tool.ts';
 
-export interface Target {
+export interface Target<A extends IpAddress = number> {
   /** As it was written. */
   readonly text: string;
   /** The name that it is an alias of; an address as it was written. */
   readonly canonical: string;
-  readonly addr: number;
+  readonly addr: A;
   readonly kind: 'address' | 'name';
 }
 
-export type Resolved =
-  | { readonly ok: true; readonly target: Target }
+export type Resolved<A extends IpAddress = number> =
+  | { readonly ok: true; readonly target: Target<A> }
   | { readonly ok: false; readonly error: GaiError };
 
 /** An address as inet_aton(3) reads it: `10.0.0.1`, `10.1`, `0x7f000001`. Null if it is none. */
@@ -65,6 +66,35 @@ export function resolve(
   return resolverOf(ctx).lookup(text, family, (result) => done(targetOf(text, result)));
 }
 
+/** As `resolve`, of either family: the first that a name has, or the one that is asked for. */
+export function resolveAny(
+  ctx: ToolContext,
+  text: string,
+  family: LookupFamily,
+  done: (resolved: Resolved<IpAddress>) => void,
+): { cancel(): void } {
+  const addr = inetAton(text) ?? parseIp6(text);
+  const wanted = typeof addr === 'number' ? 'ipv4' : 'ipv6';
+  if (addr !== null && (family === 'any' || family === wanted)) {
+    done({ ok: true, target: { text, canonical: text, addr, kind: 'address' } });
+    return { cancel: () => {} };
+  }
+  if (addr !== null) {
+    done({ ok: false, error: 'EAI_ADDRFAMILY' });
+    return { cancel: () => {} };
+  }
+  return resolverOf(ctx).lookup(text, family, (result) => {
+    const [first] = result.ok ? result.addresses : [];
+    if (!result.ok) done(result);
+    else if (first === undefined) done({ ok: false, error: 'EAI_NODATA' });
+    else
+      done({
+        ok: true,
+        target: { text, canonical: result.canonical, addr: first.addr, kind: 'name' },
+      });
+  });
+}
+
 function targetOf(text: string, result: NameLookup): Resolved {
   if (!result.ok) return result;
   for (const address of result.addresses) {
@@ -72,14 +102,14 @@ function targetOf(text: string, result: NameLookup): Resolved {
     const kind = result.canonical === text && inetAton(text) !== null ? 'address' : 'name';
     return { ok: true, target: { text, canonical: result.canonical, addr: address.addr, kind } };
   }
-  // There are no sockets of IPv6 to reach the others by.
+  // Who asks here has no sockets of IPv6 to reach the others by.
   return { ok: false, error: 'EAI_NODATA' };
 }
 
 /** The names of addresses as getnameinfo(3) finds them, each looked up once. */
 export class AddressNames {
   readonly #resolver: StubResolver;
-  readonly #names = new Map<number, string | null>();
+  readonly #names = new Map<IpAddress, string | null>();
   #running: { cancel(): void } | null = null;
 
   constructor(ctx: ToolContext) {
@@ -87,13 +117,13 @@ export class AddressNames {
   }
 
   /** Null: it has no name; undefined: that is not known yet. */
-  get(addr: number): string | null | undefined {
+  get(addr: IpAddress): string | null | undefined {
     return this.#names.get(addr);
   }
 
   /** Finds out about an address, one at a time. `done` may be called from within. */
-  find(addr: number, done: () => void): void {
-    const address: HostAddress = { family: 4, addr };
+  find(addr: IpAddress, done: () => void): void {
+    const address: HostAddress = typeof addr === 'number' ? { family: 4, addr } : { family: 6, addr };
     this.#running = this.#resolver.reverse(address, (name) => {
       this.#names.set(addr, name);
       done();
@@ -105,8 +135,8 @@ export class AddressNames {
   }
 
   /** The name, with the address behind it in brackets; without a name, the address. */
-  format(addr: number): string {
-    const text = formatIp4(addr);
+  format(addr: IpAddress): string {
+    const text = formatIp(addr);
     const name = this.get(addr) ?? null;
     return name === null ? text : `${name} (${text})`;
   }

@@ -10,6 +10,7 @@ export const GAI_ERRORS = {
   EAI_NONAME: 'Name or service not known',
   EAI_AGAIN: 'Temporary failure in name resolution',
   EAI_NODATA: 'No address associated with hostname',
+  EAI_ADDRFAMILY: 'Address family for hostname not supported',
 } as const;
 
 export type GaiError = keyof typeof GAI_ERRORS;
@@ -87,7 +88,7 @@ const IDLE = { cancel: () => {} };
 function ofText(name: string, families: Families): NameLookup | null {
   const address = parseHostAddress(name);
   if (address === null) return null;
-  if (!families.includes(address.family)) return { ok: false, error: 'EAI_NONAME' };
+  if (!families.includes(address.family)) return { ok: false, error: 'EAI_ADDRFAMILY' };
   return { ok: true, canonical: name, addresses: [address] };
 }
 

@@ -92,7 +92,7 @@ test('the hosts file comes first, then DNS', (t) => {
 test('no address of the wanted family', (t) => {
   const host = new FakeHost({ '10.0.0.53': mynet });
   t.is(lookUp(host, 'tomcat.mynet', ONE, 'ipv6'), 'No address associated with hostname');
-  t.is(lookUp(host, '10.1.2.3', ONE, 'ipv6'), 'Name or service not known');
+  t.is(lookUp(host, '10.1.2.3', ONE, 'ipv6'), 'Address family for hostname not supported');
 });
 
 test('silence: two attempts of five and ten seconds, as glibc has them', (t) => {
