@@ -5,7 +5,10 @@ import { curl } from './curl.ts';
 import { hostname } from './hostname.ts';
 import { ip } from './ip/ip.ts';
 import { iperf } from './iperf/iperf.ts';
+import { nc } from './nc.ts';
 import { ping } from './ping.ts';
+import { echo, grep, headOrTail, printf, sleep, wc } from './shell/coreutils.ts';
+import { shell } from './shell/sh.ts';
 import { sysctl } from './sysctl.ts';
 import { tc } from './tc.ts';
 import {
@@ -18,12 +21,28 @@ import {
   type ToolOutput,
 } from './tool.ts';
 import { traceroute } from './traceroute.ts';
+import { wget } from './wget.ts';
 
 const tools: ReadonlyMap<string, Tool> = new Map([
   ['ping', ping],
   ['iperf', iperf],
   ['traceroute', traceroute],
   ['curl', curl],
+  ['wget', wget],
+  ['nc', nc],
+  ['netcat', nc],
+  ['sh', shell(startInShell)],
+  ['bash', shell(startInShell)],
+  ['ash', shell(startInShell)],
+  ['echo', atOnce(echo)],
+  ['printf', atOnce(printf)],
+  ['true', atOnce(() => 0)],
+  ['false', atOnce(() => 1)],
+  ['sleep', sleep],
+  ['head', atOnce(headOrTail('head'))],
+  ['tail', atOnce(headOrTail('tail'))],
+  ['wc', atOnce(wc)],
+  ['grep', atOnce(grep)],
   ['ip', atOnce(ip)],
   ['bridge', atOnce(bridge)],
   ['hostname', atOnce(hostname)],
@@ -53,6 +72,15 @@ export function startTool(argv: readonly string[], ctx: ToolContext, out: ToolOu
     return ENDED;
   }
   return tool(args, ctx, out);
+}
+
+/** The same for a command of a script, where the shell is the one to say that there is no such. */
+function startInShell(argv: readonly string[], ctx: ToolContext, out: ToolOutput): RunningTool {
+  const [name = ''] = argv;
+  if (tools.has(name.slice(name.lastIndexOf('/') + 1))) return startTool(argv, ctx, out);
+  out.stderr(`sh: 1: ${name}: not found\n`);
+  out.exit(EXIT_NOT_FOUND);
+  return ENDED;
 }
 
 function atOnce(command: Command): Tool {
