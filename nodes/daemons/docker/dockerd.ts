@@ -13,6 +13,9 @@ import { ContainerFiles } from './files.ts';
 import { DockerLedger } from './ledger.ts';
 import { BridgeDriver, defaultBridgeOptions } from './network/drivers/bridge.ts';
 import { HostDriver, NullDriver } from './network/drivers/host.ts';
+import { IpvlanDriver } from './network/drivers/ipvlan.ts';
+import { MacvlanDriver } from './network/drivers/macvlan.ts';
+import { Parents } from './network/drivers/parent.ts';
 import { Firewall, type Iptables } from './network/firewall.ts';
 import { type NetworkSpec, Networks } from './network/networks.ts';
 import { LOCAL_POOLS, SubnetPools } from './network/pools.ts';
@@ -48,6 +51,7 @@ export class Dockerd {
     const ledger = new DockerLedger(rt, disk);
     this.ledger = ledger;
     this.#firewall = config.iptables ? new Firewall(options.iptables, config.userlandProxy) : null;
+    const parents = new Parents(kernel.root, rt.random);
     const { defaultAddressPools: pools, userlandProxy } = config;
     const networks = new Networks(rt, {
       ledger,
@@ -55,6 +59,8 @@ export class Dockerd {
         bridge: new BridgeDriver(rt, kernel, this.#firewall),
         host: new HostDriver(),
         null: new NullDriver(),
+        macvlan: new MacvlanDriver(parents),
+        ipvlan: new IpvlanDriver(parents),
       },
       pools: new SubnetPools(pools.length > 0 ? pools : LOCAL_POOLS, 'lowest'),
       hostSubnets: () => kernel.root.routes.list().flatMap(({ dst }) => parsePrefix(dst) ?? []),

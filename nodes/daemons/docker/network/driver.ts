@@ -1,4 +1,4 @@
-import type { Prefix } from '../../../../protocols/ip4.ts';
+import { type Prefix, parsePrefix, prefixContains } from '../../../../protocols/ip4.ts';
 import type { DockerNetworkFacts, DockerPortBinding } from '../../../events/docker.ts';
 import type { Netns } from '../../../kernel/netns.ts';
 
@@ -39,4 +39,14 @@ export interface NetworkDriver {
   /** Publishes ports of an endpoint. @throws DockerError */
   publish?(plan: EndpointPlan, ports: readonly DockerPortBinding[]): void;
   unpublish?(plan: EndpointPlan, ports: readonly DockerPortBinding[]): void;
+}
+
+/** The gateway of the subnet that an endpoint's address is of. */
+export function gatewayOf({ network, address }: EndpointPlan): JoinInfo['gateway'] {
+  const subnet = network.ipam.find(({ subnet: text }) => {
+    const prefix = parsePrefix(text);
+    return prefix !== null && address !== null && prefixContains(prefix, address.addr);
+  });
+  if (network.internal || subnet === undefined || subnet.gateway === '') return { type: 'none' };
+  return { type: 'address', address: subnet.gateway };
 }

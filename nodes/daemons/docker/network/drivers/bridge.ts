@@ -6,7 +6,7 @@ import type { Kernel } from '../../../../kernel/kernel.ts';
 import type { Runtime } from '../../../../runtime.ts';
 import { randomHex, randomMac } from '../../../random-names.ts';
 import { DockerError } from '../../error.ts';
-import type { EndpointPlan, JoinInfo, NetworkDriver } from '../driver.ts';
+import { type EndpointPlan, gatewayOf, type JoinInfo, type NetworkDriver } from '../driver.ts';
 import type { BridgeRules, Firewall } from '../firewall.ts';
 
 const BRIDGE_NAME = 'com.docker.network.bridge.name';
@@ -111,10 +111,7 @@ export class BridgeDriver implements NetworkDriver {
     ns.addAddress(ifname, formatPrefix(address));
     ns.setUp(ifname);
     this.#veths.set(plan.endpointId, host);
-    const gateway =
-      network.ipam.find(({ subnet }) => parsePrefix(subnet)?.len === address.len)?.gateway ?? '';
-    if (network.internal || gateway === '') return { mac, gateway: { type: 'none' } };
-    return { mac, gateway: { type: 'address', address: gateway } };
+    return { mac, gateway: gatewayOf(plan) };
   }
 
   leave(plan: EndpointPlan): void {
