@@ -24,7 +24,7 @@ export type AsSize = 2 | 4;
  */
 export function decodeAsPath(buf: Uint8Array, off: number, end: number, size: AsSize): AsPath | null {
   if (off === end) return EMPTY_AS_PATH;
-  const segments: AsSegment[] = [];
+  let segments: readonly AsSegment[] = EMPTY_AS_PATH;
   let at = off;
   while (at < end) {
     if (at + 2 > end) return null;
@@ -33,32 +33,43 @@ export function decodeAsPath(buf: Uint8Array, off: number, end: number, size: As
     if ((code !== SegmentType.set && code !== SegmentType.sequence) || count === 0) return null;
     at += 2;
     if (at + count * size > end) return null;
-    const asns: number[] = [];
+    const asns = new Array<number>(count);
     for (let i = 0; i < count; i++, at += size) {
       const asn = size === 4 ? u32(buf, at) : u16(buf, at);
       if (asn === 0) return null;
-      asns.push(asn);
+      asns[i] = asn;
     }
-    segments.push({ type: code === SegmentType.set ? 'set' : 'sequence', asns });
+    // Paths are kept: an array that grows by pushing would keep room for sixteen more.
+    segments = [...segments, { type: code === SegmentType.set ? 'set' : 'sequence', asns }];
   }
   return segments;
 }
 
+/** Bytes of an encoded path. */
+export function asPathSize(path: AsPath, size: AsSize): number {
+  let bytes = 0;
+  for (const { asns } of path) bytes += 2 + size * asns.length;
+  return bytes;
+}
+
 /** With 2-byte numbers, AS_TRANS stands for what does not fit. */
-export function encodeAsPath(path: AsPath, size: AsSize): Uint8Array {
-  const length = path.reduce((sum, segment) => sum + 2 + size * segment.asns.length, 0);
-  const encoded = new Uint8Array(length);
-  let at = 0;
-  for (const segment of path) {
-    encoded[at] = SegmentType[segment.type];
-    encoded[at + 1] = segment.asns.length;
+export function writeAsPath(buf: Uint8Array, off: number, path: AsPath, size: AsSize): void {
+  let at = off;
+  for (const { type, asns } of path) {
+    buf[at] = SegmentType[type];
+    buf[at + 1] = asns.length;
     at += 2;
-    for (const asn of segment.asns) {
-      if (size === 4) setU32(encoded, at, asn);
-      else setU16(encoded, at, asn > 0xffff ? AS_TRANS : asn);
+    for (const asn of asns) {
+      if (size === 4) setU32(buf, at, asn);
+      else setU16(buf, at, asn > 0xffff ? AS_TRANS : asn);
       at += size;
     }
   }
+}
+
+export function encodeAsPath(path: AsPath, size: AsSize): Uint8Array {
+  const encoded = new Uint8Array(asPathSize(path, size));
+  writeAsPath(encoded, 0, path, size);
   return encoded;
 }
 

@@ -45,7 +45,7 @@ export interface DecodedAttributes {
   readonly mpReach: MpReach | null;
   readonly mpUnreach: MpNlri | null;
   /** Attributes present, malformed ones included. */
-  readonly present: ReadonlySet<number>;
+  readonly present: readonly number[];
   readonly faults: readonly UpdateFault[];
 }
 
@@ -76,6 +76,14 @@ const LENGTH_DISCARD: Verdict = ['attribute-discard', UpdateError.attributeLengt
 const OPTIONAL_WITHDRAW: Verdict = ['treat-as-withdraw', UpdateError.optionalAttribute];
 const OPTIONAL_DISCARD: Verdict = ['attribute-discard', UpdateError.optionalAttribute];
 
+/** An attribute that runs over the end of the field. */
+const OVERRUN: UpdateFault = {
+  action: 'treat-as-withdraw',
+  subcode: UpdateError.malformedAttributeList,
+  attribute: 0,
+  data: new Uint8Array(0),
+};
+
 const WELL_KNOWN = AttrFlag.transitive;
 const OPTIONAL = AttrFlag.optional;
 const OPTIONAL_TRANSITIVE = AttrFlag.optional | AttrFlag.transitive;
@@ -87,7 +95,7 @@ function isHostAddress(addr: number): boolean {
 }
 
 /** RFC 7606 §7, attribute by attribute. */
-const KNOWN: ReadonlyMap<number, Known> = new Map<number, Known>([
+const KNOWN: readonly (Known | undefined)[] = byType([
   [Attr.origin, { flags: WELL_KNOWN, parse: parseOrigin }],
   [Attr.asPath, { flags: WELL_KNOWN, parse: parseAsPath }],
   [Attr.nextHop, { flags: WELL_KNOWN, parse: parseNextHop }],
@@ -105,6 +113,12 @@ const KNOWN: ReadonlyMap<number, Known> = new Map<number, Known>([
   [Attr.as4Aggregator, { flags: OPTIONAL_TRANSITIVE, parse: parseAs4Aggregator }],
   [Attr.largeCommunities, { flags: OPTIONAL_TRANSITIVE, parse: parseLargeCommunities }],
 ]);
+
+function byType(known: readonly (readonly [number, Known])[]): (Known | undefined)[] {
+  const table = new Array<Known | undefined>(256).fill(undefined);
+  for (const [type, each] of known) table[type] = each;
+  return table;
+}
 
 /**
  * Decodes the path attributes field. Never fails as a whole: everything wrong with it is a fault with the action
@@ -127,30 +141,25 @@ export function decodeAttributes(
     mpUnreach: null,
   };
   const faults: UpdateFault[] = [];
-  const present = new Set<number>();
+  const present: number[] = [];
   let at = off;
   while (at < end) {
     const extended = (buf[at]! & AttrFlag.extendedLength) !== 0;
     const headLength = extended ? 4 : 3;
-    const overrun: UpdateFault = {
-      action: 'treat-as-withdraw',
-      subcode: UpdateError.malformedAttributeList,
-      attribute: 0,
-      data: new Uint8Array(0),
-    };
     if (at + headLength > end) {
-      faults.push(overrun);
+      faults.push(OVERRUN);
       break;
     }
     const type = buf[at + 1]!;
     const valueAt = at + headLength;
     const valueEnd = valueAt + (extended ? u16(buf, at + 2) : buf[at + 2]!);
     if (valueEnd > end) {
-      present.add(type);
-      faults.push(overrun);
+      if (!present.includes(type)) present.push(type);
+      faults.push(OVERRUN);
       break;
     }
-    const verdict = present.has(type) ? repeated(type) : parseOne(state, buf, at, valueAt, valueEnd);
+    const again = present.includes(type);
+    const verdict = again ? repeated(type) : parseOne(state, buf, at, valueAt, valueEnd);
     if (verdict !== null) {
       faults.push({
         action: verdict[0],
@@ -159,7 +168,7 @@ export function decodeAttributes(
         data: buf.slice(at, valueEnd),
       });
     }
-    present.add(type);
+    if (!again) present.push(type);
     at = valueEnd;
   }
   draft.unknown = state.unknown.sort((a, b) => a.type - b.type);
@@ -176,7 +185,7 @@ function repeated(type: number): Verdict {
 function parseOne(state: Parse, buf: Uint8Array, at: number, valueAt: number, valueEnd: number): Verdict {
   const flags = buf[at]!;
   const type = buf[at + 1]!;
-  const known = KNOWN.get(type);
+  const known = KNOWN[type];
   if (known === undefined) return keepUnknown(state, flags, type, buf.slice(valueAt, valueEnd));
   if ((flags & OPTIONAL_TRANSITIVE) !== known.flags) {
     const fatal = type === Attr.mpReach || type === Attr.mpUnreach;
@@ -336,7 +345,7 @@ function parseLargeCommunities({ draft }: Parse, buf: Uint8Array, off: number, e
 }
 
 function words(buf: Uint8Array, off: number, end: number): number[] {
-  const values: number[] = [];
-  for (let at = off; at < end; at += 4) values.push(u32(buf, at));
+  const values = new Array<number>((end - off) / 4);
+  for (let i = 0; i < values.length; i++) values[i] = u32(buf, off + 4 * i);
   return values;
 }

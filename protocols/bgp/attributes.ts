@@ -1,7 +1,8 @@
-import { bytesKey } from '../bytes.ts';
 import { type AsPath, type AsSize, asPathLength, needsFourOctets, neighborAs } from './as-path.ts';
-import { encodeAttributes } from './attribute-encode.ts';
+import { attributesKey } from './attribute-encode.ts';
 import type { ExtendedCommunity, LargeCommunity } from './community.ts';
+import type { Exported } from './export.ts';
+import type { AttributeFacts } from './facts.ts';
 
 /** ORIGIN: 0 IGP, 1 EGP, 2 INCOMPLETE; lower is preferred. */
 export type Origin = 0 | 1 | 2;
@@ -81,11 +82,19 @@ export class PathAttributes implements AttributeFields {
   readonly pathLength: number;
   /** `neighborAs` of the path. */
   readonly neighborAs: number | null;
-  readonly #wire4: Uint8Array;
-  #wire2: Uint8Array | null = null;
+  /** What was made of it for export, see `ExportCache`; and its text, see facts.ts. */
+  readonly exported: (Exported | undefined)[] = [];
+  facts: AttributeFacts | null = null;
+  /**
+   * Whether its encoding with 4-octet AS numbers has come from a peer with prefixes behind it and was found to be without fault,
+   * so that it need not be read again.
+   */
+  heard = false;
+  readonly #wire4: string;
+  #wire2: string | null = null;
 
-  /** `wire` is the encoding with 4-octet AS numbers. Made by `AttributeTable` alone. */
-  constructor(fields: AttributeFields, wire: Uint8Array) {
+  /** `wire` is the encoding with 4-octet AS numbers, a character for each byte. Made by `AttributeTable` alone. */
+  constructor(fields: AttributeFields, wire: string) {
     this.origin = fields.origin;
     this.asPath = fields.asPath;
     this.nextHop = fields.nextHop;
@@ -105,11 +114,27 @@ export class PathAttributes implements AttributeFields {
     this.#wire4 = wire;
   }
 
-  /** The path attributes field of an UPDATE on a session with AS numbers of this size. Not to be written to. */
-  wire(size: AsSize): Uint8Array {
+  /** Bytes of the path attributes field of an UPDATE on a session with AS numbers of this size. */
+  wireLength(size: AsSize): number {
+    return this.#wire(size).length;
+  }
+
+  /** Writes that field; returns the offset after it. */
+  writeTo(buf: Uint8Array, off: number, size: AsSize): number {
+    const wire = this.#wire(size);
+    for (let i = 0; i < wire.length; i++) buf[off + i] = wire.charCodeAt(i);
+    return off + wire.length;
+  }
+
+  #wire(size: AsSize): string {
     if (size === 4) return this.#wire4;
-    this.#wire2 ??= encodeAttributes(this, 2);
+    this.#wire2 ??= attributesKey(this, 2);
     return this.#wire2;
+  }
+
+  /** Whether it has nothing that is for internal peers alone: LOCAL_PREF, ORIGINATOR_ID, CLUSTER_LIST. */
+  get mayBeExternal(): boolean {
+    return this.localPref === null && this.originatorId === null && this.clusterList.length === 0;
   }
 
   /** Whether a speaker without 4-octet AS numbers gets AS4_PATH beside AS_PATH. */
@@ -131,11 +156,16 @@ export class AttributeTable {
     return this.#sets.size;
   }
 
-  intern(fields: AttributeFields): PathAttributes {
-    const wire = encodeAttributes(fields, 4);
+  /** The set with an IPv4 next hop, if any, and this encoding with 4-octet AS numbers; undefined if there is none. */
+  find(wire: string): PathAttributes | undefined {
+    return this.#sets.get(wire)?.deref();
+  }
+
+  /** `guess` is its encoding with 4-octet AS numbers, maybe: it saves making one. */
+  intern(fields: AttributeFields, guess = ''): PathAttributes {
+    const wire = attributesKey(fields, 4, guess);
     // The IPv6 next hop goes out in MP_REACH_NLRI, which is not part of the encoding.
-    const own = bytesKey(wire, 0, wire.length);
-    const key = fields.nextHop6 === null ? own : `${own}|${fields.nextHop6}`;
+    const key = fields.nextHop6 === null ? wire : `${wire}|${fields.nextHop6}`;
     const known = this.#sets.get(key)?.deref();
     if (known !== undefined) return known;
     const made = new PathAttributes(fields, wire);

@@ -33,29 +33,28 @@ export type Withheld =
   | 'no-export-policy'
   | 'too-long';
 
-interface Made {
+/** What was made of an attribute set for export. */
+export interface Exported {
   readonly source: Peer | null;
   readonly result: PathAttributes;
 }
 
-/** Attribute sets made for export, shared by the peers that get the same of them: clients of one reflector do. */
+/**
+ * Attribute sets made for export are shared by the peers that get the same of them: clients of one reflector do. They stand at the
+ * set they were made of, each kind of peers at a place of its own.
+ */
 export class ExportCache {
-  readonly #variants = new Map<string, WeakMap<PathAttributes, Made>>();
+  readonly #variants = new Map<string, number>();
 
-  /** What was made for the peers of one kind, by the attributes it was made of. */
-  of(
-    { kind, asn, nextHopSelf, localAddress, options }: Peer,
-    family: FamilyName,
-  ): WeakMap<PathAttributes, Made> {
+  /** The place of what is made for peers of this kind. */
+  variant({ kind, asn, nextHopSelf, localAddress, options }: Peer, family: FamilyName): number {
     const { privateAs = '', asOverride = 'off', med = '', nextHop6 = '' } = options;
     const override = asOverride === 'on' ? asn : '';
-    const variant = [family, kind, nextHopSelf, localAddress, privateAs, override, med, nextHop6].join(' ');
-    let made = this.#variants.get(variant);
-    if (made === undefined) {
-      made = new WeakMap();
-      this.#variants.set(variant, made);
-    }
-    return made;
+    const name = [family, kind, nextHopSelf, localAddress, privateAs, override, med, nextHop6].join(' ');
+    const known = this.#variants.get(name);
+    if (known !== undefined) return known;
+    this.#variants.set(name, this.#variants.size);
+    return this.#variants.size - 1;
   }
 }
 
@@ -64,7 +63,7 @@ export class Exporter {
   readonly #peer: Peer;
   readonly #context: ExportContext;
   readonly #policy: RoutePolicy | null;
-  readonly #made: Readonly<Record<FamilyName, WeakMap<PathAttributes, Made>>>;
+  readonly #variants: Readonly<Record<FamilyName, number>>;
   readonly #nextHop6: string;
   /** The last result: a run of destinations with one path's attributes is worked out once. */
   #lastAttributes: PathAttributes | null = null;
@@ -76,7 +75,7 @@ export class Exporter {
     this.#peer = peer;
     this.#context = context;
     this.#policy = policy;
-    this.#made = { ipv4: context.cache.of(peer, 'ipv4'), ipv6: context.cache.of(peer, 'ipv6') };
+    this.#variants = { ipv4: context.cache.variant(peer, 'ipv4'), ipv6: context.cache.variant(peer, 'ipv6') };
     this.#nextHop6 = nextHop6Of(peer);
   }
 
@@ -123,13 +122,14 @@ export class Exporter {
   }
 
   #attributes(path: Path, key: PrefixKey): PathAttributes | Withheld {
-    const known = this.#made[familyOf(key)];
-    let made = known.get(path.attributes);
+    const { exported } = path.attributes;
+    const variant = this.#variants[familyOf(key)];
+    let made = exported[variant];
     if (made === undefined || made.source !== path.peer) {
       const result =
         this.#peer.kind === 'external' ? this.#toExternal(path, key) : this.#toInternal(path, key);
       made = { source: path.peer, result };
-      known.set(path.attributes, made);
+      exported[variant] = made;
     }
     const decided = this.#policy === null ? made.result : this.#applyPolicy(path, key, made.result);
     if (decided === null) return 'export-policy';

@@ -26,16 +26,16 @@ export type BestPathChange =
   | ({ readonly op: 'set' } & BestPathFacts)
   | { readonly op: 'del'; readonly prefix: string };
 
-type Shared = Omit<BestPathFacts, 'prefix' | 'peer' | 'multipath'> & { readonly alone: readonly string[] };
+/** What of it is the same for all the prefixes that share an attribute set. */
+export type AttributeFacts = Omit<BestPathFacts, 'prefix' | 'peer' | 'multipath'> & {
+  readonly alone: readonly string[];
+};
 
 const NONE: readonly string[] = [];
 
-/** Texts of attribute sets, made once for all the prefixes that share a set. */
-const shared = new WeakMap<PathAttributes, Shared>();
-
-function sharedFacts(attributes: PathAttributes): Shared {
-  let facts = shared.get(attributes);
-  if (facts === undefined) {
+function sharedFacts(attributes: PathAttributes): AttributeFacts {
+  let { facts } = attributes;
+  if (facts === null) {
     const nexthop = formatNextHop(attributes.nextHop ?? attributes.nextHop6 ?? 0);
     facts = {
       nexthop,
@@ -48,7 +48,7 @@ function sharedFacts(attributes: PathAttributes): Shared {
       originatorId: attributes.originatorId === null ? '' : formatIp4(attributes.originatorId),
       clusterList: attributes.clusterList.length === 0 ? NONE : attributes.clusterList.map(formatIp4),
     };
-    shared.set(attributes, facts);
+    attributes.facts = facts;
   }
   return facts;
 }

@@ -14,6 +14,7 @@ import {
   HEADER_LENGTH,
   IPV4_UNICAST,
   IPV6_UNICAST,
+  MAX_MESSAGE,
   MessageType,
 } from './constants.ts';
 import { frameMessage } from './header.ts';
@@ -56,14 +57,9 @@ export type UpdateResult =
   | { readonly action: 'treat-as-withdraw'; readonly update: Update; readonly faults: readonly UpdateFault[] }
   | { readonly action: 'session-reset'; readonly error: Notification };
 
-/** Raw attribute fields remembered, so that a run of equal ones is decoded once; and the longest worth it, bytes. */
-const CACHE_LIMIT = 512;
-const CACHED_LENGTH = 512;
-
 /** Decodes UPDATEs of any session into the attribute sets of one table. */
 export class UpdateDecoder {
   readonly #table: AttributeTable;
-  readonly #cache = new Map<string, PathAttributes>();
 
   constructor(table: AttributeTable) {
     this.#table = table;
@@ -105,11 +101,11 @@ export class UpdateDecoder {
     reach: Ipv4NlriList,
     context: UpdateContext,
   ): UpdateResult {
-    const cacheable = reach.keys.length > 0 && end - off <= CACHED_LENGTH;
-    const cacheKey = cacheable ? `${context.asSize}${context.peer}${bytesKey(body, off, end)}` : null;
-    const cached = cacheKey === null ? undefined : this.#cache.get(cacheKey);
-    if (cached !== undefined) {
-      const update = { withdrawn, attributes: cached, reach, mpReach: null, mpWithdrawn: [], endOfRib: null };
+    // Most sets have come before, with other prefixes, or from other peers.
+    const wire = context.asSize === 4 && reach.keys.length > 0 ? bytesKey(body, off, end) : null;
+    const known = wire === null ? undefined : this.#table.find(wire);
+    if (known?.heard && (context.peer === 'internal' || known.mayBeExternal)) {
+      const update = { withdrawn, attributes: known, reach, mpReach: null, mpWithdrawn: [], endOfRib: null };
       return { action: 'ok', update };
     }
     const decoded = decodeAttributes(body, off, end, context);
@@ -122,7 +118,7 @@ export class UpdateDecoder {
       if (reach.keys.length === 0 && decoded.mpReach === null) return reset(bad.subcode, bad.data);
       return { action: 'treat-as-withdraw', update: asWithdrawal(decoded, withdrawn, reach), faults };
     }
-    const attributes = reach.keys.length > 0 ? this.#table.intern(decoded.fields) : null;
+    const attributes = reach.keys.length > 0 ? this.#table.intern(decoded.fields, wire ?? '') : null;
     const { mpReach, mpUnreach } = decoded;
     const update: Update = {
       withdrawn,
@@ -133,8 +129,8 @@ export class UpdateDecoder {
       endOfRib: endOfRib(decoded, withdrawn, reach),
     };
     if (faults.length > 0) return { action: 'attribute-discard', update, faults };
-    if (cacheKey !== null && attributes !== null && mpReach === null && mpUnreach === null) {
-      this.#remember(cacheKey, attributes);
+    if (wire !== null && attributes !== null && mpReach === null && mpUnreach === null) {
+      if (this.#table.find(wire) === attributes) attributes.heard = true;
     }
     return { action: 'ok', update };
   }
@@ -142,11 +138,6 @@ export class UpdateDecoder {
   #announcement(decoded: DecodedAttributes, reach: MpReach): MpAnnouncement {
     const nextHops = { nextHop: ipv4NextHop(reach), nextHop6: ipv6NextHop(reach) };
     return { reach, attributes: this.#table.intern({ ...decoded.fields, ...nextHops }) };
-  }
-
-  #remember(key: string, attributes: PathAttributes): void {
-    if (this.#cache.size >= CACHE_LIMIT) this.#cache.clear();
-    this.#cache.set(key, attributes);
   }
 }
 
@@ -167,7 +158,7 @@ function missingMandatory(decoded: DecodedAttributes, reach: Ipv4NlriList): Upda
   const classic = reach.keys.length > 0;
   if (!classic && decoded.mpReach === null) return [];
   const wanted = classic ? [Attr.origin, Attr.asPath, Attr.nextHop] : [Attr.origin, Attr.asPath];
-  return wanted.filter((attribute) => !decoded.present.has(attribute)).map(missing);
+  return wanted.filter((attribute) => !decoded.present.includes(attribute)).map(missing);
 }
 
 function asWithdrawal(decoded: DecodedAttributes, withdrawn: Ipv4NlriList, reach: Ipv4NlriList): Update {
@@ -192,7 +183,7 @@ function joined(a: Ipv4NlriList, b: Ipv4NlriList): Ipv4NlriList {
 
 function endOfRib(decoded: DecodedAttributes, withdrawn: Ipv4NlriList, reach: Ipv4NlriList): Family | null {
   const { mpUnreach, present } = decoded;
-  if (mpUnreach === null || present.size !== 1) return null;
+  if (mpUnreach === null || present.length !== 1) return null;
   if (withdrawn.keys.length > 0 || reach.keys.length > 0) return null;
   return isEmpty(mpUnreach) ? mpUnreach.family : null;
 }
@@ -202,11 +193,12 @@ function isEmpty(nlri: MpNlri): boolean {
   return nlri.type === 'ipv6' ? nlri.prefixes.length === 0 : nlri.bytes.length === 0;
 }
 
-/** Bytes of an UPDATE beside its attributes and prefixes. */
-const UPDATE_OVERHEAD = HEADER_LENGTH + 4;
+/** Offsets in an UPDATE: the message's length, that of the withdrawn routes, and of the attributes where no routes are withdrawn. */
+const LENGTH_AT = 16;
+const WITHDRAWN_AT = HEADER_LENGTH;
+const ATTRIBUTES_AT = HEADER_LENGTH + 4;
 /** Header of an MP attribute with a length of two bytes; AFI, SAFI, and of MP_REACH next hop length and reserved byte. */
 const MP_HEADER = 4;
-const MP_UNREACH_HEAD = MP_HEADER + 3;
 const MP_REACH_HEAD = MP_HEADER + 5;
 /** Path identifier, length and address of the longest prefix. */
 const LONGEST_NLRI = 4 + 17;
@@ -222,7 +214,7 @@ export interface PackContext {
 /** Whether an UPDATE with these attributes has room for a prefix; RFC 4271 §9.2: what has not is not advertised. */
 export function fitsMessage(attributes: PathAttributes, asSize: AsSize, maxMessage: number): boolean {
   const mp = attributes.nextHop6 === null ? 0 : MP_REACH_HEAD + attributes.nextHop6.length;
-  return UPDATE_OVERHEAD + mp + attributes.wire(asSize).length + LONGEST_NLRI <= maxMessage;
+  return ATTRIBUTES_AT + mp + attributes.wireLength(asSize) + LONGEST_NLRI <= maxMessage;
 }
 
 /**
@@ -231,20 +223,21 @@ export function fitsMessage(attributes: PathAttributes, asSize: AsSize, maxMessa
  * come first (RFC 7606 §5.1).
  */
 export class UpdatePacker {
-  #buffer = new Uint8Array(4096);
-  #at = 0;
-  #room = 0;
+  #buffer = blank(MAX_MESSAGE);
   #attributes: PathAttributes | null = null;
   #context: PackContext | null = null;
-  #form: 'classic' | 'mp' = 'classic';
   #family: 'ipv4' | 'ipv6' = 'ipv4';
+  #form: 'announced' | 'withdrawn' | 'mp' = 'announced';
+  /** Where the next prefix goes, 0 while there is none; and where prefixes must end. */
+  #at = 0;
+  #end = 0;
 
   /** Begins a message, forgetting what was added since the last. */
   begin(attributes: PathAttributes | null, context: PackContext): void {
     this.#attributes = attributes;
     this.#context = context;
     this.#at = 0;
-    if (this.#buffer.length < context.maxMessage) this.#buffer = new Uint8Array(context.maxMessage);
+    if (this.#buffer.length < context.maxMessage) this.#buffer = blank(context.maxMessage);
   }
 
   get isEmpty(): boolean {
@@ -256,57 +249,88 @@ export class UpdatePacker {
     const context = this.#context;
     if (context === null) return false;
     const family = typeof key === 'number' ? 'ipv4' : 'ipv6';
-    if (this.#at === 0) this.#settle(family, context);
-    else if (family !== this.#family) return false;
+    if (this.#at > 0 && family !== this.#family) return false;
+    let at = this.#at === 0 ? this.#head(family, context) : this.#at;
     const idLength = context.pathIds[family] === 'present' ? 4 : 0;
-    if (this.#at + idLength + nlriSize(key) > this.#room) return false;
-    if (idLength > 0) setU32(this.#buffer, this.#at, pathId);
-    this.#at = writeNlri(this.#buffer, this.#at + idLength, key);
+    if (at + idLength + nlriSize(key) > this.#end) return false;
+    if (idLength > 0) {
+      setU32(this.#buffer, at, pathId);
+      at += idLength;
+    }
+    this.#at = writeNlri(this.#buffer, at, key);
     return true;
   }
 
-  #settle(family: 'ipv4' | 'ipv6', { asSize, maxMessage }: PackContext): void {
+  /** Writes what comes before the prefixes; returns where they begin. */
+  #head(family: 'ipv4' | 'ipv6', { asSize, maxMessage }: PackContext): number {
+    const buffer = this.#buffer;
     const attributes = this.#attributes;
+    const own = attributes?.wireLength(asSize) ?? 0;
     this.#family = family;
-    this.#form = family === 'ipv4' && (attributes === null || attributes.nextHop !== null) ? 'classic' : 'mp';
-    const own = attributes?.wire(asSize).length ?? 0;
-    const mp =
-      this.#form === 'classic'
-        ? 0
-        : attributes === null
-          ? MP_UNREACH_HEAD
-          : MP_REACH_HEAD + (attributes.nextHop6?.length ?? 4);
-    this.#room = maxMessage - UPDATE_OVERHEAD - own - mp;
-  }
-
-  finish(): Uint8Array {
-    const nlri = this.#buffer.subarray(0, this.#at);
-    const attributes = this.#attributes?.wire(this.#context?.asSize ?? 4) ?? null;
-    this.#at = 0;
-    if (this.#form === 'mp') return encodeUpdate(NOTHING, this.#withMp(attributes, nlri), NOTHING);
-    return attributes === null
-      ? encodeUpdate(nlri, NOTHING, NOTHING)
-      : encodeUpdate(NOTHING, attributes, nlri);
-  }
-
-  #withMp(attributes: Uint8Array | null, nlri: Uint8Array): Uint8Array {
-    const { afi, safi } = this.#family === 'ipv4' ? IPV4_UNICAST : IPV6_UNICAST;
-    const nextHop = this.#attributes?.nextHop6 ?? '';
-    const head = attributes === null ? MP_UNREACH_HEAD : MP_REACH_HEAD + nextHop.length;
-    const encoded = new Uint8Array(head + nlri.length + (attributes?.length ?? 0));
-    encoded[0] = AttrFlag.optional | AttrFlag.extendedLength;
-    encoded[1] = attributes === null ? Attr.mpUnreach : Attr.mpReach;
-    setU16(encoded, 2, head - MP_HEADER + nlri.length);
-    setU16(encoded, 4, afi);
-    encoded[6] = safi;
-    if (attributes !== null) {
-      encoded[7] = nextHop.length;
-      for (let i = 0; i < nextHop.length; i++) encoded[8 + i] = nextHop.charCodeAt(i);
-      encoded.set(attributes, head + nlri.length);
+    setU16(buffer, WITHDRAWN_AT, 0);
+    if (family === 'ipv4' && attributes === null) {
+      this.#form = 'withdrawn';
+      // The length of the attributes comes behind.
+      this.#end = maxMessage - 2;
+      return WITHDRAWN_AT + 2;
     }
-    encoded.set(nlri, head);
-    return encoded;
+    if (own > maxMessage - ATTRIBUTES_AT) {
+      this.#end = 0;
+      return ATTRIBUTES_AT;
+    }
+    if (family === 'ipv4' && attributes !== null && attributes.nextHop !== null) {
+      this.#form = 'announced';
+      this.#end = maxMessage;
+      setU16(buffer, ATTRIBUTES_AT - 2, own);
+      return attributes.writeTo(buffer, ATTRIBUTES_AT, asSize);
+    }
+    this.#form = 'mp';
+    this.#end = maxMessage - own;
+    return this.#mpHead(attributes);
   }
+
+  #mpHead(attributes: PathAttributes | null): number {
+    const buffer = this.#buffer;
+    const { afi, safi } = this.#family === 'ipv4' ? IPV4_UNICAST : IPV6_UNICAST;
+    let at = ATTRIBUTES_AT;
+    buffer[at] = AttrFlag.optional | AttrFlag.extendedLength;
+    buffer[at + 1] = attributes === null ? Attr.mpUnreach : Attr.mpReach;
+    at += MP_HEADER;
+    setU16(buffer, at, afi);
+    buffer[at + 2] = safi;
+    at += 3;
+    if (attributes === null) return at;
+    const nextHop = attributes.nextHop6 ?? '';
+    buffer[at++] = nextHop.length;
+    for (let i = 0; i < nextHop.length; i++) buffer[at++] = nextHop.charCodeAt(i);
+    buffer[at++] = 0;
+    return at;
+  }
+
+  /** The message, a copy of its own. */
+  finish(): Uint8Array {
+    const buffer = this.#buffer;
+    let end = this.#at;
+    this.#at = 0;
+    if (this.#form === 'withdrawn') {
+      setU16(buffer, WITHDRAWN_AT, end - WITHDRAWN_AT - 2);
+      setU16(buffer, end, 0);
+      end += 2;
+    } else if (this.#form === 'mp') {
+      setU16(buffer, ATTRIBUTES_AT + 2, end - ATTRIBUTES_AT - MP_HEADER);
+      end = this.#attributes?.writeTo(buffer, end, this.#context?.asSize ?? 4) ?? end;
+      setU16(buffer, ATTRIBUTES_AT - 2, end - ATTRIBUTES_AT);
+    }
+    setU16(buffer, LENGTH_AT, end);
+    return buffer.slice(0, end);
+  }
+}
+
+/** Room for a message, its marker and type written. */
+function blank(size: number): Uint8Array {
+  const buffer = new Uint8Array(size);
+  buffer.set(frameMessage(MessageType.update, 0));
+  return buffer;
 }
 
 const NOTHING = new Uint8Array(0);

@@ -56,8 +56,8 @@ export function decodeRibAttributes(bytes: Uint8Array, asSize: AsSize): Attribut
     const text = notificationText(notification(ErrorCode.updateMessage, fault.subcode));
     return `attribute ${fault.attribute}: ${text}`;
   }
-  if (!present.has(Attr.origin)) return 'no ORIGIN';
-  if (!present.has(Attr.asPath)) return 'no AS_PATH';
+  if (!present.includes(Attr.origin)) return 'no ORIGIN';
+  if (!present.includes(Attr.asPath)) return 'no AS_PATH';
   if (nextHop === null && nextHop6 === null) return 'no next hop';
   return { ...fields, nextHop, nextHop6 };
 }
