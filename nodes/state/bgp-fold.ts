@@ -1,5 +1,6 @@
 import type { UpdateContext } from '../../protocols/bgp/attribute-decode.ts';
-import { AttributeTable, type PathAttributes } from '../../protocols/bgp/attributes.ts';
+import { AttributeTable } from '../../protocols/bgp/attribute-table.ts';
+import type { PathAttributes } from '../../protocols/bgp/attributes.ts';
 import { WellKnown } from '../../protocols/bgp/community.ts';
 import { decodeMessage } from '../../protocols/bgp/message.ts';
 import { nlriKeys } from '../../protocols/bgp/mp-nlri.ts';

@@ -1,7 +1,8 @@
 import type { CommandReply, NodeCommand } from '../../nodes/commands.ts';
 import type { NodeConfig } from '../../nodes/config.ts';
 import type { EventId } from '../../nodes/events/record.ts';
-import { AttributeTable, type PathAttributes } from '../../protocols/bgp/attributes.ts';
+import { AttributeTable } from '../../protocols/bgp/attribute-table.ts';
+import type { PathAttributes } from '../../protocols/bgp/attributes.ts';
 import { type PackContext, UpdatePacker } from '../../protocols/bgp/update.ts';
 import { parsePeerSelector } from '../../protocols/mrt/routes.ts';
 import { ActionError } from '../actions.ts';

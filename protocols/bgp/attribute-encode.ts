@@ -1,4 +1,4 @@
-import { bytesKey, setU16, setU32 } from '../bytes.ts';
+import { setU16, setU32 } from '../bytes.ts';
 import { type AsPath, type AsSize, asPathSize, needsFourOctets, writeAsPath } from './as-path.ts';
 import type { Aggregator, AttributeFields, UnknownAttribute } from './attributes.ts';
 import { AS_TRANS, Attr, AttrFlag } from './constants.ts';
@@ -7,8 +7,14 @@ const WELL_KNOWN = AttrFlag.transitive;
 const OPTIONAL = AttrFlag.optional;
 const OPTIONAL_TRANSITIVE = AttrFlag.optional | AttrFlag.transitive;
 
+/** `length` bytes from the beginning, until something else is encoded. */
+export interface EncodedForNow {
+  readonly bytes: Uint8Array;
+  readonly length: number;
+}
+
 /** Attributes one after the other in a buffer that grows. */
-class AttributeWriter {
+class AttributeWriter implements EncodedForNow {
   bytes = new Uint8Array(4096);
   length = 0;
 
@@ -124,13 +130,10 @@ export function encodeAttributes(fields: AttributeFields, size: AsSize): Uint8Ar
   return writer.bytes.slice(0, writer.length);
 }
 
-/** The same as a string of its bytes. If `guess` is that string it is returned, and none made. */
-export function attributesKey(fields: AttributeFields, size: AsSize, guess = ''): string {
+/** The same without a copy. */
+export function encodeForNow(fields: AttributeFields, size: AsSize): EncodedForNow {
   write(fields, size);
-  const { bytes, length } = writer;
-  let same = 0;
-  if (guess.length === length) while (same < length && guess.charCodeAt(same) === bytes[same]) same++;
-  return same === length ? guess : bytesKey(bytes, 0, length);
+  return writer;
 }
 
 /** One attribute with its header. */

@@ -1,5 +1,5 @@
 import { type AsPath, type AsSize, asPathLength, needsFourOctets, neighborAs } from './as-path.ts';
-import { attributesKey } from './attribute-encode.ts';
+import { encodeAttributes } from './attribute-encode.ts';
 import type { ExtendedCommunity, LargeCommunity } from './community.ts';
 import type { Exported } from './export.ts';
 import type { AttributeFacts } from './facts.ts';
@@ -82,19 +82,21 @@ export class PathAttributes implements AttributeFields {
   readonly pathLength: number;
   /** `neighborAs` of the path. */
   readonly neighborAs: number | null;
-  /** What was made of it for export, see `ExportCache`; and its text, see facts.ts. */
-  readonly exported: (Exported | undefined)[] = [];
+  /** What was made of it for export, see export.ts; and its text, see facts.ts. */
+  exported: Exported | null = null;
   facts: AttributeFacts | null = null;
   /**
    * Whether its encoding with 4-octet AS numbers has come from a peer with prefixes behind it and was found to be without fault,
    * so that it need not be read again.
    */
   heard = false;
-  readonly #wire4: string;
-  #wire2: string | null = null;
+  readonly #bytes: Uint8Array;
+  readonly #offset: number;
+  readonly #length: number;
+  #wire2: Uint8Array | null = null;
 
-  /** `wire` is the encoding with 4-octet AS numbers, a character for each byte. Made by `AttributeTable` alone. */
-  constructor(fields: AttributeFields, wire: string) {
+  /** Its encoding with 4-octet AS numbers is so many `bytes` from `offset` on. Made by `AttributeTable` alone. */
+  constructor(fields: AttributeFields, bytes: Uint8Array, offset: number, length: number) {
     this.origin = fields.origin;
     this.asPath = fields.asPath;
     this.nextHop = fields.nextHop;
@@ -111,24 +113,36 @@ export class PathAttributes implements AttributeFields {
     this.unknown = fields.unknown;
     this.pathLength = asPathLength(fields.asPath);
     this.neighborAs = neighborAs(fields.asPath);
-    this.#wire4 = wire;
+    this.#bytes = bytes;
+    this.#offset = offset;
+    this.#length = length;
   }
 
   /** Bytes of the path attributes field of an UPDATE on a session with AS numbers of this size. */
   wireLength(size: AsSize): number {
-    return this.#wire(size).length;
+    return size === 4 ? this.#length : this.#narrow.length;
   }
 
   /** Writes that field; returns the offset after it. */
   writeTo(buf: Uint8Array, off: number, size: AsSize): number {
-    const wire = this.#wire(size);
-    for (let i = 0; i < wire.length; i++) buf[off + i] = wire.charCodeAt(i);
-    return off + wire.length;
+    const wide = size === 4;
+    const bytes = wide ? this.#bytes : this.#narrow;
+    const from = wide ? this.#offset : 0;
+    const length = wide ? this.#length : bytes.length;
+    // For so few bytes a loop is faster than what a view would cost.
+    for (let i = 0; i < length; i++) buf[off + i] = bytes[from + i]!;
+    return off + length;
   }
 
-  #wire(size: AsSize): string {
-    if (size === 4) return this.#wire4;
-    this.#wire2 ??= attributesKey(this, 2);
+  /** Whether its encoding with 4-octet AS numbers is these bytes. */
+  isEncodedAs(buf: Uint8Array, off: number, length: number): boolean {
+    if (this.#length !== length) return false;
+    for (let i = 0; i < length; i++) if (this.#bytes[this.#offset + i] !== buf[off + i]) return false;
+    return true;
+  }
+
+  get #narrow(): Uint8Array {
+    this.#wire2 ??= encodeAttributes(this, 2);
     return this.#wire2;
   }
 
@@ -140,42 +154,5 @@ export class PathAttributes implements AttributeFields {
   /** Whether a speaker without 4-octet AS numbers gets AS4_PATH beside AS_PATH. */
   get hasFourOctetAs(): boolean {
     return needsFourOctets(this.asPath);
-  }
-}
-
-/** Sweeping starts above this many entries. */
-const SWEEP_MINIMUM = 1024;
-
-/** Interns attribute sets by their encoded bytes. Sets that nothing else refers to any more are forgotten. */
-export class AttributeTable {
-  readonly #sets = new Map<string, WeakRef<PathAttributes>>();
-  #sweepAt = SWEEP_MINIMUM;
-
-  /** Entries, swept or not. */
-  get size(): number {
-    return this.#sets.size;
-  }
-
-  /** The set with an IPv4 next hop, if any, and this encoding with 4-octet AS numbers; undefined if there is none. */
-  find(wire: string): PathAttributes | undefined {
-    return this.#sets.get(wire)?.deref();
-  }
-
-  /** `guess` is its encoding with 4-octet AS numbers, maybe: it saves making one. */
-  intern(fields: AttributeFields, guess = ''): PathAttributes {
-    const wire = attributesKey(fields, 4, guess);
-    // The IPv6 next hop goes out in MP_REACH_NLRI, which is not part of the encoding.
-    const key = fields.nextHop6 === null ? wire : `${wire}|${fields.nextHop6}`;
-    const known = this.#sets.get(key)?.deref();
-    if (known !== undefined) return known;
-    const made = new PathAttributes(fields, wire);
-    this.#sets.set(key, new WeakRef(made));
-    if (this.#sets.size > this.#sweepAt) this.#sweep();
-    return made;
-  }
-
-  #sweep(): void {
-    for (const [key, ref] of this.#sets) if (ref.deref() === undefined) this.#sets.delete(key);
-    this.#sweepAt = Math.max(SWEEP_MINIMUM, 2 * this.#sets.size);
   }
 }

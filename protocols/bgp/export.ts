@@ -1,6 +1,7 @@
 import { mapIp4, parseIp6 } from '../ip6.ts';
 import { asPathContains, isPrivateAs, mapAsPath, prependAs } from './as-path.ts';
-import type { AttributeFields, AttributeTable, PathAttributes } from './attributes.ts';
+import type { AttributeTable } from './attribute-table.ts';
+import type { AttributeFields, PathAttributes } from './attributes.ts';
 import { WellKnown } from './community.ts';
 import { BgpConfigError, type FamilyName, type LoopAvoidance } from './config.ts';
 import { DEFAULT_LOCAL_PREF } from './constants.ts';
@@ -18,7 +19,7 @@ export interface ExportContext {
   readonly loopAvoidance: LoopAvoidance;
   readonly ebgpRequiresPolicy: 'on' | 'off';
   readonly attributes: AttributeTable;
-  readonly cache: ExportCache;
+  readonly variants: ExportVariants;
 }
 
 /** Why a peer is not told of a path. */
@@ -33,21 +34,23 @@ export type Withheld =
   | 'no-export-policy'
   | 'too-long';
 
-/** What was made of an attribute set for export. */
+/** What was made of an attribute set for export to peers of one kind; then what was made of it for others. */
 export interface Exported {
-  readonly source: Peer | null;
-  readonly result: PathAttributes;
+  readonly variant: number;
+  source: Peer | null;
+  result: PathAttributes;
+  readonly next: Exported | null;
 }
 
 /**
- * Attribute sets made for export are shared by the peers that get the same of them: clients of one reflector do. They stand at the
- * set they were made of, each kind of peers at a place of its own.
+ * The kinds of peers that get the same of the same attribute sets, numbered: clients of one reflector are one kind. What was made
+ * for them stands at the set that it was made of.
  */
-export class ExportCache {
+export class ExportVariants {
   readonly #variants = new Map<string, number>();
 
-  /** The place of what is made for peers of this kind. */
-  variant({ kind, asn, nextHopSelf, localAddress, options }: Peer, family: FamilyName): number {
+  /** The number of a peer's kind. */
+  of({ kind, asn, nextHopSelf, localAddress, options }: Peer, family: FamilyName): number {
     const { privateAs = '', asOverride = 'off', med = '', nextHop6 = '' } = options;
     const override = asOverride === 'on' ? asn : '';
     const name = [family, kind, nextHopSelf, localAddress, privateAs, override, med, nextHop6].join(' ');
@@ -75,7 +78,7 @@ export class Exporter {
     this.#peer = peer;
     this.#context = context;
     this.#policy = policy;
-    this.#variants = { ipv4: context.cache.variant(peer, 'ipv4'), ipv6: context.cache.variant(peer, 'ipv6') };
+    this.#variants = { ipv4: context.variants.of(peer, 'ipv4'), ipv6: context.variants.of(peer, 'ipv6') };
     this.#nextHop6 = nextHop6Of(peer);
   }
 
@@ -122,18 +125,26 @@ export class Exporter {
   }
 
   #attributes(path: Path, key: PrefixKey): PathAttributes | Withheld {
-    const { exported } = path.attributes;
-    const variant = this.#variants[familyOf(key)];
-    let made = exported[variant];
-    if (made === undefined || made.source !== path.peer) {
-      const result =
-        this.#peer.kind === 'external' ? this.#toExternal(path, key) : this.#toInternal(path, key);
-      made = { source: path.peer, result };
-      exported[variant] = made;
-    }
-    const decided = this.#policy === null ? made.result : this.#applyPolicy(path, key, made.result);
+    const made = this.#made(path, key);
+    const decided = this.#policy === null ? made : this.#applyPolicy(path, key, made);
     if (decided === null) return 'export-policy';
     return fitsMessage(decided, this.#peer.asSize, this.#peer.maxMessage) ? decided : 'too-long';
+  }
+
+  /** What policy aside the peer is told, worked out once for all peers of its kind. */
+  #made(path: Path, key: PrefixKey): PathAttributes {
+    const { attributes, peer: source } = path;
+    const variant = this.#variants[familyOf(key)];
+    let made = attributes.exported;
+    while (made !== null && made.variant !== variant) made = made.next;
+    if (made?.source === source) return made.result;
+    const result = this.#peer.kind === 'external' ? this.#toExternal(path, key) : this.#toInternal(path, key);
+    if (made === null) attributes.exported = { variant, source, result, next: attributes.exported };
+    else {
+      made.source = source;
+      made.result = result;
+    }
+    return result;
   }
 
   /** Export policy sees a route as it would go out, as in BIRD and FRR, but for the next hop that it may set itself. */

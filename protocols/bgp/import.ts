@@ -1,5 +1,6 @@
 import { asPathCount } from './as-path.ts';
-import type { AttributeTable, PathAttributes } from './attributes.ts';
+import type { AttributeTable } from './attribute-table.ts';
+import type { PathAttributes } from './attributes.ts';
 import type { PrefixKey } from './nlri.ts';
 import type { Peer, Rejection } from './path.ts';
 import type { PolicyContext, RoutePolicy } from './route-policy.ts';

@@ -1,7 +1,8 @@
 import { setU16, setU32 } from '../bytes.ts';
 import type { AdjRibIn, Route } from './adj-rib-in.ts';
 import type { UpdateContext, UpdateFault } from './attribute-decode.ts';
-import type { AttributeTable, PathAttributes } from './attributes.ts';
+import type { AttributeTable } from './attribute-table.ts';
+import type { PathAttributes } from './attributes.ts';
 import { WellKnown } from './community.ts';
 import type { FamilyName } from './config.ts';
 import type { Damping } from './damping.ts';

@@ -1,7 +1,8 @@
 import { formatIp4, parseIp4, parsePrefix, prefixContains } from '../ip4.ts';
 import { Advertiser } from './advertiser.ts';
 import type { UpdateFault } from './attribute-decode.ts';
-import { AttributeTable, NO_ATTRIBUTES, type PathAttributes } from './attributes.ts';
+import { AttributeTable } from './attribute-table.ts';
+import { NO_ATTRIBUTES, type PathAttributes } from './attributes.ts';
 import {
   BgpConfigError,
   type FamilyName,
@@ -12,7 +13,7 @@ import {
 import type { Connection } from './connection.ts';
 import { Damping } from './damping.ts';
 import type { Destination } from './destination.ts';
-import { ExportCache, type ExportContext, Exporter } from './export.ts';
+import { type ExportContext, Exporter, ExportVariants } from './export.ts';
 import { messageBody } from './header.ts';
 import type { ConnectionId, Endpoint, SpeakerHost, TimerHandle } from './host.ts';
 import { type ImportContext, Importer } from './import.ts';
@@ -116,7 +117,7 @@ export class BgpSpeaker implements SessionOwner {
       loopAvoidance: config.loopAvoidance ?? 'split-horizon',
       ebgpRequiresPolicy: config.ebgpRequiresPolicy ?? 'off',
       attributes: this.#attributes,
-      cache: new ExportCache(),
+      variants: new ExportVariants(),
     };
     this.#nextHops = new NextHopTable((addr) => host.resolveNexthop(addr));
     this.locRib = new LocRib({

@@ -1,4 +1,4 @@
-import { bytesKey, setU16, setU32, u16 } from '../bytes.ts';
+import { setU16, setU32, u16 } from '../bytes.ts';
 import type { AsSize } from './as-path.ts';
 import {
   type DecodedAttributes,
@@ -6,7 +6,8 @@ import {
   type UpdateContext,
   type UpdateFault,
 } from './attribute-decode.ts';
-import type { AttributeTable, PathAttributes } from './attributes.ts';
+import type { AttributeTable } from './attribute-table.ts';
+import type { PathAttributes } from './attributes.ts';
 import {
   Attr,
   AttrFlag,
@@ -102,8 +103,8 @@ export class UpdateDecoder {
     context: UpdateContext,
   ): UpdateResult {
     // Most sets have come before, with other prefixes, or from other peers.
-    const wire = context.asSize === 4 && reach.keys.length > 0 ? bytesKey(body, off, end) : null;
-    const known = wire === null ? undefined : this.#table.find(wire);
+    const findable = context.asSize === 4 && reach.keys.length > 0;
+    const known = findable ? this.#table.find(body, off, end - off) : undefined;
     if (known?.heard && (context.peer === 'internal' || known.mayBeExternal)) {
       const update = { withdrawn, attributes: known, reach, mpReach: null, mpWithdrawn: [], endOfRib: null };
       return { action: 'ok', update };
@@ -118,7 +119,7 @@ export class UpdateDecoder {
       if (reach.keys.length === 0 && decoded.mpReach === null) return reset(bad.subcode, bad.data);
       return { action: 'treat-as-withdraw', update: asWithdrawal(decoded, withdrawn, reach), faults };
     }
-    const attributes = reach.keys.length > 0 ? this.#table.intern(decoded.fields, wire ?? '') : null;
+    const attributes = reach.keys.length > 0 ? this.#table.intern(decoded.fields) : null;
     const { mpReach, mpUnreach } = decoded;
     const update: Update = {
       withdrawn,
@@ -129,9 +130,7 @@ export class UpdateDecoder {
       endOfRib: endOfRib(decoded, withdrawn, reach),
     };
     if (faults.length > 0) return { action: 'attribute-discard', update, faults };
-    if (wire !== null && attributes !== null && mpReach === null && mpUnreach === null) {
-      if (this.#table.find(wire) === attributes) attributes.heard = true;
-    }
+    if (findable && attributes?.isEncodedAs(body, off, end - off)) attributes.heard = true;
     return { action: 'ok', update };
   }
 

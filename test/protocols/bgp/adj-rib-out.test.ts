@@ -1,7 +1,8 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { AdjRibOut } from '../../../protocols/bgp/adj-rib-out.ts';
-import { AttributeTable, NO_ATTRIBUTES, type PathAttributes } from '../../../protocols/bgp/attributes.ts';
+import { AttributeTable } from '../../../protocols/bgp/attribute-table.ts';
+import { NO_ATTRIBUTES, type PathAttributes } from '../../../protocols/bgp/attributes.ts';
 import { Destination } from '../../../protocols/bgp/destination.ts';
 
 const table = new AttributeTable();

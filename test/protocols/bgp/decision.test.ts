@@ -1,6 +1,6 @@
 import test from 'ava';
 import fc from 'fast-check';
-import { AttributeTable } from '../../../protocols/bgp/attributes.ts';
+import { AttributeTable } from '../../../protocols/bgp/attribute-table.ts';
 import { type DecisionOptions, decide } from '../../../protocols/bgp/decision.ts';
 import type { NextHopAddress } from '../../../protocols/bgp/nexthops.ts';
 import type { Path, Peer, PeerKind } from '../../../protocols/bgp/path.ts';

@@ -1,6 +1,7 @@
 import test from 'ava';
 import { encodeAttributes } from '../../../protocols/bgp/attribute-encode.ts';
-import { type AttributeFields, AttributeTable, NO_ATTRIBUTES } from '../../../protocols/bgp/attributes.ts';
+import { AttributeTable } from '../../../protocols/bgp/attribute-table.ts';
+import { type AttributeFields, NO_ATTRIBUTES } from '../../../protocols/bgp/attributes.ts';
 import type { Capability } from '../../../protocols/bgp/capability.ts';
 import type { NeighborConfig, NeighborOptions } from '../../../protocols/bgp/config.ts';
 import { FAMILIES } from '../../../protocols/bgp/constants.ts';

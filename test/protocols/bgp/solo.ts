@@ -1,6 +1,7 @@
 import type { UpdateContext } from '../../../protocols/bgp/attribute-decode.ts';
 import { encodeAttributes } from '../../../protocols/bgp/attribute-encode.ts';
-import { type AttributeFields, AttributeTable } from '../../../protocols/bgp/attributes.ts';
+import { AttributeTable } from '../../../protocols/bgp/attribute-table.ts';
+import type { AttributeFields } from '../../../protocols/bgp/attributes.ts';
 import type { Capability } from '../../../protocols/bgp/capability.ts';
 import type { NeighborConfig, SpeakerConfig, SpeakerTimings } from '../../../protocols/bgp/config.ts';
 import { encodeKeepalive } from '../../../protocols/bgp/header.ts';

@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import { formatAsPath } from '../../../protocols/bgp/as-path.ts';
-import { type AttributeFields, AttributeTable, ORIGIN_NAMES } from '../../../protocols/bgp/attributes.ts';
+import { AttributeTable } from '../../../protocols/bgp/attribute-table.ts';
+import { type AttributeFields, ORIGIN_NAMES } from '../../../protocols/bgp/attributes.ts';
 import {
   formatCommunity,
   formatExtendedCommunity,
