@@ -35,6 +35,7 @@ interface Options {
   readonly only?: readonly string[];
   readonly daemons?: readonly string[];
   readonly repetitions: number;
+  readonly attempts: number;
   readonly markdown?: string;
   readonly json?: string;
   readonly cpuProf?: string;
@@ -50,12 +51,18 @@ export async function main(argv: readonly string[], build: string): Promise<numb
     )
     .option('--daemons <daemons>', `some of ${names(DAEMONS)}`, (text) => list(text, DAEMONS))
     .option('--repetitions <n>', 'runs of each daemon in each scenario', positive, 3)
+    .option(
+      '--attempts <n>',
+      'how often a run is done that other processes disturb; 1 to take it as it is',
+      positive,
+      ATTEMPTS,
+    )
     .option('--markdown <file>', `puts the report between ${MARKS.join(' and ')} of a file`)
     .option('--json <file>', 'writes every single outcome')
     .option('--cpu-prof <folder>', "writes V8's processor profiles of our own target there");
   command.parse(['node', 'run.mjs', ...argv]);
   const options = command.opts<Options>();
-  const [repetitions, attempts] = options.quick ? [1, 1] : [options.repetitions, ATTEMPTS];
+  const [repetitions, attempts] = options.quick ? [1, 1] : [options.repetitions, options.attempts];
   const wanted = DAEMONS.filter(({ name }) => options.daemons?.includes(name) ?? true);
   const skipped = wanted.filter((daemon) => daemon.version() === null);
   const daemons = wanted.filter((daemon) => !skipped.includes(daemon));
