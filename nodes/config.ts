@@ -129,7 +129,11 @@ export interface Timings {
     readonly mraiEbgp: number;
     readonly idleHold: number;
     readonly idleHoldMax: number;
+    readonly delayOpen?: number;
+    readonly sendHold?: number;
   };
+  /** Absent for RFC 5880's own. */
+  readonly bfd?: { readonly slowInterval: number };
   readonly neighbor: {
     readonly reachable: number;
     readonly delayFirstProbe: number;

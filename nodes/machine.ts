@@ -198,7 +198,7 @@ export class NodeMachine implements Runtime {
     const { root } = this.#kernel;
     this.#dropReport = new DropReport(this, this.#kernel);
     configureNetwork(this.#kernel, config, this.#boot.carrierDown, this.#boot.impaired);
-    this.#bfdd = new Bfdd(this, root);
+    this.#bfdd = new Bfdd(this, root, config.timers.bfd);
     if (config.bgp !== undefined) this.#startBgp(config.bgp, 'boot', []);
     if (config.cni !== undefined) {
       this.#cluster = new ClusterDaemons(this, {

@@ -14,6 +14,17 @@ import { asNumber, cidr, duration, ip6, map, name } from './schema-types.ts';
 /** None is an empty list: it takes away what a weaker layer has set. */
 const policyNames = z.union([name, z.array(name)]);
 
+/** RFC 4724, RFC 9494; `true` for the daemons' own times. */
+export const gracefulRestart = z.union([
+  z.boolean(),
+  map({
+    restartTime: duration.optional(),
+    stalePathTime: duration.optional(),
+    longLivedTime: duration.optional(),
+    notification: z.boolean().optional(),
+  }),
+]);
+
 /** How a session may be configured, in `session`, a group, `peers` or `neighbors`; each overrides the one before. */
 const sessionShape = {
   ttl: z.int().min(1).max(255).optional(),
@@ -28,16 +39,7 @@ const sessionShape = {
   addPath: z.enum(['off', 'receive', 'send', 'both']).optional(),
   addPathLimit: z.int().min(1).max(256).optional(),
   extendedMessages: z.boolean().optional(),
-  gracefulRestart: z
-    .union([
-      z.literal(false),
-      map({
-        restartTime: duration.optional(),
-        stalePathTime: duration.optional(),
-        longLivedTime: duration.optional(),
-      }),
-    ])
-    .optional(),
+  gracefulRestart: gracefulRestart.optional(),
   allowAsIn: z.int().min(0).max(10).optional(),
   enforceFirstAs: z.boolean().optional(),
   privateAs: z.enum(['keep', 'remove', 'replace']).optional(),
@@ -124,8 +126,8 @@ function onOff(value: boolean | undefined): 'on' | 'off' | undefined {
 function restartOf(value: SessionOptions['gracefulRestart']): GracefulRestartConfig | 'off' | undefined {
   if (value === undefined) return undefined;
   if (value === false) return 'off';
-  const { restartTime = RESTART_TIME, ...rest } = value;
-  return { restartTime, ...present(rest) };
+  const { restartTime = RESTART_TIME, notification, ...rest } = value === true ? {} : value;
+  return { restartTime, ...present({ ...rest, notification: onOff(notification) }) };
 }
 
 /** FRR's intervals and multiplier. */

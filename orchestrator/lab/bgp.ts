@@ -2,7 +2,7 @@ import type { BgpConfig, BgpNeighbor } from '../../nodes/config.ts';
 import type { PolicyConfig } from '../../protocols/bgp/policy/config.ts';
 import { formatIp4, prefixContains } from '../../protocols/ip4.ts';
 import type { AddressedPort, Addressing } from './addressing.ts';
-import { neighborOptions, type SessionOptions, speakerOptions } from './bgp-options.ts';
+import { neighborOptions, type SessionOptions, type SpeakerOptions, speakerOptions } from './bgp-options.ts';
 import { type Cluster, isClusterNode } from './cluster.ts';
 import { isDaemon } from './external.ts';
 import type { ResolvedNode } from './inherit.ts';
@@ -364,6 +364,14 @@ class BgpCompiler {
     });
   }
 
+  /** Calico's template for BIRD has `graceful restart` on; BIRD knows nothing of RFC 8538. */
+  #restartOf(node: ResolvedNode): SpeakerOptions['gracefulRestart'] {
+    const own = node.definition.bgp?.gracefulRestart;
+    if (!isClusterNode(node)) return own;
+    const restart = own ?? this.#cluster?.spec.calico?.gracefulRestart ?? true;
+    return restart === false ? false : { notification: false, ...(restart === true ? {} : restart) };
+  }
+
   #checkPolicy(policy: string, node: ResolvedNode): void {
     const known = Object.keys(this.#policy?.policies ?? {});
     if (known.includes(policy)) return;
@@ -402,7 +410,7 @@ class BgpCompiler {
         ...(clusterId === null ? {} : { clusterId: formatIp4(clusterId) }),
         networks: [...new Set(networks)],
         maximumPaths: bgp.maximumPaths ?? 1,
-        ...speakerOptions(bgp),
+        ...speakerOptions({ ...bgp, gracefulRestart: this.#restartOf(node) }),
         ...(bgp.originate === undefined
           ? {}
           : { originate: { mrt: bgp.originate.mrt, peer: bgp.originate.peer ?? 'first' } }),

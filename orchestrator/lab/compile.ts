@@ -13,7 +13,8 @@ import { desiredPods } from './pods.ts';
 import { policyConfig } from './policy.ts';
 import { formatProblem, type Path, Reporter, type Source } from './problem.ts';
 import { type LabParts, readLab } from './read.ts';
-import { checkTimings, defaultTimings, resolveTimings, scaleTimings } from './timers.ts';
+import { scaleBgp, scaleTimings } from './scale.ts';
+import { checkTimings, defaultTimings, resolveTimings } from './timers.ts';
 import { wireUp } from './wiring.ts';
 import { readYaml } from './yaml-source.ts';
 
@@ -78,7 +79,7 @@ function compileParts(parts: LabParts, reporter: Reporter): CompiledLab {
       loopbacks: (addressing.loopbacks.get(name) ?? []).map((addr) => `${formatIp4(addr)}/32`),
       routes: staticRoutes(node, addressing, reporter),
       ipForward: kind !== 'host',
-      ...(bgpConfig === undefined ? {} : { bgp: bgpConfig }),
+      ...(bgpConfig === undefined ? {} : { bgp: scaleBgp(bgpConfig, timeScale) }),
       ...(cni === null ? {} : { cni }),
       ...(docker === null ? {} : { docker }),
       timers: scaleTimings(timingsOf(node, parts, reporter), timeScale),

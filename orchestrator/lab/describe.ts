@@ -32,6 +32,7 @@ export function describe(lab: CompiledLab): string {
 function describeTimings({ timers, bgp, cni }: NodeConfig): string[] {
   const used = Object.entries(timers).filter(([section]) => {
     if (section === 'bgp') return bgp !== undefined;
+    if (section === 'bfd') return bgp?.neighbors.some((neighbor) => neighbor.bfd !== undefined) ?? false;
     return section !== 'flannel' || cni?.type === 'flannel';
   });
   return used.map(([section, values]) => {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { neighborShape, speakerShape } from './bgp-options.ts';
+import { gracefulRestart, neighborShape, speakerShape } from './bgp-options.ts';
 import { dockerSchema } from './docker.ts';
 import { DAEMON_KINDS, daemonShape } from './external.ts';
 import { netemShape } from './netem.ts';
@@ -32,6 +32,8 @@ const timerSections = {
     mraiEbgp: duration.optional(),
     idleHold: duration.optional(),
     idleHoldMax: duration.optional(),
+    delayOpen: duration.optional(),
+    sendHold: duration.optional(),
   }).optional(),
   neighbor: map({
     reachable: duration.optional(),
@@ -153,7 +155,11 @@ const cluster = map({
     )
     .optional(),
   blockSize: z.int().min(20).max(32).optional(),
-  calico: map({ mesh: z.enum(['full', 'reflectors']).optional(), asNumber: asNumber.optional() }).optional(),
+  calico: map({
+    mesh: z.enum(['full', 'reflectors']).optional(),
+    asNumber: asNumber.optional(),
+    gracefulRestart: gracefulRestart.optional(),
+  }).optional(),
   backend: z.enum(['udp', 'vxlan', 'host-gw']).optional(),
   subnetLen: z.int().min(8).max(30).optional(),
   flannel: map({

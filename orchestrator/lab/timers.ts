@@ -79,23 +79,10 @@ function defined<T extends object>(values: T): { [K in keyof T]: Exclude<T[K], u
   return Object.fromEntries(entries) as { [K in keyof T]: Exclude<T[K], undefined> };
 }
 
-export function scaleTimings(timings: Timings, scale: number): Timings {
-  const scaled = <T extends object>(section: T) =>
-    Object.fromEntries(Object.entries(section).map(([key, ms]) => [key, ms * scale])) as T;
-  const { bgp, neighbor, bridge, tcp, flannel } = timings;
-  return {
-    bgp: scaled(bgp),
-    neighbor: scaled(neighbor),
-    bridge: scaled(bridge),
-    tcp: scaled(tcp),
-    flannel: scaled(flannel),
-  };
-}
-
 /** What is wrong with timers before they are scaled: where, in what way, and how to mend it. */
 export function* checkTimings(timings: Timings): Generator<{ path: Path; message: string; mend: string }> {
   const { bgp, tcp, flannel } = timings;
-  const mayBeZero = new Set(['holdTime', 'keepalive', 'connectDelay', 'mraiIbgp', 'mraiEbgp']);
+  const mayBeZero = new Set(['holdTime', 'keepalive', 'connectDelay', 'mraiIbgp', 'mraiEbgp', 'delayOpen']);
   for (const [section, values] of Object.entries(timings)) {
     for (const [key, ms] of Object.entries(values as Record<string, number>)) {
       if (ms > 0 || mayBeZero.has(key)) continue;

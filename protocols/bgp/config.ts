@@ -125,8 +125,10 @@ export interface MaximumPrefixes {
 export interface GracefulRestartConfig {
   /** How long a peer is to keep our routes after we have gone, ms; whole seconds, at most 4095 s. */
   readonly restartTime: number;
-  /** How long, at most, routes of a peer that is back are kept until its End-of-RIB, ms. Default 180 s. */
+  /** How long, at most, routes of a peer that is back are kept until its End-of-RIB, ms. Default 360 s. */
   readonly stalePathTime?: number;
+  /** RFC 8538: whether routes are kept after a NOTIFICATION and an expired hold timer too, if the peer has it as well. Default 'on'. */
+  readonly notification?: 'on' | 'off';
   /** RFC 9494: how long they are kept as long-lived stale after that, ms; 0 for not at all. Default 0. */
   readonly longLivedTime?: number;
 }

@@ -111,7 +111,7 @@ function localCapabilities({ asn, options, gracefulRestart, restarting }: LocalS
     capabilities.push({
       type: 'graceful-restart',
       restarting: restarting !== 'no',
-      notification: true,
+      notification: gracefulRestart.notification !== 'off',
       time: seconds(gracefulRestart.restartTime, 4095),
       families: kept,
     });
@@ -202,12 +202,16 @@ export function negotiate(side: LocalSide, remote: Open): Negotiated | Notificat
     maxMessage: extended ? MAX_EXTENDED_MESSAGE : MAX_MESSAGE,
     context,
     sendsPathIds: updateContext(remote, local).pathIds,
-    restart: side.gracefulRestart === null ? null : peerRestart(remote, families),
+    restart: side.gracefulRestart === null ? null : peerRestart(side.gracefulRestart, remote, families),
     capabilities: remote.capabilities,
   };
 }
 
-function peerRestart(remote: Open, families: readonly FamilyName[]): PeerRestart | null {
+function peerRestart(
+  own: GracefulRestartConfig,
+  remote: Open,
+  families: readonly FamilyName[],
+): PeerRestart | null {
   let graceful: Extract<Capability, { type: 'graceful-restart' }> | null = null;
   const longLived = new Map<FamilyName, number>();
   for (const capability of remote.capabilities) {
@@ -227,7 +231,7 @@ function peerRestart(remote: Open, families: readonly FamilyName[]): PeerRestart
     });
   return {
     time: 1000 * graceful.time,
-    notification: graceful.notification ? 'does-not-end-it' : 'ends-it',
+    notification: graceful.notification && own.notification !== 'off' ? 'does-not-end-it' : 'ends-it',
     families: named('all'),
     kept: named('kept'),
     longLived,

@@ -205,6 +205,11 @@ export class Session implements ConnectionOwner {
     return this.ribIn.staleCount > 0;
   }
 
+  /** Families whose stale routes are waited for: they change by themselves when time is up. */
+  get awaited(): number {
+    return this.#staleness.pending;
+  }
+
   get blocked(): boolean {
     return this.connection.blocked;
   }

@@ -308,9 +308,9 @@ export class BgpSpeaker implements SessionOwner {
 
   report(): SpeakerReport {
     const sessions: SessionReport[] = [];
-    let pendingWork = this.locRib.dirty + this.#waiting.length;
+    let pendingWork = this.locRib.dirty + this.#waiting.length + (this.#restarting === 'no' ? 0 : 1);
     for (const session of this.#sessions.values()) {
-      const { name, key, state, settling, counters, advertiser, blocked } = session;
+      const { name, key, state, settling, counters, advertiser, blocked, awaited } = session;
       const { settled, openedAt, triedAt } = settling;
       sessions.push({
         peer: name,
@@ -321,7 +321,7 @@ export class BgpSpeaker implements SessionOwner {
         triedAt,
         ...counters,
       });
-      pendingWork += (advertiser?.pending ?? 0) + (blocked ? 1 : 0);
+      pendingWork += (advertiser?.pending ?? 0) + (blocked ? 1 : 0) + awaited;
     }
     return { sessions, pendingWork };
   }

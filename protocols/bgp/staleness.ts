@@ -17,12 +17,18 @@ export class Staleness {
   readonly #owner: SessionOwner;
   readonly #config: GracefulRestartConfig | null;
   readonly #timers = new Map<FamilyName, TimerHandle>();
+  readonly #longLived = new Set<FamilyName>();
   #restart: PeerRestart | null = null;
 
   constructor(session: Session, owner: SessionOwner, config: GracefulRestartConfig | null) {
     this.#session = session;
     this.#owner = owner;
     this.#config = config;
+  }
+
+  /** Families whose routes go soon unless the peer tells them again; not those that are long-lived stale. */
+  get pending(): number {
+    return this.#timers.size - this.#longLived.size;
   }
 
   /** The session is lost: keeps the families that the peer said it would restart gracefully. */
@@ -97,9 +103,11 @@ export class Staleness {
     this.#owner.keepLongLived(this.#session, family);
     // RFC 9494 §4.2: the peer's time, or our own limit if that is less.
     this.#arm(family, Math.min(time, ours), () => {
+      this.#longLived.delete(family);
       this.#sweep(family);
       this.#vanish();
     });
+    this.#longLived.add(family);
   }
 
   #vanish(): void {
@@ -129,6 +137,7 @@ export class Staleness {
     const timer = this.#timers.get(family);
     if (timer !== undefined) this.#owner.host.timers.cancel(timer);
     this.#timers.delete(family);
+    this.#longLived.delete(family);
   }
 
   #cancelAll(): void {

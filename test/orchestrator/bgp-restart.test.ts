@@ -52,8 +52,42 @@ test('with graceful restart nobody changes a route when the BGP daemon of a node
   for (const node of lab.nodeNames) t.deepEqual((await verifyNode(lab, node)).differences, []);
 });
 
+test('a Calico cluster has it unless told otherwise', (t) => {
+  const of = (text: string) => compileLab(text, 'x.yaml').nodes.map(({ bgp }) => bgp?.gracefulRestart);
+  t.deepEqual(of(calico('{}')), new Array(3).fill({ restartTime: 120_000, notification: 'off' }));
+  const off = calico('{}').replace('mesh: full', 'mesh: full, gracefulRestart: false');
+  t.deepEqual(of(off), new Array(3).fill(undefined));
+  const shorter = calico('{}').replace('mesh: full', 'mesh: full, gracefulRestart: { restartTime: 12s }');
+  t.deepEqual(of(shorter), new Array(3).fill({ restartTime: 12_000, notification: 'off' }));
+});
+
+test('the routes of a Calico node that dies stay for its restart time, and the lab has not converged until they go', async (t) => {
+  for (const [scale, within] of [
+    [1, 120_000],
+    [0.1, 12_000],
+  ] as const) {
+    const lab = new SimLab(compileLab(`${calico('{}')}timers: { scale: ${scale} }\n`, 'restart.yaml'));
+    await lab.start();
+    await converge(lab, 'established');
+    const routes = async () => (await collectReports(lab)).find(({ node }) => node === 'n1')!.routes;
+    const before = await routes();
+    const killed = lab.now();
+    await lab.act({ type: 'kill', node: 'n2', how: 'reset' });
+    await lab.sleep(within - 1000);
+    t.is(await routes(), before);
+    await converge(lab);
+    t.is(await routes(), before - 1);
+    const last = (await collectReports(lab)).find(({ node }) => node === 'n1')!.lastFibChange;
+    t.true(Math.abs(last - killed - within) < 10, `${last - killed}`);
+    await lab.act({ type: 'start', node: 'n2' });
+    await converge(lab, 'established');
+    t.is(await routes(), before);
+    for (const node of lab.nodeNames) t.deepEqual((await verifyNode(lab, node)).differences, []);
+  }
+});
+
 test('without it the routes go and come back', async (t) => {
-  const { lab, changes } = await restarted('{ maximumPaths: 1 }');
+  const { lab, changes } = await restarted('{ gracefulRestart: false }');
   const [n1, n2, n3] = changes;
   t.true(n1! >= 2 && n2! >= 3 && n3! >= 2, changes.join());
   for (const node of lab.nodeNames) t.deepEqual((await verifyNode(lab, node)).differences, []);

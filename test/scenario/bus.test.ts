@@ -19,7 +19,7 @@ segments:
   lan: { subnet: 172.18.18.0/24, rangeStart: 172.18.18.101, nodes: all }
 cluster:
   cni: calico
-  calico: { mesh: full }
+  calico: { mesh: full, gracefulRestart: false }
   pods: 1
 ${QUICK_TIMERS}`;
 }

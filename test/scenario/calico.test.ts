@@ -17,6 +17,7 @@ import {
 
 const HOLD_TIME = 3_000;
 
+/** Without graceful restart what dies is missed as soon as its connections are. */
 function calico(name: string): string {
   return `
 name: ${name}
@@ -30,7 +31,7 @@ segments:
   lan: { subnet: 172.18.18.0/24, rangeStart: 172.18.18.101, nodes: all }
 cluster:
   cni: calico
-  calico: { mesh: reflectors }
+  calico: { mesh: reflectors, gracefulRestart: false }
   pods: { perNode: 2, name: web, labels: { app: web } }
 ${QUICK_TIMERS}`;
 }

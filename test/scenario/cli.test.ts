@@ -16,7 +16,7 @@ topology:
     n2: { kind: node }
 segments:
   lan: { subnet: 172.18.18.0/24, nodes: all }
-cluster: { cni: calico, calico: { mesh: full }, pods: 1 }
+cluster: { cni: calico, calico: { mesh: full, gracefulRestart: false }, pods: 1 }
 `;
 
 async function gone(pids: readonly number[]): Promise<void> {

@@ -15,16 +15,20 @@ export interface ClusterOptions {
   readonly pods?: number;
 }
 
-/** Calico: `reflectors` of them beside the nodes, none for a full mesh. */
+/** Calico: `reflectors` of them beside the nodes, none for a full mesh. Without graceful restart what dies is missed at once. */
 export function calico(
-  options: ClusterOptions & { readonly reflectors?: number; readonly blockSize?: number } = {},
+  options: ClusterOptions & {
+    readonly reflectors?: number;
+    readonly blockSize?: number;
+    readonly gracefulRestart?: boolean;
+  } = {},
 ): string {
-  const { reflectors = 1, blockSize = 26 } = options;
+  const { reflectors = 1, blockSize = 26, gracefulRestart = false } = options;
   const names = Array.from({ length: reflectors }, (_, i) => `    rr${i + 1}: { kind: reflector }`);
   return cluster(options, names, [
     'cni: calico',
     `blockSize: ${blockSize}`,
-    `calico: { mesh: ${reflectors > 0 ? 'reflectors' : 'full'} }`,
+    `calico: { mesh: ${reflectors > 0 ? 'reflectors' : 'full'}, gracefulRestart: ${gracefulRestart} }`,
   ]);
 }
 
