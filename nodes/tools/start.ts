@@ -2,6 +2,9 @@ import { bridge } from './bridge/bridge.ts';
 import { cat } from './cat.ts';
 import { conntrack } from './conntrack/conntrack.ts';
 import { curl } from './curl.ts';
+import { dig } from './dns/dig.ts';
+import { getent } from './dns/getent.ts';
+import { nslookup } from './dns/nslookup.ts';
 import { hostname } from './hostname.ts';
 import { ip } from './ip/ip.ts';
 import { iperf } from './iperf/iperf.ts';
@@ -28,6 +31,9 @@ const tools: ReadonlyMap<string, Tool> = new Map([
   ['iperf', iperf],
   ['traceroute', traceroute],
   ['curl', curl],
+  ['dig', dig],
+  ['nslookup', nslookup],
+  ['getent', getent],
   ['wget', wget],
   ['nc', nc],
   ['netcat', nc],

@@ -11,16 +11,27 @@ export interface ExchangeOptions {
   readonly timeout: number;
   /** How often the servers are gone through. */
   readonly attempts: number;
+  /** How they are asked first; absent: by UDP. */
+  readonly transport?: 'udp' | 'tcp';
+}
+
+/** An answer, and how it came. */
+export interface DnsAnswer {
+  readonly message: DnsMessage;
+  readonly server: string;
+  readonly by: 'udp' | 'tcp';
+  /** Bytes. */
+  readonly size: number;
 }
 
 /** What became of a query. */
 export type ExchangeResult =
-  | { readonly type: 'response'; readonly message: DnsMessage; readonly server: string }
-  /** `message`: the last answer, one that a server gave for its inability (SERVFAIL, NOTIMP, REFUSED). */
+  | ({ readonly type: 'response' } & DnsAnswer)
+  /** `answer`: the last one, that a server gave for its inability (SERVFAIL, NOTIMP, REFUSED). */
   | {
       readonly type: 'failed';
       readonly reason: 'timeout' | 'unreachable' | 'refused';
-      readonly message: DnsMessage | null;
+      readonly answer: DnsAnswer | null;
     };
 
 interface Asked {
@@ -28,7 +39,7 @@ interface Asked {
   result: ExchangeResult | null;
   /** What the server that is asked now did with it. */
   state: 'waiting' | 'failed' | 'answered';
-  last: DnsMessage | null;
+  last: DnsAnswer | null;
 }
 
 /** RFC 1035 §4.2.1; what glibc waits at least, ms. */
@@ -107,8 +118,13 @@ class Exchange {
     }
     for (const asked of this.#asked) if (asked.state !== 'answered') asked.state = 'waiting';
     const server = servers[this.#server]!;
+    const waiting = this.#asked.filter(({ state }) => state === 'waiting');
+    if (this.#options.transport === 'tcp') {
+      for (const asked of waiting) this.#overTcp(server, asked);
+      return;
+    }
     const channel = this.#open('udp', server, (bytes) => this.#received(server, bytes, 'udp'));
-    for (const asked of this.#asked) if (asked.state === 'waiting') channel.send(encodeDns(asked.query));
+    for (const asked of waiting) channel.send(encodeDns(asked.query));
     this.#wait();
   }
 
@@ -161,13 +177,14 @@ class Exchange {
       return;
     }
     const { rcode } = message;
+    const answer: DnsAnswer = { message, server, by, size: bytes.length };
     if (rcode === RCODE.SERVFAIL || rcode === RCODE.NOTIMP || rcode === RCODE.REFUSED) {
       asked.state = 'failed';
-      asked.last = message;
+      asked.last = answer;
       this.#reason = 'refused';
     } else {
       asked.state = 'answered';
-      asked.result = { type: 'response', message, server };
+      asked.result = { type: 'response', ...answer };
     }
     if (this.#asked.some(({ state }) => state === 'waiting')) return;
     if (this.#asked.some(({ state }) => state === 'answered')) this.#finish();
@@ -192,9 +209,7 @@ class Exchange {
     this.#close();
     this.#ended = true;
     this.#done(
-      this.#asked.map(
-        ({ result, last }) => result ?? { type: 'failed', reason: this.#reason, message: last },
-      ),
+      this.#asked.map(({ result, last }) => result ?? { type: 'failed', reason: this.#reason, answer: last }),
     );
   }
 

@@ -190,7 +190,9 @@ function answerOf(name: string, results: readonly ExchangeResult[]): Answer {
   if (addresses.length > 0) return { type: 'found', canonical, addresses };
   const failures = results.flatMap((result) => (result.type === 'failed' ? [result] : []));
   if (failures.length > 0)
-    return { type: failures.some((one) => one.message?.rcode === RCODE.SERVFAIL) ? 'servfail' : 'down' };
+    return {
+      type: failures.some((one) => one.answer?.message.rcode === RCODE.SERVFAIL) ? 'servfail' : 'down',
+    };
   const rcodes = results.map((result) => (result.type === 'response' ? result.message.rcode : 0));
   if (rcodes.every((rcode) => rcode === RCODE.NXDOMAIN)) return { type: 'nxdomain' };
   return { type: rcodes.includes(RCODE.NOERROR) ? 'nodata' : 'servfail' };

@@ -134,7 +134,7 @@ export class DnsServer {
     const { host, forward = FORWARD } = this.#options;
     const running = exchange(host, [request], { servers, ...forward }, ([result]) => {
       this.#forwarding.delete(running);
-      const message = result?.message ?? null;
+      const message = (result?.type === 'failed' ? result.answer?.message : result?.message) ?? null;
       if (message === null) {
         send(this.#response(request, RCODE.SERVFAIL));
         return;

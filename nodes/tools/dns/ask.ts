@@ -1,0 +1,82 @@
+import { type DnsAnswer, exchange } from '../../../protocols/dns/exchange.ts';
+import { parseResolvConf, type ResolvConf } from '../../../protocols/dns/files.ts';
+import type { DnsMessage } from '../../../protocols/dns/message.ts';
+import { formatIp4 } from '../../../protocols/ip4.ts';
+import { dnsHost } from '../../dns/host.ts';
+import { resolve } from '../resolve.ts';
+import type { ToolContext } from '../tool.ts';
+
+export interface AskOptions {
+  readonly servers: readonly string[];
+  /** ms */
+  readonly timeout: number;
+  /** How often the servers are gone through. */
+  readonly tries: number;
+  readonly transport: 'udp' | 'tcp';
+}
+
+/** `resolv.conf` of the place where a tool runs. */
+export function resolvConfOf(ctx: ToolContext): ResolvConf {
+  return parseResolvConf(ctx.files?.('/etc/resolv.conf') ?? '');
+}
+
+/**
+ * Asks one server after the other, as dig and nslookup do: each that fails is reported by a line, an answer of any kind is the
+ * end. `done` gets null where nobody has answered.
+ */
+export function ask(
+  ctx: ToolContext,
+  query: DnsMessage,
+  options: AskOptions,
+  report: (line: string) => void,
+  done: (answer: DnsAnswer | null) => void,
+): { cancel(): void } {
+  const { servers, timeout, tries, transport } = options;
+  let running: { cancel(): void } | null = null;
+  const next = (count: number) => {
+    const server = servers[count % servers.length];
+    if (server === undefined || count >= servers.length * tries) {
+      done(null);
+      return;
+    }
+    running = exchange(
+      dnsHost(ctx.ns),
+      [query],
+      { servers: [server], timeout, attempts: 1, transport },
+      ([result]) => {
+        if (result?.type === 'response') done(result);
+        else if (result?.answer != null) done(result.answer);
+        else {
+          const why = result?.reason === 'timeout' ? 'timed out' : 'connection refused';
+          report(`;; communications error to ${server}#53: ${why}\n`);
+          next(count + 1);
+        }
+      },
+    );
+  };
+  next(0);
+  return { cancel: () => running?.cancel() };
+}
+
+/** The address of a server that is named on a command line; null: there is no such. */
+export function serverAddress(
+  ctx: ToolContext,
+  text: string,
+  done: (address: string | null) => void,
+): { cancel(): void } {
+  return resolve(ctx, text, 'ipv4', (resolved) => {
+    if (!resolved.ok) done(null);
+    else {
+      const { addr } = resolved.target;
+      done(formatIp4(addr));
+    }
+  });
+}
+
+/** Names to try, as resolv.conf's search list has it. */
+export function searchNames(name: string, conf: ResolvConf): string[] {
+  if (name.endsWith('.')) return [name.slice(0, -1)];
+  const dots = name.split('.').length - 1;
+  const longer = conf.search.map((domain) => `${name}.${domain}`);
+  return dots >= conf.ndots ? [name, ...longer] : [...longer, name];
+}
