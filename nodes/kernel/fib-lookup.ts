@@ -6,6 +6,13 @@ import type { FlowKey } from './rules.ts';
 
 /** The way of a packet. Null: there is no route. */
 export function fibLookup(ns: Netns, dst: number, hash: number, flow: FlowKey): Path | null {
+  const path = lookup(ns, dst, hash, flow);
+  // A packet that is bound to a device has its destination there (`ip_route_output_key_hash_rcu`).
+  if (path !== null || flow.oif === null || flow.iif !== null) return path;
+  return { type: 'unicast', device: flow.oif, nexthop: dst, src: 0, route: null };
+}
+
+function lookup(ns: Netns, dst: number, hash: number, flow: FlowKey): Path | null {
   if (dst === LIMITED_BROADCAST) return limitedBroadcast(ns, flow);
   if (ns.rules.custom) return byRules(ns, dst, hash, flow);
   const local = inLocalTable(ns, dst, hash, flow);

@@ -7,7 +7,6 @@ import type { Skb } from './netfilter/skb.ts';
 import type { Netns } from './netns.ts';
 
 export type { DontFragment, PacketOptions, SendError } from './ip/output.ts';
-export type { Path } from './ip/path.ts';
 
 /** The IPv4 layer of a namespace: input, forwarding, output, ICMP errors (RFC 791, RFC 1122 §3, RFC 1812 §5). */
 export class IpLayer {

@@ -1,4 +1,4 @@
-import { formatPrefix, type Prefix, parsePrefix, prefixMask } from '../../protocols/ip4.ts';
+import { formatPrefix, type Prefix, parseAddress, prefixMask } from '../../protocols/ip4.ts';
 import type { RuleFacts } from '../events/kernel.ts';
 import type { Device } from './device.ts';
 import { NetlinkError } from './netlink.ts';
@@ -53,6 +53,8 @@ export interface Rule {
 export class RuleTable {
   /** False while the rules are those that every namespace begins with: lookups go straight to their tables. */
   custom = false;
+  /** Whether any rule was ever changed, since when the local and the main table are apart (`fib_unmerge`). */
+  unmerged = false;
   readonly #ns: Netns;
   #rules: Rule[];
 
@@ -101,6 +103,7 @@ export class RuleTable {
 
   #change(rules: Rule[]): void {
     this.#rules = rules;
+    this.unmerged = true;
     this.custom =
       rules.length !== DEFAULT_RULES.length ||
       rules.some(
@@ -118,7 +121,7 @@ export class RuleTable {
 /** A rule with its keys in one order and without those that say nothing. */
 function canonicalRule(rule: RuleFacts): RuleFacts {
   const prefix = (text: string | undefined) => {
-    const parsed = text === undefined ? null : parsePrefix(text);
+    const parsed = text === undefined ? null : parseAddress(text);
     return parsed === null || parsed.len === 0 ? undefined : formatPrefix(parsed);
   };
   const { mark, mask } = rule;
@@ -166,5 +169,5 @@ function compile(facts: RuleFacts): Rule {
 }
 
 function prefixOf(text: string | undefined): Prefix {
-  return (text === undefined ? null : parsePrefix(text)) ?? { addr: 0, len: 0 };
+  return (text === undefined ? null : parseAddress(text)) ?? { addr: 0, len: 0 };
 }

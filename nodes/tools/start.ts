@@ -7,6 +7,7 @@ import { getent } from './dns/getent.ts';
 import { nslookup } from './dns/nslookup.ts';
 import { hostname } from './hostname.ts';
 import { ip } from './ip/ip.ts';
+import { netnsExec } from './ip/netns.ts';
 import { iperf } from './iperf/iperf.ts';
 import { nc } from './nc.ts';
 import { ping } from './ping.ts';
@@ -49,7 +50,7 @@ const tools: ReadonlyMap<string, Tool> = new Map([
   ['tail', atOnce(headOrTail('tail'))],
   ['wc', atOnce(wc)],
   ['grep', atOnce(grep)],
-  ['ip', atOnce(ip)],
+  ['ip', endingOnError(ipOrExec)],
   ['bridge', atOnce(bridge)],
   ['hostname', atOnce(hostname)],
   ['cat', atOnce(cat)],
@@ -87,6 +88,12 @@ function startInShell(argv: readonly string[], ctx: ToolContext, out: ToolOutput
   out.stderr(`sh: 1: ${name}: not found\n`);
   out.exit(EXIT_NOT_FOUND);
   return ENDED;
+}
+
+/** `ip netns exec` runs a tool that may take its time. */
+function ipOrExec(args: readonly string[], ctx: ToolContext, out: ToolOutput): RunningTool {
+  const inner = netnsExec(args, ctx);
+  return inner === null ? atOnce(ip)(args, ctx, out) : startTool(inner.argv, inner.ctx, out);
 }
 
 function atOnce(command: Command): Tool {

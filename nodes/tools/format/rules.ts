@@ -38,7 +38,7 @@ function host(prefix: string): string {
 }
 
 function hex(value: number): string {
-  return `0x${value.toString(16)}`;
+  return value === 0 ? '0' : `0x${value.toString(16)}`;
 }
 
 function ports([first, last]: readonly [number, number]): string {

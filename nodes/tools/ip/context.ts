@@ -48,10 +48,16 @@ export function requireDevice(ns: Netns, name: string): Device {
 export function requirePrefix(word: string): Prefix {
   if (word === 'default' || word === 'any' || word === 'all') return { addr: 0, len: 0 };
   refuseIpv6(word);
-  const prefix = parsePrefix(word);
+  const prefix = parsePrefix(lengthened(word));
   if (prefix === null)
     throw new ToolError(`Error: any valid prefix is expected rather than "${word}".`, EXIT_ARGUMENT);
   return prefix;
+}
+
+/** `10/8` is 10.0.0.0/8 (`get_addr_ipv4`). */
+function lengthened(word: string): string {
+  const [, address = '', length = ''] = /^(\d+(?:\.\d+){0,2})(\/\d+)$/.exec(word) ?? [];
+  return address === '' ? word : `${address}${'.0'.repeat(4 - address.split('.').length)}${length}`;
 }
 
 type Family = IpOptions['family'];

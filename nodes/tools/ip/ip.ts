@@ -3,7 +3,9 @@ import { ToolError } from '../tool.ts';
 import { ipAddress } from './address.ts';
 import type { IpContext, IpOptions } from './context.ts';
 import { ipLink } from './link.ts';
+import { openNamespace } from './namespaces.ts';
 import { ipNeighbor } from './neighbor.ts';
+import { ipNetns } from './netns.ts';
 import { ipRoute } from './route.ts';
 import { ipRule } from './rule.ts';
 import { abbreviates, EXIT_ARGUMENT, EXIT_USAGE, keywordOf, notEmulated, usage } from './words.ts';
@@ -35,19 +37,21 @@ const objects: Readonly<Record<string, (words: readonly string[], ctx: IpContext
   neighbor: ipNeighbor,
   neighbour: ipNeighbor,
   link: ipLink,
+  netns: ipNetns,
 };
 
 const USAGE = `Usage: ip [ OPTIONS ] OBJECT { COMMAND | help }
-where  OBJECT := { address | link | neighbor | neighbour | route | rule }
+where  OBJECT := { address | link | neighbor | neighbour | route | rule |
+                   netns }
        OPTIONS := { -V[ersion] | -d[etails] | -j[son] | -p[retty] |
                     -f[amily] { inet | inet6 } | -4 | -6 |
-                    -br[ief] | -o[neline] | -c[olor]}`;
+                    -n[etns] name | -br[ief] | -o[neline] | -c[olor]}`;
 
 const VERSION = 'ip utility, iproute2-6.1.0, reroute';
 
-/** ip(8) of iproute2: address, link, neighbor, route, rule. */
+/** ip(8) of iproute2: address, link, neighbor, netns, route, rule. */
 export const ip: Command = (args, ctx, out) => {
-  const { options, rest, version } = parseOptions(args);
+  const { options, rest, version, netns } = parseOptions(args);
   if (version) {
     out.stdout(`${VERSION}\n`);
     return 0;
@@ -59,22 +63,26 @@ export const ip: Command = (args, ctx, out) => {
   if (object === 'help') throw usage(USAGE);
   const run = objects[object];
   if (run === undefined) throw notEmulated(`ip ${object}`);
-  run(words, { tool: ctx, ns: ctx.ns, options, out });
+  const ns = netns === null ? ctx.ns : openNamespace(ctx, netns);
+  run(words, { tool: { ...ctx, ns }, ns, options, out });
   return 0;
 };
 
 /** Options that iproute2 knows and that would change what is printed or done. */
 const REFUSED = ['statistics', 'stats', 'resolve', 'human-readable', 'iec', 'loops', 'timestamp', 'tshort'];
-const REFUSED_LETTERS = ['M', 'B', '0', 'batch', 'force', 'rcvbuf', 'netns', 'Numeric', 'all'];
+const REFUSED_LETTERS = ['M', 'B', '0', 'batch', 'force', 'rcvbuf', 'Numeric', 'all'];
 
 /** @throws ToolError */
 function parseOptions(args: readonly string[]): {
   readonly options: IpOptions;
   readonly rest: readonly string[];
   readonly version: boolean;
+  /** `-n`: the namespace to work in. */
+  readonly netns: string | null;
 } {
   let family: IpOptions['family'] = 'any';
   let style: IpOptions['style'] = 'full';
+  let netns: string | null = null;
   const seen = new Set<string>();
   let at = 0;
   for (; at < args.length; at++) {
@@ -92,6 +100,9 @@ function parseOptions(args: readonly string[]): {
       const value = args[++at];
       if (value !== 'inet' && value !== 'inet6') throw notEmulated(`-family ${value ?? ''}`.trimEnd());
       family = value;
+    } else if (is('netns')) {
+      netns = args[++at] ?? null;
+      if (netns === null) throw usage(USAGE);
     } else if (is('oneline')) style = 'oneline';
     else if (is('brief') && name !== 'b') style = 'brief';
     else if (is('json') || is('pretty') || is('details') || is('Version')) seen.add(name[0]!);
@@ -109,5 +120,6 @@ function parseOptions(args: readonly string[]): {
     },
     rest: args.slice(at),
     version: seen.has('V'),
+    netns,
   };
 }

@@ -1,34 +1,41 @@
-import { parseMac } from '../../../protocols/mac.ts';
-import type { Device } from '../../kernel/device.ts';
-import type { Netns } from '../../kernel/netns.ts';
 import { formatLinks } from '../format/links.ts';
 import { ToolError } from '../tool.ts';
 import { change, type IpContext, linksOf, refused, requireDevice, takeDevice } from './context.ts';
+import { linkAdd } from './link-add.ts';
+import { linkSet } from './link-set.ts';
 import { LinkSelection } from './selection.ts';
 import { runSubcommand, type Subcommands } from './subcommand.ts';
-import { EXIT_ARGUMENT, EXIT_USAGE, invalidArgument, notEmulated, usage, type Words } from './words.ts';
+import { EXIT_USAGE, notEmulated, usage, type Words } from './words.ts';
 
-const USAGE = `Usage: ip link delete { DEVICE | dev DEVICE }
-
-	ip link set { DEVICE | dev DEVICE } [ { up | down } ]
+const USAGE = `Usage: ip link add [link DEV] [ name ] NAME
 		[ address LLADDR ]
 		[ mtu MTU ]
+		[ netns NAME ]
+		type TYPE [ ARGS ]
+
+	ip link delete { DEVICE | dev DEVICE }
+
+	ip link set { DEVICE | dev DEVICE } [ { up | down } ]
+		[ type bridge ARGS ]
+		[ name NEWNAME ]
+		[ address LLADDR ]
+		[ mtu MTU ]
+		[ netns NAME ]
 		[ master DEVICE ]
 		[ nomaster ]
 
-	ip link show [ DEVICE ] [up] [master DEV] [type TYPE] [nomaster]`;
+	ip link show [ DEVICE ] [up] [master DEV] [type TYPE] [nomaster]
 
-const MTU_MIN = 68;
-const MTU_MAX = 65_535;
+TYPE := { bridge | dummy | ipvlan | macvlan | veth | vlan | vxlan }`;
 
 const LINK: Subcommands = {
   object: 'ip link',
   help: () => usage(USAGE),
   usual: 'show',
   commands: {
-    add: null,
-    set,
-    change: set,
+    add: linkAdd,
+    set: linkSet,
+    change: linkSet,
     replace: null,
     delete: remove,
     show,
@@ -57,76 +64,6 @@ function show(words: Words, ctx: IpContext): void {
     ...(details === undefined ? {} : { details }),
   });
   ctx.out.stdout(text);
-}
-
-type Change = (ns: Netns, device: Device) => void;
-
-/** Settings of `ip link set` that iproute2 has and the emulated devices have not. */
-const UNKNOWN_SETTINGS = new Set([
-  ...['arp', 'dynamic', 'multicast', 'allmulticast', 'promisc', 'trailers', 'carrier', 'txqueuelen', 'name'],
-  ...[
-    'broadcast',
-    'brd',
-    'netns',
-    'link-netns',
-    'link-netnsid',
-    'alias',
-    'vf',
-    'xdp',
-    'vrf',
-    'type',
-    'group',
-  ],
-  ...['addrgenmode', 'protodown', 'gso_max_size', 'gso_max_segs', 'gro_max_size', 'txqlen', 'qlen', 'index'],
-]);
-
-function set(words: Words, ctx: IpContext): void {
-  const changes: Change[] = [];
-  let dev: string | null = null;
-  for (let word = words.next(); word !== undefined; word = words.next()) {
-    if (word === 'up') changes.push((ns, device) => ns.setUp(device.name));
-    else if (word === 'down') changes.push((ns, device) => ns.setDown(device.name));
-    else if (word === 'mtu') changes.push(mtuChange(words.argument()));
-    else if (word === 'address') changes.push(macChange(words.argument()));
-    else if (word === 'master') changes.push(masterChange(ctx.ns, words.argument()));
-    else if (word === 'nomaster') changes.push((ns, device) => ns.setMaster(device.name, null));
-    else if (UNKNOWN_SETTINGS.has(word)) throw notEmulated(`ip link set ${word}`);
-    else dev = takeDevice(dev, word === 'dev' ? words.argument() : word);
-  }
-  if (dev === null) throw new ToolError('Not enough information: "dev" argument is required.', EXIT_USAGE);
-  const device = requireDevice(ctx.ns, dev);
-  for (const apply of changes) change(() => apply(ctx.ns, device));
-}
-
-function mtuChange(word: string): Change {
-  if (!/^\d{1,9}$/.test(word)) throw invalidArgument(word, 'Invalid "mtu" value\n');
-  const mtu = Number(word);
-  return (ns, device) => {
-    if (mtu < MTU_MIN) throw refused('Error: mtu less than device minimum.');
-    if (mtu > MTU_MAX && device.kind !== 'loopback') throw refused('Error: mtu greater than device maximum.');
-    ns.setMtu(device.name, mtu);
-  };
-}
-
-function macChange(word: string): Change {
-  const mac = parseMac(word);
-  if (mac === null) throw new ToolError(`"${word}" is invalid lladdr.`, EXIT_ARGUMENT);
-  return (ns, device) => {
-    if (!device.hasLinkLayer) throw refused('RTNETLINK answers: Operation not supported');
-    ns.setMac(device.name, mac);
-  };
-}
-
-function masterChange(ns: Netns, name: string): Change {
-  const master = ns.device(name);
-  if (master === undefined) throw invalidArgument(name, 'Device does not exist\n');
-  return (_, device) => {
-    if (device.kind === 'bridge' && master.kind === 'bridge')
-      throw refused('Error: Can not enslave a bridge to a bridge.');
-    if (device.kind === 'loopback') throw refused('RTNETLINK answers: Invalid argument');
-    if (device.master?.name === name) return;
-    ns.setMaster(device.name, name);
-  };
 }
 
 function remove(words: Words, ctx: IpContext): void {

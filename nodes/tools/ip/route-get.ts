@@ -1,26 +1,89 @@
 import { formatIp4 } from '../../../protocols/ip4.ts';
-import type { Path } from '../../kernel/ip.ts';
+import type { Device } from '../../kernel/device.ts';
+import { type Path, pathError } from '../../kernel/ip/path.ts';
+import { type InputRefusal, routeInput, wantsRedirect } from '../../kernel/ip/route-input.ts';
+import type { SendError } from '../../kernel/ip.ts';
+import { LOCAL_TABLE, MAIN_TABLE } from '../../kernel/route-table.ts';
+import type { FlowKey } from '../../kernel/rules.ts';
 import { formatJson } from '../format/json.ts';
+import { localTable } from '../format/local-table.ts';
+import { formatRoutes, type RouteFormat, routeObjects } from '../format/routes.ts';
+import { sendErrorText } from '../send-error.ts';
 import { ToolError } from '../tool.ts';
-import { type IpContext, refused, requireAddress, requireDevice, requireIpAddress } from './context.ts';
+import {
+  type IpContext,
+  linksOf,
+  refused,
+  requireAddress,
+  requireDevice,
+  requireIpAddress,
+} from './context.ts';
+import { tableName } from './route-protocols.ts';
 import { printRoute6 } from './route6-get.ts';
+import { ipProtocolOf, numberOf } from './rule-words.ts';
 import { EXIT_ARGUMENT, garbage, notEmulated, type Words } from './words.ts';
+
+/** What a packet is said to be; `iif` null: one of the host's own. */
+interface Question {
+  readonly dst: number;
+  readonly from: number | null;
+  readonly flow: FlowKey;
+  /** `fibmatch`: the row of the table, not the way. */
+  readonly answer: 'way' | 'row';
+}
 
 /** `ip route get`: the way that the kernel takes to an address. @throws ToolError */
 export function routeGet(words: Words, ctx: IpContext): void {
   let target: string | null = null;
   let from: number | null = null;
+  let answer: Question['answer'] = 'way';
+  const flow: { -readonly [K in keyof FlowKey]: FlowKey[K] } = {
+    src: 0,
+    tos: 0,
+    mark: 0,
+    proto: 0,
+    sport: 0,
+    dport: 0,
+    iif: null,
+    oif: null,
+  };
   for (let word = words.next(); word !== undefined; word = words.next()) {
-    if (word === 'from') from = requireAddress(words.argument(), 'inet');
-    else if (word === 'oif' || word === 'dev' || word === 'iif') {
-      requireDevice(ctx.ns, words.argument());
-      throw notEmulated(`ip route get ${word}`);
-    } else if (['tos', 'mark', 'vrf', 'uid', 'ipproto', 'sport', 'dport', 'fibmatch'].includes(word)) {
-      throw notEmulated(`ip route get ${word}`);
-    } else {
-      const text = word === 'to' ? words.argument() : word;
-      if (target !== null) throw garbage('to', text);
-      target = text;
+    switch (word) {
+      case 'from':
+        from = requireAddress(words.argument(), 'inet');
+        break;
+      case 'iif':
+        flow.iif = requireDevice(ctx.ns, words.argument());
+        break;
+      case 'oif':
+      case 'dev':
+        flow.oif = requireDevice(ctx.ns, words.argument());
+        break;
+      case 'mark':
+        flow.mark = numberOf(words.argument(), 0xffff_ffff, 'invalid mark\n');
+        break;
+      case 'tos':
+      case 'dsfield':
+        flow.tos = numberOf(words.argument(), 0xff, 'TOS value is invalid\n');
+        break;
+      case 'ipproto':
+        flow.proto = ipProtocolOf(words.argument());
+        break;
+      case 'sport':
+      case 'dport':
+        flow[word] = numberOf(words.argument(), 65_535, `invalid ${word}\n`);
+        break;
+      case 'fibmatch':
+        answer = 'row';
+        break;
+      case 'vrf':
+      case 'uid':
+        throw notEmulated(`ip route get ${word}`);
+      default: {
+        const text = word === 'to' ? words.argument() : word;
+        if (target !== null) throw garbage('to', text);
+        target = text;
+      }
     }
   }
   if (target === null) throw new ToolError('need at least a destination address', EXIT_ARGUMENT);
@@ -28,37 +91,104 @@ export function routeGet(words: Words, ctx: IpContext): void {
     target.replace(target.includes(':') ? /\/128$/ : /\/32$/, ''),
     ctx.options.family,
   );
-  if (typeof addr === 'string') printRoute6(ctx, addr);
-  else print(ctx, addr, from);
+  if (typeof addr === 'string') {
+    if (flow.iif !== null || flow.oif !== null || flow.mark !== 0) throw notEmulated('a rule of IPv6');
+    printRoute6(ctx, addr);
+    return;
+  }
+  const question: Question = { dst: addr, from, flow: { ...flow, src: from ?? 0 }, answer };
+  const path = flow.iif === null ? outputWay(ctx, question) : inputWay(ctx, question, flow.iif);
+  if (answer === 'row') printRow(ctx, addr, path);
+  else print(ctx, question, path);
 }
 
-function print(ctx: IpContext, dst: number, from: number | null): void {
+function outputWay({ ns }: IpContext, { dst, from, flow }: Question): Path {
+  if (from !== null && !ns.isLocal(from)) throw refusedAs('ENETUNREACH');
+  const path = ns.lookup(dst, (from ?? 0) ^ dst, flow);
+  const error = pathError(path);
+  if (path === null || error !== null) throw refusedAs(error ?? 'ENETUNREACH');
+  return path;
+}
+
+const REFUSALS: Readonly<Record<InputRefusal, SendError>> = {
+  martian: 'EINVAL',
+  'rp-filter': 'EINVAL',
+  'not-for-us': 'EHOSTUNREACH',
+  'no-route': 'ENETUNREACH',
+  unreachable: 'EHOSTUNREACH',
+  prohibit: 'EACCES',
+  blackhole: 'EINVAL',
+};
+
+function inputWay({ ns }: IpContext, { dst, flow }: Question, iif: Device): Path {
+  const way = routeInput(ns, iif, dst, flow.src ^ dst, flow);
+  if (typeof way === 'string') throw refusedAs(REFUSALS[way]);
+  return way;
+}
+
+function refusedAs(error: SendError): ToolError {
+  return refused(`RTNETLINK answers: ${sendErrorText(error)}`);
+}
+
+/** The row that decided, as `ip route show` has it. */
+function printRow(ctx: IpContext, dst: number, path: Path): void {
   const { ns, options } = ctx;
-  if (from !== null && !ns.isLocal(from)) throw refused('RTNETLINK answers: Network is unreachable');
-  const path = ns.lookup(dst, (from ?? 0) ^ dst);
-  if (path === null) throw refused('RTNETLINK answers: Network is unreachable');
-  if (path.type === 'blackhole') throw refused('RTNETLINK answers: Invalid argument');
-  if (path.type === 'unreachable') throw refused('RTNETLINK answers: No route to host');
+  const host = `${formatIp4(dst)}/32`;
+  const row =
+    path.route?.facts ?? localTable(linksOf(ns), ns.addresses.list()).find((local) => local.dst === host);
+  if (row === undefined) throw refusedAs('ENETUNREACH');
+  const id = path.route?.table ?? LOCAL_TABLE;
+  const format: RouteFormat = {
+    links: linksOf(ns),
+    ...(id === MAIN_TABLE ? {} : { table: tableName(id) }),
+    ...(options.details === undefined ? {} : { details: options.details }),
+  };
+  ctx.out.stdout(
+    options.json === undefined
+      ? formatRoutes([row], format)
+      : formatJson(routeObjects([row], format), options.json),
+  );
+}
+
+/**
+ * The table that a way is from, '' where it is understood. Local and main are one until a rule asks for it (`fib_unmerge`).
+ */
+function shownTable({ ns, options }: IpContext, { route, type }: Path): string {
+  const id = route?.table ?? (type === 'unicast' ? MAIN_TABLE : LOCAL_TABLE);
+  if (options.details !== undefined) return tableName(id);
+  if (id === MAIN_TABLE || (id === LOCAL_TABLE && !ns.rules.unmerged)) return '';
+  return tableName(id);
+}
+
+function print(ctx: IpContext, { dst, from, flow }: Question, path: Path): void {
+  const { ns, options } = ctx;
+  const { iif, mark } = flow;
   const local = path.type === 'local';
   const gateway = path.type === 'unicast' && path.nexthop !== dst ? formatIp4(path.nexthop) : '';
   const source = local ? dst : path.src !== 0 ? path.src : ns.sourceFor(path.device, path.nexthop);
   const cache = path.type === 'unicast' ? [] : local ? ['local'] : ['local', 'brd'];
+  if (iif !== null && path.type === 'unicast' && wantsRedirect(ns, iif, dst, flow, path))
+    cache.push('redirect');
   const type = path.type === 'unicast' && options.details === undefined ? '' : path.type;
-  const table = options.details === undefined ? '' : path.type === 'unicast' ? 'main' : 'local';
+  const dev = iif !== null && path.type === 'broadcast' ? 'lo' : path.device.name;
+  const table = shownTable(ctx, path);
   const learned = pathMtu(ctx, dst, path);
+  const showsSource = from === null && iif === null;
   if (options.json !== undefined) {
     const object = {
       ...(type === '' ? {} : { type }),
       dst: formatIp4(dst),
       ...(from === null ? {} : { from: formatIp4(from) }),
       ...(gateway === '' ? {} : { gateway }),
-      dev: path.device.name,
+      dev,
       ...(table === '' ? {} : { table }),
-      ...(from === null ? { prefsrc: formatIp4(source) } : {}),
+      ...(showsSource ? { prefsrc: formatIp4(source) } : {}),
       flags: [],
-      uid: 0,
+      ...(mark === 0 ? {} : { mark }),
+      ...(iif === null ? { uid: 0 } : {}),
       cache,
       ...(learned === null ? {} : { expires: learned.expires, metrics: [{ mtu: learned.mtu }] }),
+      ...(iif === null ? {} : { iif: iif.name }),
     };
     ctx.out.stdout(formatJson([object], options.json));
     return;
@@ -68,15 +198,17 @@ function print(ctx: IpContext, dst: number, from: number | null): void {
     formatIp4(dst),
     ...(from === null ? [] : ['from', formatIp4(from)]),
     ...(gateway === '' ? [] : ['via', gateway]),
-    ...['dev', path.device.name],
+    ...['dev', dev],
     ...(table === '' ? [] : ['table', table]),
-    ...(from === null ? ['src', formatIp4(source)] : []),
-    'uid 0',
+    ...(showsSource ? ['src', formatIp4(source)] : []),
+    ...(mark === 0 ? [] : ['mark', mark >= 16 ? `0x${mark.toString(16)}` : String(mark)]),
+    ...(iif === null ? ['uid 0'] : []),
   ];
   const newline = options.style === 'oneline' ? '\\' : '\n';
   const flags = cache.length === 0 ? '' : `<${cache.join(',')}> `;
   const exception = learned === null ? '' : `expires ${learned.expires}sec mtu ${learned.mtu} `;
-  ctx.out.stdout(`${words.join(' ')} ${newline}    cache ${flags}${exception}\n`);
+  const input = iif === null ? '' : `iif ${iif.name} `;
+  ctx.out.stdout(`${words.join(' ')} ${newline}    cache ${flags}${exception}${input}\n`);
 }
 
 /** What the kernel has learned of the path's MTU, and for how many seconds it will hold. */

@@ -1,11 +1,11 @@
-import { formatPrefix, parsePrefix, prefixContains } from '../../../protocols/ip4.ts';
-import { PROTO_ICMP, PROTO_TCP, PROTO_UDP } from '../../../protocols/ipv4.ts';
+import { formatPrefix, parseAddress, parsePrefix, prefixContains } from '../../../protocols/ip4.ts';
 import type { RuleFacts } from '../../events/kernel.ts';
 import { MAIN_TABLE } from '../../kernel/route-table.ts';
 import { formatRules } from '../format/rules.ts';
 import { ToolError } from '../tool.ts';
 import { change, type IpContext, requirePrefix } from './context.ts';
 import { ruleProtocolName, ruleProtocolOf, tableName, tableNumber } from './route-protocols.ts';
+import { ipProtocolOf, numberOf } from './rule-words.ts';
 import { runSubcommand, type Subcommands } from './subcommand.ts';
 import { EXIT_ARGUMENT, EXIT_USAGE, invalidArgument, notEmulated, usage, type Words } from './words.ts';
 
@@ -50,34 +50,21 @@ export function ipRule(args: readonly string[], ctx: IpContext): void {
 /** A rule under construction: what a command line says, null where it says nothing of its priority or action. */
 type Given = { -readonly [K in keyof RuleFacts]?: RuleFacts[K] | undefined };
 
-const IP_PROTOCOLS: Readonly<Record<string, number>> = {
-  icmp: PROTO_ICMP,
-  tcp: PROTO_TCP,
-  udp: PROTO_UDP,
-  sctp: 132,
-};
-
 /** `IFNAMSIZ` without its NUL. */
 const NAME_LENGTH = 15;
-
-function number(word: string, max: number, message: string): number {
-  const value = /^(0x[0-9a-f]{1,8}|\d{1,10})$/i.test(word) ? Number(word) : Number.NaN;
-  if (!(value <= max)) throw invalidArgument(word, message);
-  return value;
-}
 
 function markOf(word: string): { readonly mark: number; readonly mask: number } {
   const [mark = '', mask] = word.split(/\/(.*)/s);
   return {
-    mark: number(mark, 0xffff_ffff, 'fwmark value is invalid\n'),
-    mask: mask === undefined ? 0xffff_ffff : number(mask, 0xffff_ffff, 'fwmask value is invalid\n'),
+    mark: numberOf(mark, 0xffff_ffff, 'fwmark value is invalid\n'),
+    mask: mask === undefined ? 0xffff_ffff : numberOf(mask, 0xffff_ffff, 'fwmask value is invalid\n'),
   };
 }
 
 function rangeOf(word: string, which: 'sport' | 'dport'): readonly [number, number] {
   const [first = '', last = first] = word.split(/-(.*)/s);
-  const bad = `invalid ${which} "${word}"\n`;
-  const range = [number(first, 65_535, bad), number(last, 65_535, bad)] as const;
+  const bad = 'invalid port range\n';
+  const range = [numberOf(first, 65_535, bad), numberOf(last, 65_535, bad)] as const;
   if (range[0] === 0 || range[1] < range[0]) throw new ToolError(`Error: Invalid ${which} range.`, 2);
   return range;
 }
@@ -91,6 +78,13 @@ function nameOf(word: string, message: string): string {
 const UNKNOWN = ['realms', 'tun_id', 'suppress_ifgroup', 'sup_group', 'l3mdev', 'uidrange', 'nat', 'map-to'];
 const ACTIONS = ['nop', 'blackhole', 'unreachable', 'prohibit'] as const;
 
+/** A rule shows its prefixes with their host bits. @throws ToolError */
+function prefixText(word: string): string {
+  const prefix = requirePrefix(word);
+  const given = parseAddress(word);
+  return formatPrefix(given?.len === prefix.len ? given : prefix);
+}
+
 /** @throws ToolError */
 function parse(words: Words): Given {
   const rule: Given = {};
@@ -101,13 +95,13 @@ function parse(words: Words): Given {
         break;
       case 'from':
       case 'to':
-        rule[word] = formatPrefix(requirePrefix(words.argument()));
+        rule[word] = prefixText(words.argument());
         break;
       case 'preference':
       case 'order':
       case 'priority':
       case 'pref':
-        rule.priority = number(words.argument(), 0xffff_ffff, 'preference value is invalid\n');
+        rule.priority = numberOf(words.argument(), 0xffff_ffff, 'preference value is invalid\n');
         break;
       case 'tos':
       case 'dsfield': {
@@ -134,7 +128,11 @@ function parse(words: Words): Given {
       }
       case 'suppress_prefixlength':
       case 'sup_pl':
-        rule.suppressPrefixLength = number(words.argument(), 32, 'suppress_prefixlength value is invalid\n');
+        rule.suppressPrefixLength = numberOf(
+          words.argument(),
+          32,
+          'suppress_prefixlength value is invalid\n',
+        );
         break;
       case 'dev':
       case 'iif':
@@ -143,19 +141,16 @@ function parse(words: Words): Given {
       case 'oif':
         rule.oif = nameOf(words.argument(), '"oif" not a valid ifname');
         break;
-      case 'ipproto': {
-        const text = words.argument();
-        const known = Object.hasOwn(IP_PROTOCOLS, text) ? IP_PROTOCOLS[text] : undefined;
-        rule.ipproto = known ?? number(text, 255, 'Invalid "ipproto" value\n');
+      case 'ipproto':
+        rule.ipproto = ipProtocolOf(words.argument());
         break;
-      }
       case 'sport':
       case 'dport':
         rule[word] = rangeOf(words.argument(), word);
         break;
       case 'goto':
         rule.action = 'goto';
-        rule.target = number(words.argument(), 0xffff_ffff, 'invalid target\n');
+        rule.target = numberOf(words.argument(), 0xffff_ffff, 'invalid target\n');
         break;
       default: {
         if (UNKNOWN.includes(word)) throw notEmulated(`ip rule ${word}`);
@@ -192,13 +187,12 @@ function remove(words: Words, ctx: IpContext): void {
   change(() => ctx.ns.rules.delete((rule) => isMeant(given, rule)));
 }
 
-/** `rule_find`: what the command line does not say is not asked for. */
+/** `rule_find`: what the command line does not say is not asked for, nor is `not`. */
 function isMeant(given: Given, rule: RuleFacts): boolean {
   const same = <K extends keyof RuleFacts>(key: K) =>
     given[key] === undefined || JSON.stringify(given[key]) === JSON.stringify(rule[key]);
   const unset = (prefix: string | undefined) => prefix === undefined || prefix === '0.0.0.0/0';
   return (
-    (given.not === true) === (rule.not === true) &&
     (given.table === undefined || given.table === 0 || given.table === rule.table) &&
     (unset(given.from) || given.from === rule.from) &&
     (unset(given.to) || given.to === rule.to) &&

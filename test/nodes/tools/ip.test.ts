@@ -101,11 +101,11 @@ test('what iproute2 has and the emulated kernel has not is said to be so', (t) =
   const { root } = a.kernel;
   const before = a.kernel.snapshot();
   for (const [line, what] of [
-    ['ip netns list', 'ip netns'],
+    ['ip netns pids x', 'ip netns pids'],
     ['ip -s link', 'ip -s'],
-    ['ip -n pod addr', 'ip -n'],
-    ['ip link add br1 type bridge', 'ip link add'],
-    ['ip link set eth0 netns pod', 'ip link set netns'],
+    ['ip -b file', 'ip -b'],
+    ['ip link add b1 type bond', 'ip link add type bond'],
+    ['ip link set eth0 promisc on', 'ip link set promisc'],
     ['ip route add 10.9.0.0/16 via 10.0.1.1 mtu 1400', 'route attribute mtu'],
     ['ip -6 route add fd00::/64 dev eth0 table 7', 'IPv6 policy routing (other tables than main)'],
     ['ip route append 10.9.0.0/16 via 10.0.1.1', 'ip route append'],
@@ -116,7 +116,7 @@ test('what iproute2 has and the emulated kernel has not is said to be so', (t) =
       'a broadcast address other than the last of the subnet',
     ],
     ['ip neigh add 10.0.1.9 lladdr 00:11:22:33:44:55 dev eth0 nud stale', 'ip neigh add nud stale'],
-    ['bridge vlan', 'bridge vlan'],
+    ['bridge mdb', 'bridge mdb'],
     ['bridge link set dev eth0 cost 3', 'bridge link set'],
   ] as const) {
     const got = run(line, root);

@@ -1,31 +1,15 @@
-import { readFileSync } from 'node:fs';
 import test from 'ava';
 import type { Netns } from '../../../nodes/kernel/netns.ts';
 import { parseIp4 } from '../../../protocols/ip4.ts';
 import { mac, Network } from '../../support/network.ts';
 import { run } from './support/run.ts';
+import { readSession } from './support/session.ts';
 
 /**
  * A session of real iproute2 6.1.0 on Linux 6.18, recorded in a namespace with the devices that `host()` makes (those
  * without queue by `txqueuelen 0`, IPv6 off), replayed here. Left out is what an emulated namespace cannot have: rows
  * of multicast groups, `link-netns` names, the order of hash tables with more than one row.
  */
-
-interface Step {
-  readonly command: string;
-  readonly output: string;
-  readonly code: number;
-}
-
-function steps(file: string): Step[] {
-  const session = readFileSync(new URL(file, import.meta.url), 'utf8');
-  const found: Step[] = [];
-  for (const part of session.split(/^\$ /m).slice(1)) {
-    const [, command = '', output = '', code = ''] = /^([^\n]*)\n(.*)\[exit (\d+)\]\n$/s.exec(part) ?? [];
-    found.push({ command, output, code: Number(code) });
-  }
-  return found;
-}
 
 function host(): { readonly net: Network; readonly ns: Netns } {
   const net = new Network();
@@ -65,7 +49,7 @@ function host(): { readonly net: Network; readonly ns: Netns } {
 
 test('a recorded session of iproute2 replays to the byte', (t) => {
   const { net, ns } = host();
-  const all = steps('./iproute2-6.1.session.txt');
+  const all = readSession('iproute2-6.1.session.txt');
   t.true(all.length > 250);
   for (const { command, output, code } of all) {
     const got = run(command, ns);
@@ -88,7 +72,7 @@ test('a recorded session of iproute2 with IPv6 replays to the byte', (t) => {
   ns.sysctls.set('ipv6.conf.*.router_solicitations', 0, 'all');
   ns.setUp('eth0');
   ns.addAddress('eth0', '192.168.0.11/24');
-  const all = steps('./iproute2-6.1.ipv6-session.txt');
+  const all = readSession('iproute2-6.1.ipv6-session.txt');
   t.true(all.length > 100);
   for (const { command, output, code } of all) {
     const [, seconds] = /^sleep (\d+)$/.exec(command) ?? [];

@@ -1,0 +1,273 @@
+import { ETHERTYPE_8021AD, ETHERTYPE_8021Q } from '../../../protocols/vlan.ts';
+import type { BridgeFacts } from '../../events/kernel.ts';
+import type { IpvlanFlag, IpvlanMode } from '../../kernel/ipvlan.ts';
+import type { MacvlanMode } from '../../kernel/macvlan.ts';
+import type { UpperOptions } from '../../kernel/uppers.ts';
+import { ToolError } from '../tool.ts';
+import { type IpContext, refused, requireAddress, requireDevice } from './context.ts';
+import { numberOf } from './rule-words.ts';
+import { EXIT_ARGUMENT, EXIT_USAGE, invalidArgument, notEmulated, type Words } from './words.ts';
+
+/** VXLAN as the command line has it. */
+export interface VxlanArguments {
+  readonly vni: number;
+  /** 0: none was given. */
+  readonly local: number;
+  readonly remote: number;
+  readonly dstPort: number;
+  readonly learning: 'on' | 'off';
+  readonly dev: string | null;
+}
+
+/** What kind of link is to be made, with the settings of its kind. */
+export type LinkType =
+  | { readonly kind: 'bridge'; readonly settings: BridgeFacts }
+  | { readonly kind: 'dummy' }
+  | { readonly kind: 'veth'; readonly peer: readonly string[] }
+  | { readonly kind: 'vxlan'; readonly vxlan: VxlanArguments }
+  | { readonly kind: 'upper'; readonly upper: UpperOptions };
+
+/** Kinds that iproute2 knows and the emulation has no device of, or only one that a daemon makes. */
+const OTHERS = [
+  ...['amt', 'bareudp', 'bond', 'dsa', 'erspan', 'geneve', 'gre', 'gretap', 'gtp', 'ifb', 'ip6gre', 'ip6tnl'],
+  ...[
+    'ipip',
+    'ipoib',
+    'ipvtap',
+    'macsec',
+    'macvtap',
+    'netdevsim',
+    'sit',
+    'team',
+    'tun',
+    'vcan',
+    'vrf',
+    'vti',
+  ],
+  ...['wireguard', 'xfrm'],
+];
+
+/** The words behind `type`. @throws ToolError */
+export function parseLinkType(words: Words, ctx: IpContext): LinkType {
+  const kind = words.argument();
+  switch (kind) {
+    case 'bridge':
+      return { kind, settings: parseBridge(words) };
+    case 'dummy':
+      if (!words.done) throw unknownCommand('dummy', words.argument());
+      return { kind };
+    case 'veth':
+      return { kind, peer: parsePeer(words) };
+    case 'vxlan':
+      return { kind, vxlan: parseVxlan(words, ctx) };
+    case 'vlan':
+      return { kind: 'upper', upper: parseVlan(words) };
+    case 'macvlan':
+      return { kind: 'upper', upper: parseMacvlan(words) };
+    case 'ipvlan':
+      return { kind: 'upper', upper: parseIpvlan(words) };
+    default:
+      if (OTHERS.includes(kind)) throw notEmulated(`ip link add type ${kind}`);
+      throw refused('Error: Unknown device type.');
+  }
+}
+
+function unknownCommand(kind: string, word: string): ToolError {
+  return new ToolError(`${kind}: unknown command "${word}"?`, EXIT_ARGUMENT);
+}
+
+function onOff(words: Words, name: string): boolean {
+  const word = words.argument();
+  if (word !== 'on' && word !== 'off')
+    throw new ToolError(`Error: argument of "${name}" must be "on" or "off", not "${word}"`, EXIT_USAGE);
+  return word === 'on';
+}
+
+const OTHER_BRIDGE_SETTINGS =
+  /^(fdb_flush|group_addr(ess)?|no_linklocal_learn|vlan_stats_|mcast_(?!snooping$)|nf_call_)/;
+
+/** Settings of a bridge, as `ip link add` and `set` have them behind `type bridge`. @throws ToolError */
+export function parseBridge(words: Words): BridgeFacts {
+  const settings: { -readonly [K in keyof BridgeFacts]: BridgeFacts[K] } = {};
+  const value = (max: number, name: string) => numberOf(words.argument(), max, `invalid ${name}`);
+  for (let word = words.next(); word !== undefined; word = words.next()) {
+    switch (word) {
+      case 'forward_delay':
+        settings.forwardDelay = value(0xffff_ffff, word);
+        break;
+      case 'hello_time':
+        settings.helloTime = value(0xffff_ffff, word);
+        break;
+      case 'max_age':
+        settings.maxAge = value(0xffff_ffff, word);
+        break;
+      case 'ageing_time':
+        settings.ageingTime = value(0xffff_ffff, word);
+        break;
+      case 'priority':
+        settings.priority = value(0xffff, word);
+        break;
+      case 'stp_state':
+        if (value(0xffff_ffff, word) !== 0) throw notEmulated('the spanning tree of a bridge');
+        break;
+      case 'group_fwd_mask':
+        settings.groupFwdMask = value(0xffff, word);
+        // Those for spanning tree, pause frames and link aggregation stay here (`BR_GROUPFWD_RESTRICTED`).
+        if ((settings.groupFwdMask & 7) !== 0) throw refused('RTNETLINK answers: Invalid argument');
+        break;
+      case 'vlan_filtering':
+        settings.vlanFiltering = value(255, word) !== 0;
+        break;
+      case 'vlan_protocol': {
+        const protocol = words.argument();
+        if (protocol !== '802.1Q' && protocol !== '802.1ad')
+          throw invalidArgument(protocol, 'invalid vlan_protocol');
+        settings.vlanProtocol = protocol;
+        break;
+      }
+      case 'vlan_default_pvid':
+        settings.defaultPvid = value(0xffff, word);
+        if (settings.defaultPvid > 4094) throw refused('RTNETLINK answers: Invalid argument');
+        break;
+      case 'mcast_snooping':
+        settings.mcastSnooping = value(255, word) !== 0;
+        break;
+      default:
+        if (OTHER_BRIDGE_SETTINGS.test(word)) throw notEmulated(`bridge ${word}`);
+        throw unknownCommand('bridge', word);
+    }
+  }
+  return settings;
+}
+
+function parsePeer(words: Words): string[] {
+  const word = words.next();
+  if (word === undefined) return [];
+  if (word !== 'peer') throw unknownCommand('veth', word);
+  const peer: string[] = [];
+  for (let next = words.next(); next !== undefined; next = words.next()) peer.push(next);
+  return peer;
+}
+
+/** IANA's port is used only where it is asked for. */
+const LINUX_VXLAN_PORT = 8472;
+const QUIET_VXLAN_WORDS = ['udpcsum', 'noudpcsum', 'noudp6zerocsumtx', 'noudp6zerocsumrx'];
+
+function parseVxlan(words: Words, ctx: IpContext): VxlanArguments {
+  let vni: number | null = null;
+  let local = 0;
+  let remote = 0;
+  let dstPort = LINUX_VXLAN_PORT;
+  let learning: 'on' | 'off' = 'on';
+  let dev: string | null = null;
+  for (let word = words.next(); word !== undefined; word = words.next()) {
+    switch (word) {
+      case 'id':
+      case 'vni': {
+        const text = words.argument();
+        vni = numberOf(text, 0xff_ffff, 'invalid id');
+        break;
+      }
+      case 'local':
+        local = requireAddress(words.argument(), 'inet');
+        break;
+      case 'remote':
+        remote = requireAddress(words.argument(), 'inet');
+        break;
+      case 'dev':
+        dev = words.argument();
+        requireDevice(ctx.ns, dev);
+        break;
+      case 'dstport':
+        dstPort = numberOf(words.argument(), 65_535, 'dst port');
+        break;
+      case 'learning':
+        learning = 'on';
+        break;
+      case 'nolearning':
+        learning = 'off';
+        break;
+      default:
+        if (!QUIET_VXLAN_WORDS.includes(word)) throw notEmulated(`vxlan ${word}`);
+    }
+  }
+  if (vni === null) throw new ToolError('vxlan: missing virtual network identifier', EXIT_ARGUMENT);
+  return { vni, local, remote, dstPort, learning, dev };
+}
+
+function parseVlan(words: Words): UpperOptions {
+  let id: number | null = null;
+  let protocol: typeof ETHERTYPE_8021Q | typeof ETHERTYPE_8021AD = ETHERTYPE_8021Q;
+  for (let word = words.next(); word !== undefined; word = words.next()) {
+    switch (word) {
+      case 'id':
+        id = numberOf(words.argument(), 0xffff, 'id is invalid');
+        break;
+      case 'protocol': {
+        const name = words.argument();
+        if (!/^802\.1(q|ad)$/i.test(name)) throw invalidArgument(name, 'protocol is invalid');
+        protocol = name.toLowerCase() === '802.1ad' ? ETHERTYPE_8021AD : ETHERTYPE_8021Q;
+        break;
+      }
+      case 'reorder_hdr':
+        if (!onOff(words, word)) throw notEmulated('vlan reorder_hdr off');
+        break;
+      case 'gvrp':
+      case 'mvrp':
+      case 'loose_binding':
+      case 'bridge_binding':
+        if (onOff(words, word)) throw notEmulated(`vlan ${word}`);
+        break;
+      case 'ingress-qos-map':
+      case 'egress-qos-map':
+        throw notEmulated(`vlan ${word}`);
+      default:
+        throw unknownCommand('vlan', word);
+    }
+  }
+  if (id === null) throw refused('Error: 8021q: VLAN id not specified.');
+  return { kind: 'vlan', id, protocol };
+}
+
+const MACVLAN_MODES: readonly MacvlanMode[] = ['private', 'vepa', 'bridge', 'passthru'];
+
+function parseMacvlan(words: Words): UpperOptions {
+  let mode: MacvlanMode = 'vepa';
+  for (let word = words.next(); word !== undefined; word = words.next()) {
+    if (word === 'flag' || word === 'bcqueuelen' || word === 'macaddr') throw notEmulated(`macvlan ${word}`);
+    if (word !== 'mode') throw unknownCommand('macvlan', word);
+    const name = words.argument();
+    if (name === 'source') throw notEmulated('macvlan mode source');
+    const found = MACVLAN_MODES.find((candidate) => candidate === name);
+    if (found === undefined)
+      throw new ToolError(
+        `Error: argument of "mode" must be "private", "vepa", "bridge", "passthru" or "source", not "${name}"`,
+        EXIT_ARGUMENT,
+      );
+    mode = found;
+  }
+  return { kind: 'macvlan', mode };
+}
+
+const IPVLAN_MODES: readonly IpvlanMode[] = ['l2', 'l3', 'l3s'];
+const IPVLAN_FLAGS: readonly IpvlanFlag[] = ['bridge', 'private', 'vepa'];
+
+function parseIpvlan(words: Words): UpperOptions {
+  let mode: IpvlanMode = 'l3';
+  let flag: IpvlanFlag = 'bridge';
+  for (let word = words.next(); word !== undefined; word = words.next()) {
+    const isFlag = IPVLAN_FLAGS.find((candidate) => candidate === word);
+    if (isFlag !== undefined) flag = isFlag;
+    else if (word === 'mode') {
+      const name = words.argument();
+      const found = IPVLAN_MODES.find((candidate) => candidate === name);
+      if (found === undefined)
+        throw new ToolError(
+          `Error: argument of "mode" must be either "l2", "l3" or "l3s", not "${name}"`,
+          EXIT_ARGUMENT,
+        );
+      mode = found;
+    } else throw unknownCommand('ipvlan', word);
+  }
+  return { kind: 'ipvlan', mode, flag };
+}

@@ -1,0 +1,65 @@
+import test from 'ava';
+import type { Netns } from '../../../nodes/kernel/netns.ts';
+import { mac, Network } from '../../support/network.ts';
+import { run } from './support/run.ts';
+import { readSession } from './support/session.ts';
+
+/**
+ * Sessions of real iproute2 6.1.0 on Linux 6.18, recorded in a namespace of two interfaces, eth0 (10.0.0.1/24) and eth1
+ * (10.5.0.1/24), and replayed here.
+ */
+function host(): { readonly net: Network; readonly ns: Netns } {
+  const net = new Network();
+  const { kernel } = net.host('h');
+  const { root: ns } = kernel;
+  for (const [i, address] of ['10.0.0.1/24', '10.5.0.1/24'].entries()) {
+    ns.addVeth({
+      name: `eth${i}`,
+      mac: mac(`52:54:00:00:00:0${i + 1}`),
+      mtu: 1500,
+      peer: { ns, name: `far${i}`, mac: mac(`52:54:00:00:01:0${i + 1}`) },
+    });
+    ns.setUp(`far${i}`);
+    ns.setUp(`eth${i}`);
+    ns.addAddress(`eth${i}`, address);
+  }
+  return { net, ns };
+}
+
+test('ip rule, ip route by table, ip route get: to the byte', (t) => {
+  const { ns } = host();
+  const steps = readSession('ip-rule-6.1.session.txt');
+  t.true(steps.length > 140);
+  for (const { command, output, code } of steps) {
+    const got = run(command, ns);
+    t.is(`$ ${command}\n${got.text}[exit ${got.code}]`, `$ ${command}\n${output}[exit ${code}]`);
+  }
+});
+
+/**
+ * Left out of the comparison: indices, which each real namespace counts for itself; the queue, which a real device gets when
+ * it comes up first; and whether the other namespace has a name.
+ */
+function comparable(text: string): string {
+  return text
+    .replace(/^\d+: /gm, 'N: ')
+    .replace(/@if\d+/g, '@ifN')
+    .replace(/ qdisc \S+/g, '')
+    .replace(/ qlen \d+/g, '')
+    .replace(/ link-netns(id)? \S+/g, '')
+    .replace(/ \(id: \d+\)/g, '')
+    .replace(/ +$/gm, '');
+}
+
+test('ip link add, set, delete, ip netns: what they say and what becomes of the links', (t) => {
+  const { ns } = host();
+  const steps = readSession('ip-link-6.1.session.txt');
+  t.true(steps.length > 90);
+  for (const { command, output, code } of steps) {
+    const got = run(command, ns);
+    t.is(
+      comparable(`$ ${command}\n${got.text}[exit ${got.code}]`),
+      comparable(`$ ${command}\n${output}[exit ${code}]`),
+    );
+  }
+});
