@@ -13,10 +13,12 @@ export interface NodeConfig {
   readonly labels: Readonly<Record<string, string>>;
   readonly seed: number;
   readonly interfaces: readonly InterfaceConfig[];
-  /** Addresses on lo beside 127.0.0.1/8, with prefix length. */
+  /** Addresses on lo beside 127.0.0.1/8 and ::1/128, with prefix length. */
   readonly loopbacks: readonly string[];
   readonly routes: readonly StaticRoute[];
   readonly ipForward: boolean;
+  /** Whether the kernel is booted with IPv6; without, as with `ipv6.disable_ipv6=1`. */
+  readonly ipv6?: true;
   readonly bgp?: BgpConfig;
   readonly cni?: CniConfig;
   readonly docker?: DockerConfig;
@@ -32,6 +34,7 @@ export interface InterfaceConfig {
   readonly segment: string;
   readonly mac: string;
   readonly mtu: number;
+  /** With prefix length, that of IPv4 first. */
   readonly addresses: readonly string[];
   /** What happens to what it sends; absent for nothing. */
   readonly netem?: NetemParameters;
@@ -103,7 +106,14 @@ export interface DockerConfig {
 }
 
 export type CniConfig =
-  | { readonly type: 'calico'; readonly pool: string; readonly blockSize: number; readonly mtu: number }
+  | {
+      readonly type: 'calico';
+      readonly pool: string;
+      readonly blockSize: number;
+      readonly mtu: number;
+      /** Pods have an IPv6 address too. */
+      readonly ipv6?: { readonly pool: string; readonly blockSize: number };
+    }
   | {
       readonly type: 'flannel';
       readonly network: string;

@@ -192,6 +192,7 @@ export class NodeMachine implements Runtime {
     this.emit({ type: 'node.booted', boot: this.#boot.number, config: config.name });
     this.#kernel = new Kernel(this, {
       timings: config.timers,
+      ipv6: config.ipv6 === true ? 'on' : 'off',
       transmit: (port, frame, cause) => this.#out.transmit(port, frame, cause),
       filter: (port, filter) => this.#out.filter?.(port, filter),
     });

@@ -17,6 +17,7 @@ export function configureNetwork(
   const { root } = kernel;
   writeFiles(kernel, config.name);
   root.ipForward = config.ipForward;
+  if (config.ipv6 === true && config.ipForward) root.sysctls.set('ipv6.conf.*.forwarding', 1, 'all');
   for (const iface of config.interfaces) {
     const { name, mtu, port } = iface;
     root.addPort({ name, mac: parseMac(iface.mac) ?? 0, mtu, port });
@@ -36,11 +37,12 @@ function addStaticRoutes(root: Netns, config: NodeConfig): void {
   for (const route of config.routes) {
     const nexthops = [{ via: route.via, dev: route.dev, onlink: false, weight: 1 }];
     const { metric = 0 } = route;
-    root.routes.set({
+    const routes = route.dst.includes(':') ? root.ipv6.routes : root.routes;
+    routes.set({
       ...base,
       metric,
       dst: route.dst,
-      scope: route.via === '' ? 'link' : 'global',
+      scope: route.via === '' && !route.dst.includes(':') ? 'link' : 'global',
       nexthops,
     });
   }

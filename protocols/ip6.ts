@@ -153,6 +153,18 @@ export function commonBits6(a: Ip6, b: Ip6): number {
   return 128;
 }
 
+/** The address so many after another; `count` is below 2^53. */
+export function addToIp6(address: Ip6, count: number): Ip6 {
+  const bytes = Array.from(address, (char) => char.charCodeAt(0));
+  let carry = count;
+  for (let i = IP6_LENGTH - 1; i >= 0 && carry > 0; i--) {
+    const sum = bytes[i]! + carry;
+    bytes[i] = sum % 256;
+    carry = Math.floor(sum / 256);
+  }
+  return String.fromCharCode(...bytes);
+}
+
 /** One 32-bit word of an address, 0 the first. */
 export function ip6Word(address: Ip6, word: number): number {
   const i = 4 * word;

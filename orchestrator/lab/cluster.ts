@@ -1,5 +1,6 @@
 import type { CniConfig, FlannelBackend } from '../../nodes/config.ts';
 import { formatPrefix, type Prefix } from '../../protocols/ip4.ts';
+import { formatPrefix6, type Prefix6 } from '../../protocols/ip6.ts';
 import { type AddressedPort, type Addressing, overlaps } from './addressing.ts';
 import type { ResolvedNode } from './inherit.ts';
 import type { Reporter } from './problem.ts';
@@ -10,6 +11,8 @@ import type { ClusterSpec } from './schema.ts';
 export interface Cluster {
   readonly spec: ClusterSpec;
   readonly podCIDR: Prefix;
+  /** Null where pods have IPv4 alone. */
+  readonly podCIDR6: Prefix6 | null;
   /** Calico's block or flannel's subnet. */
   readonly nodeCidrLen: number;
   /** Nodes and reflectors. */
@@ -33,7 +36,7 @@ export function isClusterNode(node: ResolvedNode): boolean {
 }
 
 /** Settings that mean nothing to the other CNI. */
-const CALICO_KEYS = ['calico', 'blockSize'] as const;
+const CALICO_KEYS = ['calico', 'blockSize', 'podCIDR6', 'blockSize6'] as const;
 const FLANNEL_KEYS = ['flannel', 'backend', 'subnetLen'] as const;
 
 export function resolveCluster(
@@ -92,9 +95,28 @@ export function resolveCluster(
       spec.podCIDR === undefined ? 'key' : 'value',
     );
   }
+  const podCIDR6 = podCidr6(spec, reporter);
   const ports = clusterPorts(spec, members, addressing, reporter);
   if (spec.cni === 'flannel' && spec.backend === 'host-gw') warnHostGw(members, ports, reporter);
-  return { spec, podCIDR, nodeCidrLen, members, ports, asNumber: spec.calico?.asNumber ?? CALICO_AS, mesh };
+  const asNumber = spec.calico?.asNumber ?? CALICO_AS;
+  return { spec, podCIDR, podCIDR6, nodeCidrLen, members, ports, asNumber, mesh };
+}
+
+/** Calico's own default for blocks of an IPv6 pool. */
+const BLOCK_SIZE6 = 122;
+
+function podCidr6({ podCIDR6, blockSize6 }: ClusterSpec, reporter: Reporter): Prefix6 | null {
+  if (podCIDR6 === undefined) {
+    if (blockSize6 !== undefined)
+      reporter.problem(['cluster', 'blockSize6'], 'pods have no IPv6 addresses', 'set podCIDR6', 'key');
+    return null;
+  }
+  const size = blockSize6 ?? BLOCK_SIZE6;
+  if (size < podCIDR6.len) {
+    const message = `a /${size} for each node does not fit in ${formatPrefix6(podCIDR6)}`;
+    reporter.problem(['cluster', 'podCIDR6'], message, 'take a shorter prefix: a /64');
+  }
+  return podCIDR6;
 }
 
 function clusterPorts(
@@ -133,13 +155,21 @@ function warnHostGw(
 
 /** What a node of the cluster is told of its CNI plug-in. */
 export function cniConfig(
-  { spec, podCIDR, nodeCidrLen, ports }: Cluster,
+  { spec, podCIDR, podCIDR6, nodeCidrLen, ports }: Cluster,
   node: ResolvedNode,
 ): CniConfig | null {
   const port = ports.get(node.name);
   if (port === undefined) return null;
   if (spec.cni === 'calico') {
-    return { type: 'calico', pool: formatPrefix(podCIDR), blockSize: nodeCidrLen, mtu: port.mtu };
+    return {
+      type: 'calico',
+      pool: formatPrefix(podCIDR),
+      blockSize: nodeCidrLen,
+      mtu: port.mtu,
+      ...(podCIDR6 === null
+        ? {}
+        : { ipv6: { pool: formatPrefix6(podCIDR6), blockSize: spec.blockSize6 ?? BLOCK_SIZE6 } }),
+    };
   }
   const network = formatPrefix(podCIDR);
   return {

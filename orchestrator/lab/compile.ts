@@ -1,9 +1,13 @@
-import type { InterfaceConfig, NodeConfig, StaticRoute, Timings } from '../../nodes/config.ts';
+import type { CniConfig, InterfaceConfig, NodeConfig, StaticRoute, Timings } from '../../nodes/config.ts';
 import { deriveSeed } from '../../nodes/random.ts';
-import { formatIp4, formatPrefix, prefixContains } from '../../protocols/ip4.ts';
+import { formatIp, formatIpPrefix, type IpAddress, ipPrefixContains } from '../../protocols/ip.ts';
+import { formatIp4, formatPrefix } from '../../protocols/ip4.ts';
+import { formatIp6, formatPrefix6, isLinkLocal } from '../../protocols/ip6.ts';
 import { formatMac } from '../../protocols/mac.ts';
 import { type AddressedPort, type Addressing, assignAddresses } from './addressing.ts';
+import { type Addressing6, assignAddresses6 } from './addressing6.ts';
 import { compileBgp } from './bgp.ts';
+import { withIpv6 } from './bgp6.ts';
 import { cniConfig, isClusterNode, resolveCluster } from './cluster.ts';
 import type { CompiledLab, CompiledSegment } from './compiled.ts';
 import { dockerConfig } from './docker.ts';
@@ -54,6 +58,7 @@ function compileParts(parts: LabParts, reporter: Reporter): CompiledLab {
   checkInheritance(parts, nodes, reporter);
   const wires = wireUp(parts, nodes, reporter);
   const addressing = assignAddresses(file.topology, nodes, wires, reporter);
+  const addressing6 = assignAddresses6(nodes, addressing, reporter);
   const cluster =
     file.cluster === undefined ? null : resolveCluster(file.cluster, nodes, addressing, broken, reporter);
   const policy = file.policy === undefined ? null : policyConfig(file.policy, reporter);
@@ -64,9 +69,26 @@ function compileParts(parts: LabParts, reporter: Reporter): CompiledLab {
 
   const configs = nodes.map((node): NodeConfig => {
     const { definition, number, name, kind } = node;
-    const bgpConfig = bgp.get(name);
-    const docker = dockerConfig(node, reporter);
+    const speaker = bgp.get(name);
+    const stack = cluster?.podCIDR6 && isClusterNode(node) ? 'dual-stack' : 'single-stack';
+    const bgpConfig =
+      speaker === undefined ? undefined : withIpv6(speaker, node, addressing, addressing6, stack);
+    const interfaces = (addressing.ports.get(name) ?? []).map((port, i) =>
+      interfaceConfig(port, number, i, addressing6),
+    );
+    const loopbacks = [
+      ...(addressing.loopbacks.get(name) ?? []).map((addr) => `${formatIp4(addr)}/32`),
+      ...addressing6.loopbacksOf(node).map((addr) => `${formatIp6(addr)}/128`),
+    ];
+    const routes = staticRoutes(node, addressing, addressing6, reporter);
     const cni = cluster !== null && isClusterNode(node) ? cniConfig(cluster, node) : null;
+    const ipv6 = usesIpv6(
+      node,
+      [...interfaces.flatMap(({ addresses }) => addresses), ...loopbacks],
+      cni,
+      reporter,
+    );
+    const docker = dockerConfig(node, reporter);
     return {
       schema: 1,
       lab: file.name,
@@ -75,10 +97,11 @@ function compileParts(parts: LabParts, reporter: Reporter): CompiledLab {
       role: kind,
       labels: definition.labels ?? {},
       seed: deriveSeed(seed, name),
-      interfaces: (addressing.ports.get(name) ?? []).map((port, i) => interfaceConfig(port, number, i)),
-      loopbacks: (addressing.loopbacks.get(name) ?? []).map((addr) => `${formatIp4(addr)}/32`),
-      routes: staticRoutes(node, addressing, reporter),
+      interfaces,
+      loopbacks,
+      routes,
       ipForward: kind !== 'host',
+      ...(ipv6 ? { ipv6: true as const } : {}),
       ...(bgpConfig === undefined ? {} : { bgp: scaleBgp(bgpConfig, timeScale) }),
       ...(cni === null ? {} : { cni }),
       ...(docker === null ? {} : { docker }),
@@ -129,38 +152,68 @@ function checkInheritance(
   }
 }
 
+/** IPv6 is on where the file says so, and where it gives the node an address of it. */
+function usesIpv6(
+  { name, definition, origin }: ResolvedNode,
+  addresses: readonly string[],
+  cni: CniConfig | null,
+  reporter: Reporter,
+): boolean {
+  const used = addresses.some((address) => address.includes(':'));
+  const pods = cni?.type === 'calico' && cni.ipv6 !== undefined;
+  if (definition.ipv6 === false && (used || pods))
+    reporter.problem(origin('ipv6'), `${name} has IPv6 addresses`, 'remove them, or ipv6: false');
+  if (pods && !used && definition.ipv6 !== true)
+    reporter.problem(
+      origin(),
+      `${name} gives its pods IPv6 addresses and has none itself`,
+      'give its segment a subnet6',
+      'key',
+    );
+  return definition.ipv6 ?? (used || pods);
+}
+
 function interfaceConfig(
-  { iface, wire, mtu, address, netem }: AddressedPort,
+  addressed: AddressedPort,
   number: number,
   port: number,
+  addressing6: Addressing6,
 ): InterfaceConfig {
+  const { iface, wire, mtu, address, netem } = addressed;
+  const address6 = addressing6.addressOf(addressed);
   return {
     name: iface,
     port,
     segment: wire.name,
     mac: formatMac(0x0252 * 2 ** 32 + number * 2 ** 16 + port),
     mtu,
-    addresses: [formatPrefix(address)],
+    addresses: [formatPrefix(address), ...(address6 === null ? [] : [formatPrefix6(address6)])],
     ...(netem === null ? {} : { netem }),
   };
 }
 
 /** The static routes of a node; a host without a gateway takes the one router that it shares a wire with. */
-function staticRoutes(node: ResolvedNode, addressing: Addressing, reporter: Reporter): StaticRoute[] {
+function staticRoutes(
+  node: ResolvedNode,
+  addressing: Addressing,
+  addressing6: Addressing6,
+  reporter: Reporter,
+): StaticRoute[] {
   const { definition } = node;
   const ports = addressing.ports.get(node.name) ?? [];
   const routes: StaticRoute[] = [];
-  const add = (dst: string, via: number, dev: string, path: Path, metric = 0) => {
-    const reachable = ports.some(({ wire }) => {
-      const subnet = addressing.subnets.get(wire);
-      return subnet !== undefined && prefixContains(subnet, via);
-    });
+  const subnets = ports.flatMap(({ wire }) =>
+    [addressing.subnets.get(wire), addressing6.subnets.get(wire)].filter((subnet) => subnet !== undefined),
+  );
+  const add = (dst: string, via: IpAddress, dev: string, path: Path, metric = 0) => {
+    const onLink = typeof via === 'string' && isLinkLocal(via) && dev !== '';
+    const reachable = onLink || subnets.some((subnet) => ipPrefixContains(subnet, via));
     if (!reachable) {
-      const known = ports.map(({ wire }) => formatPrefix(addressing.subnets.get(wire)!)).join(', ');
-      const message = `${formatIp4(via)} is on no subnet of ${node.name}`;
+      const known = subnets.map(formatIpPrefix).join(', ');
+      const message = `${formatIp(via)} is on no subnet of ${node.name}`;
       reporter.problem(path, message, known === '' ? 'put the node on a segment' : `they are ${known}`);
     }
-    routes.push({ dst, via: formatIp4(via), dev, ...(metric === 0 ? {} : { metric }) });
+    routes.push({ dst, via: formatIp(via), dev, ...(metric === 0 ? {} : { metric }) });
   };
   if (definition.gateway !== undefined) add('0.0.0.0/0', definition.gateway, '', node.origin('gateway'));
   else if (node.kind === 'host') {
@@ -177,6 +230,15 @@ function staticRoutes(node: ResolvedNode, addressing: Addressing, reporter: Repo
       reporter.warning(node.origin(), message, 'set gateway', 'key');
     }
   }
+  if (definition.gateway6 !== undefined) add('::/0', definition.gateway6, '', node.origin('gateway6'));
+  else if (node.kind === 'host') {
+    const reached = ports.flatMap(({ wire }) => addressing.members.get(wire) ?? []);
+    const own = ports.some((port) => addressing6.addressOf(port) !== null);
+    const [gateway] = reached.flatMap((port) =>
+      port.node.kind === 'router' ? (addressing6.addressOf(port) ?? []) : [],
+    );
+    if (own && gateway !== undefined) add('::/0', gateway.addr, '', node.origin());
+  }
   for (const [i, { dst, via, dev = '', metric }] of (definition.routes ?? []).entries()) {
     const path = node.origin('routes', i);
     if (dev !== '' && !ports.some(({ iface }) => iface === dev)) {
@@ -186,7 +248,13 @@ function staticRoutes(node: ResolvedNode, addressing: Addressing, reporter: Repo
         'leave it out to find it by via',
       );
     }
-    add(formatPrefix(dst), via, dev, [...path, 'via'], metric);
+    if (typeof dst.addr !== typeof via)
+      reporter.problem(
+        [...path, 'via'],
+        `${formatIp(via)} and ${formatIpPrefix(dst)} are of two families`,
+        'take a gateway of the same',
+      );
+    else add(formatIpPrefix(dst), via, dev, [...path, 'via'], metric);
   }
   return routes;
 }

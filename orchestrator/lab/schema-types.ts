@@ -1,7 +1,24 @@
 import { z } from 'zod';
 import { formatKey, parseKey } from '../../protocols/bgp/nlri.ts';
+import {
+  formatIp,
+  formatIpPrefix,
+  type IpAddress,
+  type IpPrefix,
+  parseIp,
+  parseIpAddress,
+  parseIpPrefix,
+} from '../../protocols/ip.ts';
 import { formatIp4, type Prefix, parseAddress, parseIp4, prefixMask } from '../../protocols/ip4.ts';
-import { formatIp6, parseIp6 } from '../../protocols/ip6.ts';
+import {
+  formatIp6,
+  formatPrefix6,
+  type Ip6,
+  maskIp6,
+  type Prefix6,
+  parseAddress6,
+  parseIp6,
+} from '../../protocols/ip6.ts';
 import { DurationError, parseDuration } from './duration.ts';
 
 /** An object that takes these keys and no others. Its error for others carries the keys it knows, for a suggestion. */
@@ -52,6 +69,57 @@ export const ip6 = scalar('IPv6 address', '2001:db8::1', (text): Parsed<string> 
   const value = parseIp6(text);
   if (value !== null) return { value: formatIp6(value) };
   return { wrong: `'${text}' is no IPv6 address`, mend: 'write it like 2001:db8::1' };
+});
+
+/** A prefix of IPv6 whose host bits are 0. */
+export const cidr6 = scalar('IPv6 prefix', '2001:db8::/64', (text): Parsed<Prefix6> => {
+  const parsed = text.includes('/') ? parseAddress6(text) : null;
+  if (parsed === null) return { wrong: `'${text}' is no IPv6 prefix`, mend: 'write it like 2001:db8::/64' };
+  const meant = { addr: maskIp6(parsed.addr, parsed.len), len: parsed.len };
+  if (meant.addr === parsed.addr) return { value: parsed };
+  const wrong = `'${text}' has bits set beyond its prefix length`;
+  return { wrong, mend: `did you mean ${formatPrefix6(meant)}?` };
+});
+
+/** An IPv6 address of an interface; `len` is null where only the address is given. */
+export interface InterfaceAddress6 {
+  readonly addr: Ip6;
+  readonly len: number | null;
+}
+
+export const interfaceAddress6 = scalar(
+  'IPv6 address',
+  '2001:db8::11/64',
+  (text): Parsed<InterfaceAddress6> => {
+    const parsed = parseAddress6(text);
+    if (parsed === null)
+      return { wrong: `'${text}' is no IPv6 address`, mend: 'write it like 2001:db8::11/64' };
+    return { value: { addr: parsed.addr, len: text.includes('/') ? parsed.len : null } };
+  },
+);
+
+export const address6 = scalar('IPv6 address', '2001:db8::1', (text): Parsed<Ip6> => {
+  const value = parseIp6(text);
+  if (value !== null) return { value };
+  return { wrong: `'${text}' is no IPv6 address`, mend: 'write it like 2001:db8::1' };
+});
+
+/** An address of either family. */
+export const anyIp = scalar('address', '172.18.18.1 or 2001:db8::1', (text): Parsed<IpAddress> => {
+  const value = parseIp(text);
+  if (value !== null) return { value };
+  return { wrong: `'${text}' is no address`, mend: 'write it like 172.18.18.1 or 2001:db8::1' };
+});
+
+/** A prefix of either family whose host bits are 0. */
+export const anyCidr = scalar('CIDR', '172.18.18.0/24', (text): Parsed<IpPrefix> => {
+  const parsed = text.includes('/') ? parseIpAddress(text) : null;
+  const meant = parseIpPrefix(text);
+  if (parsed === null || meant === null)
+    return { wrong: `'${text}' is no CIDR`, mend: 'write it like 172.18.18.0/24' };
+  if (formatIp(parsed.addr) === formatIp(meant.addr)) return { value: parsed };
+  const wrong = `'${text}' has bits set beyond its prefix length`;
+  return { wrong, mend: `did you mean ${formatIpPrefix(meant)}?` };
 });
 
 /** A prefix of either family, as text. */

@@ -5,11 +5,16 @@ import { DAEMON_KINDS, daemonShape } from './external.ts';
 import { netemShape } from './netem.ts';
 import { policySchema } from './policy.ts';
 import {
+  address6,
+  anyCidr,
+  anyIp,
   asNumber,
   cidr,
+  cidr6,
   duration,
   endpoint,
   interfaceAddress,
+  interfaceAddress6,
   interfaceKey,
   ip,
   labels,
@@ -86,18 +91,22 @@ const settings = {
       map({
         segment: name.optional(),
         address: interfaceAddress.optional(),
+        address6: interfaceAddress6.optional(),
         mtu: mtu.optional(),
         ...netemShape,
       }),
     )
     .optional(),
+  ipv6: z.boolean().optional(),
   loopbacks: z.array(ip).optional(),
+  loopbacks6: z.array(address6).optional(),
   gateway: ip.optional(),
+  gateway6: address6.optional(),
   routes: z
     .array(
       map({
-        dst: cidr,
-        via: ip,
+        dst: anyCidr,
+        via: anyIp,
         dev: z.string().optional(),
         metric: z.int().min(0).max(0xffffffff).optional(),
       }),
@@ -122,10 +131,12 @@ const link = map({
   ...netemShape,
   mtu: mtu.optional(),
   subnet: cidr.optional(),
+  subnet6: cidr6.optional(),
 });
 
 const segment = map({
   subnet: cidr,
+  subnet6: cidr6.optional(),
   rangeStart: ip.optional(),
   ...netemShape,
   mtu: mtu.optional(),
@@ -142,6 +153,7 @@ const pods = map({
 const cluster = map({
   cni: z.enum(['calico', 'flannel']),
   podCIDR: cidr.optional(),
+  podCIDR6: cidr6.optional(),
   interface: z.string().optional(),
   pods: z.union([z.int().min(0).max(65536), pods]).optional(),
   deployments: z
@@ -155,6 +167,7 @@ const cluster = map({
     )
     .optional(),
   blockSize: z.int().min(20).max(32).optional(),
+  blockSize6: z.int().min(116).max(128).optional(),
   calico: map({
     mesh: z.enum(['full', 'reflectors']).optional(),
     asNumber: asNumber.optional(),

@@ -1,11 +1,12 @@
 import type { Prefix } from '../../protocols/ip4.ts';
+import type { Prefix6 } from '../../protocols/ip6.ts';
 import type { NetemParameters } from '../../protocols/netem/parameters.ts';
 import type { ResolvedNode } from './inherit.ts';
 import { netemOf } from './netem.ts';
 import type { Path, Reporter } from './problem.ts';
 import type { LabParts, PlacedLink } from './read.ts';
 import type { SegmentSpec } from './schema.ts';
-import type { InterfaceAddress } from './schema-types.ts';
+import type { InterfaceAddress, InterfaceAddress6 } from './schema-types.ts';
 import { suggest } from './suggest.ts';
 
 /** A wire and who is on it, before addresses are given out. */
@@ -15,6 +16,7 @@ export interface Wire {
   readonly path: Path;
   /** Null for a link that the file gives none. */
   readonly subnet: Prefix | null;
+  readonly subnet6: Prefix6 | null;
   /** First address to give out, null for the subnet's first. */
   readonly rangeStart: number | null;
   /** What happens to what is sent on it, null for nothing. */
@@ -31,6 +33,7 @@ export interface Port {
   readonly netem: NetemParameters | null;
   /** Address that the file gives it. */
   readonly given: InterfaceAddress | null;
+  readonly given6: InterfaceAddress6 | null;
   /** Where the file says that it is there. */
   readonly path: Path;
 }
@@ -64,12 +67,13 @@ class Wiring {
 
   addSegment(name: string, spec: SegmentSpec): void {
     const path = ['segments', name];
-    const { subnet, rangeStart } = spec;
+    const { subnet, subnet6 = null, rangeStart } = spec;
     this.wires.set(name, {
       name,
       kind: 'lan',
       path,
       subnet,
+      subnet6,
       rangeStart: rangeStart ?? null,
       netem: netemOf(spec, null, path, this.#reporter),
       members: [],
@@ -78,12 +82,12 @@ class Wiring {
 
   addLink({ spec, path }: PlacedLink): void {
     const [a, b] = spec.endpoints;
-    const { subnet = null } = spec;
+    const { subnet = null, subnet6 = null } = spec;
     const netem = netemOf(spec, null, path, this.#reporter);
     const name = this.#unused(
       [a.node, a.iface, '', b.node, b.iface].join('_').replace(/[^-_a-zA-Z0-9]/g, '-'),
     );
-    const link: Wire = { name, kind: 'p2p', path, subnet, rangeStart: null, netem, members: [] };
+    const link: Wire = { name, kind: 'p2p', path, subnet, subnet6, rangeStart: null, netem, members: [] };
     this.wires.set(name, link);
     if (a.node === b.node) {
       this.#reporter.problem(
@@ -158,7 +162,9 @@ class Wiring {
     this.#plugged.add(`${node.name}:${iface}`);
     const mtu = settings?.mtu ?? wireMtu ?? DEFAULT_MTU;
     const netem = netemOf(settings ?? {}, wire.netem, path, this.#reporter);
-    wire.members.push({ node, iface, wire, mtu, netem, given: settings?.address ?? null, path });
+    const given = settings?.address ?? null;
+    const given6 = settings?.address6 ?? null;
+    wire.members.push({ node, iface, wire, mtu, netem, given, given6, path });
   }
 
   #find(name: string, path: Path): ResolvedNode | undefined {

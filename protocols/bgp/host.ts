@@ -60,7 +60,7 @@ export interface SpeakerHost {
   close(connection: ConnectionId, how: CloseMode): void;
 
   /** Cost of reaching a next hop; null if it cannot be reached, or is this node itself. */
-  resolveNexthop(addr: number): { readonly metric: number } | null;
+  resolveNexthop(addr: NextHopAddress): { readonly metric: number } | null;
   installRoutes(changes: readonly ForwardingChange[]): void;
 
   sessionChanged(peer: string, from: SessionState, to: SessionState, reason: string): void;

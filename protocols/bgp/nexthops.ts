@@ -1,5 +1,5 @@
 import { formatIp4 } from '../ip4.ts';
-import { formatIp6, IP6_LENGTH, mappedIp4 } from '../ip6.ts';
+import { formatIp6, IP6_LENGTH } from '../ip6.ts';
 
 /** IPv4 as a number; IPv6 as 16 characters, or 32 with the link-local address behind the global one. */
 export type NextHopAddress = number | string;
@@ -23,14 +23,13 @@ interface Entry extends NextHop {
   users: number;
 }
 
-type Resolve = (addr: number) => { readonly metric: number } | null;
+type Resolve = (addr: NextHopAddress) => { readonly metric: number } | null;
 
 /** Every next hop in use, resolved once and again when the forwarding table has changed. */
 export class NextHopTable {
   readonly #entries = new Map<NextHopAddress, Entry>();
   readonly #resolve: Resolve;
 
-  /** `resolve` is asked of IPv4 addresses. */
   constructor(resolve: Resolve) {
     this.#resolve = resolve;
   }
@@ -71,9 +70,7 @@ export class NextHopTable {
     return changed;
   }
 
-  /** A node has no IPv6 routes of its own: its peers' IPv6 next hops count as on the link, but for mapped IPv4 ones. */
   #metric(addr: NextHopAddress): number | null {
-    const ipv4 = typeof addr === 'number' ? addr : mappedIp4(addr);
-    return ipv4 === null ? 0 : (this.#resolve(ipv4)?.metric ?? null);
+    return this.#resolve(addr)?.metric ?? null;
   }
 }

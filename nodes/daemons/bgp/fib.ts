@@ -1,16 +1,16 @@
 import type { ForwardingChange } from '../../../protocols/bgp/host.ts';
-import { formatKey, isIpv6Key, type PrefixKey } from '../../../protocols/bgp/nlri.ts';
-import { formatIp4, parsePrefix, prefixKey, prefixMask } from '../../../protocols/ip4.ts';
+import type { NextHopAddress } from '../../../protocols/bgp/nexthops.ts';
+import { formatKey, isIpv6Key, type PrefixKey, parseKey } from '../../../protocols/bgp/nlri.ts';
+import { formatIp, type IpAddress } from '../../../protocols/ip.ts';
+import { prefixMask } from '../../../protocols/ip4.ts';
+import { ANY_IP6, commonBits6, IP6_LENGTH, type Ip6, mappedIp4 } from '../../../protocols/ip6.ts';
 import type { NexthopFacts, RouteChange, RouteFacts } from '../../events/kernel.ts';
 import type { Device } from '../../kernel/device.ts';
 import type { Netns } from '../../kernel/netns.ts';
-import { RouteError } from '../../kernel/route-table.ts';
+import { RouteError, type RouteTable } from '../../kernel/route-table.ts';
 
 /** Cost of a next hop that is reached by a route without a cost of its own, as BIRD's IGP_METRIC_UNKNOWN. */
 export const UNKNOWN_METRIC = 0x8000_0000;
-
-/** Prefix length that an address of ours needs for another to be on its link. */
-const HOST_LENGTH = 32;
 
 /** How a BGP next hop is reached. */
 export interface Resolution {
@@ -18,27 +18,100 @@ export interface Resolution {
   readonly hops: readonly NexthopFacts[];
 }
 
-interface Installed {
-  readonly nextHops: readonly number[];
+interface Installed<A> {
+  readonly nextHops: readonly A[];
   /** As handed to the kernel; null while it is not in the kernel's table. */
   facts: RouteFacts | null;
 }
 
-/** The speaker's routes in the main table: BGP next hops resolved to gateways and devices, as BIRD's kernel protocol does. */
+/** What an address family has to do with routes of BGP. */
+interface FibFamily<A extends IpAddress> {
+  readonly unspecified: A;
+  readonly routes: RouteTable<A>;
+  owns(prefix: PrefixKey): boolean;
+  /** The address that a next hop of BGP is for the kernel; null: it is none. */
+  address(nextHop: NextHopAddress): A | null;
+  isLocal(addr: A): boolean;
+  /** Whether an address of the device is of a subnet that another is in. */
+  isOnLink(device: Device, addr: A): boolean;
+}
+
+/** The speaker's routes in the main tables: BGP next hops resolved to gateways and devices, as BIRD's kernel protocol does. */
 export class BgpFib {
   readonly #netns: Netns;
-  readonly #installed = new Map<PrefixKey, Installed>();
-  readonly #resolved = new Map<number, Resolution | null>();
+  readonly #inet: FamilyFib<number>;
+  readonly #inet6: FamilyFib<Ip6>;
+
+  /** 'adopt' leaves what an earlier run of the daemon has left in the tables until `dropLeftOver`. */
+  constructor(netns: Netns, rows: 'fresh' | 'adopt' = 'fresh') {
+    this.#netns = netns;
+    this.#inet = new FamilyFib(netns, inet(netns), rows);
+    this.#inet6 = new FamilyFib(netns, inet6(netns), rows);
+  }
+
+  /** Takes out what is left of an earlier run. */
+  dropLeftOver(): void {
+    this.#inet.dropLeftOver();
+    this.#inet6.dropLeftOver();
+  }
+
+  /**
+   * How a next hop is reached; null if it is not, or is this node. A node without IPv6 passes its routes on as a route
+   * reflector off the path does: there, those next hops count as reached.
+   */
+  resolve(addr: NextHopAddress): Resolution | null {
+    if (typeof addr === 'number') return this.#inet.resolve(addr);
+    const mapped = mappedIp4(addr);
+    if (mapped !== null) return this.#inet.resolve(mapped);
+    return this.#hasIpv6 ? this.#inet6.resolve(addr.slice(0, IP6_LENGTH)) : { metric: 0, hops: [] };
+  }
+
+  install(changes: readonly ForwardingChange[]): void {
+    this.#inet.install(changes);
+    if (this.#hasIpv6) this.#inet6.install(changes);
+  }
+
+  /**
+   * The kernel's tables or links have changed: looks up anew what was looked up before. Tells whether anything is
+   * reached by another way now; the speaker is to ask again then, and `reinstall` to follow.
+   */
+  refresh(): 'same' | 'changed' {
+    const outcomes = [this.#inet.refresh(), this.#inet6.refresh()];
+    return outcomes.includes('changed') ? 'changed' : 'same';
+  }
+
+  /** Puts right what the kernel's tables should hold by now: all rows, or those alone that could not go in before. */
+  reinstall(which: 'all' | 'absent'): void {
+    this.#inet.reinstall(which);
+    this.#inet6.reinstall(which);
+  }
+
+  /** The route as it is in the kernel's table; undefined if the prefix is not routed by BGP there. */
+  route(prefix: PrefixKey): RouteFacts | undefined {
+    return this.#inet.route(prefix) ?? this.#inet6.route(prefix);
+  }
+
+  get #hasIpv6(): boolean {
+    return this.#netns.ipv6.sysctls.all.disable_ipv6 === 0;
+  }
+}
+
+/** Those of one address family. */
+class FamilyFib<A extends IpAddress> {
+  readonly #netns: Netns;
+  readonly #family: FibFamily<A>;
+  readonly #installed = new Map<PrefixKey, Installed<A>>();
+  readonly #resolved = new Map<A, Resolution | null>();
   /** Installed prefixes that the kernel's table does not have: another protocol's route is there, or it refused ours. */
   readonly #absent = new Set<PrefixKey>();
 
   /** Rows of an earlier run of the daemon that this one has not said anything of. */
   readonly #leftOver: Set<string>;
 
-  /** 'adopt' leaves what an earlier run of the daemon has left in the table until `dropLeftOver`. */
-  constructor(netns: Netns, rows: 'fresh' | 'adopt' = 'fresh') {
+  constructor(netns: Netns, family: FibFamily<A>, rows: 'fresh' | 'adopt') {
     this.#netns = netns;
-    const ours = netns.routes.list().filter((row) => isOurs(row) && row.type === 'unicast');
+    this.#family = family;
+    const ours = family.routes.list().filter((row) => isOurs(row) && row.type === 'unicast');
     this.#leftOver = new Set(rows === 'adopt' ? ours.map(({ dst }) => dst) : []);
   }
 
@@ -50,7 +123,7 @@ export class BgpFib {
   }
 
   /** How a next hop is reached; null if it is not, or is this node. */
-  resolve(addr: number): Resolution | null {
+  resolve(addr: A): Resolution | null {
     let resolved = this.#resolved.get(addr);
     if (resolved === undefined) {
       resolved = this.#lookup(addr);
@@ -62,11 +135,10 @@ export class BgpFib {
   install(changes: readonly ForwardingChange[]): void {
     const batch: RouteChange[] = [];
     for (const { key: prefix, nextHops: all } of changes) {
-      // The kernel has IPv4 alone: IPv6 routes are passed on and not installed, as by a route reflector off the path.
-      if (isIpv6Key(prefix)) continue;
-      const nextHops = all.filter((addr) => typeof addr === 'number');
+      if (!this.#family.owns(prefix)) continue;
+      const nextHops = all.map((addr) => this.#family.address(addr)).filter((addr) => addr !== null);
       if (nextHops.length > 0) {
-        const installed = { nextHops, facts: null };
+        const installed: Installed<A> = { nextHops, facts: null };
         this.#installed.set(prefix, installed);
         this.#stage(batch, prefix, installed);
       } else {
@@ -107,11 +179,11 @@ export class BgpFib {
     return this.#installed.get(prefix)?.facts ?? undefined;
   }
 
-  #stage(batch: RouteChange[], prefix: PrefixKey, installed: Installed): void {
+  #stage(batch: RouteChange[], prefix: PrefixKey, installed: Installed<A>): void {
     const dst = formatKey(prefix);
     this.#leftOver.delete(dst);
     const facts = this.#facts(dst, installed.nextHops);
-    const row = this.#netns.routes.get(dst);
+    const row = this.#family.routes.get(dst);
     installed.facts = null;
     if (facts === null || (row !== undefined && !isOurs(row))) {
       this.#absent.add(prefix);
@@ -127,7 +199,7 @@ export class BgpFib {
     this.#installed.delete(prefix);
     this.#absent.delete(prefix);
     const dst = formatKey(prefix);
-    const row = this.#netns.routes.get(dst);
+    const row = this.#family.routes.get(dst);
     if (row !== undefined && isOurs(row)) batch.push({ op: 'del', dst, metric: 0 });
   }
 
@@ -135,7 +207,7 @@ export class BgpFib {
   #apply(batch: readonly RouteChange[]): void {
     if (batch.length === 0) return;
     try {
-      this.#netns.routes.replaceBatch(batch);
+      this.#family.routes.replaceBatch(batch);
     } catch (error) {
       if (!(error instanceof RouteError)) throw error;
       for (const change of batch) this.#applyOne(change);
@@ -144,7 +216,7 @@ export class BgpFib {
 
   #applyOne(change: RouteChange): void {
     try {
-      this.#netns.routes.replaceBatch([change]);
+      this.#family.routes.replaceBatch([change]);
     } catch (error) {
       if (!(error instanceof RouteError)) throw error;
       for (const [prefix, installed] of this.#installed) {
@@ -155,7 +227,7 @@ export class BgpFib {
     }
   }
 
-  #facts(dst: string, nextHops: readonly number[]): RouteFacts | null {
+  #facts(dst: string, nextHops: readonly A[]): RouteFacts | null {
     const hops: NexthopFacts[] = [];
     for (const nextHop of nextHops) {
       for (const hop of this.resolve(nextHop)?.hops ?? []) {
@@ -166,35 +238,37 @@ export class BgpFib {
     return { dst, type: 'unicast', protocol: 'bird', scope: 'global', metric: 0, src: '', nexthops: hops };
   }
 
-  #lookup(addr: number): Resolution | null {
-    const netns = this.#netns;
-    if (netns.isLocal(addr)) return null;
-    for (const device of netns.devices()) {
-      if (!device.usable || !isOnLink(device, addr)) continue;
-      return { metric: 0, hops: [hop(formatIp4(addr), device.name)] };
+  #lookup(addr: A): Resolution | null {
+    const family = this.#family;
+    if (family.isLocal(addr)) return null;
+    for (const device of this.#netns.devices()) {
+      if (!device.usable || !family.isOnLink(device, addr)) continue;
+      return { metric: 0, hops: [hop(formatIp(addr), device.name)] };
     }
     // A route of ours that is itself resolved through a route resolves nothing, least of all itself: what is behind it
     // counts, as in FRR, whose next hop tracking passes a route that would resolve itself. What is found so does not
     // depend on what was made of it.
-    const route = netns.routes.lookupWhere(
+    const route = family.routes.lookupWhere(
       addr,
       ({ facts }) => facts.protocol !== 'bird' || this.#isDirect(facts.dst),
     );
     if (route === null || route.type !== 'unicast') return null;
     const usable = route.nexthops.filter(({ device }) => device.usable);
     if (usable.length === 0) return null;
-    const hops = usable.map(({ via, device }) => hop(formatIp4(via === 0 ? addr : via), device.name));
+    const hops = usable.map(({ via, device }) =>
+      hop(formatIp(via === family.unspecified ? addr : via), device.name),
+    );
     const metric = route.facts.protocol === 'bird' ? UNKNOWN_METRIC : route.metric;
     return { metric, hops };
   }
 
   /** Whether a route of ours has its next hops on our links. */
   #isDirect(dst: string): boolean {
-    const prefix = parsePrefix(dst);
-    const installed = prefix === null ? undefined : this.#installed.get(prefixKey(prefix.addr, prefix.len));
+    const key = parseKey(dst);
+    const installed = key === null ? undefined : this.#installed.get(key);
     if (installed === undefined) return false;
     const devices = this.#netns.devices().filter((device) => device.usable);
-    return installed.nextHops.every((addr) => devices.some((device) => isOnLink(device, addr)));
+    return installed.nextHops.every((addr) => devices.some((device) => this.#family.isOnLink(device, addr)));
   }
 }
 
@@ -211,11 +285,35 @@ function isOurs(row: RouteFacts): boolean {
   return row.protocol === 'bird' && row.type === 'unicast';
 }
 
-function isOnLink(device: Device, addr: number): boolean {
-  return device.addresses.some((own) => {
-    const mask = prefixMask(own.len);
-    return own.len < HOST_LENGTH && own.scope !== 'host' && (own.addr & mask) === (addr & mask);
-  });
+function inet(netns: Netns): FibFamily<number> {
+  return {
+    unspecified: 0,
+    routes: netns.routes,
+    owns: (prefix) => !isIpv6Key(prefix),
+    address: (nextHop) => (typeof nextHop === 'number' ? nextHop : null),
+    isLocal: (addr) => netns.isLocal(addr),
+    isOnLink: ({ addresses }, addr) =>
+      addresses.some((own) => {
+        const mask = prefixMask(own.len);
+        return own.len < 32 && own.scope !== 'host' && (own.addr & mask) === (addr & mask);
+      }),
+  };
+}
+
+function inet6(netns: Netns): FibFamily<Ip6> {
+  return {
+    unspecified: ANY_IP6,
+    routes: netns.ipv6.routes,
+    owns: isIpv6Key,
+    // The kernel has no way to an IPv6 destination by an IPv4 gateway.
+    address: (nextHop) =>
+      typeof nextHop === 'number' || mappedIp4(nextHop) !== null ? null : nextHop.slice(0, IP6_LENGTH),
+    isLocal: (addr) => netns.devices().some((device) => device.inet6.find(addr) !== undefined),
+    isOnLink: ({ inet6: { addresses } }, addr) =>
+      addresses.some(
+        (own) => own.len < 128 && own.scope === 'global' && commonBits6(own.addr, addr) >= own.len,
+      ),
+  };
 }
 
 function hop(via: string, dev: string): NexthopFacts {

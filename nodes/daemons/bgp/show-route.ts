@@ -84,7 +84,7 @@ function routeLine(prefix: string, path: Path, destination: Destination, context
 
 /** A prefix of ours: from the `direct` protocol if it is a link's, else a static one as Calico's blocks are. */
 function ownRoute(dst: string, { netns }: ShowContext) {
-  const row = netns.routes.get(dst);
+  const row = dst.includes(':') ? netns.ipv6.routes.get(dst) : netns.routes.get(dst);
   const dev = row?.protocol === 'kernel' ? row.nexthops[0]?.dev : undefined;
   if (dev !== undefined) return { via: `dev ${dev}`, protocol: 'direct1', preference: 240 };
   return { via: 'blackhole', protocol: 'static1', preference: 200 };
@@ -95,11 +95,11 @@ function way({ attributes }: Path, { nextHops, best }: Destination, { fib }: Sho
   const several = best?.attributes === attributes && nextHops.length > 1;
   const addresses = several ? nextHops : [attributes.nextHop ?? attributes.nextHop6 ?? 0];
   const [only] = addresses;
-  if (typeof only === 'string') return { via: `via ${formatNextHop(only)}`, hops: [] };
-  const resolved = addresses.flatMap((addr) =>
-    typeof addr === 'number' ? (fib.resolve(addr)?.hops ?? []) : [],
-  );
+  const resolved = addresses.flatMap((addr) => fib.resolve(addr)?.hops ?? []);
   const [first] = resolved;
+  // A node without IPv6 has no way of its own to show.
+  if (first === undefined && typeof only === 'string' && fib.resolve(only) !== null)
+    return { via: `via ${formatNextHop(only)}`, hops: [] };
   if (first === undefined) return { via: 'unreachable', hops: [] };
   if (resolved.length === 1) return { via: `via ${first.via} on ${first.dev}`, hops: [] };
   return {

@@ -415,7 +415,7 @@ cluster:
   cni: weave
 `;
   t.deepEqual(problemsOf(text), [
-    "lab.yaml:4:22: topology.nodes.n1.color: unknown key 'color'; known: kind, group, labels, interfaces, loopbacks, gateway, routes, bgp, routeReflectorClusterID, schedulable, timers, external, daemon",
+    "lab.yaml:4:22: topology.nodes.n1.color: unknown key 'color'; known: kind, group, labels, interfaces, ipv6, loopbacks, loopbacks6, gateway, gateway6, routes, bgp, routeReflectorClusterID, schedulable, docker, timers, external, …",
     "lab.yaml:9:17: segments.bad.subnet: 'nowhere' is no CIDR; write it like 172.18.18.0/24",
     "lab.yaml:11:8: cluster.cni: 'weave' is none of calico, flannel; known: calico, flannel",
   ]);

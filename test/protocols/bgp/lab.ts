@@ -10,11 +10,12 @@ import type {
   SpeakerHost,
   TimerHandle,
 } from '../../../protocols/bgp/host.ts';
-import { formatNextHop } from '../../../protocols/bgp/nexthops.ts';
+import { formatNextHop, type NextHopAddress } from '../../../protocols/bgp/nexthops.ts';
 import { formatKey } from '../../../protocols/bgp/nlri.ts';
 import { BgpSpeaker } from '../../../protocols/bgp/speaker.ts';
 import { BinaryHeap } from '../../../protocols/heap.ts';
 import { parseIp4 } from '../../../protocols/ip4.ts';
+import { mappedIp4 } from '../../../protocols/ip6.ts';
 
 /** What a speaker records, as the node's log would have it. */
 export type LabEvent =
@@ -149,7 +150,10 @@ export class LabNode implements SpeakerHost {
     this.lab.hangUp(pipe, how === 'fin' ? 'Connection closed' : 'Connection reset by peer');
   }
 
-  resolveNexthop(addr: number): { readonly metric: number } | null {
+  /** IPv6 next hops count as on the link, but for mapped IPv4 ones. */
+  resolveNexthop(nextHop: NextHopAddress): { readonly metric: number } | null {
+    const addr = typeof nextHop === 'number' ? nextHop : mappedIp4(nextHop);
+    if (addr === null) return { metric: 0 };
     if (this.own.has(addr) || this.unreachable.has(addr)) return null;
     return { metric: this.metrics.get(addr) ?? 0 };
   }
