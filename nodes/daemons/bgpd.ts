@@ -10,7 +10,8 @@ import type {
 } from '../../protocols/bgp/host.ts';
 import { formatKey, type PrefixKey } from '../../protocols/bgp/nlri.ts';
 import { compilePolicies } from '../../protocols/bgp/policy/policy.ts';
-import { BgpSpeaker, type SpeakerStats } from '../../protocols/bgp/speaker.ts';
+import { BgpSpeaker } from '../../protocols/bgp/speaker.ts';
+import type { SpeakerStats } from '../../protocols/bgp/speaker-report.ts';
 import type { BgpRequest } from '../commands.ts';
 import type { BgpConfig, Timings } from '../config.ts';
 import type { BgpSessionState } from '../events/bgp.ts';

@@ -1,8 +1,7 @@
-import { formatIp4, parseIp4, parsePrefix, prefixContains } from '../ip4.ts';
+import { parseIp4 } from '../ip4.ts';
 import { Advertiser } from './advertiser.ts';
 import type { UpdateFault } from './attribute-decode.ts';
 import { AttributeTable } from './attribute-table.ts';
-import { NO_ATTRIBUTES, type PathAttributes } from './attributes.ts';
 import {
   BgpConfigError,
   type FamilyName,
@@ -12,57 +11,25 @@ import {
 } from './config.ts';
 import type { Connection } from './connection.ts';
 import { Damping } from './damping.ts';
-import type { Destination } from './destination.ts';
-import { type ExportContext, Exporter, ExportVariants } from './export.ts';
+import { dynamicNeighbor } from './dynamic-neighbors.ts';
+import { type ExportContext, ExportVariants } from './export.ts';
 import { messageBody } from './header.ts';
 import type { ConnectionId, Endpoint, SpeakerHost, TimerHandle } from './host.ts';
-import { type ImportContext, Importer } from './import.ts';
+import type { ImportContext } from './import.ts';
+import { InputQueue } from './input-queue.ts';
 import { type DecisionBatch, LocRib } from './loc-rib.ts';
 import { nlriKeys } from './mp-nlri.ts';
-import type { LocalSide, Negotiated } from './negotiate.ts';
+import type { Negotiated } from './negotiate.ts';
+import { NeighborPolicies } from './neighbor-policies.ts';
 import { NextHopTable } from './nexthops.ts';
-import { formatKey, isIpv6Key, type PrefixKey, parseKey } from './nlri.ts';
+import { type PrefixKey, parseKey } from './nlri.ts';
+import { OwnRestart } from './own-restart.ts';
+import { OwnRoutes } from './own-routes.ts';
 import type { Path, Peer } from './path.ts';
 import { Receiver } from './receiver.ts';
-import { policyOf, type RoutePolicy } from './route-policy.ts';
 import { type Exchange, Session, type SessionOwner } from './session.ts';
+import { reportOf, type SpeakerReport, type SpeakerStats, statsOf } from './speaker-report.ts';
 import { UpdatePacker } from './update.ts';
-
-/** Next hop of IPv6 routes of our own until they are told to somebody. */
-const UNSPECIFIED = '\0'.repeat(16);
-/** Peers from ranges that are listened to, as FRR's `bgp listen limit`. */
-const DYNAMIC_LIMIT = 100;
-
-/** What one end of a session counts, for the sums that show that nothing is under way. */
-interface SessionReport {
-  readonly peer: string;
-  /** Same text on both ends of one TCP connection, '' while not established. */
-  readonly key: string;
-  readonly established: boolean;
-  /** See `Settling`. */
-  readonly settled: boolean;
-  readonly openedAt: number;
-  readonly triedAt: number;
-  /** Messages other than KEEPALIVE since the session was established. */
-  readonly sent: number;
-  readonly received: number;
-}
-
-export interface SpeakerReport {
-  readonly sessions: readonly SessionReport[];
-  /** Prefixes to be decided, changes to be sent, bytes that wait for the TCP send buffer. 0 when there is nothing to do. */
-  readonly pendingWork: number;
-}
-
-export interface SpeakerStats {
-  readonly updatesSent: number;
-  readonly updatesReceived: number;
-  /** Changes that the decision process has made to best paths or next hops. */
-  readonly decisions: number;
-  /** Prefixes in the Loc-RIB, and paths in all Adj-RIBs-In. */
-  readonly routes: number;
-  readonly paths: number;
-}
 
 /**
  * A BGP speaker without sockets, clock or threads: inputs are method calls, effects go to the host. Each input runs to
@@ -81,22 +48,13 @@ export class BgpSpeaker implements SessionOwner {
   readonly #nextHops: NextHopTable;
   readonly #receiver: Receiver;
   readonly #identifier: number;
-  readonly #exportContext: ExportContext;
-  readonly #originated = new Map<Destination, Path>();
-  readonly #localAttributes: PathAttributes;
-  readonly #localAttributes6: PathAttributes;
-  readonly #importers = new Map<Session, Importer>();
+  readonly #policies: NeighborPolicies;
+  readonly #ownRoutes: OwnRoutes;
+  readonly #ownRestart = new OwnRestart(() => this.#sessions.values());
+  readonly #inputs: InputQueue;
   readonly #pathIds = new Map<string, number>();
   readonly #damping: Damping | null;
   #reuseTimer: TimerHandle | null = null;
-  #restarting: LocalSide['restarting'] = 'no';
-  #restarted: () => void = () => {};
-  readonly #policies: NonNullable<SpeakerConfig['policies']>;
-  /** Policies that were set at run time, by direction and peer. */
-  readonly #chosen = new Map<string, readonly string[]>();
-  readonly #importContext: ImportContext;
-  readonly #waiting: { readonly cause: number; readonly run: () => void }[] = [];
-  #busy = false;
   #held = false;
   #connectionCount = 0;
   #decisions = 0;
@@ -111,7 +69,7 @@ export class BgpSpeaker implements SessionOwner {
       config.clusterId !== undefined || config.neighbors.some((each) => each.routeReflectorClient);
     const clusterId = reflects ? identifierOf(config.clusterId ?? config.routerId, 'cluster id') : null;
     this.#identifier = identifier;
-    this.#exportContext = {
+    const exportContext: ExportContext = {
       asn: config.asn,
       clusterId,
       loopAvoidance: config.loopAvoidance ?? 'split-horizon',
@@ -127,7 +85,7 @@ export class BgpSpeaker implements SessionOwner {
       multipathAsPath: config.multipathAsPath ?? 'relaxed',
     });
     this.#damping = config.damping === undefined ? null : new Damping(config.damping);
-    this.#importContext = {
+    const importContext: ImportContext = {
       asn: config.asn,
       identifier,
       clusterId,
@@ -140,9 +98,9 @@ export class BgpSpeaker implements SessionOwner {
       attributes: this.#attributes,
       damping: this.#damping,
     });
-    this.#policies = config.policies ?? {};
-    this.#localAttributes = this.#attributes.intern(NO_ATTRIBUTES);
-    this.#localAttributes6 = this.#attributes.intern({ ...NO_ATTRIBUTES, nextHop6: UNSPECIFIED });
+    this.#policies = new NeighborPolicies(config.policies ?? {}, importContext, exportContext);
+    this.#ownRoutes = new OwnRoutes(this.locRib, this.#attributes, host);
+    this.#inputs = new InputQueue(host, () => this.#finish());
     for (const neighbor of config.neighbors) {
       const session = this.#createSession(neighbor, [neighbor.remoteAs], 'configured');
       if (this.#sessions.has(neighbor.name) || this.#sessionOf(session.address) !== undefined) {
@@ -153,15 +111,7 @@ export class BgpSpeaker implements SessionOwner {
   }
 
   get stats(): SpeakerStats {
-    let updatesSent = 0;
-    let updatesReceived = 0;
-    let paths = 0;
-    for (const { stats, ribIn } of this.#sessions.values()) {
-      updatesSent += stats.updatesSent;
-      updatesReceived += stats.updatesReceived;
-      paths += ribIn.size;
-    }
-    return { updatesSent, updatesReceived, decisions: this.#decisions, routes: this.locRib.routes, paths };
+    return statsOf(this.#sessions.values(), this.locRib, this.#decisions);
   }
 
   get identifier(): number {
@@ -178,7 +128,7 @@ export class BgpSpeaker implements SessionOwner {
 
   /** Keys of the prefixes originated here, in the order in which they were. */
   originatedPrefixes(): PrefixKey[] {
-    return [...this.#originated.keys()].map(({ key }) => key);
+    return this.#ownRoutes.prefixes();
   }
 
   /** What was wrong with the UPDATE last found faulty. */
@@ -189,7 +139,8 @@ export class BgpSpeaker implements SessionOwner {
   /** Originates the configured networks and starts all sessions. */
   start(): void {
     this.#input(() => {
-      for (const network of this.config.networks) this.#independently(() => this.#originate(network));
+      for (const network of this.config.networks)
+        this.#independently(() => this.#ownRoutes.originate(keyOf(network)));
       for (const session of this.#sessions.values()) this.#independently(() => session.start());
     });
   }
@@ -213,7 +164,7 @@ export class BgpSpeaker implements SessionOwner {
   /** @throws BgpConfigError if the prefix does not parse. */
   originate(prefix: string): void {
     const key = keyOf(prefix);
-    this.#input(() => this.#originate(formatKey(key)));
+    this.#input(() => this.#ownRoutes.originate(key));
   }
 
   /**
@@ -226,26 +177,19 @@ export class BgpSpeaker implements SessionOwner {
     const { attributes, reach, mpReach } = result.update;
     if (attributes === null && mpReach === null) return false;
     this.#input(() => {
-      if (attributes !== null) for (const key of reach.keys) this.#originateAs(key, attributes);
+      if (attributes !== null) for (const key of reach.keys) this.#ownRoutes.originateAs(key, attributes);
       if (mpReach !== null) {
-        for (const key of nlriKeys(mpReach.reach.nlri).keys) this.#originateAs(key, mpReach.attributes);
+        for (const key of nlriKeys(mpReach.reach.nlri).keys)
+          this.#ownRoutes.originateAs(key, mpReach.attributes);
       }
     });
     return true;
   }
 
-  #originateAs(key: PrefixKey, attributes: PathAttributes): void {
-    const { cause } = this.host;
-    const own = isIpv6Key(key) ? { nextHop: null, nextHop6: UNSPECIFIED } : { nextHop: null, nextHop6: null };
-    const inner = { localPref: null, originatorId: null, clusterList: [] };
-    this.#originateWith(key, this.#attributes.intern({ ...attributes, ...own, ...inner }));
-    this.host.cause = cause;
-  }
-
   /** @throws BgpConfigError if the prefix does not parse. */
   withdraw(prefix: string): void {
     const key = keyOf(prefix);
-    this.#input(() => this.#withdraw(key));
+    this.#input(() => this.#ownRoutes.withdraw(key));
   }
 
   /** The forwarding table has changed: next hops are resolved anew. */
@@ -307,23 +251,8 @@ export class BgpSpeaker implements SessionOwner {
   }
 
   report(): SpeakerReport {
-    const sessions: SessionReport[] = [];
-    let pendingWork = this.locRib.dirty + this.#waiting.length + (this.#restarting === 'no' ? 0 : 1);
-    for (const session of this.#sessions.values()) {
-      const { name, key, state, settling, counters, advertiser, blocked, awaited } = session;
-      const { settled, openedAt, triedAt } = settling;
-      sessions.push({
-        peer: name,
-        key,
-        established: state === 'Established',
-        settled,
-        openedAt,
-        triedAt,
-        ...counters,
-      });
-      pendingWork += (advertiser?.pending ?? 0) + (blocked ? 1 : 0) + awaited;
-    }
-    return { sessions, pendingWork };
+    const pending = this.locRib.dirty + this.#inputs.length + (this.#ownRestart.state === 'no' ? 0 : 1);
+    return reportOf(this.#sessions.values(), pending);
   }
 
   later(delay: number, run: () => void): TimerHandle {
@@ -349,8 +278,8 @@ export class BgpSpeaker implements SessionOwner {
   established(session: Session, peer: Peer, negotiated: Negotiated): Exchange {
     const { neighbor } = session;
     const byKind = peer.kind === 'internal' ? this.timings.mraiIbgp : this.timings.mraiEbgp;
-    const exporter = this.#exporter(neighbor, peer);
-    this.#importer(session, peer);
+    const exporter = this.#policies.exporter(neighbor, peer);
+    this.#policies.importer(session, peer);
     const advertiser = new Advertiser(
       session,
       exporter,
@@ -366,22 +295,22 @@ export class BgpSpeaker implements SessionOwner {
         pathIdOf: (path) => this.#pathIdOf(path),
         packer: this.#packer,
       },
-      this.#restarting === 'no' ? 'at-once' : 'deferred',
+      this.#ownRestart.state === 'no' ? 'at-once' : 'deferred',
     );
     advertiser.announceAll(this.host.cause);
     return {
       advertiser,
       update: (body) => {
-        const importer = this.#importers.get(session) ?? this.#importer(session, peer);
+        const importer = this.#policies.importerOf(session) ?? this.#policies.importer(session, peer);
         return this.#receiver.update(session, importer, peer, body, negotiated.context, this.host);
       },
     };
   }
 
   lost(session: Session): void {
-    this.#importers.delete(session);
+    this.#policies.forget(session);
     this.#receiver.lost(session, this.host.cause);
-    this.#restartProgress();
+    this.#ownRestart.progress();
   }
 
   sweep(session: Session, family: FamilyName): void {
@@ -393,7 +322,7 @@ export class BgpSpeaker implements SessionOwner {
   }
 
   endOfRib(): void {
-    this.#restartProgress();
+    this.#ownRestart.progress();
   }
 
   vanished(session: Session): void {
@@ -405,28 +334,8 @@ export class BgpSpeaker implements SessionOwner {
    * has heard all from those that know of graceful restart, or `deferral` (ms) is over. `done` is called then.
    */
   restart(forwarding: 'kept' | 'lost', deferral: number, done: () => void): void {
-    this.#restarting = forwarding === 'kept' ? 'forwarding-kept' : 'forwarding-lost';
-    this.#restarted = done;
-    this.later(deferral, () => this.#endRestart());
-  }
-
-  /** Ends the deferral when every peer has told all that it had, or is restarting itself, or cannot tell. */
-  #restartProgress(): void {
-    if (this.#restarting === 'no') return;
-    for (const session of this.#sessions.values()) {
-      if (session.stopped) continue;
-      const restart = session.connection.negotiated?.restart ?? null;
-      if (session.state !== 'Established') return;
-      if (restart !== null && restart.restarting === 'no' && !session.endOfRibReceived) return;
-    }
-    this.#endRestart();
-  }
-
-  #endRestart(): void {
-    if (this.#restarting === 'no') return;
-    this.#restarting = 'no';
-    for (const { advertiser } of this.#sessions.values()) advertiser?.release();
-    this.#restarted();
+    this.#ownRestart.begin(forwarding, done);
+    this.later(deferral, () => this.#ownRestart.end());
   }
 
   /**
@@ -434,21 +343,17 @@ export class BgpSpeaker implements SessionOwner {
    * @throws BgpConfigError for a name that there is no policy of.
    */
   setPolicy(name: string, direction: 'import' | 'export', names: readonly string[]): void {
-    policyOf(this.#policies, names, `BGP neighbor ${name}`);
+    this.#policies.checkNames(name, names);
     this.#input(() => {
       const session = this.#sessions.get(name);
       if (session === undefined) return;
-      this.#chosen.set(`${direction} ${name}`, names);
+      this.#policies.choose(name, direction, names);
       const { peer, advertiser } = session;
       if (peer === null) return;
       if (direction === 'import')
-        this.#receiver.reimport(session, this.#importer(session, peer), this.host.cause);
-      else advertiser?.setExporter(this.#exporter(session.neighbor, peer), this.host.cause);
+        this.#receiver.reimport(session, this.#policies.importer(session, peer), this.host.cause);
+      else advertiser?.setExporter(this.#policies.exporter(session.neighbor, peer), this.host.cause);
     });
-  }
-
-  #exporter(neighbor: NeighborConfig, peer: Peer): Exporter {
-    return new Exporter(peer, this.#exportContext, this.#policyOf(neighbor, 'export'));
   }
 
   /** Asks a peer for its routes again; false if it is not there, or does not know how. */
@@ -462,17 +367,6 @@ export class BgpSpeaker implements SessionOwner {
 
   resetPeer(name: string): void {
     this.#input(() => this.#sessions.get(name)?.reset());
-  }
-
-  #importer(session: Session, peer: Peer): Importer {
-    const importer = new Importer(peer, this.#importContext, this.#policyOf(session.neighbor, 'import'));
-    this.#importers.set(session, importer);
-    return importer;
-  }
-
-  #policyOf(neighbor: NeighborConfig, direction: 'import' | 'export'): RoutePolicy | null {
-    const names = this.#chosen.get(`${direction} ${neighbor.name}`) ?? neighbor[direction];
-    return policyOf(this.#policies, names, `BGP neighbor ${neighbor.name}`);
   }
 
   /** A number for each path that goes to a peer with ADD-PATH: one for each peer and path identifier that it came by. */
@@ -490,8 +384,7 @@ export class BgpSpeaker implements SessionOwner {
     const { asn, gracefulRestart } = this.config;
     const own = neighbor.gracefulRestart ?? gracefulRestart ?? null;
     // A name that no policy has is an error now, not when the session comes up.
-    this.#policyOf(neighbor, 'import');
-    this.#policyOf(neighbor, 'export');
+    this.#policies.check(neighbor);
     return new Session(this, {
       asn,
       identifier: this.#identifier,
@@ -499,33 +392,19 @@ export class BgpSpeaker implements SessionOwner {
       remoteAs,
       origin,
       gracefulRestart: own === 'off' ? null : own,
-      restarting: () => this.#restarting,
+      restarting: () => this.#ownRestart.state,
     });
   }
 
   /** A session for a peer that nobody has named, if its address is in one of the ranges that are listened to. */
   #dynamicSession(remote: number, local: number): Session | undefined {
-    for (const { prefix: text, remoteAs, limit = DYNAMIC_LIMIT, ...options } of this.config
-      .dynamicNeighbors ?? []) {
-      const prefix = parsePrefix(text);
-      if (prefix === null || !prefixContains(prefix, remote)) continue;
-      const present = [...this.#sessions.values()].filter(({ origin }) => origin === 'dynamic').length;
-      if (present >= limit) return undefined;
-      const [address, localAddress] = [formatIp4(remote), formatIp4(local)];
-      const neighbor: NeighborConfig = {
-        ...options,
-        name: address,
-        address,
-        localAddress,
-        remoteAs: remoteAs[0] ?? this.config.asn,
-        passive: true,
-      };
-      const session = this.#createSession(neighbor, remoteAs, 'dynamic');
-      this.#sessions.set(session.name, session);
-      session.start();
-      return session;
-    }
-    return undefined;
+    const present = [...this.#sessions.values()].filter(({ origin }) => origin === 'dynamic').length;
+    const found = dynamicNeighbor(this.config, remote, local, present);
+    if (found === null) return undefined;
+    const session = this.#createSession(found.neighbor, found.remoteAs, 'dynamic');
+    this.#sessions.set(session.name, session);
+    session.start();
+    return session;
   }
 
   /** Routes that were damped are looked at again when the first of them may be used. */
@@ -535,42 +414,9 @@ export class BgpSpeaker implements SessionOwner {
     if (at === Number.POSITIVE_INFINITY) return;
     this.#reuseTimer = this.later(at - this.host.now, () => {
       this.#reuseTimer = null;
-      for (const [session, importer] of this.#importers)
+      for (const [session, importer] of this.#policies.importers())
         this.#receiver.reuse(session, importer, this.host.cause);
     });
-  }
-
-  #originate(prefix: string): void {
-    const key = keyOf(prefix);
-    this.#originateWith(key, isIpv6Key(key) ? this.#localAttributes6 : this.#localAttributes);
-  }
-
-  #originateWith(key: PrefixKey, attributes: PathAttributes): void {
-    const destination = this.locRib.destination(key);
-    if (this.#originated.has(destination)) return;
-    this.host.originated(formatKey(key));
-    const path: Path = {
-      peer: null,
-      pathId: 0,
-      received: attributes,
-      attributes,
-      nextHop: null,
-      rejection: null,
-      stale: 'no',
-      at: this.host.now,
-      telling: 0,
-    };
-    this.#originated.set(destination, path);
-    this.locRib.replace(destination, null, path, this.host.cause);
-  }
-
-  #withdraw(key: PrefixKey): void {
-    const destination = this.locRib.get(key);
-    const path = destination && this.#originated.get(destination);
-    if (destination === undefined || path === undefined) return;
-    this.host.unoriginated(formatKey(key));
-    this.#originated.delete(destination);
-    this.locRib.replace(destination, path, null, this.host.cause);
   }
 
   #sessionOf(address: number): Session | undefined {
@@ -590,26 +436,8 @@ export class BgpSpeaker implements SessionOwner {
     this.host.cause = cause;
   }
 
-  /** Runs an input, then those that came while it ran, then decides and sends until nothing is left to do. */
   #input(run: () => void): void {
-    if (this.#busy) {
-      this.#waiting.push({ cause: this.host.cause, run });
-      return;
-    }
-    const { cause } = this.host;
-    this.#busy = true;
-    try {
-      run();
-      this.#finish();
-      for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
-        this.host.cause = next.cause;
-        next.run();
-        this.#finish();
-      }
-    } finally {
-      this.#busy = false;
-      this.host.cause = cause;
-    }
+    this.#inputs.run(run);
   }
 
   /**
