@@ -61,10 +61,6 @@ export class Flow implements Conntrack {
   get state(): string {
     return this.tcp === null ? '' : this.tcp.state;
   }
-
-  tuple(direction: 0 | 1): TupleHash {
-    return direction === 0 ? this.original : this.reply;
-  }
 }
 
 const PROTO_ICMP = 1;
@@ -94,5 +90,5 @@ export function isIcmpQuery(type: number): boolean {
 }
 
 export function isIcmpQueryOrAnswer(type: number): boolean {
-  return type in ICMP_ANSWERS;
+  return ICMP_ANSWERS[type] !== undefined;
 }

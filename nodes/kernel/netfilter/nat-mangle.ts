@@ -14,7 +14,7 @@ import {
   setIpSrc,
 } from '../../../protocols/ipv4.ts';
 import type { CtTuple } from './conntrack-entry.ts';
-import { type Flow, invertTuple, isIcmpQueryOrAnswer } from './flow.ts';
+import { type Flow, isIcmpQueryOrAnswer } from './flow.ts';
 import { hasPorts } from './packet-tuple.ts';
 import type { Skb } from './skb.ts';
 
@@ -26,21 +26,18 @@ const UDP_CHECKSUM = 6;
 const UDP_ZERO_SUM = 0xffff;
 
 /**
- * Writes the source or destination of a tuple into the packet at `off` (`nf_nat_ipv4_manip_pkt`), and mends its checksums
+ * Writes an address, and a port or id, as source or destination into the packet at `off` (`nf_nat_ipv4_manip_pkt`), and mends its checksums
  * by what has changed (RFC 1624). A quoted packet may end before its checksum: that is left, then.
  */
-function manipulate(frame: Uint8Array, off: number, target: CtTuple, manip: Manip): void {
+function manipulate(frame: Uint8Array, off: number, newAddr: number, newPort: number, manip: Manip): void {
   const at = off + ipHeaderLength(frame, off);
   const proto = ipProto(frame, off);
   const oldAddr = manip === 'src' ? ipSrc(frame, off) : ipDst(frame, off);
-  const newAddr = manip === 'src' ? target.src : target.dst;
   if (proto === PROTO_ICMP) {
-    if (frame.length - at >= ICMP_HLEN && isIcmpQueryOrAnswer(frame[at]!))
-      setIcmpId(frame, at, target.srcPort);
+    if (frame.length - at >= ICMP_HLEN && isIcmpQueryOrAnswer(frame[at]!)) setIcmpId(frame, at, newPort);
   } else if (hasPorts(proto) && frame.length - at >= 4) {
     const field = manip === 'src' ? at : at + 2;
     const oldPort = u16(frame, field);
-    const newPort = manip === 'src' ? target.srcPort : target.dstPort;
     setU16(frame, field, newPort);
     mendTransport(frame, at, proto, oldAddr, newAddr, oldPort, newPort);
   }
@@ -82,7 +79,14 @@ function isManipulated(flow: Flow, direction: 0 | 1, manip: Manip): boolean {
 /** Applies a flow's bindings to a packet of it (`nf_nat_packet`). */
 export function applyBinding(skb: Skb, flow: Flow, manip: Manip): void {
   if (!isManipulated(flow, skb.ctDirection, manip)) return;
-  manipulate(skb.frame, ETH_HLEN, invertTuple(flow.tuple(skb.ctDirection === 0 ? 1 : 0)), manip);
+  becomeAnswered(skb.frame, skb.ctDirection === 0 ? flow.reply : flow.original, manip);
+}
+
+/** Gives a packet the source or destination of one that a tuple answers. */
+function becomeAnswered(frame: Uint8Array, answer: CtTuple, manip: Manip): void {
+  const { proto, src, dst, srcPort, dstPort } = answer;
+  if (manip === 'src') manipulate(frame, ETH_HLEN, dst, proto === PROTO_ICMP ? srcPort : dstPort, manip);
+  else manipulate(frame, ETH_HLEN, src, srcPort, manip);
 }
 
 /**
@@ -97,10 +101,13 @@ export function applyToError(skb: Skb, flow: Flow, manip: Manip): boolean {
   if (frame[at] === ICMP_REDIRECT && (flow.srcNat || flow.dstNat || !flow.srcNatDone || !flow.dstNatDone))
     return false;
   if (!isManipulated(flow, skb.ctDirection, manip)) return true;
-  const other = flow.tuple(skb.ctDirection === 0 ? 1 : 0);
-  manipulate(frame, at + ICMP_HLEN, other, manip === 'src' ? 'dst' : 'src');
+  const answer = skb.ctDirection === 0 ? flow.reply : flow.original;
+  const { src, dst, srcPort, dstPort, proto } = answer;
+  if (manip === 'src')
+    manipulate(frame, at + ICMP_HLEN, dst, proto === PROTO_ICMP ? srcPort : dstPort, 'dst');
+  else manipulate(frame, at + ICMP_HLEN, src, srcPort, 'src');
   setU16(frame, at + 2, 0);
   setU16(frame, at + 2, internetChecksum(frame, at, frame.length - at));
-  manipulate(frame, ETH_HLEN, invertTuple(other), manip);
+  becomeAnswered(frame, answer, manip);
   return true;
 }
