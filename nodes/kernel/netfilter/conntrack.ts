@@ -44,6 +44,8 @@ export interface ConntrackStats {
 const EVICTION_RANGE = 8;
 /** A UDP flow that lasts longer with packets both ways is a stream, ms. */
 const UDP_STREAM_AFTER = 2_000;
+/** A flow with less time than that is not worth to be shortened, ms. */
+const DEAD_AFTER = 120_000;
 
 /**
  * The flows of a namespace (nf_conntrack_core.c): which packets belong together, and what state that is. It costs nothing
@@ -239,7 +241,10 @@ export class ConntrackTable implements FlowOwner {
     let timeout: number;
     if (flow.tcp !== null && state !== undefined) {
       const verdict = flow.tcp.packet(skb.frame, at, length, skb.ctDirection, flow, settings);
-      if (verdict === 'invalid') return this.#invalid(skb);
+      if (verdict === 'invalid') {
+        this.#shorten(flow, flow.tcp.timeout * 1_000);
+        return this.#invalid(skb);
+      }
       if (verdict === 'reopen') {
         this.destroy(flow);
         return this.#begin(skb, at, length);
@@ -269,6 +274,15 @@ export class ConntrackTable implements FlowOwner {
     }
     if (changed) this.flowChanged(flow);
     return 'accept';
+  }
+
+  /** Both ends have ended a connection that goes on by our books: it need not wait for days. `most` in ms, 0 for no limit. */
+  #shorten(flow: Flow, most: number): void {
+    const { now } = this.#ns.kernel.rt;
+    const left = flow.expires - now;
+    if (most === 0 || left < DEAD_AFTER || left <= most) return;
+    flow.expires = now + most;
+    if (flow.confirmed) this.#expiry.update(flow);
   }
 
   /** The packet has got through: its flow is one now (`__nf_conntrack_confirm`). */

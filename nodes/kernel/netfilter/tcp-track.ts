@@ -12,6 +12,7 @@ import {
   LAST_ACK,
   NONE,
   ON_ACK,
+  ON_FIN,
   ON_RST,
   ON_SYN,
   ON_SYNACK,
@@ -126,7 +127,10 @@ export class TcpTrack {
   #lastScaled = false;
   #lastSackPermitted = false;
   #expectsChallengeAck = false;
-  /** Seconds that the flow has after the segment just seen, 0 to leave its timer as it is. */
+  /**
+   * Seconds that the flow has after the segment just seen, 0 to leave its timer as it is; after an invalid one, the most
+   * that it is to have.
+   */
   timeout = 0;
 
   get state(): TcpCtState {
@@ -209,6 +213,7 @@ export class TcpTrack {
     }
     if (!checked) {
       const verdict = this.#inWindow(segment, direction, settings);
+      if (verdict === 'invalid' && flow.assured) this.#noteEnd(flagSet, direction, settings);
       if (verdict !== 'accept') return verdict;
     }
     this.#lastFlagSet = flagSet;
@@ -323,7 +328,28 @@ export class TcpTrack {
     }
     const answersIgnored =
       (flow.seenReply && this.#lastFlagSet === ON_SYN) || (!flow.assured && this.#lastFlagSet === ON_ACK);
-    return answersIgnored && ack === this.#lastEnd ? 'unchecked' : 'close';
+    if (answersIgnored && ack === this.#lastEnd) return 'unchecked';
+    const answersChallenge =
+      this.#state === SYN_SENT &&
+      this.#lastFlagSet === ON_ACK &&
+      this.#lastDirection === 1 &&
+      seq === this.#lastAck;
+    return answersChallenge ? 'unchecked' : 'close';
+  }
+
+  /**
+   * A FIN or RST that seems out of the window: where both ends send such, the connection is over, whatever we make of it
+   * (`nf_tcp_handle_invalid`).
+   */
+  #noteEnd(flagSet: number, direction: CtDirection, settings: ConntrackSettings): void {
+    if (flagSet !== ON_FIN && flagSet !== ON_RST) return;
+    const answers = this.#lastFlagSet === ON_FIN || this.#lastFlagSet === ON_RST;
+    if (this.#lastDirection !== direction && answers)
+      this.timeout = settings.nf_conntrack_tcp_timeout_unacknowledged;
+    else {
+      this.#lastFlagSet = flagSet;
+      this.#lastDirection = direction;
+    }
   }
 
   /** `tcp_in_window` */
@@ -351,7 +377,8 @@ export class TcpTrack {
         }
       }
     } else if (
-      ((this.#state === SYN_SENT && direction === 0) || (this.#state === SYN_RECV && direction === 1)) &&
+      (flags & SYN) !== 0 &&
+      (this.#state === SYN_SENT || this.#state === SYN_RECV) &&
       after(end, sender.end)
     ) {
       // RFC 9293 §3.4.3: whoever starts again need only be above what was used.
@@ -373,18 +400,22 @@ export class TcpTrack {
     const inReceiveWindow = after(end, sender.end - receiver.maxWindow - 1);
     if (!before(seq, sender.maxEnd + 1)) {
       const overshot = (end - sender.maxEnd + 1) >>> 0;
-      // Some send a little more than they are allowed to; the receiver will say so.
+      // Some send a little more than they are allowed to; the receiver may acknowledge it, and would be wrong then.
       const tolerable =
         receiver.maxWindow !== 0 &&
         inReceiveWindow &&
         overshot <= receiver.maxWindow &&
         before(sack, receiver.end + 1) &&
         after(sack, lowestAck);
-      if (!liberal) return tolerable ? 'ignored' : 'invalid';
-      return 'accept';
+      if (tolerable) {
+        sender.end = end;
+        sender.unacknowledged = true;
+      }
+      if (liberal) return 'accept';
+      return tolerable ? 'ignored' : 'invalid';
     }
-    if (receiver.maxWindow !== 0 && !inReceiveWindow) return liberal ? 'accept' : 'ignored';
     if (!before(sack, receiver.end + 1)) return liberal ? 'accept' : 'invalid';
+    if (receiver.maxWindow !== 0 && !inReceiveWindow) return liberal ? 'accept' : 'ignored';
     if (!after(sack, lowestAck)) return liberal ? 'accept' : 'ignored';
 
     if ((flags & SYN) === 0) window = window * 2 ** sender.scale;

@@ -1,0 +1,109 @@
+import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from 'node:child_process';
+import { createInterface, type Interface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { Kernel } from '../../../nodes/kernel/kernel.ts';
+import type { Netns } from '../../../nodes/kernel/netns.ts';
+import { FakeWorld, timings } from '../../support/runtime.ts';
+
+const SCRIPT = fileURLToPath(new URL('router.py', import.meta.url));
+const NEEDED = ['python3', 'ip', 'iptables', 'conntrack', 'sysctl'];
+
+/** What is missing to have a router of the Linux kernel; null if nothing is. */
+export function whyNoLinuxRouter(): string | null {
+  const probe = NEEDED.map((tool) => `command -v ${tool}`).join(' && ');
+  const { status } = spawnSync('unshare', [
+    '-n',
+    'sh',
+    '-c',
+    `${probe} && ip link add veth0 type veth peer name veth1 && iptables -A FORWARD -m conntrack --ctstate INVALID -j DROP`,
+  ]);
+  return status === 0 ? null : `needs root, network namespaces and ${NEEDED.join(', ')}`;
+}
+
+/** A frame that came out, and where. */
+export interface Out {
+  readonly port: number;
+  readonly frame: Uint8Array;
+}
+
+/** A router with two ports, 10.0.1.1/24 and 10.0.2.1/24, that knows the neighbours .2 to .8 of each. */
+export class LinuxRouter {
+  readonly #process: ChildProcessWithoutNullStreams;
+  readonly #lines: Interface;
+  readonly #waiting: ((line: string) => void)[] = [];
+
+  private constructor(setUp: readonly string[]) {
+    this.#process = spawn('unshare', ['-n', 'python3', SCRIPT]);
+    this.#process.stderr.pipe(process.stderr);
+    this.#lines = createInterface(this.#process.stdout);
+    this.#lines.on('line', (line) => this.#waiting.shift()?.(line));
+    this.#process.stdin.write(`${JSON.stringify(setUp)}\n`);
+  }
+
+  /** In a network namespace of its own, set up by shell commands. */
+  static async start(setUp: readonly string[]): Promise<LinuxRouter> {
+    const router = new LinuxRouter(setUp);
+    await router.#next();
+    return router;
+  }
+
+  #next(): Promise<string> {
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  async #ask(request: unknown): Promise<unknown> {
+    this.#process.stdin.write(`${JSON.stringify(request)}\n`);
+    return JSON.parse(await this.#next());
+  }
+
+  async send(port: number, frame: Uint8Array): Promise<Out[]> {
+    const out = await this.#ask({ port, frame: Buffer.from(frame).toString('hex') });
+    return (out as [number, string][]).map(([at, hex]) => ({
+      port: at,
+      frame: Uint8Array.from(Buffer.from(hex, 'hex')),
+    }));
+  }
+
+  /** A shell command's stdout. */
+  async run(command: string): Promise<string> {
+    return String(await this.#ask({ run: command }));
+  }
+
+  stop(): void {
+    this.#process.stdin.end();
+  }
+}
+
+/** The same router, emulated. Its clock stands still unless it is moved. */
+export class EmulatedRouter {
+  readonly world = new FakeWorld();
+  readonly kernel: Kernel;
+  #out: Out[] = [];
+
+  constructor() {
+    this.kernel = new Kernel(this.world.runtime(), {
+      timings,
+      transmit: (port, frame) => this.#out.push({ port, frame: frame.slice() }),
+    });
+    const { root } = this.kernel;
+    for (const [port, name] of ['v0', 'w0'].entries()) {
+      root.addPort({ name, mac: 0x0200_0000_0001, mtu: 1500, port });
+      root.setUp(name);
+      root.addAddress(name, `10.0.${port + 1}.1/24`);
+      for (let host = 2; host < 9; host++)
+        root.setNeighbor(name, 0x0a00_0000 + (port + 1) * 256 + host, 0x0200_0000_0002);
+    }
+    root.ipForward = true;
+  }
+
+  get root(): Netns {
+    return this.kernel.root;
+  }
+
+  send(port: number, frame: Uint8Array): Out[] {
+    this.#out = [];
+    this.kernel.receive(port, frame.slice());
+    this.world.advance(0);
+    return this.#out;
+  }
+}

@@ -1,0 +1,320 @@
+import test from 'ava';
+import fc from 'fast-check';
+import { NF_FORWARD } from '../../nodes/kernel/netfilter/hooks.ts';
+import { setU16, setU32, u16 } from '../../protocols/bytes.ts';
+import { internetChecksum, pseudoHeaderSum } from '../../protocols/checksum.ts';
+import { ETH_HLEN, ETHERTYPE_IPV4, writeEthernet } from '../../protocols/ethernet.ts';
+import { encodeIcmpError, ICMP_ECHO_REPLY, ICMP_ECHO_REQUEST, writeEcho } from '../../protocols/icmp.ts';
+import { formatIp4 } from '../../protocols/ip4.ts';
+import { ipDst, ipSrc, writeIpv4Header } from '../../protocols/ipv4.ts';
+import { natTable, to } from '../nodes/kernel/netfilter/lab.ts';
+import { run } from '../nodes/tools/support/run.ts';
+import { EmulatedRouter, LinuxRouter, type Out, whyNoLinuxRouter } from './linux/router.ts';
+
+/**
+ * The same packets into a router of the Linux kernel and into ours, both with `-A FORWARD -m conntrack --ctstate INVALID -j
+ * DROP`: the bytes that come out have to be the same, and what conntrack knows afterwards.
+ */
+const why = whyNoLinuxRouter();
+const differential = why === null ? test.serial : test.skip;
+const named = (title: string) => (why === null ? title : `${title} (${why})`);
+
+const CLIENT_SIDE = 0;
+const SERVER_SIDE = 1;
+const PACKET_ID = 4711;
+const SERVICE = 0x0a60_000a;
+const RULES = [
+  'iptables -A FORWARD -m conntrack --ctstate INVALID -j DROP',
+  'iptables -t nat -A PREROUTING -d 10.96.0.10 -p tcp --dport 80 -j DNAT --to-destination 10.0.2.2:8080',
+  'iptables -t nat -A PREROUTING -d 10.96.0.10 -p udp --dport 53 -j DNAT --to-destination 10.0.2.3:5353',
+  'iptables -t nat -A PREROUTING -d 10.96.0.10 -p icmp -j DNAT --to-destination 10.0.2.4',
+  'iptables -t nat -A POSTROUTING -d 10.0.2.0/24 -j MASQUERADE',
+  // Linux limits how often it says that there is no route, by buckets that a namespace cannot set.
+  'ip route add blackhole 10.96.0.0/16',
+  'sysctl -qw net.netfilter.nf_conntrack_tcp_timeout_close=1000',
+];
+
+function emulated(): EmulatedRouter {
+  const router = new EmulatedRouter();
+  const { root } = router;
+  natTable(
+    root,
+    [
+      { dst: '10.96.0.10', port: 80, target: to('10.0.2.2', 8080) },
+      { dst: '10.96.0.10', port: 53, target: to('10.0.2.3', 5353) },
+      { dst: '10.96.0.10', port: -1, target: to('10.0.2.4') },
+    ],
+    ['10.0.2.2', '10.0.2.3', '10.0.2.4', '10.0.2.5'].map((dst) => ({ dst, target: 'masquerade' as const })),
+  );
+  root.routes.set({
+    dst: '10.96.0.0/16',
+    type: 'blackhole',
+    protocol: 'static',
+    scope: 'global',
+    metric: 0,
+    src: '',
+    nexthops: [],
+  });
+  root.netfilter.register(NF_FORWARD, 0, ({ ctState }) => (ctState === 'invalid' ? 'drop' : 'accept'));
+  root.sysctls.set('netfilter.nf_conntrack_tcp_timeout_close', 1000);
+  return router;
+}
+
+function frameOf(src: number, dst: number, proto: number, payload: Uint8Array): Uint8Array {
+  const frame = new Uint8Array(ETH_HLEN + 20 + payload.length);
+  writeEthernet(frame, 0x0200_0000_0001, 0x0200_0000_0002, ETHERTYPE_IPV4);
+  writeIpv4Header(frame, ETH_HLEN, {
+    src,
+    dst,
+    proto,
+    ttl: 64,
+    totalLength: 20 + payload.length,
+    id: PACKET_ID,
+    df: true,
+  });
+  frame.set(payload, ETH_HLEN + 20);
+  return frame;
+}
+
+interface Ends {
+  readonly src: number;
+  readonly dst: number;
+  readonly srcPort: number;
+  readonly dstPort: number;
+}
+
+interface Segment {
+  readonly flags: number;
+  readonly seq: number;
+  readonly ack: number;
+  readonly window: number;
+  readonly size: number;
+  readonly options: Uint8Array;
+}
+
+function tcpFrame({ src, dst, srcPort, dstPort }: Ends, segment: Segment): Uint8Array {
+  const { flags, seq, ack, window, size, options } = segment;
+  const tcp = new Uint8Array(20 + options.length + size).fill(0x61);
+  setU16(tcp, 0, srcPort);
+  setU16(tcp, 2, dstPort);
+  setU32(tcp, 4, seq);
+  setU32(tcp, 8, ack);
+  tcp[12] = ((20 + options.length) / 4) << 4;
+  tcp[13] = flags;
+  setU16(tcp, 14, window);
+  setU16(tcp, 16, 0);
+  setU16(tcp, 18, 0);
+  tcp.set(options, 20);
+  setU16(tcp, 16, internetChecksum(tcp, 0, tcp.length, pseudoHeaderSum(src, dst, 6, tcp.length)));
+  return frameOf(src, dst, 6, tcp);
+}
+
+/** Who a packet that came out would be answered by, and to whom. */
+function answerTo({ frame }: Out): Ends {
+  return {
+    src: ipDst(frame, ETH_HLEN),
+    dst: ipSrc(frame, ETH_HLEN),
+    srcPort: u16(frame, ETH_HLEN + 22),
+    dstPort: u16(frame, ETH_HLEN + 20),
+  };
+}
+
+/** Frames as text; what the routers send of themselves may be numbered as each likes. */
+function hex(out: readonly Out[]): string[] {
+  return out.map(({ port, frame }) => {
+    const copy = frame.slice();
+    if (u16(copy, ETH_HLEN + 4) !== PACKET_ID) {
+      setU16(copy, ETH_HLEN + 4, 0);
+      setU16(copy, ETH_HLEN + 10, 0);
+    }
+    return `${port} ${Buffer.from(copy).toString('hex')}`;
+  });
+}
+
+/** A line of conntrack, its time apart. */
+function parted(line: string): { readonly text: string; readonly left: number } {
+  const [, left = '', rest = ''] = /^\S+ +\d+ (\d+) (.*?)(?: use=\d+)?$/.exec(line) ?? [];
+  return { text: rest, left: Number(left) };
+}
+
+const FIN = 1;
+const SYN = 2;
+const RST = 4;
+const PSH = 8;
+const ACK = 16;
+const SCALE = Uint8Array.of(2, 4, 5, 0xb4, 1, 3, 3, 7, 1, 1, 4, 2);
+const PLAIN = Uint8Array.of(2, 4, 5, 0xb4);
+const NONE = new Uint8Array(0);
+
+const step = fc.record({
+  from: fc.constantFrom<0 | 1>(0, 1),
+  flags: fc.oneof(
+    { weight: 8, arbitrary: fc.constantFrom(ACK, ACK, PSH | ACK, FIN | ACK, SYN, SYN | ACK, RST, RST | ACK) },
+    { weight: 1, arbitrary: fc.constantFrom(0, FIN, SYN | FIN, SYN | RST, FIN | RST, 32 | ACK, 63) },
+  ),
+  seqOff: fc.oneof(
+    { weight: 10, arbitrary: fc.constant<number>(0) },
+    { weight: 2, arbitrary: fc.constantFrom<number>(-1, 1, -100, 100, 1_000, -66_001, 66_001, 0x4000_0000) },
+  ),
+  ackOff: fc.oneof(
+    { weight: 10, arbitrary: fc.constant<number>(0) },
+    { weight: 2, arbitrary: fc.constantFrom<number>(-1, 1, -100, 5_000, -70_000, 70_000) },
+  ),
+  window: fc.constantFrom<number>(65_535, 1_000, 1, 0),
+  size: fc.constantFrom<number>(0, 0, 1, 500, 1_400),
+  options: fc.constantFrom(SCALE, PLAIN, NONE),
+});
+/** Most connections begin well: where they go from there is what is drawn. */
+const opening = fc.constantFrom('none', 'syn', 'open', 'closing') as fc.Arbitrary<
+  'none' | 'syn' | 'open' | 'closing'
+>;
+type Step = typeof step extends fc.Arbitrary<infer S> ? S : never;
+
+function prologue(kind: 'none' | 'syn' | 'open' | 'closing'): Step[] {
+  const base = { seqOff: 0, ackOff: 0, window: 65_535, size: 0, options: NONE };
+  const steps: Step[] = [
+    { ...base, from: 0, flags: SYN, options: SCALE },
+    { ...base, from: 1, flags: SYN | ACK, options: SCALE },
+    { ...base, from: 0, flags: ACK },
+    { ...base, from: 0, flags: PSH | ACK, size: 100 },
+    { ...base, from: 1, flags: ACK },
+    { ...base, from: 1, flags: FIN | ACK },
+    { ...base, from: 0, flags: ACK },
+  ];
+  return steps.slice(0, { none: 0, syn: 1, open: 5, closing: 7 }[kind]);
+}
+
+differential(named('TCP: states, windows, NAT and checksums as Linux has them'), async (t) => {
+  t.timeout(60_000);
+  const linux = await LinuxRouter.start(RULES);
+  const ours = emulated();
+  let srcPort = 20_000;
+  try {
+    await fc.assert(
+      fc.asyncProperty(opening, fc.array(step, { minLength: 1, maxLength: 8 }), async (kind, steps) => {
+        srcPort++;
+        const client: Ends = { src: 0x0a000102, dst: SERVICE, srcPort, dstPort: 80 };
+        let server: Ends = { src: 0x0a000202, dst: 0x0a000201, srcPort: 8080, dstPort: srcPort };
+        const story: string[] = [];
+        const next: [number, number] = [0xffff_ff00, 1_000];
+        for (const { from, flags, seqOff, ackOff, window, size, options } of [...prologue(kind), ...steps]) {
+          const seq = (next[from] + seqOff) >>> 0;
+          const ack = (next[from === 0 ? 1 : 0] + ackOff) >>> 0;
+          const held = (flags & SYN) !== 0 ? options : NONE;
+          const segment = { flags, seq, ack: (flags & ACK) !== 0 ? ack : 0, window, size, options: held };
+          if (seqOff === 0) next[from] = (seq + size + (flags & SYN ? 1 : 0) + (flags & FIN ? 1 : 0)) >>> 0;
+          const frame = tcpFrame(from === 0 ? client : server, segment);
+          const said = await linux.send(from, frame);
+          story.push(
+            `${from === 0 ? '>' : '<'} flags ${flags} seq ${seq | 0} ack ${segment.ack | 0} size ${size} win ${window} ${held.length}`,
+          );
+          t.deepEqual(hex(ours.send(from, frame)), hex(said), story.join('\n'));
+          if (from === CLIENT_SIDE && said[0] !== undefined) server = answerTo(said[0]);
+          const [line = ''] = (await linux.run(`conntrack -L -p tcp --sport ${srcPort} 2>/dev/null`)).split(
+            '\n',
+          );
+          const [mine = ''] = run(`conntrack -L -p tcp --sport ${srcPort}`, ours.root).streams.stdout.split(
+            '\n',
+          );
+          const [theirs, own] = [parted(line), parted(mine)];
+          story.push(`  ${line.replace(/ src=.*/, '')}`);
+          t.is(own.text, theirs.text, story.join('\n'));
+          t.true(own.left - theirs.left >= 0 && own.left - theirs.left <= 20, `${mine}\n${line}`);
+        }
+      }),
+      { numRuns: Number(process.env.RUNS ?? 60) },
+    );
+  } finally {
+    linux.stop();
+  }
+});
+
+const datagrams = fc.array(
+  fc.record({
+    kind: fc.constantFrom('udp', 'udp', 'echo', 'error'),
+    from: fc.constantFrom<0 | 1>(0, 1),
+    type: fc.constantFrom(3, 3, 11, 12, 5, 4),
+    code: fc.constantFrom(0, 1, 3, 4),
+    quote: fc.constantFrom(8, 20, 500),
+    bad: fc.oneof({ weight: 9, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
+    plain: fc.boolean(),
+  }),
+  { minLength: 1, maxLength: 10 },
+);
+
+differential(named('UDP, echoes and ICMP errors about them as Linux has them'), async (t) => {
+  t.timeout(60_000);
+  const linux = await LinuxRouter.start(RULES);
+  const ours = emulated();
+  let number = 30_000;
+  try {
+    await fc.assert(
+      fc.asyncProperty(datagrams, async (packets) => {
+        number++;
+        /** What has come out at each side last, to be answered or quoted. */
+        const last: (Out | undefined)[] = [undefined, undefined];
+        for (const { kind, from, type, code, quote, bad, plain } of packets) {
+          const seen = last[from];
+          let frame: Uint8Array;
+          const direct = plain ? 0x0a000205 : SERVICE;
+          if (kind === 'error') {
+            if (seen === undefined) continue;
+            const length = Math.min(seen.frame.length - ETH_HLEN, 20 + quote);
+            const message = encodeIcmpError(type, code, 0, seen.frame, ETH_HLEN, length);
+            const { src, dst } = answerTo(seen);
+            frame = frameOf(plain ? src : 0x0a000001 + (from + 1) * 256 + 7, dst, 1, message);
+          } else if (kind === 'udp') {
+            const ends =
+              from === CLIENT_SIDE
+                ? { src: 0x0a000103, dst: direct, srcPort: number, dstPort: 53 }
+                : seen === undefined || seen.frame[23] !== 17
+                  ? { src: 0x0a000203, dst: 0x0a000103, srcPort: 5353, dstPort: number }
+                  : answerTo(seen);
+            const udp = new Uint8Array(8 + 30).fill(0x62);
+            setU16(udp, 0, ends.srcPort);
+            setU16(udp, 2, ends.dstPort);
+            setU16(udp, 4, udp.length);
+            setU16(udp, 6, 0);
+            if (!plain)
+              setU16(
+                udp,
+                6,
+                internetChecksum(udp, 0, udp.length, pseudoHeaderSum(ends.src, ends.dst, 17, udp.length)),
+              );
+            frame = frameOf(ends.src, ends.dst, 17, udp);
+          } else {
+            const echo = new Uint8Array(8 + 24).fill(0x63);
+            const reply = from === SERVER_SIDE;
+            const id =
+              seen !== undefined && seen.frame[23] === 1 && reply ? u16(seen.frame, ETH_HLEN + 24) : number;
+            writeEcho(echo, 0, reply ? ICMP_ECHO_REPLY : ICMP_ECHO_REQUEST, id, 1, 24);
+            const src = reply ? (plain ? 0x0a000205 : 0x0a000204) : 0x0a000104;
+            frame = frameOf(src, reply ? 0x0a000201 : direct, 1, echo);
+          }
+          if (bad) frame[frame.length - 1]! ^= 1;
+          const said = await linux.send(from, frame);
+          t.deepEqual(
+            hex(ours.send(from, frame)),
+            hex(said),
+            `${kind} from ${from}: ${formatIp4(ipSrc(frame, ETH_HLEN))}`,
+          );
+          for (const out of said) last[out.port] = out;
+        }
+        const theirs = await linux.run('conntrack -L 2>/dev/null');
+        const mine = run('conntrack -L', ours.root).streams.stdout;
+        const texts = (listing: string) =>
+          listing
+            .trim()
+            .split('\n')
+            .map((line) => parted(line).text)
+            .sort();
+        t.deepEqual(texts(mine), texts(theirs));
+        await linux.run('conntrack -F');
+        ours.root.conntrack.flush();
+      }),
+      { numRuns: Number(process.env.RUNS ?? 60) },
+    );
+  } finally {
+    linux.stop();
+  }
+});
