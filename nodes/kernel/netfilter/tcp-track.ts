@@ -119,7 +119,8 @@ export class TcpTrack {
   #lastFlagSet = -1;
   #lastSeq = 0;
   #lastAck = 0;
-  #lastEnd = 0;
+  /** -1: nothing has been noted yet. */
+  #lastEnd = -1;
   #lastWindow = 0;
   #retransmitted = 0;
   /** Of a SYN that was ignored: its options, should the SYN+ACK prove it right. */
