@@ -2,9 +2,9 @@ import type { LabEvent } from '../../nodes/events/index.ts';
 import { BgpFold } from '../../nodes/state/bgp-fold.ts';
 import { compareKeys, formatKey, type PrefixKey } from '../../protocols/bgp/nlri.ts';
 import { parseIp4 } from '../../protocols/ip4.ts';
-import { encodeMessage, encodeStateChange, type MrtSession } from '../../protocols/mrt/bgp4mp.ts';
 import { type TablePath, tableDump } from '../../protocols/mrt/table.ts';
 import { LabHome, LabHomeError } from '../home.ts';
+import { MessageRecords } from '../mrt/messages.ts';
 import { writeMrtFile } from '../mrt/write.ts';
 import { type OpenLog, openLog } from '../observe/past.ts';
 import { plural, write } from './output.ts';
@@ -79,33 +79,14 @@ async function tableRecords(source: OpenLog, node: string): Promise<Uint8Array[]
 
 async function messageRecords(source: OpenLog, node: string): Promise<Uint8Array[]> {
   const bgp = source.lab.nodes.find(({ name }) => name === node)?.bgp;
-  const sessions = new Map<string, MrtSession>();
-  for (const { name, address, localAddress, remoteAs } of bgp?.neighbors ?? []) {
-    sessions.set(name, {
-      asSize: 4,
-      peerAs: remoteAs,
-      localAs: bgp?.asn ?? 0,
-      interfaceIndex: 0,
-      peerAddress: parseIp4(address) ?? 0,
-      localAddress: parseIp4(localAddress) ?? 0,
-    });
-  }
+  if (bgp === undefined) return [];
+  const records = new MessageRecords(bgp);
   const encoded: Uint8Array[] = [];
   for await (const { at, event } of source.records(node)) {
     const known = event as LabEvent;
     if (known.type !== 'bgp.received' && known.type !== 'bgp.sent' && known.type !== 'bgp.session') continue;
-    const session = sessions.get(known.peer);
-    if (session === undefined) continue;
-    if (known.type === 'bgp.session') {
-      encoded.push(
-        encodeStateChange(at, 'microseconds', { session, oldState: known.from, newState: known.to }),
-      );
-      continue;
-    }
-    const direction = known.type === 'bgp.sent' ? 'sent' : 'received';
-    encoded.push(
-      encodeMessage(at, 'microseconds', { session, direction, pathIds: 'none', message: known.message }),
-    );
+    const record = records.encode(at, known);
+    if (record !== null) encoded.push(record);
   }
   return encoded;
 }
