@@ -43,7 +43,9 @@ export function judge(
       );
     }
     for (const session of report.sessions) {
-      const reason = judgeSession(report.node, session, byName.get(nodeOf(session.peer)), sessions);
+      const named = byName.get(nodeOf(session.peer));
+      const peer = named ?? farEndOf(report, session, reports);
+      const reason = judgeSession(report.node, session, peer, sessions);
       if (reason !== null) reasons.push(reason);
     }
   }
@@ -69,6 +71,16 @@ export function judge(
 /** A session is named by its peer's node; where there are several with one node, its interface follows: `london:eth1`. */
 function nodeOf(session: string): string {
   return session.split(':', 1)[0] ?? session;
+}
+
+/** A peer that is known by its address alone, as a dynamic one is: whoever has the other end of the connection. */
+function farEndOf(
+  own: NodeReport,
+  { key, established }: SessionCount,
+  reports: readonly NodeReport[],
+): NodeReport | undefined {
+  if (!established) return undefined;
+  return reports.find((report) => report !== own && report.sessions.some((far) => far.key === key));
 }
 
 function judgeSession(

@@ -113,3 +113,18 @@ test('the fingerprint changes with whatever moves', (t) => {
     t.not(judge([n1, { ...n2, ...change }], ['n1', 'n2']).fingerprint, base);
   }
 });
+
+test('ends that know each other by address alone are held against each other by their connection', (t) => {
+  const ends = (received: number) => [
+    report('n1', { sessions: [session('10.0.0.2', { key: 'k' })] }),
+    report('n2', { sessions: [session('10.0.0.1', { key: 'k', received })] }),
+    report('n3', { sessions: [session('10.0.0.9', { key: 'other' })] }),
+  ];
+  t.deepEqual(judge(ends(4).slice(0, 2), ['n1', 'n2']).reasons, []);
+  t.deepEqual(judge(ends(3).slice(0, 2), ['n1', 'n2']).reasons, [
+    'n1 -> 10.0.0.2: 4 messages sent, 3 received',
+  ]);
+  t.deepEqual(judge(ends(4), ['n1', 'n2', 'n3']).reasons, [
+    'n3 -> 10.0.0.9: established here, not at the other end; its hold timer decides',
+  ]);
+});
