@@ -10,6 +10,8 @@ import { concat } from '../../protocols/mrt/bytes.ts';
 import { temporaryFolder } from '../../support/nats.ts';
 import { recordsOf, simulate } from '../../support/sim.ts';
 
+const BGPDUMP = 'bgpdump';
+
 const LAB = `
 name: x
 topology:
@@ -58,7 +60,7 @@ test('bgpdump reads the routes out of it', async (t) => {
   const { file } = await dumpOf('r2');
   const path = join(temporaryFolder(t), 'updates.mrt');
   writeFileSync(path, file);
-  const { error, stdout } = spawnSync('bgpdump', ['-m', path], { encoding: 'utf8' });
+  const { error, stdout } = spawnSync(BGPDUMP, ['-m', path], { encoding: 'utf8' });
   if (error !== undefined) {
     t.is(
       process.env.REROUTE_REQUIRE_INTEROP,
