@@ -10,9 +10,14 @@ import { ip } from './ip/ip.ts';
 import { netnsExec } from './ip/netns.ts';
 import { iperf } from './iperf/iperf.ts';
 import { nc } from './nc.ts';
+import { arp } from './net-tools/arp.ts';
+import { ifconfig } from './net-tools/ifconfig.ts';
+import { netstat } from './net-tools/netstat.ts';
+import { route } from './net-tools/route.ts';
 import { ping } from './ping.ts';
 import { echo, grep, headOrTail, printf, sleep, wc } from './shell/coreutils.ts';
 import { shell } from './shell/sh.ts';
+import { ss } from './ss.ts';
 import { sysctl } from './sysctl.ts';
 import { tc } from './tc.ts';
 import {
@@ -33,6 +38,11 @@ const tools: ReadonlyMap<string, Tool> = new Map([
   ['traceroute', traceroute],
   ['curl', curl],
   ['dig', dig],
+  ['ss', atOnce(ss)],
+  ['netstat', atOnce(netstat)],
+  ['arp', arp],
+  ['ifconfig', atOnce(ifconfig)],
+  ['route', atOnce(route)],
   ['nslookup', nslookup],
   ['getent', getent],
   ['wget', wget],
