@@ -3,13 +3,14 @@ import fc from 'fast-check';
 import { NF_FORWARD } from '../../nodes/kernel/netfilter/hooks.ts';
 import { setU16, setU32, u16 } from '../../protocols/bytes.ts';
 import { internetChecksum, pseudoHeaderSum } from '../../protocols/checksum.ts';
-import { ETH_HLEN, ETHERTYPE_IPV4, writeEthernet } from '../../protocols/ethernet.ts';
+import { ETH_HLEN } from '../../protocols/ethernet.ts';
 import { encodeIcmpError, ICMP_ECHO_REPLY, ICMP_ECHO_REQUEST, writeEcho } from '../../protocols/icmp.ts';
 import { formatIp4 } from '../../protocols/ip4.ts';
-import { ipDst, ipSrc, writeIpv4Header } from '../../protocols/ipv4.ts';
+import { ipDst, ipSrc } from '../../protocols/ipv4.ts';
 import { natTable, to } from '../nodes/kernel/netfilter/lab.ts';
 import { run } from '../nodes/tools/support/run.ts';
-import { EmulatedRouter, LinuxRouter, type Out, whyNoLinuxRouter } from './linux/router.ts';
+import { EmulatedRouter, frameOf, type Out } from '../support/router.ts';
+import { LinuxRouter, whyNoLinuxRouter } from './linux/router.ts';
 
 /**
  * The same packets into a router of the Linux kernel and into ours, both with `-A FORWARD -m conntrack --ctstate INVALID -j
@@ -64,22 +65,6 @@ function emulated(): EmulatedRouter {
   return router;
 }
 
-function frameOf(src: number, dst: number, proto: number, payload: Uint8Array): Uint8Array {
-  const frame = new Uint8Array(ETH_HLEN + 20 + payload.length);
-  writeEthernet(frame, 0x0200_0000_0001, 0x0200_0000_0002, ETHERTYPE_IPV4);
-  writeIpv4Header(frame, ETH_HLEN, {
-    src,
-    dst,
-    proto,
-    ttl: 64,
-    totalLength: 20 + payload.length,
-    id: PACKET_ID,
-    df: true,
-  });
-  frame.set(payload, ETH_HLEN + 20);
-  return frame;
-}
-
 interface Ends {
   readonly src: number;
   readonly dst: number;
@@ -110,7 +95,7 @@ function tcpFrame({ src, dst, srcPort, dstPort }: Ends, segment: Segment): Uint8
   setU16(tcp, 18, 0);
   tcp.set(options, 20);
   setU16(tcp, 16, internetChecksum(tcp, 0, tcp.length, pseudoHeaderSum(src, dst, 6, tcp.length)));
-  return frameOf(src, dst, 6, tcp);
+  return frameOf(src, dst, 6, tcp, PACKET_ID);
 }
 
 /** Who a packet that came out would be answered by, and to whom. */
@@ -266,7 +251,7 @@ differential(named('UDP, echoes and ICMP errors about them as Linux has them'), 
             const length = Math.min(seen.frame.length - ETH_HLEN, 20 + quote);
             const message = encodeIcmpError(type, code, 0, seen.frame, ETH_HLEN, length);
             const { src, dst } = answerTo(seen);
-            frame = frameOf(plain ? src : 0x0a000001 + (from + 1) * 256 + 7, dst, 1, message);
+            frame = frameOf(plain ? src : 0x0a000001 + (from + 1) * 256 + 7, dst, 1, message, PACKET_ID);
           } else if (kind === 'udp') {
             const ends =
               from === CLIENT_SIDE
@@ -285,7 +270,7 @@ differential(named('UDP, echoes and ICMP errors about them as Linux has them'), 
                 6,
                 internetChecksum(udp, 0, udp.length, pseudoHeaderSum(ends.src, ends.dst, 17, udp.length)),
               );
-            frame = frameOf(ends.src, ends.dst, 17, udp);
+            frame = frameOf(ends.src, ends.dst, 17, udp, PACKET_ID);
           } else {
             const echo = new Uint8Array(8 + 24).fill(0x63);
             const reply = from === SERVER_SIDE;
@@ -293,7 +278,7 @@ differential(named('UDP, echoes and ICMP errors about them as Linux has them'), 
               seen !== undefined && seen.frame[23] === 1 && reply ? u16(seen.frame, ETH_HLEN + 24) : number;
             writeEcho(echo, 0, reply ? ICMP_ECHO_REPLY : ICMP_ECHO_REQUEST, id, 1, 24);
             const src = reply ? (plain ? 0x0a000205 : 0x0a000204) : 0x0a000104;
-            frame = frameOf(src, reply ? 0x0a000201 : direct, 1, echo);
+            frame = frameOf(src, reply ? 0x0a000201 : direct, 1, echo, PACKET_ID);
           }
           if (bad) frame[frame.length - 1]! ^= 1;
           const said = await linux.send(from, frame);

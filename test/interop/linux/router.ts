@@ -1,9 +1,7 @@
 import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from 'node:child_process';
 import { createInterface, type Interface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { Kernel } from '../../../nodes/kernel/kernel.ts';
-import type { Netns } from '../../../nodes/kernel/netns.ts';
-import { FakeWorld, timings } from '../../support/runtime.ts';
+import type { Out } from '../../support/router.ts';
 
 const SCRIPT = fileURLToPath(new URL('router.py', import.meta.url));
 const NEEDED = ['python3', 'ip', 'iptables', 'conntrack', 'sysctl'];
@@ -18,12 +16,6 @@ export function whyNoLinuxRouter(): string | null {
     `${probe} && ip link add veth0 type veth peer name veth1 && iptables -A FORWARD -m conntrack --ctstate INVALID -j DROP`,
   ]);
   return status === 0 ? null : `needs root, network namespaces and ${NEEDED.join(', ')}`;
-}
-
-/** A frame that came out, and where. */
-export interface Out {
-  readonly port: number;
-  readonly frame: Uint8Array;
 }
 
 /** A router with two ports, 10.0.1.1/24 and 10.0.2.1/24, that knows the neighbours .2 to .8 of each. */
@@ -71,39 +63,5 @@ export class LinuxRouter {
 
   stop(): void {
     this.#process.stdin.end();
-  }
-}
-
-/** The same router, emulated. Its clock stands still unless it is moved. */
-export class EmulatedRouter {
-  readonly world = new FakeWorld();
-  readonly kernel: Kernel;
-  #out: Out[] = [];
-
-  constructor() {
-    this.kernel = new Kernel(this.world.runtime(), {
-      timings,
-      transmit: (port, frame) => this.#out.push({ port, frame: frame.slice() }),
-    });
-    const { root } = this.kernel;
-    for (const [port, name] of ['v0', 'w0'].entries()) {
-      root.addPort({ name, mac: 0x0200_0000_0001, mtu: 1500, port });
-      root.setUp(name);
-      root.addAddress(name, `10.0.${port + 1}.1/24`);
-      for (let host = 2; host < 9; host++)
-        root.setNeighbor(name, 0x0a00_0000 + (port + 1) * 256 + host, 0x0200_0000_0002);
-    }
-    root.ipForward = true;
-  }
-
-  get root(): Netns {
-    return this.kernel.root;
-  }
-
-  send(port: number, frame: Uint8Array): Out[] {
-    this.#out = [];
-    this.kernel.receive(port, frame.slice());
-    this.world.advance(0);
-    return this.#out;
   }
 }
