@@ -1,4 +1,5 @@
 import type { NetemParameters } from '../../protocols/netem/parameters.ts';
+import type { XtablesEvent } from './xtables.ts';
 
 /**
  * Events of the emulated kernel. Addresses, prefixes and MACs are text as iproute2 prints them, so that a log
@@ -254,6 +255,7 @@ export type RouteChange =
   | { readonly op: 'del'; readonly dst: string; readonly metric: number; readonly dev?: string };
 
 export type KernelEvent =
+  | XtablesEvent
   | { readonly type: 'netns.added'; readonly ns: string }
   | { readonly type: 'netns.removed'; readonly ns: string }
   /** Added, or any fact of it changed: the link's whole state now. */

@@ -28,6 +28,7 @@ import { ConntrackTable } from './netfilter/conntrack.ts';
 import { NetfilterHooks } from './netfilter/hooks.ts';
 import { Nat } from './netfilter/nat.ts';
 import type { Skb } from './netfilter/skb.ts';
+import { Xtables } from './netfilter/xtables/xtables.ts';
 import { NetlinkError } from './netlink.ts';
 import { PathMtuCache } from './path-mtu.ts';
 import type { RouteTable } from './route-table.ts';
@@ -67,6 +68,7 @@ export class Netns {
   readonly netfilter = new NetfilterHooks();
   readonly conntrack: ConntrackTable;
   readonly nat: Nat;
+  readonly xtables: Xtables;
   readonly bridgeNetfilter: BridgeNetfilter;
   readonly ipv6: Ipv6;
   readonly lo: Device;
@@ -95,6 +97,7 @@ export class Netns {
     });
     this.conntrack = new ConntrackTable(this);
     this.nat = new Nat(this);
+    this.xtables = new Xtables(this);
     this.bridgeNetfilter = new BridgeNetfilter(this);
     this.impairments = new Impairments(this);
     this.ipv6 = new Ipv6(this);

@@ -31,5 +31,7 @@ export function snapshotKernel(kernel: Kernel): KernelView {
     qdiscs: collect((ns) => ns.impairments.qdiscs(), viewOrder.qdisc),
     cuts: collect((ns) => ns.impairments.cuts(), viewOrder.cut),
     conntrack: collect((ns) => ns.conntrack.flows().map(flowFacts), viewOrder.conntrack),
+    xtables: collect((ns) => ns.xtables.list(), viewOrder.xtables),
+    recent: collect((ns) => ns.xtables.recent.list(), viewOrder.recent),
   };
 }

@@ -21,6 +21,7 @@ import {
   tupleKey,
   viewOrder,
 } from './kernel-view.ts';
+import { XtablesSlice } from './xtables-fold.ts';
 
 interface Slices {
   readonly links: Map<string, LinkFacts>;
@@ -38,6 +39,7 @@ interface Slices {
   readonly qdiscs: Map<string, QdiscFacts>;
   readonly cuts: Map<string, CutFacts>;
   readonly conntrack: Map<string, ConntrackFacts>;
+  readonly xtables: XtablesSlice;
 }
 
 /** Folds kernel events. Shares nothing with the kernel but the facts' types, so that equality with it means something. */
@@ -56,6 +58,13 @@ export class KernelFold {
     const slices = this.#slices(event.ns);
     switch (event.type) {
       case 'netns.added':
+        return;
+      case 'xtables.changed':
+      case 'recent.added':
+      case 'recent.removed':
+      case 'packet.logged':
+      case 'packet.trace':
+        slices.xtables.apply(event);
         return;
       case 'link.set':
         slices.links.set(event.link.name, event.link);
@@ -162,6 +171,8 @@ export class KernelFold {
       qdiscs: this.#slice((slices) => slices.qdiscs, viewOrder.qdisc),
       cuts: this.#slice((slices) => slices.cuts, viewOrder.cut),
       conntrack: this.#slice((slices) => slices.conntrack, viewOrder.conntrack),
+      xtables: this.#slice((slices) => keyed(slices.xtables.chains(), viewOrder.xtables), viewOrder.xtables),
+      recent: this.#slice((slices) => keyed(slices.xtables.recent(), viewOrder.recent), viewOrder.recent),
     };
   }
 
@@ -188,6 +199,7 @@ export class KernelFold {
         qdiscs: new Map(),
         cuts: new Map(),
         conntrack: new Map(),
+        xtables: new XtablesSlice(),
       };
       this.#namespaces.set(ns, slices);
     }
@@ -248,4 +260,8 @@ function sortBy<T>(items: T[], order: (item: T) => string): T[] {
     const y = order(b);
     return x < y ? -1 : x > y ? 1 : 0;
   });
+}
+
+function keyed<T>(items: readonly T[], key: (item: T) => string): Map<string, T> {
+  return new Map(items.map((item) => [key(item), item]));
 }

@@ -13,6 +13,7 @@ import type {
   RuleFacts,
   SysctlFacts,
 } from '../events/kernel.ts';
+import type { RecentFacts, XtablesChainFacts } from '../events/xtables.ts';
 
 export interface AddressFacts {
   readonly dev: string;
@@ -63,6 +64,10 @@ export interface KernelView {
   readonly qdiscs: Readonly<Record<string, readonly QdiscFacts[]>>;
   readonly cuts: Readonly<Record<string, readonly CutFacts[]>>;
   readonly conntrack: Readonly<Record<string, readonly ConntrackFacts[]>>;
+  /** Chains of the tables of iptables that are in use. */
+  readonly xtables: Readonly<Record<string, readonly XtablesChainFacts[]>>;
+  /** Addresses on the lists of `-m recent`. */
+  readonly recent: Readonly<Record<string, readonly RecentFacts[]>>;
 }
 
 /** Order of a view's lists. Links go by index, the others by their text. */
@@ -81,6 +86,8 @@ export const viewOrder = {
   qdisc: (qdisc: QdiscFacts) => qdisc.dev,
   cut: (cut: CutFacts) => cut.dev,
   conntrack: ({ original }: ConntrackFacts) => tupleKey(original),
+  xtables: ({ table, chain }: XtablesChainFacts) => `${table} ${chain}`,
+  recent: ({ list, address }: RecentFacts) => `${list} ${address}`,
 } as const;
 
 /** What names a flow in its namespace. */

@@ -9,6 +9,7 @@ import { hostname } from './hostname.ts';
 import { ip } from './ip/ip.ts';
 import { netnsExec } from './ip/netns.ts';
 import { iperf } from './iperf/iperf.ts';
+import { iptables, iptablesRestore, iptablesSave } from './iptables/iptables.ts';
 import { nc } from './nc.ts';
 import { arp } from './net-tools/arp.ts';
 import { ifconfig } from './net-tools/ifconfig.ts';
@@ -35,6 +36,10 @@ import { wget } from './wget.ts';
 const tools: ReadonlyMap<string, Tool> = new Map([
   ['ping', ping],
   ['iperf', iperf],
+  ['iptables', atOnce(iptables)],
+  ['iptables-legacy', atOnce(iptables)],
+  ['iptables-save', atOnce(iptablesSave)],
+  ['iptables-restore', atOnce(iptablesRestore)],
   ['traceroute', traceroute],
   ['curl', curl],
   ['dig', dig],

@@ -1,0 +1,193 @@
+import { ETH_HLEN } from '../../../../protocols/ethernet.ts';
+import type { Hook, Verdict } from '../hooks.ts';
+import type { Skb } from '../skb.ts';
+import type { CompileContext, MatchFunction, TargetFunction } from './extension.ts';
+import { all, headRest } from './head.ts';
+import { type Rule, ruleText } from './rule.ts';
+
+export type Policy = 'ACCEPT' | 'DROP';
+
+/** What a rule does, ready to run. */
+type Step =
+  | { readonly type: 'none' | 'return' }
+  | { readonly type: 'verdict'; readonly verdict: Verdict }
+  | { readonly type: 'jump' | 'goto'; readonly chain: Chain }
+  | { readonly type: 'target'; readonly run: TargetFunction };
+
+/** Integers of a rule that are looked at first: source, its mask, destination, its mask, protocol (0: any). */
+const STRIDE = 5;
+/** How a packet fares is told to whoever follows it. */
+export interface ChainTracer {
+  rule(chain: Chain, number: number, skb: Skb, hook: Hook): void;
+  /** A chain's end, by RETURN or by having no more rules; a builtin chain's policy. */
+  end(chain: Chain, how: 'return' | 'policy', number: number, skb: Skb, hook: Hook): void;
+}
+
+/**
+ * A chain, compiled: addresses and protocol of all rules stand in one array of integers, so that a rule that does not fit costs
+ * a few comparisons and nothing else.
+ */
+export class Chain {
+  name: string;
+  readonly table: string;
+  /** Of a builtin chain. */
+  policy: Policy | null;
+  rules: readonly Rule[] = [];
+  policyPackets = 0;
+  policyBytes = 0;
+  packets = new Float64Array(0);
+  bytes = new Float64Array(0);
+  #head = new Int32Array(0);
+  #rest: (MatchFunction | null)[] = [];
+  #steps: Step[] = [];
+
+  readonly #onDrop: () => void;
+
+  /** `onDrop` counts what a rule's DROP drops. */
+  constructor(table: string, name: string, policy: Policy | null, onDrop: () => void) {
+    this.table = table;
+    this.name = name;
+    this.policy = policy;
+    this.#onDrop = onDrop;
+  }
+
+  /** Puts rules in the place of others, `from` and `count` of them; the others keep what they have counted. */
+  splice(from: number, count: number, added: readonly Rule[], compile: (rule: Rule) => CompiledRule): void {
+    const compiled = added.map(compile);
+    const integers = compiled.flatMap(({ head }) => head);
+    this.rules = this.rules.toSpliced(from, count, ...added);
+    this.#rest.splice(from, count, ...compiled.map(({ rest }) => rest));
+    this.#steps.splice(from, count, ...compiled.map(({ step }) => step));
+    this.#head = spliced(this.#head, from * STRIDE, count * STRIDE, Int32Array.from(integers));
+    this.packets = spliced(this.packets, from, count, new Float64Array(added.length));
+    this.bytes = spliced(this.bytes, from, count, new Float64Array(added.length));
+  }
+
+  /** Sets a rule's counters, as `-c` and iptables-restore -c do. */
+  setCounters(index: number, packets: number, bytes: number): void {
+    this.packets[index] = packets;
+    this.bytes[index] = bytes;
+  }
+
+  zero(index?: number): void {
+    if (index !== undefined) {
+      this.setCounters(index, 0, 0);
+      return;
+    }
+    this.packets.fill(0);
+    this.bytes.fill(0);
+    this.policyPackets = 0;
+    this.policyBytes = 0;
+  }
+
+  /** A chain that rules lead to has another name now. */
+  renameTarget(from: string, to: string): void {
+    this.rules = this.rules.map((rule): Rule => {
+      const { action, head, matches } = rule;
+      if ((action.type !== 'jump' && action.type !== 'goto') || action.chain !== from) return rule;
+      const renamed = { ...action, chain: to };
+      return { ...rule, action: renamed, text: ruleText(head, matches, renamed) };
+    });
+  }
+
+  /** Takes a packet through the chain; 'continue' where it comes out at the end (`ipt_do_table`). */
+  run(skb: Skb, hook: Hook, tracer: ChainTracer): Verdict | 'continue' {
+    const head = this.#head;
+    const { frame } = skb;
+    // Read again after a target that may have changed them.
+    let src = addressAt(frame, ETH_HLEN + 12);
+    let dst = addressAt(frame, ETH_HLEN + 16);
+    const proto = frame[ETH_HLEN + 9]!;
+    const count = this.rules.length;
+    for (let i = 0, o = 0; i < count; i++, o += STRIDE) {
+      if (((src ^ head[o]!) & head[o + 1]!) !== 0 || ((dst ^ head[o + 2]!) & head[o + 3]!) !== 0) continue;
+      const wanted = head[o + 4]!;
+      if (wanted !== 0 && wanted !== proto) continue;
+      const rest = this.#rest[i]!;
+      if (rest !== null && !rest(skb)) continue;
+      this.packets[i]!++;
+      this.bytes[i]! += skb.frame.length - ETH_HLEN;
+      const step = this.#steps[i]!;
+      if (skb.trace) tracer.rule(this, i + 1, skb, hook);
+      switch (step.type) {
+        case 'none':
+          break;
+        case 'verdict':
+          if (step.verdict === 'drop') this.#onDrop();
+          return step.verdict;
+        case 'return':
+          return 'continue';
+        case 'jump': {
+          const verdict = step.chain.run(skb, hook, tracer);
+          if (verdict !== 'continue') return verdict;
+          if (skb.trace) tracer.end(step.chain, 'return', step.chain.rules.length + 1, skb, hook);
+          break;
+        }
+        case 'goto':
+          return step.chain.run(skb, hook, tracer);
+        case 'target': {
+          const verdict = step.run(skb, hook);
+          if (verdict !== 'continue') return verdict;
+          src = addressAt(skb.frame, ETH_HLEN + 12);
+          dst = addressAt(skb.frame, ETH_HLEN + 16);
+        }
+      }
+    }
+    return 'continue';
+  }
+}
+
+interface CompiledRule {
+  readonly head: readonly number[];
+  readonly rest: MatchFunction | null;
+  readonly step: Step;
+}
+
+/** Signed: what a typed array of 32 bits gives. */
+function addressAt(frame: Uint8Array, at: number): number {
+  return (frame[at]! << 24) | (frame[at + 1]! << 16) | (frame[at + 2]! << 8) | frame[at + 3]!;
+}
+
+export function compileRule(
+  rule: Rule,
+  context: CompileContext,
+  chainOf: (name: string) => Chain,
+): CompiledRule {
+  const { head } = rule;
+  const { src, dst } = head;
+  const plain = (spec: typeof src) => (spec === null || spec.negated ? { addr: 0, mask: 0 } : spec);
+  const integers = [
+    plain(src).addr | 0,
+    plain(src).mask | 0,
+    plain(dst).addr | 0,
+    plain(dst).mask | 0,
+    head.protoNegated ? 0 : head.proto,
+  ];
+  const first = headRest(head);
+  const others = rule.matches.map(({ match }) => match.compile(context));
+  const rest = all([...(first === null ? [] : [first]), ...others]);
+  return { head: integers, rest, step: stepOf(rule, context, chainOf) };
+}
+
+function stepOf({ action }: Rule, context: CompileContext, chainOf: (name: string) => Chain): Step {
+  switch (action.type) {
+    case 'none':
+      return { type: 'none' };
+    case 'verdict':
+      if (action.verdict === 'RETURN') return { type: 'return' };
+      return { type: 'verdict', verdict: action.verdict === 'ACCEPT' ? 'accept' : 'drop' };
+    case 'jump':
+    case 'goto':
+      return { type: action.type, chain: chainOf(action.chain) };
+    case 'target':
+      return { type: 'target', run: action.target.compile(context) };
+  }
+}
+
+function spliced<A extends Int32Array | Float64Array>(array: A, from: number, count: number, added: A): A {
+  const result = new (array.constructor as new (length: number) => A)(array.length - count + added.length);
+  result.set(array.subarray(0, from));
+  result.set(added, from);
+  result.set(array.subarray(from + count), from + added.length);
+  return result;
+}

@@ -1,0 +1,65 @@
+import type { Netns } from '../../netns.ts';
+import type { Hook, Verdict } from '../hooks.ts';
+import type { Skb } from '../skb.ts';
+
+/** An option of an extension as it stood on the command line: `! --dport 80`. */
+export interface Given {
+  readonly option: string;
+  readonly negated: boolean;
+  readonly values: readonly string[];
+}
+
+/** What a rule says before its extensions, as far as they depend on it. */
+export interface RuleHead {
+  /** 0 for any. */
+  readonly proto: number;
+  readonly protoNegated: boolean;
+}
+
+export type TableName = 'raw' | 'mangle' | 'nat' | 'filter' | 'security';
+
+export interface CompileContext {
+  readonly ns: Netns;
+}
+
+export type MatchFunction = (skb: Skb) => boolean;
+
+/** What a target makes of a packet; 'continue' goes on with the next rule. */
+export type TargetFunction = (skb: Skb, hook: Hook) => Verdict | 'continue';
+
+interface Bound {
+  /** Its options as `iptables -S` prints them, '' for none. */
+  readonly save: string;
+  /** What `iptables -L` prints of it, '' for nothing. */
+  list(numeric: boolean): string;
+}
+
+export interface BoundMatch extends Bound {
+  compile(context: CompileContext): MatchFunction;
+}
+
+export interface BoundTarget extends Bound {
+  compile(context: CompileContext): TargetFunction;
+}
+
+/** How an option is written: how many values follow it. */
+export type Options = Readonly<Record<string, 0 | 1 | 2>>;
+
+/** A match or target by the name that `-m` or `-j` has. */
+export interface Extension<B extends Bound> {
+  readonly name: string;
+  readonly options: Options;
+  /** Name that -L shows it by, where that is another. */
+  readonly shownAs?: string;
+  /** @throws XtablesError */
+  bind(given: readonly Given[], head: RuleHead): B;
+}
+
+export type MatchExtension = Extension<BoundMatch>;
+
+export interface TargetExtension extends Extension<BoundTarget> {
+  /** Tables that it can stand in; absent: any. */
+  readonly tables?: readonly TableName[];
+  /** Hooks that its chain may be reached from; absent: any. */
+  readonly hooks?: readonly Hook[];
+}

@@ -1,0 +1,128 @@
+import { usage } from '../error.ts';
+import type { MatchExtension } from '../extension.ts';
+import { once, parseNumber } from '../values.ts';
+
+/** Seconds of a unit, the longest first: as rates are printed. */
+const UNITS: readonly (readonly [name: string, seconds: number])[] = [
+  ['day', 86_400],
+  ['hour', 3_600],
+  ['min', 60],
+  ['sec', 1],
+];
+/** XT_LIMIT_SCALE: a rate is kept as the time of one packet, in ten-thousandths of a second. */
+const SCALE = 10_000;
+const DEFAULT_RATE = '3/hour';
+const DEFAULT_BURST = 5;
+
+/** `5/min`, in ten-thousandths of a second for each. */
+function parseRate(text: string): number {
+  const match = /^(\d+)(?:\/(s|sec|second|m|min|minute|h|hour|d|day))?$/i.exec(text);
+  const unit = match?.[2]?.[0]?.toLowerCase() ?? 's';
+  const seconds = UNITS.find(([name]) => name.startsWith(unit))?.[1] ?? 1;
+  const count = Number(match?.[1] ?? 0);
+  if (match === null || count === 0) throw usage(`bad rate "${text}"'`);
+  const each = Math.floor((seconds * SCALE) / count);
+  if (each === 0) throw usage(`Rate too fast "${text}"`);
+  return each;
+}
+
+function formatRate(each: number): string {
+  let i = 1;
+  for (; i < UNITS.length; i++) {
+    const length = UNITS[i]![1] * SCALE;
+    if (each > length || length / each < length % each) break;
+  }
+  const [name, seconds] = UNITS[i - 1]!;
+  return `${Math.floor((seconds * SCALE) / each)}/${name}`;
+}
+
+/** A token bucket: full, it lets `burst` packets through at once (xt_limit.c). */
+export const limit: MatchExtension = {
+  name: 'limit',
+  options: { '--limit': 1, '--limit-burst': 1 },
+  bind(given) {
+    const rate = once('limit', given, '--limit');
+    const burstGiven = once('limit', given, '--limit-burst');
+    if (rate?.negated === true) throw usage('limit does not support invert');
+    const each = parseRate(rate?.values[0] ?? DEFAULT_RATE);
+    const burst =
+      burstGiven === undefined ? DEFAULT_BURST : parseNumber(burstGiven.values[0] ?? '', 1, 10_000);
+    if (burst === null) throw usage(`limit: bad --limit-burst "${burstGiven?.values[0] ?? ''}"`);
+    const text = formatRate(each);
+    return {
+      save: `--limit ${text}${burst === DEFAULT_BURST ? '' : ` --limit-burst ${burst}`}`,
+      list: () => `limit: avg ${text} burst ${burst}`,
+      compile: ({ ns }) => {
+        const { rt } = ns.kernel;
+        // In packets. The bucket fills by one every `cost` ms.
+        const cost = each / (SCALE / 1000);
+        let tokens = burst;
+        let at = rt.now;
+        return () => {
+          tokens = Math.min(burst, tokens + (rt.now - at) / cost);
+          at = rt.now;
+          if (tokens < 1) return false;
+          tokens--;
+          return true;
+        };
+      },
+    };
+  },
+};
+
+/** What probabilities are multiples of. */
+const PROBABILITY_UNIT = 0x80000000;
+
+export const statistic: MatchExtension = {
+  name: 'statistic',
+  options: { '--mode': 1, '--probability': 1, '--every': 1, '--packet': 1 },
+  bind(given) {
+    const mode = once('statistic', given, '--mode')?.values[0];
+    const probability = once('statistic', given, '--probability');
+    const every = once('statistic', given, '--every');
+    const packet = once('statistic', given, '--packet');
+    if (mode === 'random') {
+      if (every !== undefined || packet !== undefined)
+        throw usage('statistic: mode random takes --probability alone');
+      const text = probability?.values[0];
+      if (text === undefined || !/^\d*\.?\d+(e-?\d+)?$/i.test(text) || Number(text) > 1)
+        throw usage('statistic: bad value for option "--probability", or out of range (0-1).\n');
+      const share = Math.round(Number(text) * PROBABILITY_UNIT) / PROBABILITY_UNIT;
+      const shown = share.toFixed(11);
+      const negated = probability?.negated ?? false;
+      return {
+        save: `--mode random${negated ? ' !' : ''} --probability ${shown}`,
+        list: () => `statistic mode random${negated ? ' !' : ''} probability ${shown}`,
+        compile: ({ ns }) => {
+          const { random } = ns.kernel.rt;
+          return () => random.unit() < share !== negated;
+        },
+      };
+    }
+    if (mode !== 'nth')
+      throw usage(mode === undefined ? 'statistic: mode must be specified' : `Bad mode "${mode}"`);
+    if ((every === undefined) !== (packet === undefined)) {
+      const [has, lacks] = every === undefined ? ['--packet', '--every'] : ['--every', '--packet'];
+      throw usage(`statistic: option "${has}" also requires "${lacks}".\n`);
+    }
+    const n = parseNumber(every?.values[0] ?? '', 1, 0xffffffff);
+    if (n === null || probability !== undefined) throw usage('statistic: mode nth takes --every');
+    const first = packet === undefined ? 0 : parseNumber(packet.values[0] ?? '', 0, n - 1);
+    if (first === null) throw usage('the --packet p must be 0 <= p <= n-1');
+    const negated = every?.negated ?? false;
+    return {
+      save: `--mode nth${negated ? ' !' : ''} --every ${n} --packet ${first}`,
+      list: () =>
+        `statistic mode nth${negated ? ' !' : ''} every ${n}${first === 0 ? '' : ` packet ${first}`}`,
+      compile: () => {
+        // The first packet that counts is number `first`.
+        let count = n - 1 - first;
+        return () => {
+          const hit = count === n - 1;
+          count = hit ? 0 : count + 1;
+          return hit !== negated;
+        };
+      },
+    };
+  },
+};

@@ -1,0 +1,232 @@
+import { u16 } from '../../../../../protocols/bytes.ts';
+import { PROTO_TCP, PROTO_UDP } from '../../../../../protocols/ipv4.ts';
+import { invalid, usage } from '../error.ts';
+import type { Given, MatchExtension, MatchFunction, RuleHead } from '../extension.ts';
+import { findTcpOption, transportAt } from '../packet.ts';
+import { listPorts, once, type PortRange, parseNumber, parsePortRange, savePorts } from '../values.ts';
+
+/** Names and bits of --tcp-flags, in the order in which they are printed. */
+const FLAGS = [
+  ['FIN', 0x01],
+  ['SYN', 0x02],
+  ['RST', 0x04],
+  ['PSH', 0x08],
+  ['ACK', 0x10],
+  ['URG', 0x20],
+] as const;
+const ALL_FLAGS = 0x3f;
+const SYN_MASK = 0x17;
+const SYN = 0x02;
+
+interface Ports {
+  readonly range: PortRange;
+  readonly negated: boolean;
+}
+
+function portsOf(
+  module: string,
+  given: readonly Given[],
+  options: readonly string[],
+  proto: number,
+): Ports | null {
+  const found = once(module, given, ...options);
+  if (found === undefined) return null;
+  return { range: parsePortRange(found.values[0] ?? '', proto), negated: found.negated };
+}
+
+function savePortsOf(option: string, ports: Ports | null): string[] {
+  return ports === null ? [] : [`${ports.negated ? '! ' : ''}${option} ${savePorts(ports.range)}`];
+}
+
+/** `spt:80`, `dpts:!1:100` */
+function listPortsOf(name: string, ports: Ports | null, proto: number, numeric: boolean): string[] {
+  if (ports === null) return [];
+  const { range, negated } = ports;
+  const plural = range.from === range.to ? '' : 's';
+  return [`${name}${plural}:${negated ? '!' : ''}${listPorts(range, proto, numeric)}`];
+}
+
+function within({ range, negated }: Ports, port: number): boolean {
+  return (port >= range.from && port <= range.to) !== negated;
+}
+
+/** Whether both ports of a packet fit; `length` is that of the header that has to be there. */
+function portsMatch(sport: Ports | null, dport: Ports | null, length: number): MatchFunction {
+  return (skb) => {
+    const at = transportAt(skb, length);
+    if (at < 0) return false;
+    const { frame } = skb;
+    return (
+      (sport === null || within(sport, u16(frame, at))) &&
+      (dport === null || within(dport, u16(frame, at + 2)))
+    );
+  };
+}
+
+const SPORT = ['--sport', '--source-port'];
+const DPORT = ['--dport', '--destination-port'];
+
+export const udp: MatchExtension = {
+  name: 'udp',
+  options: { '--sport': 1, '--source-port': 1, '--dport': 1, '--destination-port': 1 },
+  bind(given, head) {
+    requireProto(head, PROTO_UDP);
+    const sport = portsOf('udp', given, SPORT, PROTO_UDP);
+    const dport = portsOf('udp', given, DPORT, PROTO_UDP);
+    return {
+      save: [...savePortsOf('--sport', sport), ...savePortsOf('--dport', dport)].join(' '),
+      list: (numeric) =>
+        [
+          'udp',
+          ...listPortsOf('spt', sport, PROTO_UDP, numeric),
+          ...listPortsOf('dpt', dport, PROTO_UDP, numeric),
+        ].join(' '),
+      compile: () => portsMatch(sport, dport, 8),
+    };
+  },
+};
+
+export const tcp: MatchExtension = {
+  name: 'tcp',
+  options: {
+    '--sport': 1,
+    '--source-port': 1,
+    '--dport': 1,
+    '--destination-port': 1,
+    '--tcp-flags': 2,
+    '--syn': 0,
+    '--tcp-option': 1,
+  },
+  bind(given, head) {
+    requireProto(head, PROTO_TCP);
+    const sport = portsOf('tcp', given, SPORT, PROTO_TCP);
+    const dport = portsOf('tcp', given, DPORT, PROTO_TCP);
+    const flags = flagsOf(once('tcp', given, '--tcp-flags', '--syn'));
+    const option = optionOf(once('tcp', given, '--tcp-option'));
+    const inverted = (negated: boolean) => (negated ? '! ' : '');
+    const save = [
+      ...savePortsOf('--sport', sport),
+      ...savePortsOf('--dport', dport),
+      ...(option === null ? [] : [`${inverted(option.negated)}--tcp-option ${option.kind}`]),
+      ...(flags === null
+        ? []
+        : [`${inverted(flags.negated)}--tcp-flags ${flagNames(flags.mask)} ${flagNames(flags.value)}`]),
+    ].join(' ');
+    const list = (numeric: boolean) => {
+      const words = [
+        'tcp',
+        ...listPortsOf('spt', sport, PROTO_TCP, numeric),
+        ...listPortsOf('dpt', dport, PROTO_TCP, numeric),
+      ];
+      if (option !== null) words.push(`option=${option.negated ? '!' : ''}${option.kind}`);
+      if (flags !== null) {
+        const show = numeric ? flagBits : flagNames;
+        words.push(`flags:${flags.negated ? '!' : ''}${show(flags.mask)}/${show(flags.value)}`);
+      }
+      return words.join(' ');
+    };
+    const compile = (): MatchFunction => {
+      const ports = portsMatch(sport, dport, 20);
+      return (skb) => {
+        if (!ports(skb)) return false;
+        const at = transportAt(skb, 20);
+        const { frame } = skb;
+        if (flags !== null && ((frame[at + 13]! & flags.mask) === flags.value) === flags.negated)
+          return false;
+        return option === null || findTcpOption(frame, at, option.kind) >= 0 !== option.negated;
+      };
+    };
+    return { save, list, compile };
+  },
+};
+
+function requireProto({ proto, protoNegated }: RuleHead, wanted: number): void {
+  if (proto !== wanted || protoNegated) throw invalid();
+}
+
+interface Flags {
+  readonly mask: number;
+  readonly value: number;
+  readonly negated: boolean;
+}
+
+function flagsOf(found: Given | undefined): Flags | null {
+  if (found === undefined) return null;
+  const { option, negated, values } = found;
+  if (option === '--syn') return { mask: SYN_MASK, value: SYN, negated };
+  const [mask, value] = values.map(parseFlags);
+  return { mask: mask ?? 0, value: value ?? 0, negated };
+}
+
+function parseFlags(text: string): number {
+  let bits = 0;
+  for (const word of text.split(',')) {
+    const name = word.toUpperCase();
+    const known = FLAGS.find(([flag]) => flag === name);
+    if (name === 'ALL') bits |= ALL_FLAGS;
+    else if (known !== undefined) bits |= known[1];
+    else if (name !== 'NONE') throw usage(`Unknown TCP flag \`${word}'`);
+  }
+  return bits;
+}
+
+function flagNames(bits: number): string {
+  if (bits === 0) return 'NONE';
+  return FLAGS.filter(([, bit]) => (bits & bit) !== 0)
+    .map(([name]) => name)
+    .join(',');
+}
+
+function flagBits(bits: number): string {
+  return `0x${bits.toString(16).toUpperCase().padStart(2, '0')}`;
+}
+
+function optionOf(found: Given | undefined) {
+  if (found === undefined) return null;
+  const kind = parseNumber(found.values[0] ?? '', 1, 255);
+  if (kind === null) throw usage(`Bad TCP option \`${found.values[0]}'`);
+  return { kind, negated: found.negated };
+}
+
+const MULTIPORT = {
+  '--sports': 1,
+  '--source-ports': 1,
+  '--dports': 1,
+  '--destination-ports': 1,
+  '--ports': 1,
+} as const;
+
+export const multiport: MatchExtension = {
+  name: 'multiport',
+  options: MULTIPORT,
+  bind(given, { proto, protoNegated }) {
+    if (![PROTO_TCP, PROTO_UDP, 33, 132, 136].includes(proto) || protoNegated)
+      throw usage("multiport needs `-p tcp', `-p udp', `-p udplite', `-p sctp' or `-p dccp'");
+    const found = once('multiport', given, ...Object.keys(MULTIPORT));
+    if (found === undefined) throw usage('multiport expection an option');
+    const { negated } = found;
+    const which = found.option.startsWith('--s')
+      ? 'sports'
+      : found.option.startsWith('--d')
+        ? 'dports'
+        : 'ports';
+    const words = (found.values[0] ?? '').split(',');
+    const ranges = words.map((word) => parsePortRange(word, proto));
+    const size = ranges.reduce((sum, { from, to }) => sum + (from === to ? 1 : 2), 0);
+    if (size > 15) throw usage('too many ports specified');
+    const fits = (port: number) => ranges.some(({ from, to }) => port >= from && port <= to);
+    return {
+      save: `${negated ? '! ' : ''}--${which} ${ranges.map(savePorts).join(',')}`,
+      list: (numeric) =>
+        `multiport ${which} ${negated ? ' !' : ''}${ranges.map((range) => listPorts(range, proto, numeric)).join(',')}`,
+      compile: () => (skb) => {
+        const at = transportAt(skb, 4);
+        if (at < 0) return false;
+        const { frame } = skb;
+        const matches =
+          (which !== 'dports' && fits(u16(frame, at))) || (which !== 'sports' && fits(u16(frame, at + 2)));
+        return matches !== negated;
+      },
+    };
+  },
+};

@@ -1,0 +1,75 @@
+import type { RecentFacts, XtablesChainFacts, XtablesChange, XtablesEvent } from '../events/xtables.ts';
+
+interface FoldedChain {
+  policy: XtablesChainFacts['policy'];
+  readonly rules: string[];
+}
+
+/** Folds what iptables did to the tables of one namespace. */
+export class XtablesSlice {
+  /** By table, in the order of their first use; then by chain. */
+  readonly #tables = new Map<string, Map<string, FoldedChain>>();
+  readonly #recent = new Map<string, RecentFacts>();
+
+  apply(event: XtablesEvent): void {
+    switch (event.type) {
+      case 'xtables.changed': {
+        const chains = this.#tables.get(event.table) ?? new Map<string, FoldedChain>();
+        this.#tables.set(event.table, chains);
+        for (const change of event.changes) applyChange(chains, change);
+        return;
+      }
+      case 'recent.added':
+        this.#recent.set(`${event.list} ${event.address}`, { list: event.list, address: event.address });
+        return;
+      case 'recent.removed':
+        this.#recent.delete(`${event.list} ${event.address}`);
+        return;
+      case 'packet.logged':
+      case 'packet.trace':
+    }
+  }
+
+  chains(): XtablesChainFacts[] {
+    return [...this.#tables].flatMap(([table, chains]) =>
+      [...chains].map(([chain, { policy, rules }]) => ({ table, chain, policy, rules: [...rules] })),
+    );
+  }
+
+  recent(): RecentFacts[] {
+    return [...this.#recent.values()];
+  }
+}
+
+function applyChange(chains: Map<string, FoldedChain>, change: XtablesChange): void {
+  switch (change.op) {
+    case 'chain': {
+      const known = chains.get(change.chain);
+      const policy = change.policy ?? '';
+      if (known === undefined) chains.set(change.chain, { policy, rules: [] });
+      else known.policy = policy;
+      return;
+    }
+    case 'gone':
+      chains.delete(change.chain);
+      return;
+    case 'rename': {
+      const chain = chains.get(change.chain);
+      if (chain === undefined) return;
+      chains.delete(change.chain);
+      chains.set(change.to, chain);
+      for (const { rules } of chains.values()) {
+        for (const [i, text] of rules.entries()) {
+          for (const option of ['-j', '-g']) {
+            const old = `${option} ${change.chain}`;
+            if (text === old || text.endsWith(` ${old}`))
+              rules[i] = `${text.slice(0, text.length - old.length)}${option} ${change.to}`;
+          }
+        }
+      }
+      return;
+    }
+    case 'splice':
+      chains.get(change.chain)?.rules.splice(change.at, change.remove, ...change.rules);
+  }
+}
