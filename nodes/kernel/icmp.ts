@@ -11,6 +11,7 @@ import {
   writeEcho,
 } from '../../protocols/icmp.ts';
 import type { IpAddress } from '../../protocols/ip.ts';
+import { LIMITED_BROADCAST } from '../../protocols/ip4.ts';
 import {
   IPV4_HLEN,
   ipDst,
@@ -114,7 +115,8 @@ export class IcmpLayer {
     }
     switch (message.type) {
       case 'echo-request':
-        this.#answer(frame, at, length);
+        if (this.#mayAnswer(frame)) this.#answer(frame, at, length);
+        else this.#ns.kernel.drop('icmp-echo-ignored');
         return;
       case 'echo-reply': {
         const { id, seq, payloadOffset, payloadLength } = message;
@@ -129,6 +131,16 @@ export class IcmpLayer {
       default:
         this.#error(frame, message);
     }
+  }
+
+  #mayAnswer(frame: Uint8Array): boolean {
+    const { icmp_echo_ignore_all: none, icmp_echo_ignore_broadcasts: noBroadcasts } = this.#ns.sysctls.ipv4;
+    if (none !== 0) return false;
+    return noBroadcasts === 0 || !this.#isBroadcast(ipDst(frame, ETH_HLEN));
+  }
+
+  #isBroadcast(dst: number): boolean {
+    return dst === LIMITED_BROADCAST || this.#ns.isBroadcast(dst);
   }
 
   #answer(frame: Uint8Array, at: number, length: number): void {

@@ -207,6 +207,7 @@ export class LinkTable {
     this.#changed(device);
     this.#refreshVeth(device);
     this.#ns.addresses.deviceUp(device);
+    this.#notifyArp(device);
     this.#refreshMaster(device);
     this.#refreshUppers(device);
   }
@@ -294,6 +295,13 @@ export class LinkTable {
     if (master instanceof BridgeDevice) this.#followPorts(master);
   }
 
+  /** By arp_notify a device tells its segment of its addresses as it comes up, and as its own changes (`inetdev_event`). */
+  #notifyArp(device: Device): void {
+    if (!device.hasLinkLayer || device.noArp) return;
+    if (Math.max(device.conf.arp_notify, this.#ns.sysctls.all.arp_notify) === 0) return;
+    for (const { addr } of device.addresses) device.neighbors.announce(addr);
+  }
+
   /** Settings of a bridge (`ip link set DEV type bridge …`). @throws NetlinkError */
   configureBridge(bridge: BridgeDevice, settings: BridgeFacts): void {
     bridge.configure(settings);
@@ -328,6 +336,7 @@ export class LinkTable {
     if (lower !== null && mac !== lower.mac) lower.setFilter(mac, 'wanted');
     if (device instanceof PortDevice) device.filterChanged();
     this.#changed(device);
+    if (device.up) this.#notifyArp(device);
     for (const upper of device.uppers)
       if (upper.mac === old && upper.kind !== 'macvlan') upper.ns.links.#applyMac(upper, mac);
   }

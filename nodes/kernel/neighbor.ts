@@ -1,12 +1,29 @@
-import { ARP_LEN, ARP_REPLY, ARP_REQUEST, decodeArp, encodeArp } from '../../protocols/arp.ts';
+import {
+  ARP_LEN,
+  ARP_REPLY,
+  ARP_REQUEST,
+  type ArpPacket,
+  decodeArp,
+  encodeArp,
+} from '../../protocols/arp.ts';
 import { ETH_HLEN, ETHERTYPE_ARP, writeEthernet } from '../../protocols/ethernet.ts';
 import { isLoopback, isMulticast } from '../../protocols/ip4.ts';
-import { BROADCAST_MAC } from '../../protocols/mac.ts';
+import { ipSrc } from '../../protocols/ipv4.ts';
+import { BROADCAST_MAC, readMac } from '../../protocols/mac.ts';
+import { arpAccepts, arpFilters, arpIgnores, arpSource } from './arp-policy.ts';
+import type { Path } from './ip/path.ts';
+import { routeInput } from './ip/route-input.ts';
 import { NeighborCache } from './neighbor-cache.ts';
 import type { NeighborPool } from './neighbor-pool.ts';
+import { ANY_FLOW } from './rules.ts';
+
+/** `proxy_qlen`: answers in others' places that may wait at a device. */
+const PROXY_QUEUE = 64;
 
 /** One device's IPv4 neighbours: ARP (RFC 826, arp(7)). */
 export class NeighborTable extends NeighborCache<number> {
+  #delayed = 0;
+
   /** An ARP packet has come in by the device. */
   receiveArp(frame: Uint8Array): void {
     const arp = decodeArp(frame, ETH_HLEN, frame.length - ETH_HLEN);
@@ -15,41 +32,94 @@ export class NeighborTable extends NeighborCache<number> {
       ns.kernel.drop('arp-malformed');
       return;
     }
-    if (isMulticast(arp.tpa) || isLoopback(arp.tpa) || arp.sha === 0) {
+    const { conf } = this.device;
+    const { all } = ns.sysctls;
+    const localnet = (conf.route_localnet | all.route_localnet) !== 0;
+    if (isMulticast(arp.tpa) || (isLoopback(arp.tpa) && !localnet) || arp.sha === 0) {
       ns.kernel.drop('arp-martian');
       return;
     }
-    if (arp.op === ARP_REQUEST && arp.spa !== arp.tpa) {
-      if (ns.isLocal(arp.tpa) || this.#proxies(arp.tpa, arp.spa)) {
-        // Linux answers nobody that it cannot remember.
-        if (arp.spa !== 0 && !ns.isLocal(arp.spa) && !this.remember(arp.spa, arp.sha)) return;
-        this.#sendArp(ARP_REPLY, arp.tpa, arp.sha, arp.spa, arp.sha);
-        return;
-      }
+    const gratuitous = arp.spa === arp.tpa;
+    if (gratuitous && (conf.drop_gratuitous_arp | all.drop_gratuitous_arp) !== 0) {
+      ns.kernel.drop('arp-gratuitous');
+      return;
     }
+    if (arp.op === ARP_REQUEST && !gratuitous && this.#answers(arp, readMac(frame, 0) === this.device.mac))
+      return;
     if (arp.spa === 0 || ns.isLocal(arp.spa)) return;
+    if (
+      this.known(arp.spa) === undefined &&
+      arpAccepts(this.device, arp.spa) &&
+      (gratuitous || arp.op === ARP_REPLY)
+    ) {
+      this.remember(arp.spa, arp.sha);
+      return;
+    }
     const solicited = arp.op === ARP_REPLY && ns.isLocal(arp.tpa);
     this.learn(arp.spa, arp.sha, solicited ? 'solicited' : 'unsolicited');
+  }
+
+  /**
+   * Answers a request for an address of the host's own, or in the place of another (`arp_process`). True: that is all there is
+   * to be done about it. `toUs`: it came to the device's own address.
+   */
+  #answers({ sha, spa, tpa }: ArpPacket, toUs: boolean): boolean {
+    const { device } = this;
+    const { ns } = device;
+    if (spa === 0) {
+      // Somebody asks whether the address is free (RFC 5227 §2.1.1).
+      if (ns.isLocal(tpa) && !arpIgnores(device, 0, tpa)) this.#sendArp(ARP_REPLY, tpa, sha, 0, sha);
+      return true;
+    }
+    const way = routeInput(ns, device, tpa, 0, { ...ANY_FLOW, src: spa, iif: device });
+    if (typeof way === 'string') return false;
+    if (way.type === 'local') {
+      if (arpIgnores(device, spa, tpa) || arpFilters(device, spa, tpa)) return true;
+      // Linux answers nobody that it cannot remember.
+      if (this.remember(spa, sha)) this.#sendArp(ARP_REPLY, tpa, sha, spa, sha);
+      return true;
+    }
+    if (way.type !== 'unicast' || !this.#proxies(way)) return false;
+    if (!this.remember(spa, sha)) return true;
+    const delay = toUs ? 0 : device.neighConf.proxy_delay * 10;
+    if (delay === 0) this.#sendArp(ARP_REPLY, tpa, sha, spa, sha);
+    else this.#sendLater(delay, () => this.#sendArp(ARP_REPLY, tpa, sha, spa, sha));
+    return true;
+  }
+
+  /** Another host, who has the address, is to be heard first: `pneigh_enqueue`. */
+  #sendLater(delay: number, send: () => void): void {
+    const { rt } = this.device.ns.kernel;
+    if (this.#delayed >= PROXY_QUEUE) {
+      this.device.ns.kernel.drop('arp-proxy-queue-full');
+      return;
+    }
+    this.#delayed++;
+    rt.timers.set(rt.now + rt.random.unit() * delay, () => {
+      this.#delayed--;
+      if (this.device.neighbors === this && this.device.up) send();
+    });
   }
 
   protected override get pool(): NeighborPool {
     return this.device.ns.kernel.neighborPool;
   }
 
-  protected override solicit(ip: number, mac: number | null): void {
-    const source = this.device.ns.sourceFor(this.device, ip);
-    this.#sendArp(ARP_REQUEST, source, 0, ip, mac ?? BROADCAST_MAC);
+  protected override solicit(ip: number, mac: number | null, waiting: Uint8Array | null): void {
+    const from = waiting === null ? 0 : ipSrc(waiting, ETH_HLEN);
+    this.#sendArp(ARP_REQUEST, arpSource(this.device, ip, from), 0, ip, mac ?? BROADCAST_MAC);
   }
 
   protected override unreachable(frame: Uint8Array): void {
     this.device.ns.neighborUnreachable(frame);
   }
 
-  #proxies(target: number, sender: number): boolean {
+  /** `arp_fwd_proxy`, `arp_fwd_pvlan`: the way leads on by another device; or back by this, between hosts kept apart. */
+  #proxies(way: Path): boolean {
     const { conf, ns } = this.device;
-    if ((conf.proxy_arp | ns.sysctls.all.proxy_arp) === 0) return false;
-    const route = this.device.ns.lookup(target, 0);
-    return route !== null && route.type === 'unicast' && route.device !== this.device && target !== sender;
+    const { all } = ns.sysctls;
+    if (way.device === this.device) return (conf.proxy_arp_pvlan | all.proxy_arp_pvlan) !== 0;
+    return (conf.proxy_arp | all.proxy_arp) !== 0;
   }
 
   #sendArp(op: number, spa: number, tha: number, tpa: number, to: number): void {

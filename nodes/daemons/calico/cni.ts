@@ -135,7 +135,11 @@ export class CalicoCni implements CniPlugin {
       peer: { ns: netns, name: ifname, mac: podMac },
     });
     root.setUp(hostDevice);
+    // As felix' endpoint manager configures a workload's interface.
+    root.sysctls.set('ipv4.conf.*.route_localnet', 1, hostDevice);
+    root.sysctls.set('ipv4.neigh.*.proxy_delay', 0, hostDevice);
     root.setProxyArp(hostDevice, 'on');
+    root.sysctls.set('ipv4.conf.*.rp_filter', 1, hostDevice);
     netns.setUp(ifname);
     netns.routes.set(linkRoute(`${GATEWAY}/32`, ifname));
     netns.routes.set(gatewayRoute('0.0.0.0/0', GATEWAY, ifname));

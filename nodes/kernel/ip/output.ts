@@ -34,8 +34,6 @@ export interface PacketOptions<A extends IpAddress = number> {
   readonly device?: Device | undefined;
 }
 
-const DEFAULT_TTL = 64;
-
 /** From a socket or from forwarding to the neighbour layer (`ip_local_out`, `ip_output`, `ip_finish_output`). */
 export class IpOutput {
   readonly #ns: Netns;
@@ -66,7 +64,7 @@ export class IpOutput {
       src,
       dst,
       proto: options.proto,
-      ttl: options.ttl ?? DEFAULT_TTL,
+      ttl: options.ttl ?? ns.sysctls.ipv4.ip_default_ttl,
       totalLength: buffer.length - ETH_HLEN,
       id: this.#id,
       tos: options.tos ?? 0,

@@ -216,6 +216,7 @@ test('a pod in Calico’s manner reaches a pod on another node by proxy ARP and 
     root.setUp('cali1');
     pod.setUp('eth0');
     root.setProxyArp('cali1', 'on');
+    root.sysctls.set('ipv4.neigh.*.proxy_delay', 0, 'cali1');
     pod.addAddress('eth0', `10.244.${i}.5/32`);
     const base = { type: 'unicast' as const, protocol: 'boot' as const, metric: 0, src: '' };
     const hop = (via: string, dev: string) => [{ via, dev, onlink: false, weight: 1 }];
