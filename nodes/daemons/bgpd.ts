@@ -22,8 +22,8 @@ import type { TcpListener, TcpSocket } from '../kernel/tcp.ts';
 import type { SessionCount, SocketEvent } from '../machine-io.ts';
 import type { Runtime } from '../runtime.ts';
 import type { BgpView } from '../state/bgp-view.ts';
-import type { BfdClient } from './bfd/request.ts';
 import type { Bfdd } from './bfdd.ts';
+import { BfdWatch } from './bgp/bfd-watch.ts';
 import { ExternalSessions, type RealSockets } from './bgp/external-sessions.ts';
 import { BgpFib } from './bgp/fib.ts';
 import { ProtocolNames } from './bgp/format.ts';
@@ -69,8 +69,7 @@ export class Bgpd {
   #refresh: 'none' | 'routes' | 'links' = 'none';
   #startedAt = 0;
   #alive = true;
-  readonly #bfdd: Bfdd | null;
-  readonly #watched = new Map<string, BfdClient>();
+  readonly #bfd: BfdWatch;
   /** Forwarding changes that wait for the end of a restart (RFC 4724 §4.1), null if there is none. */
   #held: Map<PrefixKey, ForwardingChange> | null = null;
 
@@ -80,7 +79,6 @@ export class Bgpd {
   constructor(rt: Runtime, options: BgpdOptions) {
     const { netns, config, timings, sockets, start, bfdd = null } = options;
     this.#rt = rt;
-    this.#bfdd = bfdd;
     this.#netns = netns;
     this.#config = config;
     this.#fib = new BgpFib(netns, start === 'forwarding-kept' ? 'adopt' : 'fresh');
@@ -88,6 +86,7 @@ export class Bgpd {
     const policies = config.policy === undefined ? {} : { policies: compilePolicies(config.policy) };
     const speaker = new BgpSpeaker({ ...config, ...policies }, timings, this.#host());
     this.#speaker = speaker;
+    this.#bfd = new BfdWatch(bfdd, speaker, (address) => this.#fib.resolve(address)?.metric === 0);
     if (start !== 'boot') {
       this.#held = new Map();
       const forwarding = start === 'forwarding-kept' ? 'kept' : 'lost';
@@ -118,7 +117,7 @@ export class Bgpd {
   /** The process dies: the kernel resets its connections, and nothing more comes of it. Its routes stay in the table. */
   die(): void {
     this.#alive = false;
-    for (const peer of [...this.#watched.keys()]) this.#unwatch(peer);
+    this.#aside(() => this.#bfd.end());
     this.#listener?.close();
     this.#external.die();
     for (const [id, socket] of [...this.#sockets]) {
@@ -376,8 +375,8 @@ export class Bgpd {
       installRoutes: (changes) => this.#install(changes),
       sessionChanged: (peer: string, from: BgpSessionState, to: BgpSessionState, reason: string) => {
         rt.emit({ type: 'bgp.session', peer, from, to, reason });
-        if (to === 'Established') this.#watch(peer);
-        else if (from === 'Established') this.#unwatch(peer);
+        if (to === 'Established') this.#aside(() => this.#bfd.watch(peer));
+        else if (from === 'Established') this.#aside(() => this.#bfd.unwatch(peer));
       },
       stale: (peer, family, what) => {
         rt.emit({ type: 'bgp.stale', peer, family, what });
@@ -404,28 +403,6 @@ export class Bgpd {
         rt.emit({ type: 'bgp.unoriginated', prefix });
       },
     };
-  }
-
-  /** As BIRD, the daemon asks for BFD when a session is established, and gives it up with the session. */
-  #watch(peer: string): void {
-    const session = this.#speaker.session(peer);
-    const options = session?.neighbor.bfd;
-    if (session === undefined || options === undefined || this.#bfdd === null) return;
-    const { address: remote, localAddress: local } = session;
-    const mode = this.#fib.resolve(remote)?.metric === 0 ? 'single-hop' : 'multihop';
-    this.#aside(() => {
-      const client = this.#bfdd?.add({ local, remote, mode, ...options }, ({ pathFailed }) => {
-        if (pathFailed && this.#alive) this.#speaker.neighborLost(peer, 'BFD session down');
-      });
-      if (client !== undefined) this.#watched.set(peer, client);
-    });
-  }
-
-  #unwatch(peer: string): void {
-    const client = this.#watched.get(peer);
-    if (client === undefined) return;
-    this.#watched.delete(peer);
-    this.#aside(() => this.#bfdd?.remove(client));
   }
 
   #connect(id: ConnectionId, { peer, localAddress, address, ttl, minTtl }: ConnectRequest): void {

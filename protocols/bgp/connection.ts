@@ -4,7 +4,7 @@ import { MAX_MESSAGE, MessageType } from './constants.ts';
 import { Framer } from './framer.ts';
 import { type FsmAction, type FsmEvent, type SessionState, transition, unexpectedSubcode } from './fsm.ts';
 import { encodeKeepalive, messageType } from './header.ts';
-import type { ConnectionId, Endpoint, TimerHandle } from './host.ts';
+import type { ConnectionId, Endpoint } from './host.ts';
 import { decodeMessage } from './message.ts';
 import type { Negotiated } from './negotiate.ts';
 import {
@@ -17,6 +17,7 @@ import {
 } from './notification.ts';
 import { encodeOpen, type Open } from './open.ts';
 import type { RouteRefresh } from './route-refresh.ts';
+import { SendQueue } from './send-queue.ts';
 
 /** Hold time while the OPENs are exchanged, for a speaker configured without one: RFC 4271 §8.2.2's four minutes, ms. */
 const OPEN_HOLD = 240_000;
@@ -61,8 +62,7 @@ export class Connection {
   #local: Endpoint | null = null;
   #remote: Endpoint | null = null;
   #framer = new Framer();
-  #sendHold: TimerHandle | null = null;
-  #unsent: { readonly bytes: Uint8Array; readonly cause: number }[] = [];
+  readonly #queue: SendQueue;
   #negotiated: Negotiated | null = null;
   #retryCounter = 0;
   #closeReason = '';
@@ -77,6 +77,12 @@ export class Connection {
     this.#owner = owner;
     this.#passive = options.passive;
     this.timers = new ConnectionTimers(owner, (event) => this.handle(event));
+    this.#queue = new SendQueue({
+      host: owner.host,
+      later: (delay, run) => owner.later(delay, run),
+      sendHold: () => this.#sendHoldTime,
+      expired: () => this.handle('SendHoldTimer_Expires'),
+    });
   }
 
   /** Who opened the TCP connection. */
@@ -116,7 +122,7 @@ export class Connection {
 
   /** Whether bytes wait for room in the TCP send buffer. */
   get blocked(): boolean {
-    return this.#unsent.length > 0;
+    return this.#queue.blocked;
   }
 
   /** Leaves Idle; `delay` (ms) is how long it only listens at first, null to connect at once. */
@@ -167,22 +173,7 @@ export class Connection {
   }
 
   tcpWritable(): void {
-    const { host } = this.#owner;
-    while (this.#id !== null) {
-      const first = this.#unsent[0];
-      if (first === undefined) {
-        this.#stopSendHold();
-        this.#owner.writable();
-        return;
-      }
-      const taken = host.send(this.#id, first.bytes, first.cause);
-      if (taken > 0) this.#startSendHold();
-      if (taken < first.bytes.length) {
-        this.#unsent[0] = { bytes: first.bytes.subarray(taken), cause: first.cause };
-        return;
-      }
-      this.#unsent.shift();
-    }
+    if (this.#id !== null && this.#queue.drain(this.#id)) this.#owner.writable();
   }
 
   tcpData(bytes: Uint8Array): void {
@@ -258,32 +249,14 @@ export class Connection {
     const { cause } = host;
     this.#owner.sent(this, message);
     this.timers.sent();
-    if (!this.blocked) {
-      const taken = host.send(this.#id, message, host.cause);
-      if (taken < message.length) {
-        this.#unsent.push({ bytes: message.subarray(taken), cause: host.cause });
-        this.#startSendHold();
-      }
-    } else {
-      this.#unsent.push({ bytes: message, cause: host.cause });
-    }
+    this.#queue.send(this.#id, message);
     host.cause = cause;
   }
 
-  /** RFC 9687 §3: it runs while bytes wait, from the last one that was taken on. */
-  #startSendHold(): void {
-    this.#stopSendHold();
+  get #sendHoldTime(): number {
     const { timings } = this.#owner;
     const holdTime = this.#negotiated?.holdTime ?? timings.holdTime;
-    this.#sendHold = this.#owner.later(timings.sendHold ?? Math.max(SEND_HOLD, 2 * holdTime), () => {
-      this.#sendHold = null;
-      this.handle('SendHoldTimer_Expires');
-    });
-  }
-
-  #stopSendHold(): void {
-    if (this.#sendHold !== null) this.#owner.host.timers.cancel(this.#sendHold);
-    this.#sendHold = null;
+    return timings.sendHold ?? Math.max(SEND_HOLD, 2 * holdTime);
   }
 
   /** One event of the state machine; `error` is the NOTIFICATION that came with it or is to be sent for it. */
@@ -380,9 +353,8 @@ export class Connection {
   #stopSession(): void {
     if (this.#id !== null) return;
     this.#framer = new Framer();
-    this.#unsent = [];
+    this.#queue.clear();
     this.#negotiated = null;
-    this.#stopSendHold();
     this.timers.stopHoldAndKeepalive();
   }
 
