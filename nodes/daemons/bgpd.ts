@@ -18,7 +18,7 @@ import type { BgpSessionState } from '../events/bgp.ts';
 import type { EventId } from '../events/record.ts';
 import type { Device } from '../kernel/device.ts';
 import type { Netns } from '../kernel/netns.ts';
-import type { TcpListener, TcpSocket } from '../kernel/tcp.ts';
+import type { TcpListener } from '../kernel/tcp.ts';
 import type { SessionCount, SocketEvent } from '../machine-io.ts';
 import type { Runtime } from '../runtime.ts';
 import type { BgpView } from '../state/bgp-view.ts';
@@ -31,16 +31,7 @@ import { nodeStatus } from './bgp/node-status.ts';
 import { restartTimeOf } from './bgp/restart-time.ts';
 import { birdc, type ShellOutput } from './bgp/show.ts';
 import { snapshotSpeaker } from './bgp/snapshot.ts';
-
-/** What the socket layer's reasons are called by strerror(3), which is what BIRD prints. */
-const CLOSE_REASONS = {
-  closed: 'Connection closed',
-  reset: 'Connection reset by peer',
-  timeout: 'Connection timed out',
-  refused: 'Connection refused',
-  unreachable: 'No route to host',
-  aborted: 'Software caused connection abort',
-} as const;
+import { TcpSessions } from './bgp/tcp-sessions.ts';
 
 export interface BgpdOptions {
   readonly netns: Netns;
@@ -63,7 +54,7 @@ export class Bgpd {
   readonly #speaker: BgpSpeaker;
   readonly #fib: BgpFib;
   readonly #names: ProtocolNames;
-  readonly #sockets = new Map<ConnectionId, TcpSocket>();
+  readonly #tcp: TcpSessions;
   readonly #external: ExternalSessions;
   #listener: TcpListener | null = null;
   #refresh: 'none' | 'routes' | 'links' = 'none';
@@ -86,6 +77,7 @@ export class Bgpd {
     const policies = config.policy === undefined ? {} : { policies: compilePolicies(config.policy) };
     const speaker = new BgpSpeaker({ ...config, ...policies }, timings, this.#host());
     this.#speaker = speaker;
+    this.#tcp = new TcpSessions(rt, speaker);
     this.#bfd = new BfdWatch(bfdd, speaker, (address) => this.#fib.resolve(address)?.metric === 0);
     if (start !== 'boot') {
       this.#held = new Map();
@@ -108,7 +100,7 @@ export class Bgpd {
     this.#startedAt = this.#rt.now;
     this.#listener = this.#netns.listenTcp(
       { addr: 0, port: BGP_PORT },
-      (socket) => this.#accept(socket),
+      (socket) => this.#tcp.accept(socket),
       (remote) => this.#speaker.socketOptions(remote) ?? {},
     );
     this.#speaker.start();
@@ -120,10 +112,7 @@ export class Bgpd {
     this.#aside(() => this.#bfd.end());
     this.#listener?.close();
     this.#external.die();
-    for (const [id, socket] of [...this.#sockets]) {
-      this.#release(id, socket);
-      socket.abort();
-    }
+    this.#tcp.die();
   }
 
   /** Prefixes originated here. */
@@ -307,40 +296,6 @@ export class Bgpd {
     });
   }
 
-  #accept(socket: TcpSocket): void {
-    const id = this.#speaker.admit(socket.remote.addr, socket.local.addr);
-    if (id === null) {
-      socket.abort();
-      return;
-    }
-    this.#bind(id, socket);
-    this.#speaker.tcpAccepted(id, socket.local, socket.remote);
-  }
-
-  #bind(id: ConnectionId, socket: TcpSocket): void {
-    this.#sockets.set(id, socket);
-    socket.onData = (bytes) => this.#speaker.tcpData(id, bytes);
-    socket.onDrained = () => this.#speaker.tcpWritable(id);
-    socket.onPeerClosed = () => {
-      this.#release(id, socket);
-      socket.close();
-      this.#speaker.tcpClosed(id, CLOSE_REASONS.closed);
-    };
-    socket.onClosed = (reason) => {
-      this.#release(id, socket);
-      this.#speaker.tcpClosed(id, CLOSE_REASONS[reason]);
-    };
-  }
-
-  #release(id: ConnectionId, socket: TcpSocket): void {
-    this.#sockets.delete(id);
-    socket.onConnected = null;
-    socket.onData = null;
-    socket.onDrained = null;
-    socket.onPeerClosed = null;
-    socket.onClosed = null;
-  }
-
   /** Runs something that emits events without letting them become the cause of what follows. */
   #aside(run: () => void): void {
     const { cause } = this.#rt;
@@ -406,34 +361,19 @@ export class Bgpd {
   }
 
   #connect(id: ConnectionId, { peer, localAddress, address, ttl, minTtl }: ConnectRequest): void {
-    if (this.#external.has(peer)) {
-      this.#external.connect(id, peer);
-      return;
+    if (this.#external.has(peer)) this.#external.connect(id, peer);
+    else {
+      const options = { src: localAddress, dst: address, port: BGP_PORT, ttl, minTtl };
+      this.#tcp.connecting(id, this.#netns.connectTcp(options));
     }
-    const socket = this.#netns.connectTcp({ src: localAddress, dst: address, port: BGP_PORT, ttl, minTtl });
-    this.#bind(id, socket);
-    socket.onConnected = () => this.#speaker.tcpConnected(id, socket.local, socket.remote);
   }
 
+  /** A connection that is gone takes everything: its end is about to be told. */
   #send(id: ConnectionId, bytes: Uint8Array, cause: EventId): number {
-    const socket = this.#sockets.get(id);
-    // A connection that is gone takes everything: its end is about to be told.
-    if (socket === undefined) return this.#external.send(id, bytes) ?? bytes.length;
-    const saved = this.#rt.cause;
-    this.#rt.cause = cause;
-    const taken = socket.send(bytes);
-    this.#rt.cause = saved;
-    return taken;
+    return this.#tcp.send(id, bytes, cause) ?? this.#external.send(id, bytes) ?? bytes.length;
   }
 
   #close(id: ConnectionId, how: CloseMode): void {
-    const socket = this.#sockets.get(id);
-    if (socket === undefined) {
-      this.#external.close(id, how);
-      return;
-    }
-    this.#release(id, socket);
-    if (how === 'fin') socket.close();
-    else socket.abort();
+    if (!this.#tcp.close(id, how)) this.#external.close(id, how);
   }
 }

@@ -27,7 +27,8 @@ import { OwnRestart } from './own-restart.ts';
 import { OwnRoutes } from './own-routes.ts';
 import type { Path, Peer } from './path.ts';
 import { Receiver } from './receiver.ts';
-import { type Exchange, Session, type SessionOwner } from './session.ts';
+import { Session } from './session.ts';
+import type { Exchange, SessionOwner } from './session-owner.ts';
 import { reportOf, type SpeakerReport, type SpeakerStats, statsOf } from './speaker-report.ts';
 import { UpdatePacker } from './update.ts';
 

@@ -3,7 +3,8 @@ import type { ConnectionChange } from './connection.ts';
 import type { TimerHandle } from './host.ts';
 import type { Negotiated, PeerRestart } from './negotiate.ts';
 import { CeaseError, ErrorCode } from './notification.ts';
-import type { Session, SessionOwner } from './session.ts';
+import type { Session } from './session.ts';
+import type { SessionOwner } from './session-owner.ts';
 
 /** How long routes of a peer that is back are kept until its End-of-RIB, ms: BIRD's and FRR's default of six minutes is 360 s. */
 const STALE_PATH_TIME = 360_000;

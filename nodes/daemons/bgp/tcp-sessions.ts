@@ -1,0 +1,94 @@
+import type { CloseMode, ConnectionId } from '../../../protocols/bgp/host.ts';
+import type { BgpSpeaker } from '../../../protocols/bgp/speaker.ts';
+import type { EventId } from '../../events/record.ts';
+import type { TcpSocket } from '../../kernel/tcp.ts';
+import type { Runtime } from '../../runtime.ts';
+
+/** What the socket layer's reasons are called by strerror(3), which is what BIRD prints. */
+const CLOSE_REASONS = {
+  closed: 'Connection closed',
+  reset: 'Connection reset by peer',
+  timeout: 'Connection timed out',
+  refused: 'Connection refused',
+  unreachable: 'No route to host',
+  aborted: 'Software caused connection abort',
+} as const;
+
+/** The speaker's connections over sockets of the emulated kernel. */
+export class TcpSessions {
+  readonly #rt: Runtime;
+  readonly #speaker: BgpSpeaker;
+  readonly #sockets = new Map<ConnectionId, TcpSocket>();
+
+  constructor(rt: Runtime, speaker: BgpSpeaker) {
+    this.#rt = rt;
+    this.#speaker = speaker;
+  }
+
+  /** A connection that somebody has opened to us. */
+  accept(socket: TcpSocket): void {
+    const id = this.#speaker.admit(socket.remote.addr, socket.local.addr);
+    if (id === null) {
+      socket.abort();
+      return;
+    }
+    this.#bind(id, socket);
+    this.#speaker.tcpAccepted(id, socket.local, socket.remote);
+  }
+
+  /** A connection of ours, which is on its way. */
+  connecting(id: ConnectionId, socket: TcpSocket): void {
+    this.#bind(id, socket);
+    socket.onConnected = () => this.#speaker.tcpConnected(id, socket.local, socket.remote);
+  }
+
+  /** Bytes taken; null if the connection is none of these. */
+  send(id: ConnectionId, bytes: Uint8Array, cause: EventId): number | null {
+    const socket = this.#sockets.get(id);
+    if (socket === undefined) return null;
+    const saved = this.#rt.cause;
+    this.#rt.cause = cause;
+    const taken = socket.send(bytes);
+    this.#rt.cause = saved;
+    return taken;
+  }
+
+  /** False if the connection is none of these. */
+  close(id: ConnectionId, how: CloseMode): boolean {
+    const socket = this.#sockets.get(id);
+    if (socket === undefined) return false;
+    this.#release(id, socket);
+    if (how === 'fin') socket.close();
+    else socket.abort();
+    return true;
+  }
+
+  /** The process dies: the kernel resets its connections. */
+  die(): void {
+    for (const id of [...this.#sockets.keys()]) this.close(id, 'rst');
+  }
+
+  #bind(id: ConnectionId, socket: TcpSocket): void {
+    this.#sockets.set(id, socket);
+    socket.onData = (bytes) => this.#speaker.tcpData(id, bytes);
+    socket.onDrained = () => this.#speaker.tcpWritable(id);
+    socket.onPeerClosed = () => {
+      this.#release(id, socket);
+      socket.close();
+      this.#speaker.tcpClosed(id, CLOSE_REASONS.closed);
+    };
+    socket.onClosed = (reason) => {
+      this.#release(id, socket);
+      this.#speaker.tcpClosed(id, CLOSE_REASONS[reason]);
+    };
+  }
+
+  #release(id: ConnectionId, socket: TcpSocket): void {
+    this.#sockets.delete(id);
+    socket.onConnected = null;
+    socket.onData = null;
+    socket.onDrained = null;
+    socket.onPeerClosed = null;
+    socket.onClosed = null;
+  }
+}
