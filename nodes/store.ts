@@ -27,7 +27,7 @@ export interface StoreChange {
  *     pods.<node>.<namespace>.<name>        PodSpec: desired, written by the orchestrator
  *     podstatus.<node>.<namespace>.<name>   PodStatus: written by the node's kubelet
  *     flannel.subnets.<a-b-c-d-len>         a subnet lease
- *     ipam.blocks.<a-b-c-d-len>             a Calico IPAM block
+ *     ipam.blocks.<a-b-c-d-len>             a Calico IPAM block; `ipam6.blocks.…` one of an IPv6 pool
  *     nodes.<node>                          NodeStatus
  */
 export const storeKeys = {
@@ -36,7 +36,8 @@ export const storeKeys = {
   podStatus: (node: string, namespace: string, name: string) => `podstatus.${node}.${namespace}.${name}`,
   flannelSubnet: (cidr: string) => `flannel.subnets.${cidr.replace(/[./]/g, '-')}`,
   flannelSubnets: 'flannel.subnets.>',
-  ipamBlock: (cidr: string) => `ipam.blocks.${cidr.replace(/[./]/g, '-')}`,
+  ipamBlock: (cidr: string) =>
+    `${cidr.includes(':') ? 'ipam6' : 'ipam'}.blocks.${cidr.replace(/[.:/]/g, '-')}`,
   ipamBlocks: 'ipam.blocks.>',
   node: (node: string) => `nodes.${node}`,
 } as const;
@@ -57,6 +58,8 @@ export interface PodStatus extends StoreValue {
   readonly labels: Readonly<Record<string, string>>;
   readonly phase: 'Pending' | 'Running' | 'Failed';
   readonly podIP: string;
+  /** Of both families, that of IPv4 first; absent where there is but the one. */
+  readonly podIPs?: readonly string[];
   /** Why it is not running, '' if it is. */
   readonly message: string;
 }

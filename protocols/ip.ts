@@ -1,5 +1,13 @@
 import { formatIp4, parseAddress, parseIp4, parsePrefix, prefixContains } from './ip4.ts';
-import { formatIp6, type Ip6, parseAddress6, parseIp6, parsePrefix6, prefixContains6 } from './ip6.ts';
+import {
+  addToIp6,
+  formatIp6,
+  type Ip6,
+  parseAddress6,
+  parseIp6,
+  parsePrefix6,
+  prefixContains6,
+} from './ip6.ts';
 
 /** An address of either family: IPv4 a 32-bit number, IPv6 16 characters as in ip6.ts. */
 export type IpAddress = number | Ip6;
@@ -23,6 +31,24 @@ export type IpFamily = 'inet' | 'inet6';
 
 export function familyOf(address: IpAddress): IpFamily {
   return typeof address === 'number' ? 'inet' : 'inet6';
+}
+
+/** Bits of an address. */
+export function bitsOf(address: IpAddress): 32 | 128 {
+  return typeof address === 'number' ? 32 : 128;
+}
+
+/** The address so many after another. */
+export function addToIp<A extends IpAddress>(address: A, count: number): A;
+export function addToIp(address: IpAddress, count: number): IpAddress {
+  return typeof address === 'number' ? address + count : addToIp6(address, count);
+}
+
+/** Order of addresses by number, those of IPv4 first. */
+export function compareIp(a: IpAddress, b: IpAddress): number {
+  if (typeof a === 'number' && typeof b === 'number') return a - b;
+  if (typeof a !== typeof b) return typeof a === 'number' ? -1 : 1;
+  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 /** An address with a prefix length, its host bits kept; alone it is a host. Null if it is neither. */

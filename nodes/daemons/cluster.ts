@@ -1,4 +1,6 @@
+import type { IpPrefix } from '../../protocols/ip.ts';
 import { formatIp4, formatPrefix, type Prefix, parseAddress, parsePrefix } from '../../protocols/ip4.ts';
+import { parsePrefix6 } from '../../protocols/ip6.ts';
 import { parseMac } from '../../protocols/mac.ts';
 import type { CniConfig, NodeConfig } from '../config.ts';
 import type { Kernel } from '../kernel/kernel.ts';
@@ -42,7 +44,7 @@ export interface ClusterDaemonsOptions {
 
 interface Network {
   readonly plugin: CniPlugin;
-  readonly watch: string;
+  readonly watches: readonly string[];
   start(): void;
   storeChanged(change: StoreChange): void;
   flannel(): FlannelView;
@@ -78,7 +80,7 @@ export class ClusterDaemons {
       disk: disk?.sandboxes ?? [],
       onNamespaceRemoved,
     });
-    this.watches = [storeKeys.podsOf(config.name), `podstatus.${config.name}.>`, this.#network.watch];
+    this.watches = [storeKeys.podsOf(config.name), `podstatus.${config.name}.>`, ...this.#network.watches];
   }
 
   /** Called once the interfaces are up. */
@@ -140,25 +142,45 @@ function calicoNetwork(
       `Calico block size /${cni.blockSize} must be in /20 to /32 and fit the pool ${cni.pool}`,
     );
   }
+  const pools: { readonly pool: IpPrefix; readonly blockSize: number }[] = [
+    { pool, blockSize: cni.blockSize },
+  ];
+  if (cni.ipv6 !== undefined) {
+    const pool6 = parsePrefix6(cni.ipv6.pool);
+    if (pool6 === null) throw new ClusterConfigError(`Calico pool ${cni.ipv6.pool} is not a prefix of IPv6`);
+    const { blockSize } = cni.ipv6;
+    if (blockSize < Math.max(pool6.len, 116) || blockSize > 128)
+      throw new ClusterConfigError(
+        `Calico block size /${blockSize} must be in /116 to /128 and fit the pool ${cni.ipv6.pool}`,
+      );
+    pools.push({ pool: pool6, blockSize });
+  }
   const routes = new BlockRoutes(kernel, originator);
-  const ipam = new CalicoIpam(
-    rt,
-    store,
-    ledger,
-    { node: config.name, pool, blockSize: cni.blockSize, borrowing: 'allowed', maxBlocks: MAX_BLOCKS },
-    {
-      synced: onChange,
-      blockConfirmed: (cidr) => routes.announce(cidr),
-      blockLost: (cidr) => routes.withdraw(cidr),
-    },
+  const ipams = pools.map(
+    ({ pool, blockSize }) =>
+      new CalicoIpam(
+        rt,
+        store,
+        ledger,
+        { node: config.name, pool, blockSize, borrowing: 'allowed', maxBlocks: MAX_BLOCKS },
+        {
+          synced: onChange,
+          blockConfirmed: (cidr) => routes.announce(cidr),
+          blockLost: (cidr) => routes.withdraw(cidr),
+        },
+      ),
   );
   return {
-    plugin: new CalicoCni(rt, kernel, ipam, originator, { mtu: cni.mtu }),
-    watch: 'ipam.>',
-    start: () => ipam.start(),
-    storeChanged: (change) => ipam.storeChanged(change),
+    plugin: new CalicoCni(rt, kernel, ipams, originator, { mtu: cni.mtu }),
+    watches: ipams.length > 1 ? ['ipam.>', 'ipam6.>'] : ['ipam.>'],
+    start: () => {
+      for (const ipam of ipams) ipam.start();
+    },
+    storeChanged: (change) => {
+      for (const ipam of ipams) ipam.storeChanged(change);
+    },
     flannel: () => ({ own: null, revoked: false, peers: [] }),
-    work: () => ipam.pending + (ipam.synced ? 0 : 1),
+    work: () => ipams.reduce((sum, ipam) => sum + ipam.pending + (ipam.synced ? 0 : 1), 0),
   };
 }
 
@@ -191,7 +213,7 @@ function flannelNetwork(
   });
   return {
     plugin: new FlannelCni(rt, kernel, flanneld, ledger, formatPrefix(network)),
-    watch: 'flannel.>',
+    watches: ['flannel.>'],
     start: () => flanneld.start(),
     storeChanged: (change) => flanneld.storeChanged(change),
     flannel: () => flanneld.snapshot(),

@@ -1,4 +1,4 @@
-import { formatIp4, parseIp4 } from '../../protocols/ip4.ts';
+import { compareIp, formatIp, type IpAddress, parseIp } from '../../protocols/ip.ts';
 import type { BlockFacts } from '../events/cluster.ts';
 import type { Runtime } from '../runtime.ts';
 import { type IpamView, inPrefixOrder } from '../state/cluster-view.ts';
@@ -7,26 +7,26 @@ import { type IpamView, inPrefixOrder } from '../state/cluster-view.ts';
 export class IpamLedger {
   readonly #rt: Runtime;
   readonly #blocks = new Map<string, BlockFacts>();
-  readonly #handles = new Map<number, string>();
-  #last: number | null;
+  readonly #handles = new Map<IpAddress, string>();
+  #last: IpAddress | null;
 
   /** `disk` is what a reboot finds, null on a new node. */
   constructor(rt: Runtime, disk: IpamView | null) {
     this.#rt = rt;
-    this.#last = parseIp4(disk?.last ?? '');
+    this.#last = parseIp(disk?.last ?? '');
     for (const block of disk?.blocks ?? []) this.#blocks.set(block.cidr, block);
     for (const { ip, handle } of disk?.assigned ?? []) {
-      const addr = parseIp4(ip);
+      const addr = parseIp(ip);
       if (addr !== null) this.#handles.set(addr, handle);
     }
   }
 
   /** Address assigned last, null if none ever was. */
-  get last(): number | null {
+  get last(): IpAddress | null {
     return this.#last;
   }
 
-  isAssigned(addr: number): boolean {
+  isAssigned(addr: IpAddress): boolean {
     return this.#handles.has(addr);
   }
 
@@ -35,27 +35,27 @@ export class IpamLedger {
     return this.#handles.values();
   }
 
-  addressesOf(handle: string): number[] {
+  addressesOf(handle: string): IpAddress[] {
     return this.addressesWhere((held) => held === handle);
   }
 
-  addressesWhere(accepts: (handle: string) => boolean): number[] {
+  addressesWhere(accepts: (handle: string) => boolean): IpAddress[] {
     return Array.from(this.#handles)
       .filter(([, handle]) => accepts(handle))
       .map(([addr]) => addr);
   }
 
-  assign(addr: number, handle: string): void {
+  assign(addr: IpAddress, handle: string): void {
     this.#handles.set(addr, handle);
     this.#last = addr;
-    this.#rt.emit({ type: 'ipam.assigned', ip: formatIp4(addr), handle });
+    this.#rt.emit({ type: 'ipam.assigned', ip: formatIp(addr), handle });
   }
 
-  release(addr: number): void {
+  release(addr: IpAddress): void {
     const handle = this.#handles.get(addr);
     if (handle === undefined) return;
     this.#handles.delete(addr);
-    this.#rt.emit({ type: 'ipam.released', ip: formatIp4(addr), handle });
+    this.#rt.emit({ type: 'ipam.released', ip: formatIp(addr), handle });
   }
 
   blocks(): Iterable<BlockFacts> {
@@ -76,11 +76,11 @@ export class IpamLedger {
   }
 
   view(): IpamView {
-    const assigned = [...this.#handles].sort(([a], [b]) => a - b);
+    const assigned = [...this.#handles].sort(([a], [b]) => compareIp(a, b));
     return {
       blocks: inPrefixOrder(this.#blocks.values(), (block) => block.cidr),
-      assigned: assigned.map(([addr, handle]) => ({ ip: formatIp4(addr), handle })),
-      last: this.#last === null ? '' : formatIp4(this.#last),
+      assigned: assigned.map(([addr, handle]) => ({ ip: formatIp(addr), handle })),
+      last: this.#last === null ? '' : formatIp(this.#last),
     };
   }
 }

@@ -210,12 +210,13 @@ export class Kubelet {
     const ip = result.ips[0]?.address.split('/')[0] ?? '';
     // The chain of a bridge plug-in lists the bridge, then the host's end of the pair.
     const hostDevice = result.interfaces.filter((iface) => iface.sandbox === '').at(-1)?.name ?? '';
-    sandbox.facts = { ...sandbox.facts, ip, hostDevice };
+    const ip6 = result.ips.find(({ address }) => address.includes(':'))?.address.split('/')[0];
+    sandbox.facts = { ...sandbox.facts, ip, ...(ip6 === undefined ? {} : { ip6 }), hostDevice };
     this.#rt.emit({ type: 'pod.sandbox', sandbox: sandbox.facts });
     writePodFiles(this.#options.kernel, sandbox.ns.name, pod.name, ip);
     sandbox.workload = startPodWorkload(sandbox.ns, pod);
     entry.failures = 0;
-    this.#writeStatus(entry, pod, 'Running', ip, '');
+    this.#writeStatus(entry, pod, 'Running', ip, '', ip6);
     this.#sync(entry);
   }
 
@@ -275,9 +276,19 @@ export class Kubelet {
     return storeKeys.podStatus(this.#options.node, entry.namespace, entry.name);
   }
 
-  #writeStatus(entry: Entry, pod: PodSpec, phase: PodStatus['phase'], podIP: string, message: string): void {
+  #writeStatus(
+    entry: Entry,
+    pod: PodSpec,
+    phase: PodStatus['phase'],
+    podIP: string,
+    message: string,
+    ip6?: string,
+  ): void {
     const { namespace, name, uid, node, labels } = pod;
-    this.#statuses.set(this.#statusKey(entry), { namespace, name, uid, node, labels, phase, podIP, message });
+    this.#statuses.set(this.#statusKey(entry), {
+      ...{ namespace, name, uid, node, labels, phase, podIP, message },
+      ...(ip6 === undefined ? {} : { podIPs: [podIP, ip6] }),
+    });
   }
 }
 

@@ -11,6 +11,8 @@ export interface SandboxFacts {
   readonly netns: string;
   /** Pod address without prefix length, '' until CNI ADD has answered. */
   readonly ip: string;
+  /** IPv6 address of a dual-stack pod, likewise. */
+  readonly ip6?: string;
   /** Host side of the veth pair, '' until CNI ADD has answered. */
   readonly hostDevice: string;
   readonly labels: Readonly<Record<string, string>>;

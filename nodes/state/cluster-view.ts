@@ -1,4 +1,4 @@
-import { parsePrefix, prefixKey } from '../../protocols/ip4.ts';
+import { compareIp, parseIpPrefix } from '../../protocols/ip.ts';
 import type { BlockFacts, LeaseFacts, SandboxFacts } from '../events/cluster.ts';
 
 /** An address that this node has assigned to a container. */
@@ -54,12 +54,12 @@ export function inPodOrder(sandboxes: Iterable<SandboxFacts>): SandboxFacts[] {
   return named.map(({ sandbox }) => sandbox);
 }
 
-/** Canonical order of what has an address or a prefix: by number. */
+/** Canonical order of what has an address or a prefix: by number, IPv4 before IPv6. */
 export function inPrefixOrder<T>(items: Iterable<T>, prefixOf: (item: T) => string): T[] {
   const keyed = Array.from(items, (item) => {
-    const prefix = parsePrefix(prefixOf(item));
-    return { key: prefix === null ? -1 : prefixKey(prefix.addr, prefix.len), item };
+    const { addr, len } = parseIpPrefix(prefixOf(item)) ?? { addr: -1, len: 0 };
+    return { addr, len, item };
   });
-  keyed.sort((a, b) => a.key - b.key);
+  keyed.sort((a, b) => compareIp(a.addr, b.addr) || a.len - b.len);
   return keyed.map(({ item }) => item);
 }

@@ -1,8 +1,12 @@
-import type { Prefix } from '../ip4.ts';
+import { addToIp, bitsOf, type IpAddress, type IpPrefix } from '../ip.ts';
+
+/** Blocks of an IPv6 pool that are thought of: there are more than anybody could look through. */
+const MOST_BLOCKS = 2 ** 31;
 
 /** Number of blocks of a length in a pool; 0 if a block is larger than the pool. */
-export function blockCount(pool: Prefix, blockLen: number): number {
-  return blockLen < pool.len || blockLen > 32 ? 0 : 2 ** (blockLen - pool.len);
+export function blockCount(pool: IpPrefix, blockLen: number): number {
+  if (blockLen < pool.len || blockLen > bitsOf(pool.addr)) return 0;
+  return Math.min(2 ** (blockLen - pool.len), MOST_BLOCKS);
 }
 
 /**
@@ -10,13 +14,17 @@ export function blockCount(pool: Prefix, blockLen: number): number {
  * (Calico `randomBlockGenerator`). Calico seeds Go's generator with the FNV-1 hash; here the hash, mixed, is the index
  * itself, so the order is of the same kind and not the same.
  */
-export function* candidateBlocks(pool: Prefix, blockLen: number, host: string): Generator<Prefix> {
+export function* candidateBlocks<A extends IpAddress>(
+  pool: IpPrefix<A>,
+  blockLen: number,
+  host: string,
+): Generator<IpPrefix<A>> {
   const count = blockCount(pool, blockLen);
   if (count === 0) return;
   const first = mix(fnv1(host)) % count;
-  const size = 2 ** (32 - blockLen);
+  const size = 2 ** (bitsOf(pool.addr) - blockLen);
   for (let i = 0; i < count; i++) {
-    yield { addr: pool.addr + ((first + i) % count) * size, len: blockLen };
+    yield { addr: addToIp(pool.addr, ((first + i) % count) * size), len: blockLen };
   }
 }
 

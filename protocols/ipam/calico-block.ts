@@ -1,4 +1,4 @@
-import { formatPrefix, type Prefix, parsePrefix } from '../ip4.ts';
+import { bitsOf, formatIpPrefix, type IpPrefix, parseIpPrefix } from '../ip.ts';
 
 /** What an allocated address is held by: Calico's AllocationAttribute. */
 export interface BlockAllocation {
@@ -21,9 +21,13 @@ export interface IpamBlock {
 }
 
 /** A new block, all of it free, the affinity pending. Calico gives out every address of a block, the first and last too. */
-export function newBlock(prefix: Prefix, affinity: string): IpamBlock {
-  const unallocated = Array.from({ length: 2 ** (32 - prefix.len) }, (_, ordinal) => ordinal);
-  return { cidr: formatPrefix(prefix), affinity, state: 'pending', allocations: {}, unallocated };
+export function newBlock(prefix: IpPrefix, affinity: string): IpamBlock {
+  const unallocated = Array.from({ length: sizeOf(prefix) }, (_, ordinal) => ordinal);
+  return { cidr: formatIpPrefix(prefix), affinity, state: 'pending', allocations: {}, unallocated };
+}
+
+function sizeOf({ addr, len }: IpPrefix): number {
+  return 2 ** (bitsOf(addr) - len);
 }
 
 export function confirmBlock(block: IpamBlock): IpamBlock {
@@ -99,11 +103,11 @@ function parseRuns(text: string, size: number): number[] | null {
  */
 export function parseBlock(value: Readonly<Record<string, unknown>>): IpamBlock | null {
   const { cidr, affinity, state, allocations, unallocated } = value;
-  const prefix = typeof cidr === 'string' ? parsePrefix(cidr) : null;
-  if (prefix === null || prefix.len < 20 || typeof affinity !== 'string') return null;
+  const prefix = typeof cidr === 'string' ? parseIpPrefix(cidr) : null;
+  if (prefix === null || prefix.len < bitsOf(prefix.addr) - 12 || typeof affinity !== 'string') return null;
   if (state !== 'pending' && state !== 'confirmed') return null;
   if (typeof allocations !== 'object' || allocations === null || typeof unallocated !== 'string') return null;
-  const size = 2 ** (32 - prefix.len);
+  const size = sizeOf(prefix);
   const seen = new Set<number>();
   const parsed: Record<string, BlockAllocation> = {};
   for (const [key, allocation] of Object.entries(allocations)) {
@@ -119,7 +123,7 @@ export function parseBlock(value: Readonly<Record<string, unknown>>): IpamBlock 
     seen.add(ordinal);
   }
   if (seen.size !== size) return null;
-  return { cidr: formatPrefix(prefix), affinity, state, allocations: parsed, unallocated: free };
+  return { cidr: formatIpPrefix(prefix), affinity, state, allocations: parsed, unallocated: free };
 }
 
 function isOrdinal(value: unknown, size: number): value is number {

@@ -13,15 +13,16 @@ import { StoreView } from '../store-view.ts';
  */
 export class BlockView {
   readonly #node: string;
-  readonly #view = new StoreView<IpamBlock>('ipam.blocks.', (key, value) => {
-    const block = parseBlock(value);
-    return block !== null && storeKeys.ipamBlock(block.cidr) === key ? block : null;
-  });
+  readonly #view: StoreView<IpamBlock>;
   /** Keys of the blocks that this node has an affinity for, has written to, or had addresses in. */
   readonly #mine = new Set<string>();
 
-  constructor(node: string) {
+  constructor(node: string, family: 'ipam' | 'ipam6') {
     this.#node = node;
+    this.#view = new StoreView<IpamBlock>(`${family}.blocks.`, (key, value) => {
+      const block = parseBlock(value);
+      return block !== null && storeKeys.ipamBlock(block.cidr) === key ? block : null;
+    });
   }
 
   /** Takes in a change of the watch; false if it is not about a block, or was known. */

@@ -1,4 +1,13 @@
-import { formatPrefix, type Prefix, parsePrefix, prefixContains } from '../../../protocols/ip4.ts';
+import {
+  addToIp,
+  familyOf,
+  formatIpPrefix,
+  type IpAddress,
+  type IpFamily,
+  type IpPrefix,
+  ipPrefixContains,
+  parseIpPrefix,
+} from '../../../protocols/ip.ts';
 import { candidateBlocks } from '../../../protocols/ipam/block-order.ts';
 import {
   autoAssign,
@@ -10,6 +19,7 @@ import {
   releaseOrdinals,
   storedBlock,
 } from '../../../protocols/ipam/calico-block.ts';
+import type { BlockFacts } from '../../events/cluster.ts';
 import type { EventId } from '../../events/record.ts';
 import type { Runtime } from '../../runtime.ts';
 import { inPrefixOrder } from '../../state/cluster-view.ts';
@@ -21,7 +31,7 @@ import { BlockView } from './block-view.ts';
 
 export interface CalicoIpamOptions {
   readonly node: string;
-  readonly pool: Prefix;
+  readonly pool: IpPrefix;
   /** Prefix length of a block. */
   readonly blockSize: number;
   /** Whether an address may come from another node's block when the pool has no free one. */
@@ -39,7 +49,7 @@ export interface CalicoIpamListener {
 }
 
 export type AssignOutcome =
-  | { readonly type: 'assigned'; readonly addr: number }
+  | { readonly type: 'assigned'; readonly addr: IpAddress }
   | { readonly type: 'failed'; readonly message: string };
 
 type Work =
@@ -52,7 +62,7 @@ interface Job {
 }
 
 /**
- * Calico's IPAM on one node: addresses from blocks that stand in the store and are changed by compare and swap alone.
+ * Calico's IPAM on one node for one pool, of either family: addresses from blocks that stand in the store and are changed by compare and swap alone.
  * As under Calico's host-wide lock, one assignment or release runs at a time. Each step looks at the blocks as they
  * are now and makes one change to one of them; after a conflict it looks again, when the watch has told what is there.
  */
@@ -62,6 +72,7 @@ export class CalicoIpam {
   readonly #ledger: IpamLedger;
   readonly #options: CalicoIpamOptions;
   readonly #listener: CalicoIpamListener;
+  readonly #family: IpFamily;
   readonly #view: BlockView;
   readonly #sync: WatchSync;
   /** Handles in use: those of the disk until they are released, and those that have asked for an address since. */
@@ -83,9 +94,11 @@ export class CalicoIpam {
     this.#ledger = ledger;
     this.#options = options;
     this.#listener = listener;
-    this.#view = new BlockView(options.node);
+    this.#family = familyOf(options.pool.addr);
+    const keys = this.#family === 'inet' ? 'ipam' : 'ipam6';
+    this.#view = new BlockView(options.node, keys);
     this.#live = new Set(ledger.handles());
-    this.#sync = new WatchSync(store, 'ipam', options.node, () => this.#synced());
+    this.#sync = new WatchSync(store, keys, options.node, () => this.#synced());
   }
 
   start(): void {
@@ -124,12 +137,19 @@ export class CalicoIpam {
   }
 
   /** Whether the address lies in a block that this node has confirmed. */
-  isInOwnBlock(addr: number): boolean {
+  isInOwnBlock(addr: IpAddress): boolean {
     for (const { cidr, state } of this.#ledger.blocks()) {
-      const prefix = parsePrefix(cidr);
-      if (state === 'confirmed' && prefix !== null && prefixContains(prefix, addr)) return true;
+      const prefix = parseIpPrefix(cidr);
+      if (state === 'confirmed' && prefix !== null && ipPrefixContains(prefix, addr)) return true;
     }
     return false;
+  }
+
+  /** The ledger is one for both families. */
+  #heldBlocks(): BlockFacts[] {
+    return [...this.#ledger.blocks()].filter(
+      ({ cidr }) => familyOf(parseIpPrefix(cidr)?.addr ?? 0) === this.#family,
+    );
   }
 
   #synced(): void {
@@ -137,13 +157,13 @@ export class CalicoIpam {
     this.#view.findMine();
     const keys = new Set<string>();
     for (const block of this.#view.mine()) keys.add(storeKeys.ipamBlock(block.cidr));
-    for (const block of this.#ledger.blocks()) keys.add(storeKeys.ipamBlock(block.cidr));
+    for (const block of this.#heldBlocks()) keys.add(storeKeys.ipamBlock(block.cidr));
     for (const key of keys) {
       this.#ownershipChanged(key);
       this.#collectLeaks(key);
     }
     // What was confirmed before a reboot is not announced any more.
-    for (const block of [...this.#ledger.blocks()]) {
+    for (const block of this.#heldBlocks()) {
       this.#rt.cause = cause;
       if (block.state === 'confirmed') this.#listener.blockConfirmed(block.cidr);
     }
@@ -212,26 +232,32 @@ export class CalicoIpam {
     }
     if (own.length >= maxBlocks) {
       const limit = `limit of ${maxBlocks} blocks reached for this node`;
-      done(failure(`Need to allocate an IPAM block but could not - ${limit}`));
+      done(this.#failure(`Need to allocate an IPAM block but could not - ${limit}`));
       return;
     }
     for (const prefix of candidateBlocks(pool, blockSize, node)) {
-      if (this.#view.has(storeKeys.ipamBlock(formatPrefix(prefix)))) continue;
+      if (this.#view.has(storeKeys.ipamBlock(formatIpPrefix(prefix)))) continue;
       this.#write(newBlock(prefix, node));
       return;
     }
     if (borrowing === 'strict-affinity') {
-      done(failure('No more free affine blocks and strict affinity enabled'));
+      done(this.#failure('No more free affine blocks and strict affinity enabled'));
       return;
     }
     for (const prefix of candidateBlocks(pool, blockSize, node)) {
-      const block = this.#view.get(storeKeys.ipamBlock(formatPrefix(prefix)));
+      const block = this.#view.get(storeKeys.ipamBlock(formatIpPrefix(prefix)));
       const assigned = block === null ? null : autoAssign(block, allocation);
       if (assigned === null) continue;
       this.#write(assigned.block);
       return;
     }
-    done(failure(`No IPs available in pools: [${formatPrefix(pool)}]`));
+    done(this.#failure(`No IPs available in pools: [${formatIpPrefix(pool)}]`));
+  }
+
+  #failure(message: string): AssignOutcome {
+    const version = this.#family === 'inet' ? 'IPv4' : 'IPv6';
+    const assigned = `Assigned 0 out of 1 requested ${version} addresses`;
+    return { type: 'failed', message: `failed to request ${version} addresses: ${assigned}; ${message}` };
   }
 
   /**
@@ -257,7 +283,8 @@ export class CalicoIpam {
       this.#write(releaseOrdinals(block, ordinals));
       return;
     }
-    for (const addr of this.#ledger.addressesWhere(accepts)) this.#ledger.release(addr);
+    for (const addr of this.#ledger.addressesWhere(accepts))
+      if (familyOf(addr) === this.#family) this.#ledger.release(addr);
     for (const handle of this.#live) if (accepts(handle)) this.#live.delete(handle);
     done();
   }
@@ -322,11 +349,6 @@ export class CalicoIpam {
   }
 }
 
-function addressOf(block: IpamBlock, ordinal: number): number {
-  return (parsePrefix(block.cidr)?.addr ?? 0) + ordinal;
-}
-
-function failure(message: string): AssignOutcome {
-  const assigned = 'Assigned 0 out of 1 requested IPv4 addresses';
-  return { type: 'failed', message: `failed to request IPv4 addresses: ${assigned}; ${message}` };
+function addressOf(block: IpamBlock, ordinal: number): IpAddress {
+  return addToIp(parseIpPrefix(block.cidr)?.addr ?? 0, ordinal);
 }

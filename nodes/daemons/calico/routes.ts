@@ -1,4 +1,5 @@
 import type { Kernel } from '../../kernel/kernel.ts';
+import type { RouteTable } from '../../kernel/route-table.ts';
 import { blackholeRoute } from '../route-facts.ts';
 
 /** Where a node's own prefixes go out from: its BGP speaker. Prefixes are text, `10.244.1.0/26`. */
@@ -25,14 +26,19 @@ export class BlockRoutes {
   announce(cidr: string): void {
     if (this.#blocks.has(cidr)) return;
     this.#blocks.add(cidr);
-    this.#kernel.root.routes.set(blackholeRoute(cidr, 'bird'));
+    this.#routesOf(cidr).set(blackholeRoute(cidr, 'bird'));
     this.#originator.originate(cidr);
+  }
+
+  #routesOf(cidr: string): Pick<RouteTable, 'set' | 'delete'> {
+    const { root } = this.#kernel;
+    return cidr.includes(':') ? root.ipv6.routes : root.routes;
   }
 
   withdraw(cidr: string): void {
     if (!this.#blocks.delete(cidr)) return;
     // The row goes first: withdrawing may install a path to the block that was learned from its new owner.
-    this.#kernel.root.routes.delete(cidr);
+    this.#routesOf(cidr).delete(cidr);
     this.#originator.withdraw(cidr);
   }
 }

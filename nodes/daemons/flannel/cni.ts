@@ -67,14 +67,16 @@ export class FlannelCni implements CniPlugin {
       return;
     }
     const { containerId, netns, ifname } = request;
-    const [held] = this.#ledger.addressesOf(containerId);
+    const [held] = this.#ledger.addressesOf(containerId).filter((addr) => typeof addr === 'number');
     if (held !== undefined) {
       const problem = `${formatIp4(held)} has been allocated to ${containerId}, duplicate allocation is not allowed`;
       done({ type: 'error', error: cniError(CNI_INTERNAL, problem) });
       return;
     }
     const range = hostLocalRange(subnet);
-    const addr = nextHostLocal(range, this.#ledger.last, (candidate) => this.#ledger.isAssigned(candidate));
+    const { last } = this.#ledger;
+    const from = typeof last === 'number' ? last : null;
+    const addr = nextHostLocal(range, from, (candidate) => this.#ledger.isAssigned(candidate));
     if (addr === null) {
       const problem = `failed to delegate add: failed to allocate for range 0: ${exhaustedMessage(range)}`;
       done({ type: 'error', error: cniError(CNI_INTERNAL, problem) });

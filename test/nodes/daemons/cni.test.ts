@@ -57,7 +57,7 @@ function bench(type: 'calico' | 'flannel', options: { borrowing?: 'strict-affini
       host,
       ledger,
       originated,
-      plugin: new CalicoCni(rt, kernel, ipam, originator, { mtu: 1440 }),
+      plugin: new CalicoCni(rt, kernel, [ipam], originator, { mtu: 1440 }),
     };
   }
   const iface = { name: 'eth0', address: '192.168.0.11', mtu: 1500 };
