@@ -335,5 +335,6 @@ export class Netns {
   /** Everything goes, as when the last process leaves the namespace. */
   dismantle(): void {
     this.links.clear();
+    this.conntrack.flush();
   }
 }

@@ -1,9 +1,9 @@
 import { ETH_HLEN, ETHERTYPE_IPV4, etherType } from '../../../protocols/ethernet.ts';
-import { fragmentIpv4, ipDst, ipSrc, ipTotalLength, validateIpv4 } from '../../../protocols/ipv4.ts';
+import { fragmentIpv4, ipDst, ipTotalLength, validateIpv4 } from '../../../protocols/ipv4.ts';
 import { writeMac } from '../../../protocols/mac.ts';
 import type { BridgeDevice } from '../bridge.ts';
 import type { Device } from '../device.ts';
-import { flowHash } from '../ip/path.ts';
+import { pathError } from '../ip/path.ts';
 import type { Netns } from '../netns.ts';
 import type { SysctlSpec } from '../sysctl.ts';
 import { NF_FORWARD, NF_POST_ROUTING, NF_PRE_ROUTING } from './hooks.ts';
@@ -12,6 +12,9 @@ import { Skb } from './skb.ts';
 /** `net.bridge` of a namespace, as with br_netfilter loaded. */
 type BridgeSettings = {
   'bridge-nf-call-iptables': number;
+  /** Nothing is registered for these two families that could be called. */
+  'bridge-nf-call-ip6tables': number;
+  'bridge-nf-call-arptables': number;
 };
 
 const FLAG: SysctlSpec = { min: 0, max: 1 };
@@ -22,14 +25,18 @@ const FLAG: SysctlSpec = { min: 0, max: 1 };
  * bridge have their addresses put back (net/bridge/br_netfilter_hooks.c).
  */
 export class BridgeNetfilter {
-  readonly #settings: BridgeSettings = { 'bridge-nf-call-iptables': 1 };
+  readonly #settings: BridgeSettings = {
+    'bridge-nf-call-iptables': 1,
+    'bridge-nf-call-ip6tables': 1,
+    'bridge-nf-call-arptables': 1,
+  };
   readonly #ns: Netns;
 
   constructor(ns: Netns) {
     this.#ns = ns;
     ns.sysctls.add({
       path: 'bridge',
-      variables: { 'bridge-nf-call-iptables': FLAG },
+      variables: Object.fromEntries(Object.keys(this.#settings).map((name) => [name, FLAG])),
       values: () => this.#settings,
     });
   }
@@ -72,9 +79,8 @@ export class BridgeNetfilter {
   #redirect(bridge: Device, skb: Skb): boolean {
     const ns = this.#ns;
     const { frame } = skb;
-    const dst = ipDst(frame, ETH_HLEN);
-    const path = ns.lookup(dst, flowHash(frame, ETH_HLEN, ipSrc(frame, ETH_HLEN), dst));
-    if (path === null || path.type === 'blackhole' || path.type === 'unreachable') {
+    const path = ns.lookupPacket(frame, bridge, skb.mark);
+    if (pathError(path) !== null || path === null) {
       ns.kernel.drop('no-route');
       return false;
     }

@@ -29,6 +29,8 @@ export interface Conntrack {
   /** IPS_SEEN_REPLY, IPS_ASSURED. */
   readonly seenReply: boolean;
   readonly assured: boolean;
+  /** When it is forgotten if no more packets come, ms at the node. */
+  readonly expires: number;
 }
 
 /** Where NAT may move a flow (`struct nf_nat_range2`). Zero ports: keep the port where it is free, else one that is. */

@@ -303,3 +303,27 @@ test('whatever bytes come, nothing throws, and the log tells all', (t) => {
     { numRuns: 200 },
   );
 });
+
+test('a namespace that goes takes its flows with it, and nothing is heard of them later', (t) => {
+  const { net, a } = routed();
+  const { root } = a.kernel;
+  const pod = a.kernel.addNetns('pod');
+  root.addVeth({
+    name: 'veth0',
+    mac: 0x0200_0000_0011,
+    mtu: 1500,
+    peer: { ns: pod, name: 'eth0', mac: 0x0200_0000_0012 },
+  });
+  root.setUp('veth0');
+  root.addAddress('veth0', '10.244.0.1/24');
+  pod.setUp('eth0');
+  pod.addAddress('eth0', '10.244.0.2/24');
+  pod.conntrack.require();
+  udpClient(pod).send('10.244.0.1', 9, 'x');
+  net.advance(10);
+  t.is(pod.conntrack.count, 1);
+  a.kernel.removeNetns('pod');
+  net.advance(100_000);
+  t.deepEqual(Object.keys(foldOf(a.rt).conntrack), ['']);
+  t.deepEqual(foldOf(a.rt), a.kernel.snapshot());
+});
