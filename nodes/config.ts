@@ -101,6 +101,8 @@ export interface DockerConfig {
   readonly dnsOptions: readonly string[];
   /** Whether dockerd keeps rules of iptables. */
   readonly iptables: boolean;
+  /** What the node is in the lab's swarm, '' for nothing. */
+  readonly swarm: 'manager' | 'worker' | '';
   /** Command lines of the docker client, without `docker`, that are run at the node's first boot. */
   readonly containers: readonly (readonly string[])[];
 }

@@ -101,7 +101,7 @@ export class NodeMachine implements Runtime {
 
   /** Patterns of the store keys that the shell is to watch for this node; known after the boot step. */
   get watches(): readonly string[] {
-    return this.#cluster?.watches ?? [];
+    return [...(this.#cluster?.watches ?? []), ...(this.#dockerd?.watches ?? [])];
   }
 
   /** Time at which the machine wants a `time` input, `Infinity` if it wants none. */
@@ -139,7 +139,8 @@ export class NodeMachine implements Runtime {
       case 'store':
         this.cause = input.change.cause;
         if (input.change.key.startsWith('flannel.subnets.')) this.#sawRevision(input.change.revision);
-        this.#cluster?.storeChanged(input.change);
+        if (input.change.key.startsWith('docker.')) this.#dockerd?.storeChanged(input.change);
+        else this.#cluster?.storeChanged(input.change);
         break;
       case 'stored': {
         const done = this.#requests.get(input.request);
@@ -229,15 +230,13 @@ export class NodeMachine implements Runtime {
       config,
       disk: this.#boot.disk?.docker ?? null,
       iptables: () => {},
+      address: this.#config.interfaces[0]?.addresses[0]?.split('/')[0] ?? '',
       onNamespaceRemoved: (ns) => this.#namespaceRemoved(ns),
     });
-    this.#dockerd.start();
-    if (this.#boot.disk !== null) return;
+    const dockerd = this.#dockerd;
     const { cause } = this;
-    for (const argv of config.containers) {
-      this.cause = cause;
-      runAtBoot(this, this.#dockerd, argv);
-    }
+    const commands = this.#boot.disk === null ? config.containers : [];
+    dockerd.start(() => runAtBoot(this, dockerd, commands));
     this.cause = cause;
   }
 

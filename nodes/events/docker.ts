@@ -119,7 +119,33 @@ export interface DockerContainerFacts {
   readonly published: readonly DockerPortBinding[];
 }
 
+/** This node as a member of the lab's swarm. */
+export interface DockerSwarmFacts {
+  /** 25 characters, as swarmkit's. */
+  readonly id: string;
+  readonly role: 'manager' | 'worker';
+  /** Where it takes VXLAN. */
+  readonly address: string;
+}
+
+/** An endpoint behind another host in an overlay network (a row of libnetwork's overlay_peer_table). */
+export interface DockerPeerFacts {
+  readonly networkId: string;
+  readonly endpointId: string;
+  readonly address: string;
+  readonly mac: string;
+  /** Address of the host that it is behind. */
+  readonly vtep: string;
+  readonly node: string;
+  /** What the embedded DNS knows it as. */
+  readonly names: readonly string[];
+}
+
 export type DockerEvent =
+  /** The node has joined a swarm, or left it. */
+  | { readonly type: 'docker.swarm'; readonly swarm: DockerSwarmFacts | null }
+  | { readonly type: 'docker.peer'; readonly peer: DockerPeerFacts }
+  | { readonly type: 'docker.peer.removed'; readonly networkId: string; readonly endpointId: string }
   /** Made, or any fact of it changed: the network's whole state now. */
   | { readonly type: 'docker.network'; readonly network: DockerNetworkFacts }
   | { readonly type: 'docker.network.removed'; readonly id: string; readonly name: string }

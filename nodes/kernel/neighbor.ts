@@ -24,6 +24,12 @@ const PROXY_QUEUE = 64;
 export class NeighborTable extends NeighborCache<number> {
   #delayed = 0;
 
+  /** The MAC address of a neighbour that is known for certain, for those who answer in its place; null if it is not. */
+  macOf(ip: number): number | null {
+    const entry = this.known(ip);
+    return entry?.state === 'PERMANENT' || entry?.state === 'REACHABLE' ? entry.mac : null;
+  }
+
   /** An ARP packet has come in by the device. */
   receiveArp(frame: Uint8Array): void {
     const arp = decodeArp(frame, ETH_HLEN, frame.length - ETH_HLEN);

@@ -1,3 +1,5 @@
+import { ARP_LEN, ARP_REPLY, ARP_REQUEST, decodeArp, encodeArp } from '../../protocols/arp.ts';
+import { ETH_HLEN, ETHERTYPE_ARP, etherType, writeEthernet } from '../../protocols/ethernet.ts';
 import { frameBuffer } from '../../protocols/frame-buffer.ts';
 import { formatIp4 } from '../../protocols/ip4.ts';
 import { IPV4_HLEN } from '../../protocols/ipv4.ts';
@@ -16,6 +18,8 @@ export interface VxlanOptions {
   readonly local: number;
   readonly dstPort: number;
   readonly learning: 'on' | 'off';
+  /** Answers ARP requests by its neighbour entries, and lets none out (`proxy`). Default off. */
+  readonly proxy?: 'on' | 'off';
 }
 
 interface Row {
@@ -61,7 +65,8 @@ export class VxlanDevice extends Device implements VxlanEndpoint {
 
   override detail(): string {
     const { vni, local, dstPort, learning } = this.#options;
-    return `vxlan id ${vni} local ${formatIp4(local)} dstport ${dstPort}${learning === 'off' ? ' nolearning' : ''}`;
+    const flags = `${learning === 'off' ? ' nolearning' : ''}${this.#options.proxy === 'on' ? ' proxy' : ''}`;
+    return `vxlan id ${vni} local ${formatIp4(local)} dstport ${dstPort}${flags}`;
   }
 
   protected override xmit(frame: Uint8Array, skb: Skb | null): void {
@@ -74,6 +79,10 @@ export class VxlanDevice extends Device implements VxlanEndpoint {
       this.ns.kernel.drop('tunnel-loop');
       return;
     }
+    if (this.#options.proxy === 'on' && etherType(frame) === ETHERTYPE_ARP) {
+      this.#reduceArp(frame);
+      return;
+    }
     const dst = readMac(frame, 0);
     const rows = (isGroupMac(dst) ? undefined : this.#fdb.get(dst)) ?? this.#fdb.get(DEFAULT_MAC);
     if (rows === undefined) {
@@ -83,6 +92,21 @@ export class VxlanDevice extends Device implements VxlanEndpoint {
     this.#sending = true;
     for (const row of rows) this.#encapsulate(frame, row.dst, skb?.mark ?? 0);
     this.#sending = false;
+  }
+
+  /** `arp_reduce` */
+  #reduceArp(frame: Uint8Array): void {
+    const request = decodeArp(frame, ETH_HLEN, frame.length - ETH_HLEN);
+    const mac = request?.op === ARP_REQUEST ? this.neighbors.macOf(request.tpa) : null;
+    if (request === null || mac === null) {
+      this.ns.kernel.drop('vxlan-arp-unknown');
+      return;
+    }
+    const reply = frameBuffer(ETH_HLEN + ARP_LEN);
+    writeEthernet(reply, request.sha, mac, ETHERTYPE_ARP);
+    const { sha, spa, tpa } = request;
+    encodeArp(reply, ETH_HLEN, { op: ARP_REPLY, sha: mac, spa: tpa, tha: sha, tpa: spa });
+    this.ns.kernel.enqueue(this, reply);
   }
 
   /** What is outside has the mark of what is inside, as within one namespace (`skb_scrub_packet`). */

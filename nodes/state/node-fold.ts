@@ -43,6 +43,7 @@ export class NodeFold {
         this.#bgp.apply(event);
         this.#bfd.apply(event);
         this.#cluster.apply(event);
+        this.#docker.apply(event);
         this.#files.apply(event);
         break;
       case 'node.stopped':
@@ -86,6 +87,9 @@ export class NodeFold {
         this.#files.apply(event);
         break;
       case 'docker.command':
+      case 'docker.swarm':
+      case 'docker.peer':
+      case 'docker.peer.removed':
       case 'docker.network':
       case 'docker.network.removed':
       case 'docker.container':

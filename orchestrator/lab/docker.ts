@@ -18,6 +18,7 @@ export const dockerSchema = map({
   dnsSearch: z.array(z.string()).optional(),
   dnsOptions: z.array(z.string()).optional(),
   iptables: z.boolean().optional(),
+  swarm: z.enum(['manager', 'worker']).optional(),
   networks: z.array(z.string()).optional(),
   containers: z.array(z.string()).optional(),
 });
@@ -75,6 +76,7 @@ export function dockerConfig(
     dnsSearch: docker.dnsSearch ?? [],
     dnsOptions: docker.dnsOptions ?? [],
     iptables,
+    swarm: docker.swarm ?? '',
     containers: [...commands('networks', ['network', 'create']), ...commands('containers', ['run', '-d'])],
   };
 }

@@ -27,13 +27,17 @@ export class Attachments {
   readonly #resolvers = new Map<string, { close(): void }>();
   /** Sandbox of a container that runs. */
   readonly #sandboxOf: (id: string) => Sandbox | undefined;
+  /** Called when a container has joined a network of the swarm's. */
+  readonly #onSwarmJoin: (container: DockerContainerFacts, endpoint: DockerEndpointFacts) => void;
 
   constructor(
     ledger: DockerLedger,
     sandboxes: Sandboxes,
     files: ContainerFiles,
     sandboxOf: (id: string) => Sandbox | undefined,
+    onSwarmJoin: (container: DockerContainerFacts, endpoint: DockerEndpointFacts) => void,
   ) {
+    this.#onSwarmJoin = onSwarmJoin;
     this.#ledger = ledger;
     this.#sandboxes = sandboxes;
     this.#files = files;
@@ -85,9 +89,9 @@ export class Attachments {
     return outside(container);
   }
 
-  /** `docker network connect` @throws DockerError */
+  /** `docker network connect`, what it needs being there. @throws DockerError */
   connect(network: DockerNetworkFacts, container: DockerContainerFacts, wanted: WantedEndpoint): void {
-    this.#checkConnect(network, container, wanted);
+    this.checkConnect(network, container, wanted);
     const sandbox = this.#sandboxOf(container.id);
     const endpoint = unjoined(network.name, wanted);
     const joined = sandbox === undefined ? endpoint : this.#join(sandbox, container, endpoint);
@@ -120,7 +124,7 @@ export class Attachments {
   }
 
   /** `updateNetworkSettings` and what `Networks` cannot know. @throws DockerError */
-  #checkConnect(network: DockerNetworkFacts, container: DockerContainerFacts, wanted: WantedEndpoint): void {
+  checkConnect(network: DockerNetworkFacts, container: DockerContainerFacts, wanted: WantedEndpoint): void {
     const { networkMode, endpoints, name } = container;
     if (networkMode.startsWith('container:')) throw new DockerError(CONFLICT_SHARED);
     if (network.driver === 'host' && networkMode !== 'host') throw new DockerError(CONFLICT_HOST);
@@ -143,7 +147,9 @@ export class Attachments {
   ): DockerEndpointFacts {
     if (!isUserDefined(endpoint.network)) return this.#sandboxes.join(sandbox, container, endpoint);
     const aliases = [...new Set([...endpoint.aliases, container.id.slice(0, 12)])];
-    return this.#sandboxes.join(sandbox, container, { ...endpoint, aliases });
+    const joined = this.#sandboxes.join(sandbox, container, { ...endpoint, aliases });
+    if (this.#ledger.network(joined.networkId).scope === 'swarm') this.#onSwarmJoin(container, joined);
+    return joined;
   }
 
   /** Another network may lead outside now. */

@@ -45,6 +45,10 @@ export interface ContainersOptions {
   readonly sandboxes: Sandboxes;
   readonly attachments: Attachments;
   readonly files: ContainerFiles;
+  /** Gets what a container needs before it can join its networks; at once where that is nothing. */
+  readonly prepare: (container: DockerContainerFacts, done: (error: DockerError | null) => void) => void;
+  /** Gives back what `prepare` has got and nobody has used. */
+  readonly unprepare: (container: DockerContainerFacts) => void;
 }
 
 /** The containers of a node and their processes: started, stopped, started again by their policies, removed. */
@@ -82,12 +86,15 @@ export class Containers {
     this.#rt.cause = cause;
   }
 
-  /** Starts a container; what its process writes goes to `attach` too. @throws DockerError */
-  start(ref: string, attach: ToolOutput | null = null): void {
+  /** Starts a container; what its process writes goes to `attach` too. @throws DockerError for one that is not there */
+  start(ref: string, attach: ToolOutput | null, done: (error: DockerError | null) => void): void {
     const container = this.#options.ledger.container(ref);
-    if (container.state.status === 'running') return;
+    if (container.state.status === 'running') {
+      done(null);
+      return;
+    }
     this.#restarts.cancel(container.id);
-    this.#run(container, attach, 0);
+    this.#start(container, attach, 0, done);
   }
 
   /** SIGTERM, and SIGKILL when that has done nothing for `grace` ms. @throws DockerError */
@@ -122,15 +129,7 @@ export class Containers {
   /** @throws DockerError */
   restart(ref: string, grace: number, done: (error: DockerError | null) => void): void {
     const { id } = this.#options.ledger.container(ref);
-    this.stop(id, grace, () => {
-      try {
-        this.start(id);
-        done(null);
-      } catch (error) {
-        if (!(error instanceof DockerError)) throw error;
-        done(error);
-      }
-    });
+    this.stop(id, grace, () => this.start(id, null, done));
   }
 
   /** @throws DockerError for one that runs, without force */
@@ -186,9 +185,14 @@ export class Containers {
     };
   }
 
+  /** Calls back when the process of a container has ended that is about to be started. */
+  onNextExit(id: string, done: (code: number) => void): void {
+    this.#waiting.set(id, [...(this.#waiting.get(id) ?? []), done]);
+  }
+
   /** Calls back when a container's process has ended, now if none runs. */
   onExit(id: string, done: (code: number) => void): void {
-    if (this.#live.has(id)) this.#waiting.set(id, [...(this.#waiting.get(id) ?? []), done]);
+    if (this.#live.has(id)) this.onNextExit(id, done);
     else done(this.#options.ledger.containerById(id)?.state.exitCode ?? 0);
   }
 
@@ -214,6 +218,34 @@ export class Containers {
       if (!(error instanceof DockerError)) throw error;
       throw new DockerError(`${problem}: ${ref}: ${error.message}`);
     }
+  }
+
+  #start(
+    container: DockerContainerFacts,
+    attach: ToolOutput | null,
+    restartCount: number,
+    done: (error: DockerError | null) => void,
+  ): void {
+    const { ledger, prepare, unprepare } = this.#options;
+    const { id } = container;
+    prepare(container, (problem) => {
+      const current = ledger.containerById(id);
+      if (current === undefined) {
+        unprepare(container);
+        done(new DockerError(`No such container: ${id}`));
+        return;
+      }
+      try {
+        if (problem !== null) throw this.#notStarted(current, problem);
+        this.#run(current, attach, restartCount);
+        done(null);
+      } catch (error) {
+        this.#waiting.delete(id);
+        unprepare(container);
+        if (!(error instanceof DockerError)) throw error;
+        done(error);
+      }
+    });
   }
 
   /** Puts a container into its networks and starts its process. @throws DockerError; it does not run then */
@@ -332,12 +364,7 @@ export class Containers {
 
   #startAgain(id: string): void {
     const container = this.#options.ledger.containerById(id);
-    if (container === undefined) return;
-    try {
-      this.#run(container, null, container.state.restartCount + 1);
-    } catch (error) {
-      if (!(error instanceof DockerError)) throw error;
-    }
+    if (container !== undefined) this.#start(container, null, container.state.restartCount + 1, () => {});
   }
 
   #patchState(id: string, patch: Partial<DockerStateFacts>): void {

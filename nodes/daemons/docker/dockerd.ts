@@ -1,26 +1,39 @@
-import { parsePrefix } from '../../../protocols/ip4.ts';
+import { formatIp4, parseIp4, parsePrefix } from '../../../protocols/ip4.ts';
 import type { DockerConfig } from '../../config.ts';
 import type { DockerContainerFacts, DockerNetworkFacts } from '../../events/docker.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
 import type { Netns } from '../../kernel/netns.ts';
 import type { Runtime } from '../../runtime.ts';
 import type { DockerView } from '../../state/docker-view.ts';
+import type { StoreChange } from '../../store.ts';
+import { StoreClient } from '../store-client.ts';
 import { Attachments } from './attachments.ts';
 import { Containers } from './containers.ts';
-import { type CreateSpec, checkName, createContainer, isUserDefined, type WantedEndpoint } from './create.ts';
+import {
+  type CreateSpec,
+  checkName,
+  createContainer,
+  isUserDefined,
+  unjoined,
+  type WantedEndpoint,
+} from './create.ts';
 import { DockerError } from './error.ts';
 import { ContainerFiles } from './files.ts';
 import { DockerLedger } from './ledger.ts';
-import { BridgeDriver, defaultBridgeOptions } from './network/drivers/bridge.ts';
+import { BridgeDriver, defaultBridgeOptions, gatewayBridgeOptions } from './network/drivers/bridge.ts';
 import { HostDriver, NullDriver } from './network/drivers/host.ts';
 import { IpvlanDriver } from './network/drivers/ipvlan.ts';
 import { MacvlanDriver } from './network/drivers/macvlan.ts';
+import { OverlayDriver } from './network/drivers/overlay.ts';
 import { Parents } from './network/drivers/parent.ts';
 import { Firewall, type Iptables } from './network/firewall.ts';
 import { type NetworkSpec, Networks } from './network/networks.ts';
 import { LOCAL_POOLS, SubnetPools } from './network/pools.ts';
 import { PortAllocator } from './network/port-allocator.ts';
-import { Sandboxes } from './sandbox.ts';
+import { GATEWAY_NETWORK, Sandboxes } from './sandbox.ts';
+import { Peers } from './swarm/peers.ts';
+import { swarmKeys } from './swarm/rows.ts';
+import { Swarm } from './swarm/swarm.ts';
 
 export interface DockerdOptions {
   readonly kernel: Kernel;
@@ -28,6 +41,8 @@ export interface DockerdOptions {
   readonly config: DockerConfig;
   /** What a reboot finds, null on a new node. */
   readonly disk: DockerView | null;
+  /** Address that other nodes reach this one at. */
+  readonly address: string;
   /** iptables(8) on the node. */
   readonly iptables: Iptables;
   /** Called before a namespace goes: what runs in it ends. */
@@ -42,6 +57,8 @@ export class Dockerd {
   readonly #options: DockerdOptions;
   readonly #networks: Networks;
   readonly #attachments: Attachments;
+  readonly #store: StoreClient;
+  readonly swarm: Swarm;
   readonly #firewall: Firewall | null;
 
   constructor(rt: Runtime, options: DockerdOptions) {
@@ -53,6 +70,11 @@ export class Dockerd {
     this.#firewall = config.iptables ? new Firewall(options.iptables, config.userlandProxy) : null;
     const parents = new Parents(kernel.root, rt.random);
     const { defaultAddressPools: pools, userlandProxy } = config;
+    this.#store = new StoreClient(rt);
+    const overlay = new OverlayDriver(rt, kernel, {
+      vtep: () => ledger.swarm?.address ?? null,
+      onSegment: (network, change) => this.swarm.segmentChanged(network, change),
+    });
     const networks = new Networks(rt, {
       ledger,
       drivers: {
@@ -61,8 +83,10 @@ export class Dockerd {
         null: new NullDriver(),
         macvlan: new MacvlanDriver(parents),
         ipvlan: new IpvlanDriver(parents),
+        overlay,
       },
       pools: new SubnetPools(pools.length > 0 ? pools : LOCAL_POOLS, 'lowest'),
+      onSwarmRelease: (network, endpoint, address) => this.swarm.released(network, endpoint, address),
       hostSubnets: () => kernel.root.routes.list().flatMap(({ dst }) => parsePrefix(dst) ?? []),
     });
     this.#networks = networks;
@@ -76,21 +100,51 @@ export class Dockerd {
       onNamespaceRemoved,
     });
     const files = new ContainerFiles(kernel.files, ledger, config);
-    const attachments = new Attachments(ledger, sandboxes, files, (id) => this.containers.sandboxOf(id));
+    const attachments = new Attachments(
+      ledger,
+      sandboxes,
+      files,
+      (id) => this.containers.sandboxOf(id),
+      (container, endpoint) => this.swarm.joined(container, endpoint),
+    );
     this.#attachments = attachments;
-    this.containers = new Containers(rt, { kernel, ledger, sandboxes, attachments, files });
+    this.containers = new Containers(rt, {
+      kernel,
+      ledger,
+      sandboxes,
+      attachments,
+      files,
+      prepare: (container, done) => this.swarm.attach(container, container.endpoints, done),
+      unprepare: ({ id }) => networks.dropAttachments(id),
+    });
+    this.swarm = new Swarm(rt, {
+      node: options.node,
+      address: options.address,
+      ledger,
+      networks,
+      overlay,
+      peers: new Peers(ledger, overlay),
+      store: this.#store,
+      ensureGateway: () => this.#ensureGateway(),
+    });
   }
 
   get now(): number {
     return this.#rt.now;
   }
 
-  /** Called once the interfaces are up: networks first, then the containers that are to run again. */
-  start(): void {
+  /**
+   * Called once the interfaces are up: networks first, then the containers that are to run again, then the swarm that the
+   * lab file has the node in. `done` is called when it is.
+   */
+  start(done: () => void): void {
     this.#firewall?.start();
     if (this.ledger.networks.length === 0) this.#createPredefined();
     else this.#networks.restore();
     this.containers.restore();
+    const { swarm } = this.#options.config;
+    if (swarm === '') done();
+    else this.swarm.enterAtBoot(swarm, done);
   }
 
   snapshot(): DockerView {
@@ -102,7 +156,7 @@ export class Dockerd {
    * no work that could be waited for.
    */
   report(): { readonly work: number; readonly running: number } {
-    return { work: 0, running: this.containers.running };
+    return { work: this.#store.outstanding, running: this.containers.running };
   }
 
   /** @throws DockerError */
@@ -127,19 +181,73 @@ export class Dockerd {
     }
   }
 
-  /** @throws DockerError */
-  createNetwork(spec: NetworkSpec): DockerNetworkFacts {
-    return this.#networks.create(spec);
+  /** An address to tell others, as `--advertise-addr` gives it: itself, an interface's, the node's own for ''. @throws DockerError */
+  addressOf(text: string): string {
+    const [word = ''] = text.split(':');
+    if (word === '') return this.#options.address;
+    const device = this.#options.kernel.root.device(word);
+    const [first] = device?.addresses ?? [];
+    const addr = first?.addr ?? parseIp4(word);
+    if (addr === null || !this.#options.kernel.root.isLocal(addr))
+      throw new DockerError(
+        "must specify a listening address because the address to advertise is not recognized as a system address, and a system's IP address to use could not be uniquely identified",
+      );
+    return formatIp4(addr);
   }
 
-  /** @throws DockerError */
-  removeNetwork(ref: string): void {
-    this.#networks.remove(this.ledger.network(ref));
+  /** Patterns of the store's keys whose changes are to be handed in. */
+  get watches(): readonly string[] {
+    return [swarmKeys.all];
   }
 
-  /** @throws DockerError */
-  connect(network: string, container: string, wanted: WantedEndpoint): void {
-    this.#attachments.connect(this.ledger.network(network), this.ledger.container(container), wanted);
+  storeChanged(change: StoreChange): void {
+    this.swarm.storeChanged(change);
+  }
+
+  /** @throws DockerError, or calls back with one */
+  createNetwork(spec: NetworkSpec, done: (error: DockerError | null, id: string) => void): void {
+    if (spec.driver === 'overlay') this.swarm.createNetwork(spec, done);
+    else done(null, this.#networks.create(spec).id);
+  }
+
+  /** @throws DockerError, or calls back with one */
+  removeNetwork(ref: string, done: (error: DockerError | null) => void): void {
+    const network = this.ledger.network(ref);
+    if (network.scope === 'swarm') {
+      this.swarm.removeNetwork(network, done);
+      return;
+    }
+    this.#networks.remove(network);
+    done(null);
+  }
+
+  /** @throws DockerError, or calls back with one */
+  connect(
+    network: string,
+    ref: string,
+    wanted: WantedEndpoint,
+    done: (error: DockerError | null) => void,
+  ): void {
+    this.swarm.adopt(network);
+    const target = this.ledger.network(network);
+    const container = this.ledger.container(ref);
+    if (target.scope !== 'swarm' || this.containers.sandboxOf(container.id) === undefined) {
+      this.#attachments.connect(target, container, wanted);
+      done(null);
+      return;
+    }
+    this.#attachments.checkConnect(target, container, wanted);
+    this.swarm.attach(container, [unjoined(target.name, wanted)], (problem) => {
+      try {
+        if (problem !== null) throw problem;
+        this.#attachments.connect(target, this.ledger.container(container.id), wanted);
+        done(null);
+      } catch (error) {
+        this.#networks.dropAttachments(container.id);
+        if (!(error instanceof DockerError)) throw error;
+        done(error);
+      }
+    });
   }
 
   /** @throws DockerError */
@@ -157,6 +265,20 @@ export class Dockerd {
     return this.ledger.networks.filter(
       ({ name, ingress }) => isUserDefined(name) && !ingress && !used.has(name),
     );
+  }
+
+  #ensureGateway(): void {
+    if (this.ledger.networks.some(({ name }) => name === GATEWAY_NETWORK)) return;
+    this.#networks.create({
+      name: GATEWAY_NETWORK,
+      driver: 'bridge',
+      internal: false,
+      attachable: false,
+      ingress: false,
+      ipam: [],
+      options: gatewayBridgeOptions(GATEWAY_NETWORK),
+      labels: {},
+    });
   }
 
   #createPredefined(): void {

@@ -1,4 +1,9 @@
-import type { DockerContainerFacts, DockerNetworkFacts } from '../../events/docker.ts';
+import type {
+  DockerContainerFacts,
+  DockerNetworkFacts,
+  DockerPeerFacts,
+  DockerSwarmFacts,
+} from '../../events/docker.ts';
 import type { Runtime } from '../../runtime.ts';
 import { type DockerView, EMPTY_DOCKER_VIEW, inIdOrder } from '../../state/docker-view.ts';
 import { DockerError, noSuchContainer, noSuchNetwork } from './error.ts';
@@ -10,9 +15,13 @@ export class DockerLedger {
   /** In the order in which they were made. */
   readonly #containers = new Map<string, DockerContainerFacts>();
 
+  readonly #peers = new Map<string, DockerPeerFacts>();
+  #swarm: DockerSwarmFacts | null;
+
   constructor(rt: Runtime, disk: DockerView | null) {
     this.#rt = rt;
-    const { networks, containers } = disk ?? EMPTY_DOCKER_VIEW;
+    const { networks, containers, swarm } = disk ?? EMPTY_DOCKER_VIEW;
+    this.#swarm = swarm;
     for (const network of networks) this.#networks.set(network.id, network);
     for (const container of containers.toSorted((a, b) => a.created - b.created))
       this.#containers.set(container.id, container);
@@ -24,6 +33,30 @@ export class DockerLedger {
 
   get containers(): readonly DockerContainerFacts[] {
     return [...this.#containers.values()];
+  }
+
+  get swarm(): DockerSwarmFacts | null {
+    return this.#swarm;
+  }
+
+  setSwarm(swarm: DockerSwarmFacts | null): void {
+    this.#swarm = swarm;
+    this.#rt.emit({ type: 'docker.swarm', swarm });
+  }
+
+  /** In the order in which they came. */
+  get peers(): readonly DockerPeerFacts[] {
+    return [...this.#peers.values()];
+  }
+
+  putPeer(peer: DockerPeerFacts): void {
+    this.#peers.set(`${peer.networkId} ${peer.endpointId}`, peer);
+    this.#rt.emit({ type: 'docker.peer', peer });
+  }
+
+  removePeer({ networkId, endpointId }: DockerPeerFacts): void {
+    this.#peers.delete(`${networkId} ${endpointId}`);
+    this.#rt.emit({ type: 'docker.peer.removed', networkId, endpointId });
   }
 
   putNetwork(network: DockerNetworkFacts): void {
@@ -67,7 +100,12 @@ export class DockerLedger {
   }
 
   view(): DockerView {
-    return { networks: inIdOrder(this.#networks.values()), containers: inIdOrder(this.#containers.values()) };
+    return {
+      networks: inIdOrder(this.#networks.values()),
+      containers: inIdOrder(this.#containers.values()),
+      swarm: this.#swarm,
+      peers: this.peers,
+    };
   }
 
   #byPrefix<T extends { readonly id: string }>(
@@ -75,7 +113,7 @@ export class DockerLedger {
     items: readonly T[],
     what: string,
   ): T | undefined {
-    if (!/^[0-9a-f]+$/.test(ref)) return undefined;
+    if (!/^[0-9a-z]+$/.test(ref)) return undefined;
     const [first, second] = items.filter(({ id }) => id.startsWith(ref));
     if (second !== undefined)
       throw new DockerError(

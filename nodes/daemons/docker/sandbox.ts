@@ -95,6 +95,7 @@ export class Sandboxes {
     const hasInterface = address !== null;
     if (hasInterface) sandbox.nextInterface++;
     sandbox.joined.push({ plan, info });
+    if (network.driver === 'overlay') this.#joinGateway(sandbox, container);
     this.#updateGateway(sandbox);
     return {
       ...wanted,
@@ -119,7 +120,31 @@ export class Sandboxes {
     const { networks } = this.#options;
     networks.driver(plan.network).leave(plan);
     networks.release(plan.network, plan.endpointId, plan.address);
-    this.#updateGateway(sandbox);
+    const [left] = sandbox.joined;
+    const onlyGateway = sandbox.joined.length === 1 && left?.plan.network.name === GATEWAY_NETWORK;
+    if (onlyGateway && plan.network.driver === 'overlay') this.leave(sandbox, left.plan.network.id);
+    else this.#updateGateway(sandbox);
+  }
+
+  /** An overlay network leads nowhere else: a container that has no other way out gets one by docker_gwbridge. */
+  #joinGateway(sandbox: Sandbox, container: DockerContainerFacts): void {
+    const { ledger, networks } = this.#options;
+    if (sandbox.joined.some(({ info }) => info.gateway.type !== 'none')) return;
+    const network = ledger.networks.find(({ name }) => name === GATEWAY_NETWORK);
+    if (network === undefined) return;
+    const endpointId = randomHex(this.#rt.random, 64);
+    const address = networks.reserve(network, endpointId, container.id, '')?.address ?? null;
+    const ifname = `eth${sandbox.nextInterface++}`;
+    const plan: EndpointPlan = {
+      endpointId,
+      network,
+      containerId: container.id,
+      address,
+      mac: 0,
+      ns: sandbox.ns,
+      ifname,
+    };
+    sandbox.joined.push({ plan, info: networks.driver(network).join(plan) });
   }
 
   /**
@@ -204,6 +229,9 @@ export class Sandboxes {
 function sandboxOf(id: string, ns: Netns): Sandbox {
   return { id, ns, joined: [], nextInterface: 0, published: [], publishedBy: null, proxies: [] };
 }
+
+/** The bridge by which containers in overlay networks reach what is elsewhere. */
+export const GATEWAY_NETWORK = 'docker_gwbridge';
 
 const DEFAULT_ROUTE = '0.0.0.0/0';
 

@@ -10,7 +10,7 @@ import { parseTemplate } from './template.ts';
 const ANY = Number.POSITIVE_INFINITY;
 
 /** Does something to each of several, and tells on stderr of those that it cannot be done to; these it returns. */
-export function forEach(
+function forEach(
   refs: readonly string[],
   { out }: CliContext,
   act: (ref: string) => void,
@@ -269,11 +269,17 @@ export const startCommand: CliCommand = {
     if (flags.has('attach') || flags.has('interactive')) {
       if (flags.args.length > 1)
         throw new CliError('you cannot start and attach multiple containers at once');
-      return attached(inspected(dockerd, flags.args[0]!).id, context);
+      return attached(inspected(dockerd, flags.args[0]!).id, context, (error) => {
+        out.stderr(`${daemonError(error)}\n`);
+        out.exit(1);
+      });
     }
-    const failed = forEach(flags.args, context, (ref) => dockerd.containers.start(ref));
-    if (failed.length > 0) out.stderr(`Error: failed to start containers: ${failed.join(', ')}\n`);
-    out.exit(failed.length === 0 ? 0 : 1);
+    inParallel(
+      flags.args,
+      context,
+      (ref, done) => dockerd.containers.start(ref, null, done),
+      (failed) => `Error: failed to start containers: ${failed.join(', ')}\n`,
+    );
     return ENDED;
   },
 };
@@ -316,29 +322,36 @@ export const restartCommand: CliCommand = {
   },
 };
 
-/** As the client stops several: all at once, told of in the order in which they were named. */
-function inParallel(
+/**
+ * Does something that takes time to several, all at once, and tells of it in the order in which they were named; `summary`
+ * goes to stderr for those that it could not be done to.
+ */
+export function inParallel(
   refs: readonly string[],
   { out }: CliContext,
   act: (ref: string, done: (error: DockerError | null) => void) => void,
+  summary: (failed: readonly string[]) => string = () => '',
 ): void {
-  const results: (DockerError | null | undefined)[] = refs.map(() => undefined);
+  const problems: (string | null)[] = refs.map(() => null);
   let left = refs.length;
-  const finish = (i: number, error: DockerError | null) => {
-    results[i] = error;
+  const finish = (i: number, problem: string | null) => {
+    problems[i] = problem;
     if (--left > 0) return;
-    for (const [k, result] of results.entries()) {
-      if (result == null) out.stdout(`${refs[k]}\n`);
-      else out.stderr(`${daemonError(result)}\n`);
+    for (const [k, text] of problems.entries()) {
+      if (text === null) out.stdout(`${refs[k]}\n`);
+      else out.stderr(`${text}\n`);
     }
-    out.exit(results.every((result) => result == null) ? 0 : 1);
+    const failed = refs.filter((_, k) => problems[k] !== null);
+    if (failed.length > 0) out.stderr(summary(failed));
+    out.exit(failed.length === 0 ? 0 : 1);
   };
   for (const [i, ref] of refs.entries()) {
     try {
-      act(ref, (error) => finish(i, error));
+      act(ref, (error) => finish(i, error === null ? null : daemonError(error)));
     } catch (error) {
-      if (!(error instanceof DockerError)) throw error;
-      finish(i, error);
+      if (error instanceof DockerError) finish(i, daemonError(error));
+      else if (error instanceof CliError) finish(i, error.message);
+      else throw error;
     }
   }
 }

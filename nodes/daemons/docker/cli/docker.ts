@@ -22,6 +22,7 @@ import { FlagError, flagsHelp, parseFlags } from './flags.ts';
 import { inspectCommand } from './inspect.ts';
 import { networkCommands } from './network.ts';
 import { createCommand, runCommand } from './run.ts';
+import { nodeCommands, swarmCommands } from './swarm.ts';
 
 const CONTAINER_COMMANDS: readonly CliCommand[] = [
   createCommand,
@@ -60,11 +61,13 @@ const GROUPS: ReadonlyMap<string, Group> = new Map([
     },
   ],
   ['network', { help: 'Manage networks', commands: networkCommands }],
+  ['node', { help: 'Manage Swarm nodes', commands: nodeCommands }],
+  ['swarm', { help: 'Manage Swarm', commands: swarmCommands }],
 ]);
 
 /** Commands of Docker that have to do with what a network emulation has not. */
 const ELSEWHERE =
-  'build commit cp diff events export history image images import info load login logout manifest plugin pull push save search secret service stack swarm system tag top trust update version volume'.split(
+  'build commit cp diff events export history image images import info load login logout manifest plugin pull push save search secret service stack system tag top trust update version volume'.split(
     ' ',
   );
 
@@ -105,15 +108,22 @@ export function runDocker(args: readonly string[], dockerd: Dockerd, out: ToolOu
   return ENDED;
 }
 
-/** Runs a command of the lab file's; the log tells how it went. */
-export function runAtBoot(rt: Runtime, dockerd: Dockerd, argv: readonly string[]): void {
+/** Runs the commands of the lab file's, one after the other; the log tells how each went. */
+export function runAtBoot(rt: Runtime, dockerd: Dockerd, commands: readonly (readonly string[])[]): void {
+  const { cause } = rt;
+  const [argv, ...rest] = commands;
+  if (argv === undefined) return;
   let error = '';
   runDocker(argv, dockerd, {
     stdout: () => {},
     stderr: (text) => {
       error += text;
     },
-    exit: (code) => void rt.emit({ type: 'docker.command', argv, code, error: error.trim() }),
+    exit: (code) => {
+      rt.emit({ type: 'docker.command', argv, code, error: error.trim() });
+      rt.cause = cause;
+      runAtBoot(rt, dockerd, rest);
+    },
   });
 }
 

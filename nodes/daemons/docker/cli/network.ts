@@ -1,11 +1,12 @@
 import { parseIp4, parsePrefix, prefixContains } from '../../../../protocols/ip4.ts';
 import type { DockerIpamFacts, DockerNetworkFacts } from '../../../events/docker.ts';
+import type { ToolOutput } from '../../../tools/tool.ts';
 import { isUserDefined } from '../create.ts';
 import { DockerError } from '../error.ts';
 import { inspectNetwork } from '../inspect.ts';
 import { overlaps } from '../network/pools.ts';
 import { type CliCommand, CliError } from './command.ts';
-import { filtered, forEach, formatRows } from './containers.ts';
+import { daemonError, filtered, formatRows, inParallel } from './containers.ts';
 import type { Flags } from './flags.ts';
 import { inspectAll } from './inspect.ts';
 import { table, timestamp } from './table.ts';
@@ -107,6 +108,13 @@ const lsCommand: CliCommand = {
   },
 };
 
+/** Ends with what a daemon's answer comes to. */
+function ends(out: ToolOutput, error: DockerError | null, text: string): void {
+  if (error === null) out.stdout(text);
+  else out.stderr(`${daemonError(error)}\n`);
+  out.exit(error === null ? 0 : 1);
+}
+
 /** Subnets with what belongs to each (`consolidateIpam`). @throws CliError */
 function ipamOf(flags: Flags): DockerIpamFacts[] {
   const subnets = flags.list('subnet');
@@ -173,18 +181,19 @@ const createCommand: CliCommand = {
   run: (flags, { dockerd, out }) => {
     if (flags.has('ipv6'))
       throw new CliError('--ipv6: networks of this emulation have IPv4 addresses only so far');
-    const network = dockerd.createNetwork({
-      name: flags.args[0]!,
-      driver: flags.text('driver') || 'bridge',
-      internal: flags.has('internal'),
-      attachable: flags.has('attachable'),
-      ingress: flags.has('ingress'),
-      ipam: ipamOf(flags),
-      options: flags.map('opt'),
-      labels: flags.map('label'),
-    });
-    out.stdout(`${network.id}\n`);
-    out.exit(0);
+    dockerd.createNetwork(
+      {
+        name: flags.args[0]!,
+        driver: flags.text('driver') || 'bridge',
+        internal: flags.has('internal'),
+        attachable: flags.has('attachable'),
+        ingress: flags.has('ingress'),
+        ipam: ipamOf(flags),
+        options: flags.map('opt'),
+        labels: flags.map('label'),
+      },
+      (error, id) => ends(out, error, `${id}\n`),
+    );
   },
 };
 
@@ -201,12 +210,8 @@ const connectCommand: CliCommand = {
   args: { min: 2, max: 2 },
   run: (flags, { dockerd, out }) => {
     const [network = '', container = ''] = flags.args;
-    dockerd.connect(network, container, {
-      ip: flags.text('ip'),
-      aliases: flags.list('alias'),
-      links: flags.list('link'),
-    });
-    out.exit(0);
+    const wanted = { ip: flags.text('ip'), aliases: flags.list('alias'), links: flags.list('link') };
+    dockerd.connect(network, container, wanted, (error) => ends(out, error, ''));
   },
 };
 
@@ -232,13 +237,12 @@ const rmCommand: CliCommand = {
   flags: [],
   args: { min: 1, max: ANY },
   run: (flags, context) => {
-    const { dockerd, out } = context;
-    const failed = forEach(flags.args, context, (ref) => {
+    const { dockerd } = context;
+    inParallel(flags.args, context, (ref, done) => {
       const known = dockerd.ledger.networks.some(({ id, name }) => name === ref || id.startsWith(ref));
       if (!known) throw new CliError(`Error: No such network: ${ref}`);
-      dockerd.removeNetwork(ref);
+      dockerd.removeNetwork(ref, done);
     });
-    out.exit(failed.length === 0 ? 0 : 1);
   },
 };
 
@@ -253,7 +257,7 @@ const pruneCommand: CliCommand = {
   args: { min: 0, max: 0 },
   run: (_flags, { dockerd, out }) => {
     const unused = dockerd.unusedNetworks();
-    for (const { id } of unused) dockerd.removeNetwork(id);
+    for (const { id } of unused) dockerd.removeNetwork(id, () => {});
     if (unused.length > 0)
       out.stdout(`Deleted Networks:\n${unused.map(({ name }) => `${name}\n`).join('')}\n`);
     out.exit(0);

@@ -241,35 +241,34 @@ export const runCommand: CliCommand = {
       report(out, error, true);
       return ENDED;
     }
-    const detached = flags.has('detach');
-    if (detached) out.stdout(`${id}\n`);
-    try {
-      if (!detached) return attached(id, context);
-      dockerd.containers.start(id);
-    } catch (error) {
-      if (!(error instanceof DockerError)) throw error;
+    const failed = (error: DockerError) => {
       if (flags.has('rm')) dockerd.containers.remove(id, true);
       report(out, error, false);
-      return ENDED;
-    }
-    out.exit(0);
+    };
+    if (!flags.has('detach')) return attached(id, context, failed);
+    out.stdout(`${id}\n`);
+    dockerd.containers.start(id, null, (error) => {
+      if (error === null) out.exit(0);
+      else failed(error);
+    });
     return ENDED;
   },
 };
 
-/** In the foreground: its output is the client's, and its exit code. @throws DockerError */
-export function attached(id: string, { dockerd, out }: CliContext): RunningTool {
-  let early: number | null = null;
+/** In the foreground: its output is the client's, and its exit code. */
+export function attached(
+  id: string,
+  { dockerd, out }: CliContext,
+  failed: (error: DockerError) => void,
+): RunningTool {
   const stream: ToolOutput = {
     stdout: (text) => out.stdout(text),
     stderr: (text) => out.stderr(text),
     exit: () => {},
   };
-  dockerd.containers.start(id, stream);
-  dockerd.containers.onExit(id, (code) => {
-    early = code;
-    out.exit(code);
+  dockerd.containers.onNextExit(id, (code) => out.exit(code));
+  dockerd.containers.start(id, stream, (error) => {
+    if (error !== null) failed(error);
   });
-  if (early !== null) return ENDED;
   return { interrupt: () => dockerd.containers.interrupt(id) };
 }

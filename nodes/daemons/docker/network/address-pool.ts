@@ -14,11 +14,12 @@ export class AddressPool {
   /** 'lowest': nothing below is free. 'serial': the last one given out. */
   #cursor: number;
 
-  constructor(subnet: Prefix, range: Prefix, order: 'lowest' | 'serial') {
+  /** `last`: the one that was given out last, for 'serial'. */
+  constructor(subnet: Prefix, range: Prefix, order: 'lowest' | 'serial', last = broadcastOf(range)) {
     this.subnet = subnet;
     this.range = range;
     this.#order = order;
-    this.#cursor = order === 'lowest' ? range.addr : broadcastOf(range);
+    this.#cursor = order === 'lowest' ? range.addr : prefixContains(range, last) ? last : broadcastOf(range);
     this.#taken.add(subnet.addr);
     this.#taken.add(broadcastOf(subnet));
   }

@@ -28,7 +28,12 @@ export function resolveName(ledger: DockerLedger, asking: DockerContainerFacts, 
         (entry) => entry.slice(entry.indexOf(':') + 1).toLowerCase() === candidate,
       );
       const meant = link === undefined ? candidate : link.slice(0, link.indexOf(':')).toLowerCase();
-      const found = ledger.containers.flatMap((container) =>
+      const remote = ledger.peers.flatMap(({ networkId, names: own, address }) =>
+        networkId === scope.networkId && own.some((one) => one.toLowerCase() === meant)
+          ? [parseIp4(address) ?? 0]
+          : [],
+      );
+      const local = ledger.containers.flatMap((container) =>
         container.endpoints.flatMap((endpoint) =>
           endpoint.networkId === scope.networkId &&
           endpoint.address !== '' &&
@@ -37,6 +42,7 @@ export function resolveName(ledger: DockerLedger, asking: DockerContainerFacts, 
             : [],
         ),
       );
+      const found = [...new Set([...local, ...remote])];
       if (found.length > 0) return found;
     }
   }
@@ -58,6 +64,8 @@ export function resolvePointer(
       const [name] = endpoint === undefined ? [] : namesOf(container, endpoint);
       if (name !== undefined) return `${name}.${scope.network}`;
     }
+    const peer = ledger.peers.find((other) => other.networkId === scope.networkId && other.address === text);
+    if (peer?.names[0] !== undefined) return `${peer.names[0]}.${scope.network}`;
   }
   return null;
 }

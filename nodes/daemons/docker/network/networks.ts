@@ -54,6 +54,8 @@ export interface NetworksOptions {
   readonly ledger: DockerLedger;
   readonly drivers: Readonly<Partial<Record<DockerDriver, NetworkDriver>>>;
   readonly pools: SubnetPools;
+  /** Takes back an address of a swarm's network. */
+  readonly onSwarmRelease: (networkId: string, endpointId: string, address: Prefix) => void;
   /** Subnets that the host has routes to: no default pool may be in their way. */
   readonly hostSubnets: () => readonly Prefix[];
 }
@@ -63,6 +65,8 @@ export class Networks {
   readonly #rt: Runtime;
   readonly #options: NetworksOptions;
   readonly #live = new Map<string, Live>();
+  /** Addresses that a swarm has given, by container and network, until they are used. */
+  readonly #attached = new Map<string, Prefix>();
 
   constructor(rt: Runtime, options: NetworksOptions) {
     this.#rt = rt;
@@ -78,9 +82,10 @@ export class Networks {
   /** What the disk has, after a reboot. */
   restore(): void {
     for (const network of this.#options.ledger.networks) {
-      const subnets = network.ipam.map((facts) => {
+      const local = network.scope === 'local' ? network.ipam : [];
+      const subnets = local.map((facts) => {
         const prefix = parsePrefix(facts.subnet)!;
-        if (network.scope === 'local') this.#options.pools.take(prefix);
+        this.#options.pools.take(prefix);
         return this.#subnet(prefix, facts, network);
       });
       this.#live.set(network.id, { subnets, endpoints: new Map() });
@@ -111,7 +116,7 @@ export class Networks {
       name: spec.name,
       created: this.#rt.now,
       driver,
-      scope: driver === 'overlay' ? 'swarm' : 'local',
+      scope: 'local',
       internal: spec.internal,
       attachable: spec.attachable,
       ingress: spec.ingress,
@@ -140,6 +145,35 @@ export class Networks {
     }
   }
 
+  /** A network of the swarm's that this node is to know. */
+  adopt(network: DockerNetworkFacts): void {
+    if (this.#live.has(network.id)) return;
+    this.#live.set(network.id, { subnets: [], endpoints: new Map() });
+    this.#options.ledger.putNetwork(network);
+  }
+
+  /** A network of the swarm's that this node has nothing to do with any more. */
+  disown(network: DockerNetworkFacts): void {
+    this.driver(network).deleteNetwork(network);
+    this.#live.delete(network.id);
+    this.#options.ledger.removeNetwork(network);
+  }
+
+  /** The swarm has given a container an address, to be used when it joins. */
+  attached(containerId: string, networkId: string, address: Prefix): void {
+    this.#attached.set(`${containerId} ${networkId}`, address);
+  }
+
+  /** Gives back what a container that did not start has not used. */
+  dropAttachments(containerId: string): void {
+    for (const [key, address] of [...this.#attached]) {
+      const [container, networkId = ''] = key.split(' ');
+      if (container !== containerId) continue;
+      this.#attached.delete(key);
+      this.#options.onSwarmRelease(networkId, '', address);
+    }
+  }
+
   /** @throws DockerError while there are endpoints, or for what is predefined */
   remove(network: DockerNetworkFacts): void {
     if (PREDEFINED.includes(network.name))
@@ -164,6 +198,15 @@ export class Networks {
     requested: string,
   ): ReservedAddress | null {
     const { subnets, endpoints } = this.#require(network);
+    if (network.scope === 'swarm') {
+      const key = `${containerId} ${network.id}`;
+      const address = this.#attached.get(key);
+      if (address === undefined)
+        throw new DockerError(`Could not attach to network ${network.name}: the swarm has given no address`);
+      this.#attached.delete(key);
+      endpoints.set(endpointId, containerId);
+      return { address, gateway: '' };
+    }
     if (subnets.length === 0) {
       endpoints.set(endpointId, containerId);
       return null;
@@ -192,6 +235,7 @@ export class Networks {
     if (live === undefined) return;
     live.endpoints.delete(endpointId);
     if (address === null) return;
+    if (network.scope === 'swarm') this.#options.onSwarmRelease(network.id, endpointId, address);
     live.subnets.find(({ prefix }) => prefixContains(prefix, address.addr))?.pool.release(address.addr);
   }
 
@@ -209,7 +253,7 @@ export class Networks {
     const range = request.ipRange === '' ? prefix : parsePrefix(request.ipRange);
     if (range === null || range.len < prefix.len || !overlaps(prefix, range))
       throw new DockerError(`failed to parse sub pool ${request.ipRange} for ${formatPrefix(prefix)}`);
-    const pool = new AddressPool(prefix, range, network.scope === 'swarm' ? 'serial' : 'lowest');
+    const pool = new AddressPool(prefix, range, 'lowest');
     let { gateway } = request;
     // macvlan and ipvlan in L2 mode leave the gateway to the outside, but keep its address for it all the same.
     if (gateway === '') {

@@ -30,6 +30,11 @@ export function defaultBridgeOptions({ icc, mtu }: DockerConfig): Record<string,
   };
 }
 
+/** Options of docker_gwbridge. */
+export function gatewayBridgeOptions(name: string): Record<string, string> {
+  return { [ENABLE_ICC]: 'false', [ENABLE_MASQUERADE]: 'true', [BRIDGE_NAME]: name };
+}
+
 /** `docker0`, and `br-` with the beginning of the id for the others. */
 export function bridgeName(network: DockerNetworkFacts): string {
   return network.options[BRIDGE_NAME] ?? `br-${network.id.slice(0, 12)}`;

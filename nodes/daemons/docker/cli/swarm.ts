@@ -1,0 +1,150 @@
+import { parseIp4 } from '../../../../protocols/ip4.ts';
+import type { ToolOutput } from '../../../tools/tool.ts';
+import { DockerError } from '../error.ts';
+import { type CliCommand, CliError } from './command.ts';
+import { daemonError } from './containers.ts';
+import type { Flag } from './flags.ts';
+import { table } from './table.ts';
+
+const SWARM_PORT = 2377;
+
+const ADVERTISE: Flag = {
+  name: 'advertise-addr',
+  type: 'string',
+  help: 'Advertised address (format: <ip|interface>[:port])',
+};
+
+function fails(out: ToolOutput, error: DockerError): void {
+  out.stderr(`${daemonError(error)}\n`);
+  out.exit(1);
+}
+
+function joinLines(role: string, token: string, address: string): string {
+  return `To add a ${role} to this swarm, run the following command:\n\n    docker swarm join --token ${token} ${address}:${SWARM_PORT}\n`;
+}
+
+const initCommand: CliCommand = {
+  name: 'swarm init',
+  usage: '[OPTIONS]',
+  help: 'Initialize a swarm',
+  flags: [ADVERTISE],
+  args: { min: 0, max: 0 },
+  run: (flags, { dockerd, out }) => {
+    const { swarm } = dockerd;
+    const address = dockerd.addressOf(flags.text('advertise-addr'));
+    swarm.init(address, (error) => {
+      if (error !== null) {
+        fails(out, error);
+        return;
+      }
+      const { id = '' } = swarm.member ?? {};
+      const token = swarm.tokens?.workerToken ?? '';
+      out.stdout(
+        `Swarm initialized: current node (${id}) is now a manager.\n\n${joinLines('worker', token, address)}\nTo add a manager to this swarm, run 'docker swarm join-token manager' and follow the instructions.\n\n`,
+      );
+      out.exit(0);
+    });
+  },
+};
+
+const joinCommand: CliCommand = {
+  name: 'swarm join',
+  usage: '[OPTIONS] HOST:PORT',
+  help: 'Join a swarm as a node and/or manager',
+  flags: [ADVERTISE, { name: 'token', type: 'string', help: 'Token for entry into the swarm' }],
+  args: { min: 1, max: 1 },
+  run: (flags, { dockerd, out }) => {
+    const [host = ''] = flags.args[0]!.split(':');
+    const { members } = dockerd.swarm;
+    const known = members.some(({ address, role }) => address === host && role === 'manager');
+    if (parseIp4(host) !== null && members.length > 0 && !known)
+      throw new DockerError(
+        `rpc error: code = Unavailable desc = connection error: desc = "transport: Error while dialing dial tcp ${host}:${SWARM_PORT}: connect: connection refused"`,
+      );
+    dockerd.swarm.join(
+      flags.text('token'),
+      dockerd.addressOf(flags.text('advertise-addr')),
+      (error, role) => {
+        if (error === null) out.stdout(`This node joined a swarm as a ${role}.\n`);
+        else out.stderr(`${daemonError(error)}\n`);
+        out.exit(error === null ? 0 : 1);
+      },
+    );
+  },
+};
+
+const leaveCommand: CliCommand = {
+  name: 'swarm leave',
+  usage: '[OPTIONS]',
+  help: 'Leave the swarm',
+  flags: [
+    {
+      name: 'force',
+      short: 'f',
+      type: 'bool',
+      help: 'Force this node to leave the swarm, ignoring warnings',
+    },
+  ],
+  args: { min: 0, max: 0 },
+  run: (flags, { dockerd, out }) => {
+    dockerd.swarm.leave(flags.has('force'), (error) => {
+      if (error === null) out.stdout('Node left the swarm.\n');
+      else out.stderr(`${daemonError(error)}\n`);
+      out.exit(error === null ? 0 : 1);
+    });
+  },
+};
+
+const joinTokenCommand: CliCommand = {
+  name: 'swarm join-token',
+  usage: '[OPTIONS] (worker|manager)',
+  help: 'Manage join tokens',
+  flags: [{ name: 'quiet', short: 'q', type: 'bool', help: 'Only display token' }],
+  args: { min: 1, max: 1 },
+  run: (flags, { dockerd, out }) => {
+    const [role = ''] = flags.args;
+    const { swarm } = dockerd;
+    if (role !== 'worker' && role !== 'manager') throw new CliError(`unknown role ${role}`);
+    const refusal = swarm.refuseManager();
+    if (refusal !== null) throw refusal;
+    const { tokens, member } = swarm;
+    const token = (role === 'worker' ? tokens?.workerToken : tokens?.managerToken) ?? '';
+    out.stdout(flags.has('quiet') ? `${token}\n` : `${joinLines(role, token, member?.address ?? '')}\n`);
+    out.exit(0);
+  },
+};
+
+const nodeLsCommand: CliCommand = {
+  name: 'node ls',
+  usage: '[OPTIONS]',
+  help: 'List nodes in the swarm',
+  flags: [],
+  args: { min: 0, max: 0 },
+  run: (_flags, { dockerd, out }) => {
+    const { swarm } = dockerd;
+    const refusal = swarm.refuseManager();
+    if (refusal !== null) throw refusal;
+    const nodes = swarm.members.toSorted((a, b) => (a.hostname < b.hostname ? -1 : 1));
+    const leader = nodes.find(({ role }) => role === 'manager');
+    const rows = nodes.map((node) => [
+      `${node.id} ${node.id === swarm.member?.id ? '*' : ' '}`,
+      node.hostname,
+      'Ready',
+      'Active',
+      node === leader ? 'Leader' : node.role === 'manager' ? 'Reachable' : '',
+      '20.10.24',
+    ]);
+    out.stdout(
+      table([['ID', 'HOSTNAME', 'STATUS', 'AVAILABILITY', 'MANAGER STATUS', 'ENGINE VERSION'], ...rows]),
+    );
+    out.exit(0);
+  },
+};
+
+export const swarmCommands: readonly CliCommand[] = [
+  initCommand,
+  joinCommand,
+  joinTokenCommand,
+  leaveCommand,
+];
+export const nodeCommands: readonly CliCommand[] = [nodeLsCommand];

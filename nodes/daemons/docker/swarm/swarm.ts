@@ -1,0 +1,543 @@
+import {
+  broadcastOf,
+  formatIp4,
+  formatPrefix,
+  type Prefix,
+  parseIp4,
+  parsePrefix,
+  prefixContains,
+} from '../../../../protocols/ip4.ts';
+import type {
+  DockerContainerFacts,
+  DockerEndpointFacts,
+  DockerNetworkFacts,
+  DockerPeerFacts,
+  DockerSwarmFacts,
+} from '../../../events/docker.ts';
+import type { Random, Runtime } from '../../../runtime.ts';
+import type { StoreChange } from '../../../store.ts';
+import type { StoreClient } from '../../store-client.ts';
+import { StoreView } from '../../store-view.ts';
+import { DockerError } from '../error.ts';
+import type { DockerLedger } from '../ledger.ts';
+import { AddressPool } from '../network/address-pool.ts';
+import { type OverlayDriver, VXLAN_IDS } from '../network/drivers/overlay.ts';
+import type { NetworkSpec, Networks } from '../network/networks.ts';
+import { overlaps } from '../network/pools.ts';
+import { plainAddress } from '../sandbox.ts';
+import type { Peers } from './peers.ts';
+import { changeRow } from './row-lock.ts';
+import {
+  type AddressesRow,
+  type AllocatorRow,
+  type ClusterRow,
+  type NodeRow,
+  parseAddresses,
+  parseAllocator,
+  parseCluster,
+  parseNetwork,
+  parseNode,
+  parsePeer,
+  swarmKeys,
+} from './rows.ts';
+
+/** Subnets of a swarm's networks (`docker swarm init --default-addr-pool 10.0.0.0/8`, mask 24), and VNIs. */
+const POOL: Prefix = { addr: 0x0a000000, len: 8 };
+const SUBNET_LEN = 24;
+const FIRST_VNI = 4096;
+const INGRESS_SUBNET = '10.0.0.0/24';
+
+export const NO_SWARM =
+  'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.';
+const NO_MANAGER =
+  "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state. Please run this command on a manager node or promote the current node to a manager.";
+const IN_SWARM =
+  'This node is already part of a swarm. Use "docker swarm leave" to leave this swarm and join another one.';
+
+export interface SwarmOptions {
+  readonly node: string;
+  /** Address that others reach this node at. */
+  readonly address: string;
+  readonly ledger: DockerLedger;
+  readonly networks: Networks;
+  readonly overlay: OverlayDriver;
+  readonly peers: Peers;
+  readonly store: StoreClient;
+  /** Makes docker_gwbridge, the way out of containers in overlay networks, where it is not there yet. */
+  readonly ensureGateway: () => void;
+}
+
+type Done = (error: DockerError | null) => void;
+
+/** The node's part in a swarm: membership, overlay networks, the addresses in them and the peers that have them. */
+export class Swarm {
+  readonly #rt: Runtime;
+  /** Endpoints that others have been told of since the boot. */
+  readonly #told = new Set<string>();
+  readonly #options: SwarmOptions;
+  readonly #clusters = new StoreView<ClusterRow>(swarmKeys.cluster, (_key, value) => parseCluster(value));
+  readonly #nodes = new StoreView<NodeRow>('docker.node.', (_key, value) => parseNode(value));
+  readonly #allocators = new StoreView<AllocatorRow>(swarmKeys.allocator, (_key, value) =>
+    parseAllocator(value),
+  );
+  readonly #addresses = new StoreView<AddressesRow>('docker.addresses.', (_key, value) =>
+    parseAddresses(value),
+  );
+  readonly #networks = new StoreView('docker.network.', (_key, value) => parseNetwork(value));
+  readonly #peers = new StoreView('docker.peer.', (_key, value) => parsePeer(value));
+
+  constructor(rt: Runtime, options: SwarmOptions) {
+    this.#rt = rt;
+    this.#options = options;
+  }
+
+  /** This node as a member, null if it is none. */
+  get member(): DockerSwarmFacts | null {
+    return this.#options.ledger.swarm;
+  }
+
+  get tokens(): ClusterRow | null {
+    return this.#clusters.get(swarmKeys.cluster);
+  }
+
+  get members(): readonly NodeRow[] {
+    return [...this.#nodes.keys()].flatMap((key) => this.#nodes.get(key) ?? []);
+  }
+
+  /** A change below `docker.`. */
+  storeChanged(change: StoreChange): void {
+    this.#clusters.apply(change);
+    this.#nodes.apply(change);
+    this.#allocators.apply(change);
+    this.#addresses.apply(change);
+    if (this.#networks.apply(change)) this.#networkChanged(change.key);
+    if (this.#peers.apply(change)) this.#peerChanged(change.key);
+  }
+
+  /** `docker swarm init` */
+  init(address: string, done: Done): void {
+    if (this.member !== null) {
+      done(new DockerError(IN_SWARM));
+      return;
+    }
+    const { random } = this.#rt;
+    const secret = () => `SWMTKN-1-${base36(random, 50)}-${base36(random, 25)}`;
+    const cluster: ClusterRow = { id: base36(random, 25), workerToken: secret(), managerToken: secret() };
+    this.#options.store.request({ op: 'create', key: swarmKeys.cluster, value: cluster }, (answer) => {
+      if (answer.type === 'conflict') {
+        done(new DockerError('there is a swarm in this lab already, and no second one so far: join it'));
+        return;
+      }
+      this.#clusters.wrote(swarmKeys.cluster, cluster, answer.revision);
+      this.#enter('manager', address, () => this.#createIngress(done));
+    });
+  }
+
+  /** `docker swarm join` */
+  join(
+    token: string,
+    address: string,
+    done: (error: DockerError | null, role: NodeRow['role']) => void,
+  ): void {
+    const cluster = this.tokens;
+    const role = token === cluster?.managerToken ? 'manager' : 'worker';
+    if (this.member !== null) done(new DockerError(IN_SWARM), role);
+    else if (cluster === null)
+      done(
+        new DockerError(
+          'Timeout was reached before node joined: there is no swarm in this lab; begin one with docker swarm init',
+        ),
+        role,
+      );
+    else if (token !== cluster.managerToken && token !== cluster.workerToken)
+      done(new DockerError('invalid join token'), role);
+    else this.#enter(role, address, () => done(null, role));
+  }
+
+  /** What the lab file says: the first node begins the swarm, the others join it. */
+  enterAtBoot(role: NodeRow['role'], done: () => void): void {
+    const { address } = this.#options;
+    if (this.member !== null) done();
+    else if (role === 'worker') this.#enter(role, address, done);
+    else
+      this.init(address, (error) => {
+        if (error === null) done();
+        else this.#enter(role, address, done);
+      });
+  }
+
+  /** `docker swarm leave` */
+  leave(force: boolean, done: Done): void {
+    const { ledger, store, node } = this.#options;
+    if (this.member === null) {
+      done(new DockerError('This node is not part of a swarm'));
+      return;
+    }
+    if (this.member.role === 'manager' && !force) {
+      done(
+        new DockerError(
+          'You are attempting to leave the swarm on a node that is participating as a manager. Removing the last manager erases all current state of the swarm. Use `--force` to ignore this message.',
+        ),
+      );
+      return;
+    }
+    const used = ledger.containers.find(({ endpoints }) =>
+      endpoints.some((it) => it.endpointId !== '' && this.#isOverlay(it)),
+    );
+    if (used !== undefined) {
+      done(new DockerError(`container ${used.name} is in an overlay network; stop it first`));
+      return;
+    }
+    ledger.setSwarm(null);
+    for (const network of ledger.networks)
+      if (network.scope === 'swarm') this.#options.networks.disown(network);
+    store.request({ op: 'delete', key: swarmKeys.node(node) }, () => {
+      const last = !this.members.some((other) => other.role === 'manager' && other.hostname !== node);
+      if (last) store.request({ op: 'delete', key: swarmKeys.cluster }, () => done(null));
+      else done(null);
+    });
+  }
+
+  /** `docker network create -d overlay` */
+  createNetwork(spec: NetworkSpec, done: (error: DockerError | null, id: string) => void): void {
+    const refusal = this.refuseManager();
+    if (refusal !== null) {
+      done(refusal, '');
+      return;
+    }
+    if (this.#named(spec.name) !== undefined) {
+      done(new DockerError(`network with name ${spec.name} already exists`), '');
+      return;
+    }
+    let taken: { readonly subnet: string; readonly vni: number } | null = null;
+    let problem: DockerError | null = null;
+    const wanted = spec.ipam[0]?.subnet ?? '';
+    changeRow(
+      this.#rt,
+      this.#options.store,
+      this.#allocators,
+      swarmKeys.allocator,
+      (row) => {
+        const allocator = row ?? FRESH;
+        const subnet = wanted === '' ? nextSubnet(allocator) : wanted;
+        const prefix = parsePrefix(subnet);
+        problem = null;
+        if (prefix === null) problem = new DockerError(`invalid CIDR address: ${subnet}`);
+        else if (allocator.subnets.some((other) => overlaps(parsePrefix(other)!, prefix)))
+          problem = new DockerError('Pool overlaps with other one on this address space');
+        if (problem !== null) return null;
+        taken = { subnet, vni: allocator.lastVni + 1 };
+        return {
+          lastSubnet: wanted === '' ? subnet : allocator.lastSubnet,
+          subnets: [...allocator.subnets, subnet],
+          lastVni: allocator.lastVni + 1,
+        };
+      },
+      () => {
+        if (taken === null) done(problem, '');
+        else this.#publishNetwork(spec, taken.subnet, taken.vni, done);
+      },
+    );
+  }
+
+  /** `docker network rm` of an overlay network */
+  removeNetwork(network: DockerNetworkFacts, done: Done): void {
+    const refusal = this.refuseManager();
+    if (refusal !== null || network.ingress) {
+      done(refusal ?? new DockerError('the ingress network goes with the swarm'));
+      return;
+    }
+    const used = [...this.#peers.keys()].some((key) => this.#peers.get(key)?.networkId === network.id);
+    if (used) {
+      done(
+        new DockerError(
+          `error while removing network: network ${network.name} id ${network.id} has active endpoints`,
+        ),
+      );
+      return;
+    }
+    const { store } = this.#options;
+    this.#freeSubnet(network.ipam[0]?.subnet ?? '');
+    store.request({ op: 'delete', key: swarmKeys.addresses(network.id) }, () => {});
+    store.request({ op: 'delete', key: swarmKeys.network(network.id) }, () => {
+      if (this.#options.ledger.networks.some(({ id }) => id === network.id))
+        this.#options.networks.disown(network);
+      done(null);
+    });
+  }
+
+  /** Overlay networks by name or id that are not in this node's own list: a worker learns of one when it uses it. */
+  adopt(ref: string): void {
+    if (this.member === null) return;
+    const network = this.#named(ref);
+    if (network !== undefined) this.#options.networks.adopt(network);
+  }
+
+  /** Gets an address for every overlay network that a container is to be in: its attachments. */
+  attach(container: DockerContainerFacts, endpoints: readonly DockerEndpointFacts[], done: Done): void {
+    for (const { network } of endpoints) this.adopt(network);
+    const [next, ...rest] = endpoints.filter((endpoint) => this.#isOverlay(endpoint));
+    if (next === undefined) {
+      done(null);
+      return;
+    }
+    const network = this.#named(next.network)!;
+    if (!network.attachable) {
+      done(
+        new DockerError(
+          `Could not attach to network ${network.name}: rpc error: code = PermissionDenied desc = network ${network.name} not manually attachable`,
+        ),
+      );
+      return;
+    }
+    this.#allocate(network, next.requestedIp, (result) => {
+      if (result instanceof DockerError) {
+        done(result);
+        return;
+      }
+      this.#options.networks.attached(container.id, network.id, result);
+      this.attach(container, rest, done);
+    });
+  }
+
+  /** An endpoint has joined an overlay network: the others are told where it is. */
+  joined(container: DockerContainerFacts, endpoint: DockerEndpointFacts): void {
+    const { store, node } = this.#options;
+    const { networkId, endpointId, mac } = endpoint;
+    this.#told.add(endpointId);
+    const names =
+      container.naming === 'given' ? [container.name, ...endpoint.aliases] : [...endpoint.aliases];
+    const peer = {
+      networkId,
+      endpointId,
+      address: plainAddress(endpoint),
+      mac,
+      vtep: this.member?.address ?? '',
+      node,
+      names,
+    };
+    store.request({ op: 'put', key: swarmKeys.peer(networkId, endpointId), value: { peer } }, () => {});
+  }
+
+  /** An endpoint has left, or ('') was never made: its address is free once all have been told. */
+  released(networkId: string, endpointId: string, address: Prefix): void {
+    const { store } = this.#options;
+    if (endpointId === '') {
+      this.#free(networkId, address.addr);
+      return;
+    }
+    store.request({ op: 'delete', key: swarmKeys.peer(networkId, endpointId) }, () =>
+      this.#free(networkId, address.addr),
+    );
+  }
+
+  /** A network has its first container here, or its last has gone. */
+  segmentChanged(network: DockerNetworkFacts, change: 'opened' | 'closed'): void {
+    const { peers, node } = this.#options;
+    if (change === 'closed') {
+      peers.forget(network.id);
+      return;
+    }
+    for (const key of this.#peers.keys()) {
+      const peer = this.#peers.get(key);
+      if (peer?.networkId === network.id && peer.node !== node) peers.set(peer);
+    }
+  }
+
+  /** What this node has told before this boot, of an endpoint that is no more. */
+  #takeBack(key: string, peer: DockerPeerFacts): void {
+    if (this.#told.has(peer.endpointId)) return;
+    this.#told.add(peer.endpointId);
+    this.#options.store.request({ op: 'delete', key }, () =>
+      this.#free(peer.networkId, parseIp4(peer.address) ?? 0),
+    );
+  }
+
+  #isOverlay({ network }: DockerEndpointFacts): boolean {
+    return this.member !== null && this.#named(network) !== undefined;
+  }
+
+  #named(ref: string): DockerNetworkFacts | undefined {
+    for (const key of this.#networks.keys()) {
+      const network = this.#networks.get(key);
+      if (network !== null && (network.name === ref || network.id === ref)) return network;
+    }
+    // After a boot the store has not told yet what the disk has.
+    return this.#options.ledger.networks.find(
+      (it) => it.scope === 'swarm' && (it.name === ref || it.id === ref),
+    );
+  }
+
+  /** Why this node cannot be asked about the swarm; null if it can. */
+  refuseManager(): DockerError | null {
+    if (this.member === null) return new DockerError(NO_SWARM);
+    return this.member.role === 'manager' ? null : new DockerError(NO_MANAGER);
+  }
+
+  #enter(role: NodeRow['role'], address: string, done: () => void): void {
+    const { store, node, ledger, ensureGateway } = this.#options;
+    const id = base36(this.#rt.random, 25);
+    const row: NodeRow = { id, hostname: node, address, role };
+    ensureGateway();
+    store.request({ op: 'put', key: swarmKeys.node(node), value: row }, () => {
+      ledger.setSwarm({ id, role, address });
+      for (const key of this.#networks.keys()) this.#networkChanged(key);
+      done();
+    });
+  }
+
+  #createIngress(done: Done): void {
+    const spec: NetworkSpec = {
+      name: 'ingress',
+      driver: 'overlay',
+      internal: false,
+      attachable: false,
+      ingress: true,
+      ipam: [],
+      options: {},
+      labels: {},
+    };
+    const { store } = this.#options;
+    const row: AllocatorRow = { ...FRESH };
+    store.request({ op: 'put', key: swarmKeys.allocator, value: row }, () => {
+      this.#publishNetwork(spec, INGRESS_SUBNET, FIRST_VNI, (error) => done(error));
+    });
+  }
+
+  #publishNetwork(
+    spec: NetworkSpec,
+    subnet: string,
+    vni: number,
+    done: (error: DockerError | null, id: string) => void,
+  ): void {
+    const prefix = parsePrefix(subnet)!;
+    const [asked] = spec.ipam;
+    const gateway =
+      asked?.gateway === undefined || asked.gateway === '' ? formatIp4(prefix.addr + 1) : asked.gateway;
+    const network: DockerNetworkFacts = {
+      id: base36(this.#rt.random, 25),
+      name: spec.name,
+      created: this.#rt.now,
+      driver: 'overlay',
+      scope: 'swarm',
+      internal: spec.internal,
+      attachable: spec.attachable,
+      ingress: spec.ingress,
+      ipam: [{ subnet: formatPrefix(prefix), ipRange: asked?.ipRange ?? '', gateway, auxAddress: {} }],
+      options: { [VXLAN_IDS]: String(vni), ...spec.options },
+      labels: spec.labels,
+    };
+    const key = swarmKeys.network(network.id);
+    this.#options.store.request({ op: 'create', key, value: { network } }, (answer) => {
+      if (answer.type === 'done') this.#networks.wrote(key, { network }, answer.revision);
+      this.#networkChanged(key);
+      done(null, network.id);
+    });
+  }
+
+  /** Managers know all networks; workers the ingress network, and those that they use. */
+  #networkChanged(key: string): void {
+    const { ledger, networks } = this.#options;
+    const network = this.#networks.get(key);
+    if (network === null) {
+      const id = key.slice('docker.network.'.length);
+      const gone = ledger.networks.find((other) => other.id === id);
+      if (gone !== undefined) networks.disown(gone);
+    } else if (this.member?.role === 'manager' || (this.member !== null && network.ingress))
+      networks.adopt(network);
+  }
+
+  #peerChanged(key: string): void {
+    const { peers, node, overlay } = this.#options;
+    const peer = this.#peers.get(key);
+    const [, , networkId = '', endpointId = ''] = key.split('.');
+    if (peer?.node === node) this.#takeBack(key, peer);
+    if (!overlay.isOpen(networkId)) return;
+    if (peer === null) peers.remove(networkId, endpointId);
+    else if (peer.node !== node) peers.set(peer);
+  }
+
+  #allocate(network: DockerNetworkFacts, wanted: string, done: (result: Prefix | DockerError) => void): void {
+    const facts = network.ipam[0]!;
+    const subnet = parsePrefix(facts.subnet)!;
+    const range = parsePrefix(facts.ipRange) ?? subnet;
+    const gateway = parseIp4(facts.gateway) ?? 0;
+    let got: Prefix | DockerError = new DockerError(
+      `no available IPv4 addresses on this network's address pools: ${network.name} (${network.id})`,
+    );
+    changeRow(
+      this.#rt,
+      this.#options.store,
+      this.#addresses,
+      swarmKeys.addresses(network.id),
+      (row) => {
+        const { last, taken } = row ?? { last: gateway, taken: [gateway] };
+        const pool = new AddressPool(subnet, range, 'serial', last);
+        for (const addr of taken) if (prefixContains(subnet, addr) && !pool.isTaken(addr)) pool.take(addr);
+        const addr = wanted === '' ? pool.next() : takeOf(pool, parseIp4(wanted) ?? 0);
+        if (addr === null) return null;
+        if (addr instanceof DockerError) {
+          got = addr;
+          return null;
+        }
+        got = { addr, len: subnet.len };
+        return { last: wanted === '' ? addr : last, taken: [...taken, addr] };
+      },
+      () => done(got),
+    );
+  }
+
+  #free(networkId: string, addr: number): void {
+    changeRow(
+      this.#rt,
+      this.#options.store,
+      this.#addresses,
+      swarmKeys.addresses(networkId),
+      (row) => {
+        if (row?.taken.includes(addr) !== true) return null;
+        return { last: row.last, taken: row.taken.filter((other) => other !== addr) };
+      },
+      () => {},
+    );
+  }
+
+  #freeSubnet(subnet: string): void {
+    changeRow(
+      this.#rt,
+      this.#options.store,
+      this.#allocators,
+      swarmKeys.allocator,
+      (row) => (row === null ? null : { ...row, subnets: row.subnets.filter((other) => other !== subnet) }),
+      () => {},
+    );
+  }
+}
+
+const FRESH: AllocatorRow = { lastSubnet: INGRESS_SUBNET, subnets: [INGRESS_SUBNET], lastVni: FIRST_VNI };
+
+function takeOf(pool: AddressPool, addr: number): number | DockerError {
+  try {
+    pool.take(addr);
+    return addr;
+  } catch (error) {
+    if (error instanceof DockerError) return error;
+    throw error;
+  }
+}
+
+/** The next after the last, round and round. */
+function nextSubnet({ lastSubnet, subnets }: AllocatorRow): string {
+  const last = parsePrefix(lastSubnet) ?? POOL;
+  const size = 2 ** (32 - SUBNET_LEN);
+  const count = (broadcastOf(POOL) - POOL.addr + 1) / size;
+  const start = (last.addr - POOL.addr) / size;
+  for (let i = 1; i <= count; i++) {
+    const candidate = { addr: POOL.addr + ((start + i) % count) * size, len: SUBNET_LEN };
+    if (!subnets.some((other) => overlaps(parsePrefix(other)!, candidate))) return formatPrefix(candidate);
+  }
+  return '';
+}
+
+function base36(random: Random, length: number): string {
+  return Array.from({ length }, () => random.int(0, 35).toString(36)).join('');
+}
