@@ -11,9 +11,12 @@ export interface OutTarget {
 }
 
 /** Takes destinations that wait, and packs them into messages; 'stop' leaves that one and the rest for another time. */
-export interface AnnouncementTaker<T extends OutTarget> {
-  begin(attributes: PathAttributes): void;
+export interface Taker<T extends OutTarget> {
   take(destination: T, cause: number): 'taken' | 'stop';
+}
+
+export interface AnnouncementTaker<T extends OutTarget> extends Taker<T> {
+  begin(attributes: PathAttributes): void;
   end(): 'go-on' | 'stop';
 }
 
@@ -157,10 +160,10 @@ export class AdjRibOut<T extends OutTarget> {
   }
 
   /** Takes what is to be withdrawn, in order, until `take` says stop. What it takes counts as sent. */
-  takeWithdrawals(take: (destination: T, cause: number) => 'taken' | 'stop'): void {
+  takeWithdrawals(taker: Taker<T>): void {
     const queue = this.#withdrawals;
     this.#withdrawals = [];
-    const left = this.#takeFrom(queue, null, take);
+    const left = this.#takeFrom(queue, null, taker);
     if (left.length > 0) this.#withdrawals = left;
   }
 
@@ -168,7 +171,7 @@ export class AdjRibOut<T extends OutTarget> {
   takeAnnouncements(taker: AnnouncementTaker<T>): void {
     for (const [attributes, queue] of this.#announcements) {
       taker.begin(attributes);
-      const left = this.#takeFrom(queue, attributes, (destination, cause) => taker.take(destination, cause));
+      const left = this.#takeFrom(queue, attributes, taker);
       this.#lastAttributes = null;
       if (left.length === 0) this.#announcements.delete(attributes);
       else this.#announcements.set(attributes, left);
@@ -176,16 +179,12 @@ export class AdjRibOut<T extends OutTarget> {
     }
   }
 
-  #takeFrom(
-    queue: readonly T[],
-    attributes: PathAttributes | null,
-    take: (destination: T, cause: number) => 'taken' | 'stop',
-  ): T[] {
+  #takeFrom(queue: readonly T[], attributes: PathAttributes | null, taker: Taker<T>): T[] {
     for (let i = 0; i < queue.length; i++) {
       const destination = queue[i]!;
       const { index } = destination;
       if (!this.#waits(index, attributes)) continue;
-      if (take(destination, this.#causes[index]!) === 'stop') {
+      if (taker.take(destination, this.#causes[index]!) === 'stop') {
         this.#queued -= i;
         return queue.slice(i);
       }

@@ -1,4 +1,4 @@
-import { AdjRibOut, type OutTarget } from './adj-rib-out.ts';
+import { AdjRibOut, type AnnouncementTaker, type OutTarget } from './adj-rib-out.ts';
 import type { PathAttributes } from './attributes.ts';
 import type { FamilyName } from './config.ts';
 import { FAMILIES } from './constants.ts';
@@ -55,6 +55,8 @@ export class Advertiser {
   readonly #locRib: LocRib;
   readonly #options: AdvertiserOptions;
   readonly #packer: UpdatePacker;
+  readonly #taker = this.#announcementTaker<Destination>(() => 0);
+  readonly #pathTaker = this.#announcementTaker<PathTarget>(({ pathId }) => pathId);
   readonly #targets = new Map<Destination, Map<number, PathTarget>>();
   readonly #freeIndexes: number[] = [];
   #indexes = 0;
@@ -267,9 +269,9 @@ export class Advertiser {
         return 'taken';
       };
     this.#begin(null);
-    if (this.ribOut.pendingWithdrawals > 0) this.ribOut.takeWithdrawals(take(gone, () => 0));
+    if (this.ribOut.pendingWithdrawals > 0) this.ribOut.takeWithdrawals({ take: take(gone, () => 0) });
     if (this.pathsOut.pendingWithdrawals > 0 && !this.#owner.blocked) {
-      this.pathsOut.takeWithdrawals(take(paths, ({ pathId }) => pathId));
+      this.pathsOut.takeWithdrawals({ take: take(paths, ({ pathId }) => pathId) });
     }
     this.#send();
     this.#owner.stats.exportWithdraws += gone.length + paths.length;
@@ -279,23 +281,26 @@ export class Advertiser {
   }
 
   #sendAnnouncements(): boolean {
-    let count = 0;
-    const taker = <T extends Target>(idOf: (target: T) => number) => ({
-      begin: (attributes: PathAttributes) => this.#begin(attributes),
-      take: (target: T, cause: number): 'taken' | 'stop' => {
+    const { stats } = this.#owner;
+    const before = stats.exportUpdates;
+    this.ribOut.takeAnnouncements(this.#taker);
+    if (!this.#owner.blocked) this.pathsOut.takeAnnouncements(this.#pathTaker);
+    return stats.exportUpdates > before;
+  }
+
+  #announcementTaker<T extends Target>(idOf: (target: T) => number): AnnouncementTaker<T> {
+    return {
+      begin: (attributes) => this.#begin(attributes),
+      take: (target, cause) => {
         if (!this.#pack(target, idOf(target), cause)) return 'stop';
-        count++;
+        this.#owner.stats.exportUpdates++;
         return 'taken';
       },
-      end: (): 'go-on' | 'stop' => {
+      end: () => {
         this.#send();
         return this.#owner.blocked ? 'stop' : 'go-on';
       },
-    });
-    this.ribOut.takeAnnouncements(taker(() => 0));
-    if (!this.#owner.blocked) this.pathsOut.takeAnnouncements(taker(({ pathId }) => pathId));
-    this.#owner.stats.exportUpdates += count;
-    return count > 0;
+    };
   }
 
   #begin(attributes: PathAttributes | null): void {

@@ -47,8 +47,8 @@ export function decide(candidates: readonly Path[], options: DecisionOptions): S
     const only = candidates[0]!;
     return isReachable(only) ? { best: only, nextHops: only.nextHop?.alone ?? [] } : NONE;
   }
-  let paths = candidates.filter(isReachable);
-  for (const { keep } of STEPS) {
+  let paths = leastByAll(candidates);
+  for (const { keep } of LAST_STEPS) {
     if (paths.length <= 1) break;
     paths = keep(paths, options);
   }
@@ -101,17 +101,48 @@ interface Step {
   readonly keep: (paths: readonly Path[], options: DecisionOptions) => Path[];
 }
 
-const STEPS: readonly Step[] = [
-  // RFC 9494 §4.3 comes before everything else.
-  { step: 'long-lived-stale', keep: (paths) => leastBy(paths, (path) => (isLongLivedStale(path) ? 1 : 0)) },
-  { step: 'local-pref', keep: (paths) => leastBy(paths, (path) => -localPref(path)) },
-  { step: 'local-origin', keep: (paths) => leastBy(paths, (path) => (path.peer === null ? 0 : 1)) },
-  { step: 'as-path-length', keep: (paths) => leastBy(paths, (path) => path.attributes.pathLength) },
-  { step: 'origin', keep: (paths) => leastBy(paths, (path) => path.attributes.origin) },
+/** The steps before MED is looked at, each by what it wants least of. RFC 9494 §4.3 comes before everything else. */
+const RANKS: readonly (readonly [DecisionStep, (path: Path) => number])[] = [
+  ['long-lived-stale', (path) => (isLongLivedStale(path) ? 1 : 0)],
+  ['local-pref', (path) => -localPref(path)],
+  ['local-origin', (path) => (path.peer === null ? 0 : 1)],
+  ['as-path-length', (path) => path.attributes.pathLength],
+  ['origin', (path) => path.attributes.origin],
+];
+
+const LAST_STEPS: readonly Step[] = [
   { step: 'med', keep: leastMed },
   { step: 'external', keep: (paths) => leastBy(paths, (path) => (path.peer?.kind === 'internal' ? 1 : 0)) },
   { step: 'igp-metric', keep: (paths) => leastBy(paths, (path) => path.nextHop?.metric ?? 0) },
 ];
+
+const STEPS: readonly Step[] = [
+  ...RANKS.map(([step, rank]): Step => ({ step, keep: (paths) => leastBy(paths, rank) })),
+  ...LAST_STEPS,
+];
+
+/** The reachable paths that are left after the steps of `RANKS`, in one go: one after the other they order by the first that differs. */
+function leastByAll(candidates: readonly Path[]): Path[] {
+  let kept: Path[] = [];
+  let least: Path | null = null;
+  for (const path of candidates) {
+    if (!isReachable(path)) continue;
+    const order: number = least === null ? -1 : compareRanks(path, least);
+    if (order < 0) {
+      least = path;
+      kept = [path];
+    } else if (order === 0) kept.push(path);
+  }
+  return kept;
+}
+
+function compareRanks(a: Path, b: Path): number {
+  for (const [, rank] of RANKS) {
+    const difference = rank(a) - rank(b);
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}
 
 function isLongLivedStale(path: Path): boolean {
   return path.stale === 'long-lived' || path.attributes.communities.includes(WellKnown.llgrStale);

@@ -35,22 +35,22 @@ const MULTIPLIER = 0x9e37_79b1;
 
 /**
  * All destinations by prefix. IPv4 prefixes, which tables of half a million are made of, are found by open addressing with
- * linear probing over typed arrays: a look-up makes no object of the key and touches no other destination.
+ * linear probing over a typed array: a look-up makes no object of the key, and touches one line of the processor's cache.
  */
 export class DestinationTable {
   readonly #all: (Destination | undefined)[] = [];
   readonly #free: number[] = [];
   readonly #ipv6 = new Map<string, Destination>();
-  /** Indexes of IPv4 destinations by hash, and their keys by index. */
-  #slots = new Int32Array(INITIAL).fill(EMPTY);
-  #keys = new Float64Array(INITIAL);
+  /** For each slot an IPv4 key, or `EMPTY`, and the index of its destination. */
+  #slots = new Float64Array(2 * INITIAL).fill(EMPTY);
+  #mask = INITIAL - 1;
   #shift = 32 - Math.log2(INITIAL);
   #ipv4 = 0;
 
   get(key: PrefixKey): Destination | undefined {
     if (typeof key === 'string') return this.#ipv6.get(key);
-    const index = this.#slots[this.#slotOf(key)]!;
-    return index === EMPTY ? undefined : this.#all[index];
+    const slot = this.#slotOf(key);
+    return this.#slots[2 * slot] === EMPTY ? undefined : this.#all[this.#slots[2 * slot + 1]!];
   }
 
   /** The destination of a prefix, made if need be. */
@@ -63,14 +63,12 @@ export class DestinationTable {
       return made;
     }
     const slot = this.#slotOf(key);
-    const index = this.#slots[slot]!;
-    if (index !== EMPTY) return this.#all[index]!;
+    if (this.#slots[2 * slot] !== EMPTY) return this.#all[this.#slots[2 * slot + 1]!]!;
     const made = this.#make(key);
-    if (made.index >= this.#keys.length) this.#keys = doubled(this.#keys);
-    this.#keys[made.index] = key;
-    this.#slots[slot] = made.index;
+    this.#slots[2 * slot] = key;
+    this.#slots[2 * slot + 1] = made.index;
     // At most half full, so that a chain is one or two slots long.
-    if (2 * ++this.#ipv4 > this.#slots.length) this.#grow();
+    if (2 * ++this.#ipv4 > this.#mask) this.#grow();
     return made;
   }
 
@@ -95,10 +93,9 @@ export class DestinationTable {
   /** Where an IPv4 key is, or the empty slot that it would go to. */
   #slotOf(key: number): number {
     const slots = this.#slots;
-    const mask = slots.length - 1;
-    for (let slot = this.#home(key); ; slot = (slot + 1) & mask) {
-      const index = slots[slot]!;
-      if (index === EMPTY || this.#keys[index] === key) return slot;
+    for (let slot = this.#home(key); ; slot = (slot + 1) & this.#mask) {
+      const found = slots[2 * slot];
+      if (found === key || found === EMPTY) return slot;
     }
   }
 
@@ -110,29 +107,31 @@ export class DestinationTable {
 
   #grow(): void {
     const old = this.#slots;
-    this.#slots = new Int32Array(2 * old.length).fill(EMPTY);
+    this.#slots = new Float64Array(2 * old.length).fill(EMPTY);
+    this.#mask = old.length - 1;
     this.#shift--;
-    for (const index of old) if (index !== EMPTY) this.#slots[this.#slotOf(this.#keys[index]!)] = index;
+    for (let from = 0; from < old.length; from += 2) {
+      const key = old[from]!;
+      if (key === EMPTY) continue;
+      const slot = this.#slotOf(key);
+      this.#slots[2 * slot] = key;
+      this.#slots[2 * slot + 1] = old[from + 1]!;
+    }
   }
 
   /** Empties a slot and closes the gap in the chains that lead over it (Knuth, §6.4, algorithm R). */
   #empty(at: number): void {
     const slots = this.#slots;
-    const mask = slots.length - 1;
+    const mask = this.#mask;
     let gap = at;
-    for (let slot = (at + 1) & mask; slots[slot] !== EMPTY; slot = (slot + 1) & mask) {
-      const home = this.#home(this.#keys[slots[slot]!]!);
+    for (let slot = (at + 1) & mask; slots[2 * slot] !== EMPTY; slot = (slot + 1) & mask) {
+      const home = this.#home(slots[2 * slot]!);
       if (((slot - home) & mask) < ((slot - gap) & mask)) continue;
-      slots[gap] = slots[slot]!;
+      slots[2 * gap] = slots[2 * slot]!;
+      slots[2 * gap + 1] = slots[2 * slot + 1]!;
       gap = slot;
     }
-    slots[gap] = EMPTY;
+    slots[2 * gap] = EMPTY;
     this.#ipv4--;
   }
-}
-
-function doubled(old: Float64Array<ArrayBuffer>): Float64Array<ArrayBuffer> {
-  const next = new Float64Array(2 * old.length);
-  next.set(old);
-  return next;
 }

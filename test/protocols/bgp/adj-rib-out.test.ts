@@ -48,10 +48,12 @@ test('the peer is told what it does not know, all of it and nothing else', (t) =
       const flush = (what: 'withdrawals' | 'announcements', room: number) => {
         let left = room;
         if (what === 'withdrawals') {
-          rib.takeWithdrawals((destination) => {
-            if (left-- <= 0) return 'stop';
-            t.true(told.delete(destination), 'withdrawn without having been announced');
-            return 'taken';
+          rib.takeWithdrawals({
+            take: (destination) => {
+              if (left-- <= 0) return 'stop';
+              t.true(told.delete(destination), 'withdrawn without having been announced');
+              return 'taken';
+            },
           });
           return;
         }
