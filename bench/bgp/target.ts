@@ -41,11 +41,17 @@ const TIMINGS: SpeakerTimings = {
   idleHoldMax: 100,
 };
 
+interface Outgoing {
+  readonly parts: Uint8Array[];
+  length: number;
+}
+
 /** The speaker of protocols/bgp on the sockets of the operating system. */
 class Target {
   readonly #speaker: BgpSpeaker;
   readonly #sockets = new Map<ConnectionId, Socket>();
-  readonly #corked = new Set<Socket>();
+  /** What a step sends, written at its end in one piece. */
+  readonly #outgoing = new Map<Socket, Outgoing>();
   readonly #timers = new TimerQueue(() => this.#cause);
   readonly #record: ((record: LogRecord) => void) | null;
   readonly #keepsUp: () => boolean;
@@ -123,8 +129,7 @@ class Target {
     this.#now = clock();
     this.#cause = 0;
     run();
-    for (const socket of this.#corked) socket.uncork();
-    this.#corked.clear();
+    for (const socket of this.#outgoing.keys()) this.#flush(socket);
     this.#arm();
   }
 
@@ -150,20 +155,30 @@ class Target {
   #send(id: ConnectionId, bytes: Uint8Array): number {
     const socket = this.#sockets.get(id);
     if (socket === undefined) return bytes.length;
-    if (socket.writableLength >= SEND_BUFFER) return 0;
-    if (!this.#corked.has(socket)) {
-      this.#corked.add(socket);
-      socket.cork();
+    let outgoing = this.#outgoing.get(socket);
+    if (socket.writableLength + (outgoing?.length ?? 0) >= SEND_BUFFER) return 0;
+    if (outgoing === undefined) {
+      outgoing = { parts: [], length: 0 };
+      this.#outgoing.set(socket, outgoing);
     }
-    socket.write(bytes);
+    outgoing.parts.push(bytes);
+    outgoing.length += bytes.length;
     return bytes.length;
+  }
+
+  #flush(socket: Socket): void {
+    const outgoing = this.#outgoing.get(socket);
+    if (outgoing !== undefined) socket.write(Buffer.concat(outgoing.parts, outgoing.length));
+    this.#outgoing.delete(socket);
   }
 
   #close(id: ConnectionId, how: 'fin' | 'rst'): void {
     const socket = this.#sockets.get(id);
     this.#sockets.delete(id);
-    if (how === 'fin') socket?.end();
-    else socket?.resetAndDestroy();
+    if (socket === undefined) return;
+    this.#flush(socket);
+    if (how === 'fin') socket.end();
+    else socket.resetAndDestroy();
   }
 
   #emit(event: LabEvent): void {
