@@ -8,18 +8,28 @@ export interface Prefix {
 
 export const LIMITED_BROADCAST = 0xffffffff;
 
+const DOT = 0x2e;
+const ZERO = 0x30;
+
 /** Dotted quad to number; null if it is not one (four decimal octets, no leading zeros). */
 export function parseIp4(text: string): number | null {
-  const parts = text.split('.');
-  if (parts.length !== 4) return null;
   let addr = 0;
-  for (const part of parts) {
-    if (!/^(0|[1-9]\d{0,2})$/.test(part)) return null;
-    const octet = Number(part);
-    if (octet > 255) return null;
-    addr = addr * 256 + octet;
+  let octet = -1;
+  let dots = 0;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code === DOT) {
+      if (octet === -1 || ++dots > 3) return null;
+      addr = addr * 256 + octet;
+      octet = -1;
+    } else {
+      const digit = code - ZERO;
+      if (digit < 0 || digit > 9 || octet === 0) return null;
+      octet = octet === -1 ? digit : octet * 10 + digit;
+      if (octet > 255) return null;
+    }
   }
-  return addr;
+  return dots === 3 && octet !== -1 ? addr * 256 + octet : null;
 }
 
 export function formatIp4(addr: number): string {

@@ -154,3 +154,19 @@ test('link-local addresses by modified EUI-64', (t) => {
   // A first group of the identifier that is zero joins the zeros before it (RFC 5952 §4.2.1).
   t.is(formatIp6(eui64(LINK_LOCAL_PREFIX, 0x020000000001)), 'fe80::ff:fe00:1');
 });
+
+test('an IPv4 address is four decimal octets and nothing else', (t) => {
+  const part = fc.oneof(
+    fc.nat(300).map(String),
+    fc.constantFrom('', '0', '00', '01', '-1', '1e1', ' 1', '٣'),
+  );
+  fc.assert(
+    fc.property(fc.array(part, { minLength: 3, maxLength: 5 }), (parts) => {
+      const octets = parts.map(Number);
+      const valid =
+        parts.length === 4 && parts.every((each, i) => /^(0|[1-9]\d*)$/.test(each) && octets[i]! < 256);
+      const expected = valid ? octets.reduce((sum, octet) => sum * 256 + octet) : null;
+      t.is(parseIp4(parts.join('.')), expected);
+    }),
+  );
+});
