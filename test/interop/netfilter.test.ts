@@ -3,13 +3,14 @@ import fc from 'fast-check';
 import { NF_FORWARD } from '../../nodes/kernel/netfilter/hooks.ts';
 import { setU16, setU32, u16 } from '../../protocols/bytes.ts';
 import { internetChecksum, pseudoHeaderSum } from '../../protocols/checksum.ts';
-import { ETH_HLEN } from '../../protocols/ethernet.ts';
+import { ETH_HLEN, ETHERTYPE_IPV4, writeEthernet } from '../../protocols/ethernet.ts';
 import { encodeIcmpError, ICMP_ECHO_REPLY, ICMP_ECHO_REQUEST, writeEcho } from '../../protocols/icmp.ts';
 import { formatIp4 } from '../../protocols/ip4.ts';
-import { ipDst, ipSrc } from '../../protocols/ipv4.ts';
+import { fragmentIpv4, ipDst, ipSrc } from '../../protocols/ipv4.ts';
+import { BROADCAST_MAC, readMac } from '../../protocols/mac.ts';
 import { natTable, to } from '../nodes/kernel/netfilter/lab.ts';
 import { run } from '../nodes/tools/support/run.ts';
-import { EmulatedRouter, frameOf, type Out } from '../support/router.ts';
+import { bridgedMac, EmulatedRouter, frameOf, type Out } from '../support/router.ts';
 import { LinuxRouter, whyNoLinuxRouter } from './linux/router.ts';
 
 /**
@@ -298,6 +299,130 @@ differential(named('UDP, echoes and ICMP errors about them as Linux has them'), 
             .map((line) => parted(line).text)
             .sort();
         t.deepEqual(texts(mine), texts(theirs));
+        await linux.run('conntrack -F');
+        ours.root.conntrack.flush();
+      }),
+      RUNS,
+    );
+  } finally {
+    linux.stop();
+  }
+});
+
+const bridged = fc.array(
+  fc.record({
+    /** 2 to 4 are at the first port, 5 to 7 at the second. */
+    from: fc.integer({ min: 2, max: 7 }),
+    to: fc.constantFrom<number | 'service' | 'local' | 'host' | 'all' | 'unknown' | 'answer'>(
+      3,
+      5,
+      6,
+      'service',
+      'service',
+      'local',
+      'host',
+      'all',
+      'unknown',
+      'answer',
+      'answer',
+      'answer',
+    ),
+    size: fc.constantFrom(20, 20, 1_400, 3_000),
+  }),
+  { minLength: 1, maxLength: 10 },
+);
+
+differential(named('bridged packets, DNAT of them included, as br_netfilter has them'), async (t) => {
+  t.timeout(60_000);
+  const linux = await LinuxRouter.start(
+    [
+      'iptables -A FORWARD -m conntrack --ctstate INVALID -j DROP',
+      'iptables -t nat -A PREROUTING -d 10.96.0.10 -p udp -j DNAT --to-destination 10.0.1.5',
+      'iptables -t nat -A PREROUTING -d 10.96.0.11 -p udp -j DNAT --to-destination 10.0.1.3:99',
+    ],
+    'bridge',
+  );
+  let number = 20_000;
+  const ours = new EmulatedRouter('bridge');
+  natTable(ours.root, [
+    { dst: '10.96.0.10', target: to('10.0.1.5') },
+    { dst: '10.96.0.11', target: to('10.0.1.3', 99) },
+  ]);
+  ours.root.netfilter.register(NF_FORWARD, 0, ({ ctState }) => (ctState === 'invalid' ? 'drop' : 'accept'));
+  const portOf = (host: number) => (host < 5 ? 0 : 1);
+  const datagram = (ends: Ends, size: number, dstMac: number, srcMac: number): Uint8Array[] => {
+    const udp = new Uint8Array(8 + size).fill(0x62);
+    setU16(udp, 0, ends.srcPort);
+    setU16(udp, 2, ends.dstPort);
+    setU16(udp, 4, udp.length);
+    setU16(udp, 6, 0);
+    setU16(udp, 6, internetChecksum(udp, 0, udp.length, pseudoHeaderSum(ends.src, ends.dst, 17, udp.length)));
+    const whole = frameOf(ends.src, ends.dst, 17, udp, PACKET_ID);
+    if (size > 1_400) {
+      setU16(whole, ETH_HLEN + 6, 0);
+      setU16(whole, ETH_HLEN + 10, 0);
+      setU16(whole, ETH_HLEN + 10, internetChecksum(whole, ETH_HLEN, 20));
+    }
+    return fragmentIpv4(whole.subarray(ETH_HLEN), 1_500).map((part) => {
+      const frame = new Uint8Array(ETH_HLEN + part.length);
+      writeEthernet(frame, dstMac, srcMac, ETHERTYPE_IPV4);
+      frame.set(part, ETH_HLEN);
+      return frame;
+    });
+  };
+  try {
+    await fc.assert(
+      fc.asyncProperty(bridged, async (packets) => {
+        number++;
+        let last: Out | undefined;
+        for (const { from, to: target, size } of packets) {
+          let ends: Ends = { src: 0x0a000100 + from, dst: 0, srcPort: number, dstPort: 53 };
+          let at = portOf(from);
+          let macs: [number, number] = [bridgedMac(5), bridgedMac(from)];
+          if (target === 'answer') {
+            const dst = last === undefined ? 0 : readMac(last.frame, 0);
+            if (last === undefined || last.frame[23] !== 17 || dst % 2 ** 40 >= 0x01_0000_0000) continue;
+            if (u16(last.frame, ETH_HLEN + 6) !== 0x4000) continue;
+            ends = answerTo(last);
+            at = last.port;
+            macs = [readMac(last.frame, 6), dst];
+          } else if (typeof target === 'number') {
+            // By another port than the service's, where both would want the same: then each draws one of its own.
+            ends = { ...ends, dst: 0x0a000100 + target, dstPort: 54 };
+            macs = [bridgedMac(target), bridgedMac(from)];
+          } else {
+            const dst = {
+              service: SERVICE,
+              local: SERVICE + 1,
+              host: 0x0a000101,
+              all: 0x0a0001ff,
+              unknown: 0x0a000163,
+            };
+            ends = { ...ends, dst: dst[target] };
+            macs[0] =
+              target === 'all' ? BROADCAST_MAC : target === 'unknown' ? bridgedMac(0x63) : 0x0200_0000_0001;
+          }
+          for (const frame of datagram(ends, size, ...macs)) {
+            const said = await linux.send(at, frame);
+            const order = (out: string[]) => out.sort();
+            t.deepEqual(
+              order(hex(ours.send(at, frame))),
+              order(hex(said)),
+              `${from} to ${target}, ${size} bytes`,
+            );
+            last = said[0] ?? last;
+          }
+        }
+        const texts = (listing: string) =>
+          listing
+            .trim()
+            .split('\n')
+            .map((line) => parted(line).text)
+            .sort();
+        t.deepEqual(
+          texts(run('conntrack -L', ours.root).streams.stdout),
+          texts(await linux.run('conntrack -L 2>/dev/null')),
+        );
         await linux.run('conntrack -F');
         ours.root.conntrack.flush();
       }),

@@ -14,8 +14,8 @@ export interface Out {
 }
 
 /**
- * A router with two ports, 10.0.1.1/24 and 10.0.2.1/24, that knows the neighbours .2 to .8 of each. Its clock stands still
- * unless it is moved.
+ * A router with two ports, 10.0.1.1/24 and 10.0.2.1/24, that knows the neighbours .2 to .8 of each; or a bridge of the two with
+ * 10.0.1.1/24. Its clock stands still unless it is moved.
  */
 export class EmulatedRouter {
   readonly world = new FakeWorld();
@@ -23,20 +23,30 @@ export class EmulatedRouter {
   readonly kernel: Kernel;
   #out: Out[] = [];
 
-  constructor() {
+  constructor(kind: 'router' | 'bridge' = 'router') {
     this.kernel = new Kernel(this.rt, {
       timings,
       transmit: (port, frame) => this.#out.push({ port, frame: frame.slice() }),
     });
     const { root } = this.kernel;
+    if (kind === 'bridge') root.addBridge({ name: 'br0', mac: ROUTER_MAC, mtu: 1500 });
     for (const [port, name] of ['v0', 'w0'].entries()) {
       root.addPort({ name, mac: ROUTER_MAC, mtu: 1500, port });
       root.setUp(name);
-      root.addAddress(name, `10.0.${port + 1}.1/24`);
-      for (let host = 2; host < 9; host++)
-        root.setNeighbor(name, 0x0a00_0000 + (port + 1) * 256 + host, NEIGHBOR_MAC);
+      if (kind === 'bridge') root.setMaster(name, 'br0');
+      else this.#address(name, port + 1, () => NEIGHBOR_MAC);
+    }
+    if (kind === 'bridge') {
+      root.setUp('br0');
+      this.#address('br0', 1, bridgedMac);
     }
     root.ipForward = true;
+  }
+
+  #address(name: string, net: number, macOf: (host: number) => number): void {
+    const { root } = this.kernel;
+    root.addAddress(name, `10.0.${net}.1/24`);
+    for (let host = 2; host < 9; host++) root.setNeighbor(name, 0x0a00_0000 + net * 256 + host, macOf(host));
   }
 
   get root(): Netns {
@@ -49,6 +59,11 @@ export class EmulatedRouter {
     this.world.advance(0);
     return this.#out;
   }
+}
+
+/** MAC of a host 10.0.1.x at the bridge. */
+export function bridgedMac(host: number): number {
+  return 0x0200_0000_0200 + host;
 }
 
 /** A frame from a neighbour to the router. */

@@ -50,6 +50,7 @@ export class Skb {
     copy.ct = this.ct;
     copy.ctState = this.ctState;
     copy.ctDirection = this.ctDirection;
+    copy.fragmentSize = this.fragmentSize;
     copy.trace = this.trace;
     return copy;
   }

@@ -18,23 +18,26 @@ export function whyNoLinuxRouter(): string | null {
   return status === 0 ? null : `needs root, network namespaces and ${NEEDED.join(', ')}`;
 }
 
-/** A router with two ports, 10.0.1.1/24 and 10.0.2.1/24, that knows the neighbours .2 to .8 of each. */
+/**
+ * A router with two ports, 10.0.1.1/24 and 10.0.2.1/24, that knows the neighbours .2 to .8 of each; or a bridge of the two with
+ * 10.0.1.1/24, whose neighbours have the MACs 02:00:00:00:02:02 to 08.
+ */
 export class LinuxRouter {
   readonly #process: ChildProcessWithoutNullStreams;
   readonly #lines: Interface;
   readonly #waiting: ((line: string) => void)[] = [];
 
-  private constructor(setUp: readonly string[]) {
+  private constructor(kind: 'router' | 'bridge', setUp: readonly string[]) {
     this.#process = spawn('unshare', ['-n', 'python3', SCRIPT]);
     this.#process.stderr.pipe(process.stderr);
     this.#lines = createInterface(this.#process.stdout);
     this.#lines.on('line', (line) => this.#waiting.shift()?.(line));
-    this.#process.stdin.write(`${JSON.stringify(setUp)}\n`);
+    this.#process.stdin.write(`${JSON.stringify([kind, setUp])}\n`);
   }
 
   /** In a network namespace of its own, set up by shell commands. */
-  static async start(setUp: readonly string[]): Promise<LinuxRouter> {
-    const router = new LinuxRouter(setUp);
+  static async start(setUp: readonly string[], kind: 'router' | 'bridge' = 'router'): Promise<LinuxRouter> {
+    const router = new LinuxRouter(kind, setUp);
     await router.#next();
     return router;
   }
