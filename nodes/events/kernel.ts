@@ -16,6 +16,8 @@ export type LinkKind =
   | 'macvlan'
   | 'ipvlan'
   | 'tun'
+  | 'gre'
+  | 'gretap'
   | 'dummy'
   | 'ipip';
 

@@ -117,6 +117,11 @@ export abstract class Device {
     return true;
   }
 
+  /** Whether a packet needs its next hop beside its bytes: it stands in the place of the destination MAC address. */
+  get takesNexthop(): boolean {
+    return false;
+  }
+
   get usable(): boolean {
     return this.up && this.carrier;
   }

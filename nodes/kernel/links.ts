@@ -16,6 +16,7 @@ import { MacvlanDevice } from './macvlan.ts';
 import { NeighborTable } from './neighbor.ts';
 import { NetlinkError } from './netlink.ts';
 import type { Netns } from './netns.ts';
+import { IpTunnelDevice, type TunnelOptions } from './tunnels/ip-tunnel.ts';
 import {
   attachUpper,
   checkUpper,
@@ -112,6 +113,20 @@ export class LinkTable {
 
   addTun(options: Omit<LinkOptions, 'mac'>, onPacket: (packet: Uint8Array) => void): TunDevice {
     return this.#add(new TunDevice(this.#ns, this.#options({ ...options, mac: 0 }), onPacket));
+  }
+
+  /** A tunnel of IP in IP or GRE. @throws NetlinkError */
+  addTunnel(options: LinkOptions, tunnel: TunnelOptions): IpTunnelDevice {
+    const taken = [...this.#devices.values()].some(
+      (other) =>
+        other instanceof IpTunnelDevice &&
+        other.kind === tunnel.kind &&
+        other.options.local === tunnel.local &&
+        other.options.remote === tunnel.remote &&
+        other.options.key === tunnel.key,
+    );
+    if (taken) throw new NetlinkError('RTNETLINK answers: File exists');
+    return this.#add(new IpTunnelDevice(this.#ns, this.#options(options), tunnel));
   }
 
   addDummy(options: LinkOptions): Device {

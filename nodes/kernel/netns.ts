@@ -43,6 +43,7 @@ import {
   type TcpSocket,
   type TcpSocketOptions,
 } from './tcp.ts';
+import { TunnelTable } from './tunnels/ip-tunnel.ts';
 import { type ReceivedDatagram, UdpLayer, type UdpPacketOptions, type UdpSocket } from './udp.ts';
 import { VxlanDevice, type VxlanOptions } from './vxlan.ts';
 import { VxlanPorts } from './vxlan-port.ts';
@@ -69,6 +70,7 @@ export class Netns {
   readonly conntrack: ConntrackTable;
   readonly nat: Nat;
   readonly xtables: Xtables;
+  readonly tunnels: TunnelTable;
   readonly bridgeNetfilter: BridgeNetfilter;
   readonly ipv6: Ipv6;
   readonly lo: Device;
@@ -98,6 +100,7 @@ export class Netns {
     this.conntrack = new ConntrackTable(this);
     this.nat = new Nat(this);
     this.xtables = new Xtables(this);
+    this.tunnels = new TunnelTable(this);
     this.bridgeNetfilter = new BridgeNetfilter(this);
     this.impairments = new Impairments(this);
     this.ipv6 = new Ipv6(this);

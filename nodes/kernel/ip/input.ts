@@ -107,6 +107,16 @@ export class IpInput {
         ns.tcp.receive(device, frame, at, length);
         return;
       default:
+        if (
+          ns.tunnels.receive(
+            ipProto(frame, ETH_HLEN),
+            frame,
+            at,
+            ipSrc(frame, ETH_HLEN),
+            ipDst(frame, ETH_HLEN),
+          )
+        )
+          return;
         ns.kernel.drop('unknown-protocol');
         ns.ip.icmpError(ICMP_DEST_UNREACHABLE, UNREACH_PROTOCOL, 0, frame);
     }

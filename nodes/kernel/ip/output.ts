@@ -142,7 +142,7 @@ export class IpOutput {
 
   #emitFrame({ type, device, nexthop }: Path, frame: Uint8Array, skb: Skb | null): void {
     if (!device.hasLinkLayer) {
-      writeEthernet(frame, 0, 0, ETHERTYPE_IPV4);
+      writeEthernet(frame, device.takesNexthop ? nexthop : 0, 0, ETHERTYPE_IPV4);
       device.transmit(frame, skb);
     } else if (type === 'broadcast') {
       writeEthernet(frame, BROADCAST_MAC, device.mac, ETHERTYPE_IPV4);

@@ -4,7 +4,7 @@ interface KindTraits {
   /** Flags that the kind of device has for good. */
   readonly flags: readonly string[];
   /** ARPHRD_* as iproute2 names it. */
-  readonly linkType: 'loopback' | 'ether' | 'none' | 'ipip';
+  readonly linkType: 'loopback' | 'ether' | 'none' | 'ipip' | 'gre';
   readonly qdisc: 'noqueue' | 'pfifo_fast';
   /** 0: not shown. CNI plug-ins and dockerd make their devices without a queue. */
   readonly txqlen: number;
@@ -43,6 +43,8 @@ const traits: Readonly<Record<LinkKind, KindTraits>> = {
     txqlen: 1000,
     operstate: 'unknown',
   },
+  gre: { flags: ['NOARP'], linkType: 'gre', qdisc: 'noqueue', txqlen: 1000, operstate: 'unknown' },
+  gretap: { ...ethernet, qdisc: 'noqueue', txqlen: 1000, operstate: 'unknown' },
   ipip: { flags: ['NOARP'], linkType: 'ipip', qdisc: 'noqueue', txqlen: 1000, operstate: 'unknown' },
 };
 
@@ -83,7 +85,7 @@ export class LinkNames {
 
   /** What stands after the `@`: the peer's name, its index where that is elsewhere; '' for a device of its own. */
   linked(link: LinkFacts): string {
-    if (link.kind === 'ipip') return 'NONE';
+    if (isTunnel(link)) return 'NONE';
     return link.peerIfindex === 0 ? '' : (this.peer(link)?.name ?? `if${link.peerIfindex}`);
   }
 
@@ -103,6 +105,7 @@ export class LinkNames {
   flags(link: LinkFacts): string[] {
     const flags: string[] = [];
     if (link.up && !link.carrier) flags.push('NO-CARRIER');
+    if (this.traits(link).linkType !== 'ether' && tunnelEnds(link)?.remote) flags.push('POINTOPOINT');
     flags.push(...this.traits(link).flags);
     if (link.noArp === true) flags.push('NOARP');
     if (link.up) flags.push('UP');
@@ -123,7 +126,10 @@ export class LinkNames {
       case 'none':
         return null;
       case 'ipip':
-        return { address: '0.0.0.0', broadcast: '0.0.0.0' };
+      case 'gre': {
+        const { local, remote } = tunnelEnds(link) ?? { local: '', remote: '' };
+        return { address: local === '' ? '0.0.0.0' : local, broadcast: remote === '' ? '0.0.0.0' : remote };
+      }
       case 'loopback':
         return { address: '00:00:00:00:00:00', broadcast: '00:00:00:00:00:00' };
       case 'ether':
@@ -134,4 +140,17 @@ export class LinkNames {
   #peerIsElsewhere(link: LinkFacts): boolean {
     return link.peerIfindex !== 0 && link.peerNs !== this.#ns;
   }
+}
+
+/** A tunnel device, which has no device below it: `tunl0@NONE`. */
+export function isTunnel({ kind }: LinkFacts): boolean {
+  return kind === 'ipip' || kind === 'gre' || kind === 'gretap';
+}
+
+/** Addresses of a tunnel's ends, '' for any. */
+function tunnelEnds(link: LinkFacts): { readonly local: string; readonly remote: string } | null {
+  if (!isTunnel(link)) return null;
+  const [, remote = '', local = ''] = /remote (\S+) local (\S+)/.exec(link.detail) ?? [];
+  const known = (text: string) => (text === 'any' ? '' : text);
+  return { local: known(local), remote: known(remote) };
 }

@@ -1,6 +1,6 @@
 import type { LinkFacts } from '../../events/kernel.ts';
 import { formatJson, type Json, type JsonStyle } from './json.ts';
-import { LinkNames } from './link-names.ts';
+import { isTunnel, LinkNames } from './link-names.ts';
 
 /** `full` is `ip link`, `oneline` `-o`, `brief` `-br`, the others `-j` and `-j -p` (`brief` as JSON: `-j -br`). */
 interface LinkFormat {
@@ -67,7 +67,8 @@ export function linkHeader(
 
 export function linkLayerLine(names: LinkNames, link: LinkFacts): string {
   const layer = names.linkLayer(link);
-  const address = layer === null ? '' : `${layer.address} brd ${layer.broadcast}`;
+  const far = names.flags(link).includes('POINTOPOINT') ? 'peer' : 'brd';
+  const address = layer === null ? '' : `${layer.address} ${far} ${layer.broadcast}`;
   return `    link/${names.traits(link).linkType} ${address}`;
 }
 
@@ -103,7 +104,7 @@ export function nameFields(
   if (link.peerIfindex !== 0 && listing === 'bare')
     return { link: `if${link.peerIfindex}`, ifname: link.name };
   if (link.peerIfindex !== 0) return { link_index: link.peerIfindex, ifname: link.name };
-  return link.kind === 'ipip' ? { link: null, ifname: link.name } : { ifname: link.name };
+  return isTunnel(link) ? { link: null, ifname: link.name } : { ifname: link.name };
 }
 
 function briefObject(names: LinkNames, link: LinkFacts): Json {

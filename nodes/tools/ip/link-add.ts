@@ -1,5 +1,6 @@
 import { parseMac } from '../../../protocols/mac.ts';
 import type { Netns } from '../../kernel/netns.ts';
+import { tunnelOverhead } from '../../kernel/tunnels/ip-tunnel.ts';
 import { ToolError } from '../tool.ts';
 import { change, type IpContext, refused, requireDevice } from './context.ts';
 import { type LinkType, parseLinkType, type VxlanArguments } from './link-types.ts';
@@ -90,7 +91,8 @@ function parseCommon(words: Words, ctx: IpContext, onType: (() => void) | null):
 
 function create(ctx: IpContext, common: Common, type: LinkType): void {
   const ns = common.ns ?? ctx.ns;
-  const kind = type.kind === 'upper' ? type.upper.kind : type.kind;
+  const kind =
+    type.kind === 'upper' ? type.upper.kind : type.kind === 'tunnel' ? type.tunnel.kind : type.kind;
   const name = common.name ?? freeName(ns, kind);
   const mac = common.mac ?? randomMac(ctx);
   const { mtu } = common;
@@ -116,6 +118,12 @@ function create(ctx: IpContext, common: Common, type: LinkType): void {
         peer: { ns: peerNs, name: peerName, mac: peer.mac ?? randomMac(ctx) },
       });
       if ((peer.mtu ?? mtu) !== null && peer.mtu !== mtu) peerNs.setMtu(peerName, peer.mtu ?? 1500);
+      return;
+    }
+    case 'tunnel': {
+      const { tunnel } = type;
+      const own = tunnel.kind === 'gretap' ? mac : 0;
+      ns.links.addTunnel({ name, mac: own, mtu: mtu ?? 1500 - tunnelOverhead(tunnel) }, tunnel);
       return;
     }
     case 'vxlan':

@@ -2,10 +2,12 @@ import { ETHERTYPE_8021AD, ETHERTYPE_8021Q } from '../../../protocols/vlan.ts';
 import type { BridgeFacts } from '../../events/kernel.ts';
 import type { IpvlanFlag, IpvlanMode } from '../../kernel/ipvlan.ts';
 import type { MacvlanMode } from '../../kernel/macvlan.ts';
+import type { TunnelOptions } from '../../kernel/tunnels/ip-tunnel.ts';
 import type { UpperOptions } from '../../kernel/uppers.ts';
 import { ToolError } from '../tool.ts';
 import { type IpContext, refused, requireAddress, requireDevice } from './context.ts';
 import { numberOf } from './rule-words.ts';
+import { parseTunnel } from './tunnel-type.ts';
 import { EXIT_ARGUMENT, EXIT_USAGE, invalidArgument, notEmulated, type Words } from './words.ts';
 
 /** VXLAN as the command line has it. */
@@ -25,25 +27,13 @@ export type LinkType =
   | { readonly kind: 'dummy' }
   | { readonly kind: 'veth'; readonly peer: readonly string[] }
   | { readonly kind: 'vxlan'; readonly vxlan: VxlanArguments }
+  | { readonly kind: 'tunnel'; readonly tunnel: TunnelOptions }
   | { readonly kind: 'upper'; readonly upper: UpperOptions };
 
 /** Kinds that iproute2 knows and the emulation has no device of, or only one that a daemon makes. */
 const OTHERS = [
-  ...['amt', 'bareudp', 'bond', 'dsa', 'erspan', 'geneve', 'gre', 'gretap', 'gtp', 'ifb', 'ip6gre', 'ip6tnl'],
-  ...[
-    'ipip',
-    'ipoib',
-    'ipvtap',
-    'macsec',
-    'macvtap',
-    'netdevsim',
-    'sit',
-    'team',
-    'tun',
-    'vcan',
-    'vrf',
-    'vti',
-  ],
+  ...['amt', 'bareudp', 'bond', 'dsa', 'erspan', 'geneve', 'gtp', 'ifb', 'ip6gre', 'ip6tnl'],
+  ...['ipoib', 'ipvtap', 'macsec', 'macvtap', 'netdevsim', 'sit', 'team', 'tun', 'vcan', 'vrf', 'vti'],
   ...['wireguard', 'xfrm'],
 ];
 
@@ -60,6 +50,10 @@ export function parseLinkType(words: Words, ctx: IpContext): LinkType {
       return { kind, peer: parsePeer(words) };
     case 'vxlan':
       return { kind, vxlan: parseVxlan(words, ctx) };
+    case 'ipip':
+    case 'gre':
+    case 'gretap':
+      return { kind: 'tunnel', tunnel: parseTunnel(kind, words) };
     case 'vlan':
       return { kind: 'upper', upper: parseVlan(words) };
     case 'macvlan':
