@@ -152,11 +152,12 @@ export class AdjRibOut<T extends OutTarget> {
   }
 
   #waiting(queue: readonly T[], attributes: PathAttributes | null): T[] {
-    return [...new Set(queue)].filter(({ index }) => this.#waits(index, attributes));
+    return [...new Set(queue)].filter((destination) => this.#waits(destination, attributes));
   }
 
-  #waits(index: number, attributes: PathAttributes | null): boolean {
-    return this.#wanted[index] === attributes && this.#isDue(index);
+  #waits({ index, holders }: T, attributes: PathAttributes | null): boolean {
+    // One without holders is gone, and its index may be another's.
+    return holders > 0 && this.#wanted[index] === attributes && this.#isDue(index);
   }
 
   /** Takes what is to be withdrawn, in order, until `take` says stop. What it takes counts as sent. */
@@ -183,7 +184,7 @@ export class AdjRibOut<T extends OutTarget> {
     for (let i = 0; i < queue.length; i++) {
       const destination = queue[i]!;
       const { index } = destination;
-      if (!this.#waits(index, attributes)) continue;
+      if (!this.#waits(destination, attributes)) continue;
       if (taker.take(destination, this.#causes[index]!) === 'stop') {
         this.#queued -= i;
         return queue.slice(i);

@@ -135,3 +135,24 @@ test('a route that flaps while it waits leaves nothing behind', (t) => {
   });
   t.is(entries, 0);
 });
+
+test('a destination that has taken the place of one that waited is told of, and not the one that is gone', (t) => {
+  const gone = new Destination(24, 0);
+  const come = new Destination(64 + 24, 0);
+  const rib = new AdjRibOut<Destination>(() => [come]);
+  rib.schedule(gone, sets[0]!, 1);
+  rib.schedule(gone, null, 2);
+  t.is(gone.holders, 0);
+  rib.schedule(come, sets[0]!, 3);
+  const taken: Destination[] = [];
+  rib.takeAnnouncements({
+    begin: () => {},
+    take: (destination) => {
+      taken.push(destination);
+      return 'taken';
+    },
+    end: () => 'go-on',
+  });
+  t.is(taken.length, 1);
+  t.is(taken[0], come);
+});
