@@ -21,6 +21,7 @@ import { shell } from './shell/sh.ts';
 import { ss } from './ss.ts';
 import { sysctl } from './sysctl.ts';
 import { tc } from './tc.ts';
+import { tcpdump } from './tcpdump/tcpdump.ts';
 import {
   type Command,
   ENDED,
@@ -42,6 +43,7 @@ const tools: ReadonlyMap<string, Tool> = new Map([
   ['iptables-restore', atOnce(iptablesRestore)],
   ['traceroute', traceroute],
   ['curl', curl],
+  ['tcpdump', tcpdump],
   ['dig', dig],
   ['ss', atOnce(ss)],
   ['netstat', atOnce(netstat)],
