@@ -1,3 +1,4 @@
+import { arping } from './arping.ts';
 import { bridge } from './bridge/bridge.ts';
 import { cat } from './cat.ts';
 import { conntrack } from './conntrack/conntrack.ts';
@@ -44,6 +45,7 @@ const tools: ReadonlyMap<string, Tool> = new Map([
   ['traceroute', traceroute],
   ['curl', curl],
   ['tcpdump', tcpdump],
+  ['arping', arping],
   ['dig', dig],
   ['ss', atOnce(ss)],
   ['netstat', atOnce(netstat)],

@@ -136,7 +136,8 @@ function traffic(): Uint8Array[] {
   return net.frames.filter(({ segment }) => segment === 'left').map(({ frame }) => frame);
 }
 
-const isThere = spawnSync('tcpdump', ['--version']).status === 0;
+const PROGRAM = 'tcpdump';
+const isThere = spawnSync(PROGRAM, ['--version']).status === 0;
 const testWithTcpdump = isThere ? test : test.skip;
 
 for (const [name, flags, options] of [
@@ -150,7 +151,7 @@ for (const [name, flags, options] of [
     const told = (frame: Uint8Array) => name !== '-v' || frame[13] === 6 || frame[23] === 1;
     const frames = traffic().filter(told);
     const file = saveCapture(t, frames, LINKTYPE_ETHERNET);
-    const real = execFileSync('tcpdump', ['-n', '-t', ...flags, '-r', file], {
+    const real = execFileSync(PROGRAM, ['-n', '-t', ...flags, '-r', file], {
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'ignore'],
     });
