@@ -28,6 +28,7 @@ import { EMPTY_DOCKER_VIEW } from './state/docker-view.ts';
 import type { NodeDisk, NodeView } from './state/node-fold.ts';
 import type { StoreOp } from './store.ts';
 import { TimerQueue } from './timers.ts';
+import { runIptables } from './tools/iptables/iptables.ts';
 
 /** What a boot depends on beside the configuration. */
 export interface Boot {
@@ -229,7 +230,7 @@ export class NodeMachine implements Runtime {
       node: this.#config.name,
       config,
       disk: this.#boot.disk?.docker ?? null,
-      iptables: () => {},
+      iptables: (words) => runIptables(this.#kernel.root, words),
       address: this.#config.interfaces[0]?.addresses[0]?.split('/')[0] ?? '',
       onNamespaceRemoved: (ns) => this.#namespaceRemoved(ns),
     });

@@ -10,7 +10,7 @@ topology:
       kind: host
       interfaces: { ens33: { segment: lan, address: 172.31.202.45/24 } }
       docker: { dns: [172.17.0.1], containers: ['--net host andyshinn/dnsmasq -D -R'] }
-    client: { kind: host }
+    client: { kind: host, gateway: 172.31.202.45, interfaces: { eth0: { segment: lan, address: 172.31.202.46/24 } } }
 segments:
   lan: { subnet: 172.31.202.0/24, nodes: [bogon, client] }
 `;
@@ -18,7 +18,7 @@ segments:
 const ID = /^[0-9a-f]{64}\n$/;
 
 /** Walks the Docker part of the seed document in its order and checks every fact that it prints. */
-export async function walkTranscript(t: ExecutionContext, host: Shell): Promise<void> {
+export async function walkTranscript(t: ExecutionContext, host: Shell, client: Shell): Promise<void> {
   // On the document's host five containers have come and gone: its first one's interface has index 14.
   for (let i = 0; i < 5; i++) await host.out('docker run --rm busybox true');
 
@@ -184,6 +184,32 @@ Run 'docker network COMMAND --help' for more information on a command.
   );
   t.regex(await host.out('docker exec -it tomcat02 ping -c 1 172.17.0.2'), /1 received/);
   t.regex(tomcat01, /^[0-9a-f]{64}$/);
+
+  // Isolation: another bridge's gateway is the host itself, what is behind it is not reached.
+  for (const address of ['192.168.0.2', '192.168.0.3', '192.168.0.4']) {
+    const { code, stdout } = await host.run(`docker exec -it tomcat02 ping -c 2 -i 0.2 -W 0.3 ${address}`);
+    t.is(code, 1, address);
+    t.regex(stdout, /2 packets transmitted, 0 received, 100% packet loss/, address);
+  }
+  t.is((await host.run('docker exec -it tomcat-net-01 ping -c 1 -W 0.3 172.17.0.3')).code, 1);
+  t.regex(await host.out('docker exec -it tomcat-net-01 ping -c 1 172.17.0.1'), /1 received/);
+  t.regex(
+    await host.out('docker exec -it tomcat-net-01 curl -s http://tomcat-net-02:8080/'),
+    /^Name: tomcat-net-02$/m,
+  );
+
+  // [host's address]:[port]: from another host, from the host itself, from a container of the same bridge.
+  const [, port = ''] = /8080\/tcp -> 0\.0\.0\.0:(\d+)/.exec(await host.out('docker port tomcat01')) ?? [];
+  const url = `http://172.31.202.45:${port}/`;
+  const answer = async (from: Shell, line: string) => {
+    const page = await from.out(line);
+    t.regex(page, /^Name: tomcat01$/m, line);
+    return /^Client: ([\d.]+):/m.exec(page)?.[1];
+  };
+  t.is(await answer(client, `curl -s ${url}`), '172.31.202.46', 'PREROUTING: DNAT');
+  t.is(await answer(host, `curl -s ${url}`), '172.31.202.45', 'OUTPUT: DNAT');
+  t.is(await answer(host, `curl -s http://127.0.0.1:${port}/`), '172.17.0.1', 'docker-proxy');
+  t.is(await answer(host, `docker exec tomcat01 curl -s ${url}`), '172.17.0.1', 'hairpin');
 
   async function start(name: string, options = ''): Promise<string> {
     const id = await host.out(`docker run -d -P --name ${name} ${options} tomcat`);

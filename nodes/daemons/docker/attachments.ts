@@ -8,6 +8,7 @@ import { isUserDefined, networkName, unjoined, type WantedEndpoint } from './cre
 import { DockerError } from './error.ts';
 import type { ContainerFiles } from './files.ts';
 import type { DockerLedger } from './ledger.ts';
+import type { LinkRules } from './link-rules.ts';
 import { startResolver } from './network/resolver.ts';
 import type { Sandbox, Sandboxes } from './sandbox.ts';
 
@@ -17,6 +18,15 @@ const CONFLICT_SHARED =
   'container sharing network namespace with another container or host cannot be connected to any other network';
 const CONFLICT_NONE =
   'container cannot be connected to multiple networks with one of the networks in private (none) mode';
+
+export interface AttachmentsOptions {
+  readonly ledger: DockerLedger;
+  readonly sandboxes: Sandboxes;
+  readonly files: ContainerFiles;
+  readonly sandboxOf: (id: string) => Sandbox | undefined;
+  readonly onSwarmJoin: (container: DockerContainerFacts, endpoint: DockerEndpointFacts) => void;
+  readonly linkRules: LinkRules | null;
+}
 
 /** Containers in their networks: joining and leaving, published ports, the embedded DNS server, the files that tell of it. */
 export class Attachments {
@@ -30,18 +40,16 @@ export class Attachments {
   /** Called when a container has joined a network of the swarm's. */
   readonly #onSwarmJoin: (container: DockerContainerFacts, endpoint: DockerEndpointFacts) => void;
 
-  constructor(
-    ledger: DockerLedger,
-    sandboxes: Sandboxes,
-    files: ContainerFiles,
-    sandboxOf: (id: string) => Sandbox | undefined,
-    onSwarmJoin: (container: DockerContainerFacts, endpoint: DockerEndpointFacts) => void,
-  ) {
-    this.#onSwarmJoin = onSwarmJoin;
-    this.#ledger = ledger;
-    this.#sandboxes = sandboxes;
-    this.#files = files;
-    this.#sandboxOf = sandboxOf;
+  /** null where containers of docker0 reach each other anyway. */
+  readonly #linkRules: LinkRules | null;
+
+  constructor(options: AttachmentsOptions) {
+    this.#ledger = options.ledger;
+    this.#sandboxes = options.sandboxes;
+    this.#files = options.files;
+    this.#sandboxOf = options.sandboxOf;
+    this.#onSwarmJoin = options.onSwarmJoin;
+    this.#linkRules = options.linkRules;
   }
 
   /** A namespace for a container that is about to run: a new one, the host's, or another container's. @throws DockerError */
@@ -77,10 +85,12 @@ export class Attachments {
     this.#files.started(container, this.#files.links(container));
     this.#resolve(container, sandbox);
     this.#files.tellParents(container);
+    this.#linkRules?.started(container);
   }
 
   /** A container's process has ended. Whoever shares its namespace is in an empty one from now on. */
   close(container: DockerContainerFacts, sandbox: Sandbox): DockerContainerFacts {
+    this.#linkRules?.stopped(container);
     if (!container.networkMode.startsWith('container:')) {
       this.#resolvers.get(sandbox.id)?.close();
       this.#resolvers.delete(sandbox.id);

@@ -20,6 +20,7 @@ import {
 import { DockerError } from './error.ts';
 import { ContainerFiles } from './files.ts';
 import { DockerLedger } from './ledger.ts';
+import { LinkRules } from './link-rules.ts';
 import { BridgeDriver, defaultBridgeOptions, gatewayBridgeOptions } from './network/drivers/bridge.ts';
 import { HostDriver, NullDriver } from './network/drivers/host.ts';
 import { IpvlanDriver } from './network/drivers/ipvlan.ts';
@@ -78,7 +79,7 @@ export class Dockerd {
     const networks = new Networks(rt, {
       ledger,
       drivers: {
-        bridge: new BridgeDriver(rt, kernel, this.#firewall),
+        bridge: new BridgeDriver(rt, kernel, this.#firewall, config.userlandProxy ? 'proxy' : 'bridge'),
         host: new HostDriver(),
         null: new NullDriver(),
         macvlan: new MacvlanDriver(parents),
@@ -100,13 +101,15 @@ export class Dockerd {
       onNamespaceRemoved,
     });
     const files = new ContainerFiles(kernel.files, ledger, config);
-    const attachments = new Attachments(
+    const firewall = config.icc ? null : this.#firewall;
+    const attachments = new Attachments({
       ledger,
       sandboxes,
       files,
-      (id) => this.containers.sandboxOf(id),
-      (container, endpoint) => this.swarm.joined(container, endpoint),
-    );
+      sandboxOf: (id) => this.containers.sandboxOf(id),
+      onSwarmJoin: (container, endpoint) => this.swarm.joined(container, endpoint),
+      linkRules: firewall === null ? null : new LinkRules(ledger, firewall, 'docker0'),
+    });
     this.#attachments = attachments;
     this.containers = new Containers(rt, {
       kernel,

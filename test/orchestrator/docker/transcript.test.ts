@@ -6,6 +6,6 @@ import { simulate } from '../../support/sim.ts';
 
 test('the Docker chapter of the seed document runs as it is printed there, in the simulator', async (t) => {
   const lab = await simulate(SEED_LAB);
-  await walkTranscript(t, new Shell(t, lab, 'bogon'));
+  await walkTranscript(t, new Shell(t, lab, 'bogon'), new Shell(t, lab, 'client'));
   await verifies(t, lab);
 });

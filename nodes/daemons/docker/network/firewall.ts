@@ -1,7 +1,8 @@
 import type { DockerPortBinding } from '../../../events/docker.ts';
+import { DockerError } from '../error.ts';
 
 /** Runs iptables(8) in the node's namespace with these arguments. */
-export type Iptables = (argv: readonly string[]) => void;
+export type Iptables = (words: readonly string[]) => { readonly code: number; readonly stderr: string };
 
 /** A bridge network as its rules see it. */
 export interface BridgeRules {
@@ -185,7 +186,13 @@ export class Firewall {
     this.#line(table, `-D ${chain} ${spec}`);
   }
 
-  #line(table: string, words: string): void {
-    this.#iptables(['-t', table, ...words.split(' ')]);
+  /** @throws DockerError if iptables refuses it; what is to be deleted may have gone by itself */
+  #line(table: string, text: string): void {
+    const words = ['-t', table, ...text.split(' ')];
+    const { code, stderr } = this.#iptables(words);
+    if (code === 0 || text.startsWith('-D ')) return;
+    throw new DockerError(
+      `(iptables failed: iptables --wait ${words.join(' ')}: ${stderr.trim()}\n (exit status ${code}))`,
+    );
   }
 }

@@ -5,10 +5,14 @@ import { dnsHost } from '../../../dns/host.ts';
 import { serveDns } from '../../../dns/serve.ts';
 import type { DockerContainerFacts } from '../../../events/docker.ts';
 import type { Netns } from '../../../kernel/netns.ts';
+import { EPHEMERAL_MAX, EPHEMERAL_MIN } from '../../../kernel/udp.ts';
+import { runIptables } from '../../../tools/iptables/iptables.ts';
+import { DockerError } from '../error.ts';
 import type { DockerLedger } from '../ledger.ts';
 import { resolveName, resolvePointer } from './names.ts';
 
 /** Where a container in a network of its own finds its DNS server. */
+const EMBEDDED_DNS = '127.0.0.11';
 const ADDRESS = 0x7f00000b;
 /** Seconds. */
 const TTL = 600;
@@ -33,7 +37,36 @@ export function startResolver(ns: Netns, options: ResolverOptions): { close(): v
     forward: FORWARD,
     zone: (question) => answerTo(question, options),
   });
-  return serveDns(ns, ADDRESS, server);
+  const ports = { udp: freePort(ns), tcp: freePort(ns) };
+  redirectPort53(ns, ports);
+  return serveDns(ns, ADDRESS, server, ports);
+}
+
+/** A port of the ephemeral range; the namespace is new, and what has one of its ports is as good as nobody. */
+function freePort({ kernel: { rt } }: Netns): number {
+  return rt.random.int(EPHEMERAL_MIN, EPHEMERAL_MAX);
+}
+
+/** The server is at ports of chance, so that the container can have a server of its own at port 53 (`setup-resolver`). */
+function redirectPort53(ns: Netns, ports: { readonly udp: number; readonly tcp: number }): void {
+  const iptables = (text: string) => {
+    const { code, stderr } = runIptables(ns, ['-t', 'nat', ...text.split(' ')]);
+    if (code !== 0) throw new DockerError(`set up rule failed, ${text}: ${stderr.trim()}`);
+  };
+  for (const [chain, own] of [
+    ['OUTPUT', 'DOCKER_OUTPUT'],
+    ['POSTROUTING', 'DOCKER_POSTROUTING'],
+  ]) {
+    iptables(`-N ${own}`);
+    iptables(`-I ${chain} -d ${EMBEDDED_DNS} -j ${own}`);
+  }
+  for (const proto of ['udp', 'tcp'] as const) {
+    const to = `${EMBEDDED_DNS}:${ports[proto]}`;
+    iptables(`-I DOCKER_OUTPUT -d ${EMBEDDED_DNS} -p ${proto} --dport 53 -j DNAT --to-destination ${to}`);
+    iptables(
+      `-I DOCKER_POSTROUTING -s ${EMBEDDED_DNS} -p ${proto} --sport ${ports[proto]} -j SNAT --to-source :53`,
+    );
+  }
 }
 
 function answerTo({ name, type }: DnsQuestion, options: ResolverOptions): ZoneAnswer {

@@ -50,13 +50,16 @@ export class BridgeDriver implements NetworkDriver {
   readonly #kernel: Kernel;
   /** null with `iptables: false`. */
   readonly #firewall: Firewall | null;
+  /** 'bridge' where no proxy takes what a container sends to its own published port: it comes back by the port it came by. */
+  readonly #hairpin: 'bridge' | 'proxy';
   /** The host's end of the pair, by endpoint. */
   readonly #veths = new Map<string, string>();
 
-  constructor(rt: Runtime, kernel: Kernel, firewall: Firewall | null) {
+  constructor(rt: Runtime, kernel: Kernel, firewall: Firewall | null, hairpin: 'bridge' | 'proxy') {
     this.#rt = rt;
     this.#kernel = kernel;
     this.#firewall = firewall;
+    this.#hairpin = hairpin;
   }
 
   validate(network: DockerNetworkFacts): void {
@@ -93,6 +96,8 @@ export class BridgeDriver implements NetworkDriver {
       const prefix = parsePrefix(subnet);
       if (prefix !== null && gateway !== '') root.addAddress(name, `${gateway}/${prefix.len}`);
     }
+    // What the host sends to a published port from its loopback is translated then (`setupLoopbackAddressesRouting`).
+    if (this.#hairpin === 'bridge') root.sysctls.set('ipv4.conf.*.route_localnet', 1, name);
     for (const rules of this.#rules(network)) this.#firewall?.addBridge(rules);
     root.setUp(name);
   }
@@ -112,6 +117,8 @@ export class BridgeDriver implements NetworkDriver {
     const mtu = this.#mtu(network);
     root.addVeth({ name: host, mac: randomMac(this.#rt.random), mtu, peer: { ns, name: ifname, mac } });
     root.setMaster(host, bridgeName(network));
+    if (this.#hairpin === 'bridge')
+      root.links.configureBridgePort(root.links.require(host), { hairpin: true });
     root.setUp(host);
     ns.addAddress(ifname, formatPrefix(address));
     ns.setUp(ifname);
