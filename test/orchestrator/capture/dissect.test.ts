@@ -21,6 +21,28 @@ cluster:
   pods: { perNode: 1, name: web }
 `;
 
+/** Routers with every kind of community, both families, several paths to a prefix, long-lived graceful restart and BFD. */
+const RICH = `
+name: dissect-rich
+policy:
+  policies:
+    tag:
+      - { set: { communities: { add: ["65001:77", "65001:1:2", "rt:65001:5", no-export] }, med: 20, prepend: 2 }, action: accept }
+topology:
+  kinds:
+    router:
+      bgp:
+        session: { families: [ipv4, ipv6], addPath: both, gracefulRestart: { longLivedTime: 1h }, ttlSecurity: 1, bfd: true }
+  nodes:
+    r1: { kind: router, bgp: { as: 4200000001, networks: [203.0.113.0/24, "2001:db8::/32"], peers: { r2: { export: tag } } } }
+    r2: { kind: router, bgp: { as: 65002, networks: [192.0.2.0/24] } }
+    r3: { kind: router, bgp: { as: 65003 } }
+  links:
+    - { endpoints: ["r1:eth1", "r2:eth1"] }
+    - { endpoints: ["r2:eth2", "r3:eth1"] }
+    - { endpoints: ["r1:eth2", "r3:eth2"] }
+`;
+
 function flannel(backend: string): string {
   return `
 name: dissect-flannel
@@ -96,6 +118,40 @@ testWithTshark('ARP, ICMP, TCP and BGP of a Calico lab dissect without a complai
     ['4', 'KEEPALIVE'],
   ] as const)
     t.true(count('bgp.type', type) >= 4, name);
+});
+
+testWithTshark('all that an UPDATE may carry dissects without a complaint', async (t) => {
+  const { bytes } = await simulateCapture(RICH, [], async (lab) => {
+    await lab.act({ type: 'bgp', node: 'r2', request: { op: 'announce', prefix: '203.0.113.0/25' } });
+    await lab.act({ type: 'bgp', node: 'r2', request: { op: 'refresh', peer: 'r1', family: 'ipv6' } });
+    await lab.sleep(10_000);
+    await lab.act({ type: 'bgp', node: 'r2', request: { op: 'withdraw', prefix: '203.0.113.0/25' } });
+    const communication = 'maintenance';
+    await lab.act({ type: 'bgp', node: 'r2', request: { op: 'disable', peer: 'r1', communication } });
+    await lab.sleep(10_000);
+  });
+  const file = save(t, bytes);
+  t.deepEqual(
+    await tshark(file, '-Y', '_ws.malformed || _ws.expert.severity >= 0x00800000', ...CHECK_SUMS),
+    [],
+  );
+  const names = [
+    'bgp.mp_reach_nlri_ipv6_prefix',
+    'bgp.update.path_attribute.community_wellknown',
+    'bgp.large_communities.ga',
+    'bgp.ext_com.type',
+    'bgp.nlri_path_id',
+    'bgp.cap.gr.timers.restart_time',
+    'bgp.notify.communication',
+    'bgp.route_refresh.subtype',
+    'bfd.sta',
+  ];
+  const rows = await fields(file, names);
+  for (const name of names)
+    t.true(
+      rows.some((row) => row[name] !== ''),
+      name,
+    );
 });
 
 testWithTshark('a node killed, started and cut off leaves no frame malformed on any device', async (t) => {

@@ -18,8 +18,8 @@ import { formatIp4, parseIp4 } from '../../../protocols/ip4.ts';
 import { FAST } from './lab.ts';
 
 /**
- * Random, mutated and truncated messages into established sessions of several kinds. `FUZZ_CASES=1000000 npx ava
- * test/protocols/bgp/fuzz.test.ts` is the long run.
+ * Random, mutated and truncated messages into established sessions of several kinds. `npm run fuzz` is the
+ * long run, of a million; `FUZZ_SEED` gives it other dice.
  */
 const CASES = Number(process.env.FUZZ_CASES ?? 30_000);
 const SEED = Number(process.env.FUZZ_SEED ?? 1);

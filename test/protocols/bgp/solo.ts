@@ -3,7 +3,12 @@ import { encodeAttributes } from '../../../protocols/bgp/attribute-encode.ts';
 import { AttributeTable } from '../../../protocols/bgp/attribute-table.ts';
 import type { AttributeFields } from '../../../protocols/bgp/attributes.ts';
 import type { Capability } from '../../../protocols/bgp/capability.ts';
-import type { NeighborConfig, SpeakerConfig, SpeakerTimings } from '../../../protocols/bgp/config.ts';
+import type {
+  NeighborConfig,
+  NeighborOptions,
+  SpeakerConfig,
+  SpeakerTimings,
+} from '../../../protocols/bgp/config.ts';
 import { encodeKeepalive } from '../../../protocols/bgp/header.ts';
 import type { ConnectionId } from '../../../protocols/bgp/host.ts';
 import { decodeMessage } from '../../../protocols/bgp/message.ts';
@@ -21,6 +26,7 @@ export interface SoloPeer {
   readonly address: string;
   readonly client?: boolean;
   readonly nextHopSelf?: boolean;
+  readonly options?: Partial<NeighborOptions>;
   /** Without the 4-octet AS capability. */
   readonly old?: boolean;
 }
@@ -76,7 +82,7 @@ export class Solo {
     this.#peers = new Map(peers.map((peer) => [peer.name, peer]));
     this.#asn = config.asn;
     const neighbors = peers.map(
-      ({ name, asn, address, client, nextHopSelf }): NeighborConfig => ({
+      ({ name, asn, address, client, nextHopSelf, options }): NeighborConfig => ({
         name,
         address,
         localAddress: OWN_ADDRESS,
@@ -85,6 +91,7 @@ export class Solo {
         nextHopSelf: nextHopSelf ?? false,
         passive: true,
         ttl: 1,
+        ...options,
       }),
     );
     const full = { routerId: OWN_ADDRESS, networks: [], maximumPaths: 1, ...config, neighbors };
