@@ -9,6 +9,18 @@ const UNREACHABLE = [
 ];
 const PROBLEM = ['Wrong header field ', 'Unknown header ', 'Unknown option '];
 
+/** An ICMPv6 error as traceroute annotates it, '' where it is just the answer hoped for. */
+export function icmp6ErrorMark({
+  type,
+  code,
+  mtu,
+}: Pick<IcmpErrorReport<string>, 'type' | 'code' | 'mtu'>): string {
+  if (type === 'time-exceeded') return code === 0 ? '' : `!<3-${code}>`;
+  if (type === 'packet-too-big') return `!F-${mtu}`;
+  if (type !== 'dest-unreachable') return `!<4-${code}>`;
+  return ['!N', '!X', '!H', '!H', ''][code] ?? `!<${code}>`;
+}
+
 /** An ICMPv6 error as ping words it (`pr_icmph` of iputils' ping6_common.c); null for what it passes over. */
 export function icmp6ErrorText({
   type,

@@ -1,3 +1,4 @@
+import type { LookupFamily } from '../../protocols/dns/resolver.ts';
 import { getopt, type Operand, type ParsedOption } from './getopt.ts';
 import { ToolError } from './tool.ts';
 
@@ -14,8 +15,9 @@ export interface TracerouteOptions {
   readonly wait: { readonly max: number; readonly here: number; readonly near: number };
   /** First destination port, or first ICMP sequence number; 0: the method's own. */
   readonly port: number;
-  /** Whole packet, bytes. */
-  readonly packetLength: number;
+  readonly family: LookupFamily;
+  /** Whole packet, bytes; null: what the family has for its default. */
+  readonly packetLength: number | null;
   readonly numeric: boolean;
   readonly dontFragment: boolean;
   /** '' if none is asked for. */
@@ -62,9 +64,10 @@ const LONG_NOT_EMULATED = [
 ];
 
 const TRACEROUTE_USAGE = `Usage:
-  traceroute [ -4FInV ] [ -f first_ttl ] [ -i device ] [ -m max_ttl ] [ -N squeries ] [ -p port ] [ -w MAX,HERE,NEAR ] [ -q nqueries ] [ -s src_addr ] host [ packetlen ]
+  traceroute [ -46FInV ] [ -f first_ttl ] [ -i device ] [ -m max_ttl ] [ -N squeries ] [ -p port ] [ -w MAX,HERE,NEAR ] [ -q nqueries ] [ -s src_addr ] host [ packetlen ]
 Options:
   -4                          Use IPv4
+  -6                          Use IPv6
   -F  --dont-fragment         Do not fragment packets
   -f first_ttl  --first=first_ttl
                               Start from the first_ttl hop (instead from 1)
@@ -108,9 +111,7 @@ const VERSION = 'Modern traceroute for Linux, version 2.1.2, reroute\n';
 
 const MAX_HOPS = 255;
 const MAX_PROBES = 10;
-const HEADERS = 28;
 const MAX_PACKET = 65_000;
-const DEFAULT_PACKET = 60;
 
 type TracerouteRequest =
   | { readonly type: 'trace'; readonly options: TracerouteOptions }
@@ -142,17 +143,16 @@ export function parseTracerouteOptions(args: readonly string[]): TracerouteReque
   const [host, length, extra] = parsed.operands;
   if (extra !== undefined) throw bad(`Extra arg \`${extra.text}' (position 3, argc ${extra.at})`);
   if (host === undefined) throw bad('Specify "host" missing argument.');
-  if (given.has('6'))
-    throw bad(`${host.text}: Address family for hostname not supported\n${cannotHandle(host, 'host', 1)}`);
   const number = (letter: string, usual: number) => integer(given.get(letter), letter, usual);
   const firstHop = number('f', 1);
   const maxHops = number('m', 30);
   const queries = number('q', 3);
-  const packetLength = length === undefined ? DEFAULT_PACKET : packetLengthOf(length);
+  const packetLength = length === undefined ? null : packetLengthOf(length);
   if (firstHop < 1 || firstHop > maxHops) throw bad('first hop out of range');
   if (maxHops > MAX_HOPS) throw bad(`max hops cannot be more than ${MAX_HOPS}`);
   if (queries < 1 || queries > MAX_PROBES) throw bad(`no more than ${MAX_PROBES} probes per hop`);
-  if (packetLength > MAX_PACKET) throw bad(`too big packetlen ${packetLength} specified`);
+  if (packetLength !== null && packetLength > MAX_PACKET)
+    throw bad(`too big packetlen ${packetLength} specified`);
   return {
     type: 'trace',
     options: {
@@ -164,7 +164,8 @@ export function parseTracerouteOptions(args: readonly string[]): TracerouteReque
       simultaneous: Math.max(1, number('N', 16)),
       wait: waitOf(given.get('w')),
       port: number('p', 0),
-      packetLength: Math.max(packetLength, HEADERS),
+      family: given.has('6') ? 'ipv6' : given.has('4') ? 'ipv4' : 'any',
+      packetLength,
       numeric: given.has('n'),
       dontFragment: given.has('F'),
       source: given.get('s')?.value ?? '',

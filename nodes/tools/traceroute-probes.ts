@@ -1,13 +1,26 @@
-import type { EchoReply, IcmpErrorReport, IcmpSocket } from '../kernel/icmp.ts';
+import type { IpAddress } from '../../protocols/ip.ts';
+import type { IcmpErrorReport, IcmpHandlers, IcmpSocket } from '../kernel/icmp.ts';
 import type { SendError } from '../kernel/ip.ts';
-import type { UdpSocket } from '../kernel/udp.ts';
-import type { IcmpError } from './icmp-text.ts';
+import type { ReceivedDatagram, UdpSocket } from '../kernel/udp.ts';
 import type { ToolContext } from './tool.ts';
 
 /** What comes back for a probe: the destination itself, or an ICMP error about it. */
 export type Answer =
-  | { readonly type: 'reply'; readonly from: number }
-  | { readonly type: 'error'; readonly from: number; readonly error: IcmpError };
+  | { readonly type: 'reply'; readonly from: IpAddress }
+  | {
+      readonly type: 'error';
+      readonly from: IpAddress;
+      readonly error: Pick<IcmpErrorReport<string>, 'type' | 'code'>;
+      /** How traceroute annotates it. */
+      readonly mark: string;
+    };
+
+/** The sockets of one address family. */
+export interface ProbeTransport<A extends IpAddress> {
+  bindUdp(onDatagram: (datagram: ReceivedDatagram<A>) => void): UdpSocket<A>;
+  openIcmp(handlers: IcmpHandlers<A>): IcmpSocket<A>;
+  mark(report: IcmpErrorReport<A>): string;
+}
 
 /** How probes are made, and answers told apart. */
 export interface ProbeMethod {
@@ -16,38 +29,37 @@ export interface ProbeMethod {
   close(): void;
 }
 
-interface ProbeOptions {
-  readonly dst: number;
-  /** 0: the one that routing prefers. */
-  readonly src: number;
-  /** Whole packet, bytes. */
-  readonly packetLength: number;
+interface ProbeOptions<A extends IpAddress> {
+  readonly dst: A;
+  /** The unspecified address: the one that routing prefers. */
+  readonly src: A;
+  /** Bytes behind the headers. */
+  readonly payload: number;
   readonly dontFragment: boolean;
   /** First port or sequence number; 0: the usual. */
   readonly port: number;
 }
 
-const HEADERS = 28;
 const FIRST_PORT = 33_434;
 const MAX_PORT = 65_535;
 
 /** UDP to one port after the other, on which nobody listens: the method of Van Jacobson's traceroute. */
-export function udpProbes(
-  ctx: ToolContext,
-  options: ProbeOptions,
+export function udpProbes<A extends IpAddress>(
+  _ctx: ToolContext,
+  { bindUdp, mark }: ProbeTransport<A>,
+  options: ProbeOptions<A>,
   onAnswer: (index: number, answer: Answer) => void,
 ): ProbeMethod {
   const { dst, src, dontFragment } = options;
-  const payload = Uint8Array.from({ length: options.packetLength - HEADERS }, (_, i) => 0x40 + (i & 0x3f));
+  const payload = Uint8Array.from({ length: options.payload }, (_, i) => 0x40 + (i & 0x3f));
   const first = options.port === 0 ? FIRST_PORT : options.port;
   const portOf = (index: number) => ((first - 1 + index) % MAX_PORT) + 1;
   const indexOf = (port: number) => (port - first + MAX_PORT) % MAX_PORT;
-  const socket: UdpSocket = ctx.ns.bindUdp({ addr: src, port: 0 }, (datagram) => {
+  const socket = bindUdp((datagram) => {
     if (datagram.src === dst) onAnswer(indexOf(datagram.srcPort), { type: 'reply', from: dst });
   });
   socket.onError = (report) => {
-    if (report.dst === dst)
-      onAnswer(indexOf(report.dstPort), { type: 'error', from: report.from, error: report });
+    if (report.dst === dst) onAnswer(indexOf(report.dstPort), errorOf(report, mark(report)));
   };
   return {
     send: (index, ttl) =>
@@ -61,22 +73,23 @@ export function udpProbes(
 }
 
 /** ICMP echoes (`-I`). */
-export function icmpProbes(
+export function icmpProbes<A extends IpAddress>(
   ctx: ToolContext,
-  options: ProbeOptions,
+  { openIcmp, mark }: ProbeTransport<A>,
+  options: ProbeOptions<A>,
   onAnswer: (index: number, answer: Answer) => void,
 ): ProbeMethod {
-  const { dst, src, dontFragment, packetLength } = options;
+  const { dst, src, dontFragment, payload } = options;
   const id = ctx.rt.random.int(1, 0xffff);
   const first = options.port === 0 ? 1 : options.port;
   const indexOf = (seq: number) => (seq - first) & 0xffff;
-  const socket: IcmpSocket = ctx.ns.openIcmp({
-    onReply: (reply: EchoReply) => {
+  const socket = openIcmp({
+    onReply: (reply) => {
       if (reply.id === id && reply.from === dst) onAnswer(indexOf(reply.seq), { type: 'reply', from: dst });
     },
-    onError: (report: IcmpErrorReport) => {
+    onError: (report) => {
       if (report.id === id && report.dst === dst)
-        onAnswer(indexOf(report.seq), { type: 'error', from: report.from, error: report });
+        onAnswer(indexOf(report.seq), errorOf(report, mark(report)));
     },
   });
   return {
@@ -84,11 +97,15 @@ export function icmpProbes(
       socket.sendEcho(dst, {
         id,
         seq: (first + index) & 0xffff,
-        size: packetLength - HEADERS,
+        size: payload,
         ttl,
         src,
         ...(dontFragment ? { df: 'probe' as const } : {}),
       }),
     close: () => socket.close(),
   };
+}
+
+function errorOf<A extends IpAddress>({ from, type, code }: IcmpErrorReport<A>, mark: string): Answer {
+  return { type: 'error', from, error: { type, code }, mark };
 }

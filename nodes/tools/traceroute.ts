@@ -1,10 +1,8 @@
 import { GAI_ERRORS } from '../../protocols/dns/resolver.ts';
-import { formatIp4 } from '../../protocols/ip4.ts';
-import { PROTO_ICMP, PROTO_UDP } from '../../protocols/ipv4.ts';
+import type { IpAddress } from '../../protocols/ip.ts';
 import type { TimerHandle } from '../runtime.ts';
-import { icmpErrorMark } from './icmp-text.ts';
-import { AddressNames, inetAton, resolve, type Target } from './resolve.ts';
-import { reach, sendErrorText } from './send-error.ts';
+import { AddressNames, resolveAny } from './resolve.ts';
+import { sendErrorText } from './send-error.ts';
 import {
   ENDED,
   EXIT_INTERRUPTED,
@@ -18,8 +16,9 @@ import {
   type ToolOutput,
   WaitingTool,
 } from './tool.ts';
+import { type TracerouteFamily, tracerouteFamily } from './traceroute-family.ts';
 import { cannotHandle, parseTracerouteOptions, type TracerouteOptions } from './traceroute-options.ts';
-import { type Answer, icmpProbes, type ProbeMethod, udpProbes } from './traceroute-probes.ts';
+import type { Answer, ProbeMethod } from './traceroute-probes.ts';
 
 /** The traceroute(8) of modern Linux: UDP probes, or ICMP echoes with `-I`, several hops at a time. */
 export const traceroute: Tool = endingOnError((args, ctx, out) => {
@@ -31,7 +30,7 @@ export const traceroute: Tool = endingOnError((args, ctx, out) => {
   }
   const { options } = request;
   return new WaitingTool(ctx, out, (resume) =>
-    resolve(ctx, options.host.text, 'any', (resolved) =>
+    resolveAny(ctx, options.host.text, options.family, (resolved) =>
       resume(() => {
         if (!resolved.ok)
           throw new ToolError(
@@ -39,41 +38,16 @@ export const traceroute: Tool = endingOnError((args, ctx, out) => {
             2,
           );
         const { target } = resolved;
+        const family = tracerouteFamily(ctx, options, target.addr);
         const header =
-          `traceroute to ${target.text} (${formatIp4(target.addr)}), ${options.maxHops} hops max, ` +
-          `${options.packetLength} byte packets`;
-        const src = prepare(ctx, out, options, target, header);
-        return new Traceroute(ctx, out, options, target, src);
+          `traceroute to ${target.text} (${family.format(target.addr)}), ${options.maxHops} hops max, ` +
+          `${family.packetLength} byte packets`;
+        family.prepare(() => out.stdout(header));
+        return new Traceroute(ctx, out, options, family);
       }),
     ),
   );
 });
-
-/** Prints the header and finds the source address, 0 for any; ICMP finds out before its header what is amiss. */
-function prepare(
-  ctx: ToolContext,
-  out: ToolOutput,
-  options: TracerouteOptions,
-  target: Target,
-  header: string,
-): number {
-  const { method, source, device } = options;
-  if (method === 'udp') out.stdout(header);
-  const src = source === '' ? 0 : (inetAton(source) ?? -1);
-  if (src === -1) throw new ToolError(`Cannot handle \`-s' option with arg \`${source}'`, 2);
-  if (device !== '' && ctx.ns.device(device) === undefined)
-    throw new ToolError('\nsetsockopt SO_BINDTODEVICE: No such device', 1);
-  if (src !== 0 && !ctx.ns.isLocal(src)) throw new ToolError('\nbind: Cannot assign requested address', 1);
-  const way = reach(ctx.ns, target.addr, src, method === 'udp' ? PROTO_UDP : PROTO_ICMP);
-  if (!way.ok) throw new ToolError(`\nconnect: ${sendErrorText(way.error)}`, 1);
-  if (device !== '' && way.type !== 'local' && way.dev !== device)
-    throw new ToolError(
-      `\n-i ${device}: the route leaves by ${way.dev}, sending against it is not emulated`,
-      1,
-    );
-  if (method === 'icmp') out.stdout(header);
-  return src;
-}
 
 /** What time.h's clock may be off by: `DEF_WAIT_PREC`, ms. */
 const PRECISION = 1;
@@ -87,7 +61,7 @@ interface Probe {
   /** No hop can come after this one. */
   final: boolean;
   /** Who answered, null if nobody did. */
-  from: number | null;
+  from: IpAddress | null;
   mark: string;
 }
 
@@ -95,8 +69,7 @@ class Traceroute implements RunningTool {
   readonly #ctx: ToolContext;
   readonly #out: ToolOutput;
   readonly #options: TracerouteOptions;
-  readonly #target: Target;
-  readonly #src: number;
+  readonly #family: TracerouteFamily;
   readonly #method: ProbeMethod;
   /** By number: `queries` to a hop, from the first hop on. */
   readonly #probes: Probe[] = [];
@@ -111,19 +84,14 @@ class Traceroute implements RunningTool {
   /** Nothing goes on while getnameinfo(3) is at work. */
   #naming = false;
 
-  constructor(ctx: ToolContext, out: ToolOutput, options: TracerouteOptions, target: Target, src: number) {
+  constructor(ctx: ToolContext, out: ToolOutput, options: TracerouteOptions, family: TracerouteFamily) {
     this.#ctx = ctx;
     this.#out = out;
     this.#options = options;
-    this.#target = target;
-    this.#src = src;
+    this.#family = family;
     this.#names = new AddressNames(ctx);
     this.#end = (options.maxHops - options.firstHop + 1) * options.queries;
-    const { packetLength, dontFragment, port, method } = options;
-    const open = method === 'udp' ? udpProbes : icmpProbes;
-    this.#method = open(ctx, { dst: target.addr, src, packetLength, dontFragment, port }, (index, answer) =>
-      this.#onAnswer(index, answer),
-    );
+    this.#method = family.open((index, answer) => this.#onAnswer(index, answer));
     this.#work();
   }
 
@@ -173,18 +141,16 @@ class Traceroute implements RunningTool {
   }
 
   #send(n: number): Probe {
-    const { rt, ns } = this.#ctx;
+    const { rt } = this.#ctx;
     const { firstHop, queries } = this.#options;
     const probe: Probe = { sentAt: rt.now, time: null, done: false, final: false, from: null, mark: '' };
     this.#probes[n] = probe;
     const error = this.#method.send(n, firstHop + Math.floor(n / queries));
     if (error === 'EMSGSIZE') {
-      const proto = this.#options.method === 'udp' ? PROTO_UDP : PROTO_ICMP;
-      const way = reach(ns, this.#target.addr, this.#src, proto);
       probe.time = 0;
       probe.done = true;
       probe.final = true;
-      probe.mark = `!F-${way.ok ? way.linkMtu : 0}`;
+      probe.mark = `!F-${this.#family.linkMtu()}`;
     } else if (error !== null) {
       this.#out.stderr(`\nconnect: ${sendErrorText(error)}\n`);
       this.#exit(1);
@@ -221,7 +187,7 @@ class Traceroute implements RunningTool {
     else {
       const { type, code } = answer.error;
       probe.final = type !== 'time-exceeded' || code !== 0;
-      probe.mark = icmpErrorMark(answer.error);
+      probe.mark = answer.mark;
     }
     if (!this.#working) this.#work();
   }
@@ -252,8 +218,8 @@ class Traceroute implements RunningTool {
     this.#out.stdout(text);
   }
 
-  #addressText(addr: number): string {
-    const text = formatIp4(addr);
+  #addressText(addr: IpAddress): string {
+    const text = this.#family.format(addr);
     return this.#options.numeric ? ` ${text}` : ` ${this.#names.get(addr) ?? text} (${text})`;
   }
 

@@ -170,7 +170,8 @@ function usesIpv6(
       'give its segment a subnet6',
       'key',
     );
-  return definition.ipv6 ?? (used || pods);
+  // As on any Linux host; Docker turns it off in its containers.
+  return definition.ipv6 ?? (used || pods || definition.docker !== undefined);
 }
 
 function interfaceConfig(
