@@ -296,7 +296,7 @@ export class BridgeDevice extends Device implements BridgeMaster {
       if (skb === null) this.handUp(frame, null);
       else this.ns.ip.inputBridged(this, skb);
     } else if (this.#own.has(vid)) this.handUp(tagged(frame, this.#protocol, vid, tci >>> 13), null);
-    else this.ns.kernel.drop('bridge-vlan');
+    else if (!isGroupMac(readMac(frame, 0))) this.ns.kernel.drop('bridge-vlan');
   }
 
   #learn(mac: number, vlan: number, port: Device): void {

@@ -66,7 +66,8 @@ export class VxlanDevice extends Device implements VxlanEndpoint {
   override detail(): string {
     const { vni, local, dstPort, learning } = this.#options;
     const flags = `${learning === 'off' ? ' nolearning' : ''}${this.#options.proxy === 'on' ? ' proxy' : ''}`;
-    return `vxlan id ${vni} local ${formatIp4(local)} dstport ${dstPort}${flags}`;
+    const own = local === 0 ? '' : ` local ${formatIp4(local)}`;
+    return `vxlan id ${vni}${own} dstport ${dstPort}${flags}`;
   }
 
   protected override xmit(frame: Uint8Array, skb: Skb | null): void {

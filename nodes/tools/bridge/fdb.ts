@@ -1,5 +1,6 @@
 import { formatIp4 } from '../../../protocols/ip4.ts';
 import { formatMac, parseMac } from '../../../protocols/mac.ts';
+import { VLAN_ID_MAX } from '../../../protocols/vlan.ts';
 import type { FdbFacts } from '../../events/kernel.ts';
 import { BridgeDevice } from '../../kernel/bridge.ts';
 import type { Device } from '../../kernel/device.ts';
@@ -67,7 +68,10 @@ function show(words: Words, ctx: IpContext): void {
     } else if (word === 'br') tests.push(ofBridge(ctx, words.argument()));
     else if (word === 'dynamic') tests.push((row) => row.kind !== 'permanent');
     else if (word === 'state') tests.push(stateTest(words.argument()));
-    else throw word === 'vlan' ? notEmulated('bridge fdb show vlan') : garbage('brport', word);
+    else if (word === 'vlan') {
+      const vlan = vlanOf(words.argument());
+      tests.push((row) => row.vlan === vlan);
+    } else throw garbage('brport', word);
   }
   const rows = ctx.ns.fdb().filter((row) => tests.every((test) => test(row)));
   print(rows, ctx, dev === null ? 'shown' : 'hidden');
@@ -131,6 +135,8 @@ interface RowArguments {
   readonly kind: 'static' | 'permanent';
   /** The bridge that the device is a port of, when `master` was said. */
   readonly bridge: BridgeDevice | null;
+  /** 0: none was given. */
+  readonly vlan: number;
 }
 
 /** @throws ToolError */
@@ -139,11 +145,13 @@ function parseRow(words: Words, ctx: IpContext): RowArguments {
   let dev: string | null = null;
   let dst: number | null = null;
   let kind: RowArguments['kind'] = 'permanent';
+  let vlan = 0;
   let table: 'self' | 'master' = 'self';
   for (let word = words.next(); word !== undefined; word = words.next()) {
     if (word === 'dev') dev = words.argument();
     else if (word === 'dst') dst = requireAddress(words.argument(), 'any valid');
     else if (word === 'self' || word === 'master') table = word;
+    else if (word === 'vlan') vlan = vlanOf(words.argument());
     else if (word === 'local' || word === 'permanent') kind = 'permanent';
     else if (word === 'static' || word === 'temp') kind = 'static';
     else if (UNKNOWN_SETTINGS.has(word)) throw notEmulated(`bridge fdb ${word}`);
@@ -160,27 +168,35 @@ function parseRow(words: Words, ctx: IpContext): RowArguments {
   if (table === 'master' && !(master instanceof BridgeDevice))
     throw new ToolError('RTNETLINK answers: Operation not supported', EXIT_USAGE);
   const bridge = table === 'master' && master instanceof BridgeDevice ? master : null;
-  return { mac: macOf(mac), device, dst, kind, bridge };
+  return { mac: macOf(mac), device, dst, kind, bridge, vlan };
 }
 
 const UNKNOWN_SETTINGS = new Set([
-  ...['dynamic', 'vlan', 'vni', 'port', 'via', 'src_vni', 'nhid', 'use', 'router', 'extern_learn', 'sticky'],
+  ...['dynamic', 'vni', 'port', 'via', 'src_vni', 'nhid', 'use', 'router', 'extern_learn', 'sticky'],
 ]);
 
-function rowsOf(ctx: IpContext, { mac, device, bridge }: RowArguments): FdbFacts[] {
+function vlanOf(word: string): number {
+  const vlan = /^\d{1,4}$/.test(word) ? Number(word) : 0;
+  if (vlan < 1 || vlan > VLAN_ID_MAX) throw new ToolError('Error: bridge: Vlan id is invalid.', EXIT_USAGE);
+  return vlan;
+}
+
+function rowsOf(ctx: IpContext, { mac, device, bridge, vlan }: RowArguments): FdbFacts[] {
   const holder = bridge?.name ?? device.name;
-  return ctx.ns.fdb().filter((row) => row.dev === holder && row.mac === formatMac(mac));
+  return ctx.ns
+    .fdb()
+    .filter((row) => row.dev === holder && row.mac === formatMac(mac) && (row.vlan ?? 0) === vlan);
 }
 
 function set(words: Words, ctx: IpContext, command: 'add' | 'append' | 'replace'): void {
   const wanted = parseRow(words, ctx);
-  const { mac, device, dst, kind, bridge } = wanted;
+  const { mac, device, dst, kind, bridge, vlan } = wanted;
   const rows = rowsOf(ctx, wanted);
   const same = rows.some((row) => dst !== null && row.dst === formatIp4(dst));
   if (command === 'add' && rows.length > 0) throw new ToolError('RTNETLINK answers: File exists', EXIT_USAGE);
   if (command === 'append' && same) return;
   if (bridge !== null) {
-    bridge.addFdb(mac, device, kind);
+    bridge.addFdb(mac, device, kind, vlan);
     return;
   }
   if (!(device instanceof VxlanDevice)) throw notEmulated(`a forwarding row of ${device.name} itself`);
@@ -190,10 +206,10 @@ function set(words: Words, ctx: IpContext, command: 'add' | 'append' | 'replace'
 }
 
 function remove(words: Words, ctx: IpContext): void {
-  const { mac, device, dst, bridge } = parseRow(words, ctx);
+  const { mac, device, dst, bridge, vlan } = parseRow(words, ctx);
   const gone =
     bridge === null
       ? ctx.ns.deleteVxlanFdb(device.name, mac, ...(dst === null ? [] : [dst]))
-      : bridge.deleteFdb(mac);
+      : bridge.deleteFdb(mac, vlan);
   if (!gone) throw new ToolError('RTNETLINK answers: No such file or directory', EXIT_USAGE);
 }

@@ -3,14 +3,34 @@ import { type IpContext, linksOf, takeDevice } from '../ip/context.ts';
 import { runSubcommand, type Subcommands } from '../ip/subcommand.ts';
 import { EXIT_USAGE, garbage, usage, type Words } from '../ip/words.ts';
 import { ToolError } from '../tool.ts';
+import { bridgeLinkSet } from './link-set.ts';
 
-const USAGE = 'Usage: bridge link show [dev DEV]';
+const USAGE = `Usage: bridge link set dev DEV [ cost COST ] [ priority PRIO ]
+                               [ guard {on | off} ]
+                               [ hairpin {on | off} ]
+                               [ fastleave {on | off} ]
+                               [ root_block {on | off} ]
+                               [ learning {on | off} ]
+                               [ flood {on | off} ]
+                               [ mcast_flood {on | off} ]
+                               [ bcast_flood {on | off} ]
+                               [ mcast_to_unicast {on | off} ]
+                               [ neigh_suppress {on | off} ]
+                               [ isolated {on | off} ]
+                               [ locked {on | off} ]
+                               [ self ] [ master ]
+       bridge link show [dev DEV]`;
 
 const LINK: Subcommands = {
   object: 'bridge link',
   help: () => usage(USAGE),
   usual: 'show',
-  commands: { set: null, show, lst: show, list: show },
+  commands: {
+    set: (words, ctx) => bridgeLinkSet(words, ctx, () => usage(USAGE)),
+    show,
+    lst: show,
+    list: show,
+  },
 };
 
 /** `bridge link`. @throws ToolError */
@@ -26,11 +46,12 @@ function show(words: Words, ctx: IpContext): void {
   }
   if (dev !== null && ctx.ns.device(dev) === undefined)
     throw new ToolError(`Cannot find device "${dev}"`, EXIT_USAGE);
-  const { json } = ctx.options;
+  const { json, details } = ctx.options;
   const text = formatBridgePorts(linksOf(ctx.ns), {
     ns: ctx.ns.name,
     only: (link) => dev === null || link.name === dev,
     ...(json === undefined ? {} : { json }),
+    ...(details === undefined ? {} : { details }),
   });
   ctx.out.stdout(text);
 }

@@ -1,5 +1,6 @@
-import type { LinkFacts } from '../../events/kernel.ts';
+import type { BridgePortFacts, LinkFacts } from '../../events/kernel.ts';
 import { formatJson, type JsonStyle } from './json.ts';
+import { BRIDGE_PORT } from './link-details.ts';
 import { LinkNames } from './link-names.ts';
 import { selectLinks } from './links.ts';
 
@@ -8,11 +9,9 @@ interface BridgePortFormat {
   readonly ns?: string;
   readonly json?: JsonStyle;
   readonly only?: (link: LinkFacts) => boolean;
+  /** `-d`: a line with the flags of the port. */
+  readonly details?: 'shown';
 }
-
-/** Linux' defaults; without spanning tree nothing depends on them. */
-const PRIORITY = 32;
-const COST = 2;
 
 /** Text of `bridge link show`, byte for byte as iproute2 6.1 prints it: the links that are bridge ports. */
 export function formatBridgePorts(links: readonly LinkFacts[], format: BridgePortFormat = {}): string {
@@ -28,8 +27,9 @@ export function formatBridgePorts(links: readonly LinkFacts[], format: BridgePor
       mtu: link.mtu,
       master: link.master,
       state: state(link),
-      priority: PRIORITY,
-      cost: COST,
+      priority: portOf(link).priority,
+      cost: portOf(link).cost,
+      ...(format.details === undefined ? {} : Object.fromEntries(flagsOf(link))),
     }));
     return formatJson(objects, format.json);
   }
@@ -37,7 +37,39 @@ export function formatBridgePorts(links: readonly LinkFacts[], format: BridgePor
     .map(
       (link) =>
         `${link.ifindex}: ${names.name(link)}: <${names.flags(link).join(',')}> mtu ${link.mtu} ` +
-        `master ${link.master} state ${state(link)} priority ${PRIORITY} cost ${COST} \n`,
+        `master ${link.master} state ${state(link)} priority ${portOf(link).priority} cost ${portOf(link).cost} \n` +
+        (format.details === undefined ? '' : `    ${flagsText(link)} \n`),
     )
     .join('');
+}
+
+function portOf(link: LinkFacts): Required<BridgePortFacts> {
+  return { ...BRIDGE_PORT, ...link.bridgePort };
+}
+
+/** In the order of bridge/link.c's `print_protinfo`. */
+function flagsOf(link: LinkFacts): [string, boolean | number][] {
+  const port = portOf(link);
+  return [
+    ['hairpin', port.hairpin],
+    ['guard', port.guard],
+    ['root_block', port.rootBlock],
+    ['fastleave', port.fastLeave],
+    ['learning', port.learning],
+    ['flood', port.flood],
+    ['mcast_flood', port.mcastFlood],
+    ['bcast_flood', port.bcastFlood],
+    ['mcast_router', 1],
+    ['mcast_to_unicast', port.mcastToUnicast],
+    ['neigh_suppress', port.neighSuppress],
+    ['vlan_tunnel', false],
+    ['isolated', port.isolated],
+    ['locked', port.locked],
+  ];
+}
+
+function flagsText(link: LinkFacts): string {
+  return flagsOf(link)
+    .map(([name, value]) => `${name} ${value === true ? 'on' : value === false ? 'off' : value}`)
+    .join(' ');
 }

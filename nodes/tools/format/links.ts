@@ -1,5 +1,6 @@
 import type { LinkFacts } from '../../events/kernel.ts';
 import { formatJson, type Json, type JsonStyle } from './json.ts';
+import { detailText, limitsText } from './link-details.ts';
 import { isTunnel, LinkNames } from './link-names.ts';
 
 /** `full` is `ip link`, `oneline` `-o`, `brief` `-br`, the others `-j` and `-j -p` (`brief` as JSON: `-j -br`). */
@@ -31,9 +32,11 @@ export function formatLinks(links: readonly LinkFacts[], format: LinkFormat = {}
   const newline = style === 'oneline' ? '\\' : '\n';
   return shown
     .map((link) => {
-      const kind = format.details === 'shown' ? detailLine(link, newline) : '';
+      const details = format.details === 'shown';
+      const kind = details ? detailText(link, links, newline) : '';
+      const limits = details ? limitsText(link) : '';
       const head = linkHeader(names, link, 'with-mode');
-      return `${head}${newline}${linkLayerLine(names, link)}${netnsSuffix(names, link)}${kind}\n`;
+      return `${head}${newline}${linkLayerLine(names, link)}${netnsSuffix(names, link)}${limits}${kind}\n`;
     })
     .join('');
 }
@@ -75,12 +78,6 @@ export function linkLayerLine(names: LinkNames, link: LinkFacts): string {
 export function netnsSuffix(names: LinkNames, link: LinkFacts): string {
   const id = names.netnsid(link);
   return id === null ? '' : ` link-netnsid ${id}`;
-}
-
-/** Of the settings that `ip -d` shows, those that the emulated device has. */
-function detailLine(link: LinkFacts, newline: string): string {
-  if (link.kind === 'loopback' || link.kind === 'ether') return '';
-  return `${newline}    ${link.detail === '' ? link.kind : link.detail} `;
 }
 
 /** Name and state of `ip -br`. */

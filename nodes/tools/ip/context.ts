@@ -23,6 +23,8 @@ export interface IpOptions {
   readonly style: 'full' | 'oneline' | 'brief';
   readonly json?: JsonStyle;
   readonly details?: 'shown';
+  /** `bridge -c`: consecutive VLANs in one row. */
+  readonly ranges?: 'compressed';
 }
 
 /** What a subcommand of ip(8) or bridge(8) works with. */

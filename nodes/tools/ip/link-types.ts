@@ -8,7 +8,7 @@ import { ToolError } from '../tool.ts';
 import { type IpContext, refused, requireAddress, requireDevice } from './context.ts';
 import { numberOf } from './rule-words.ts';
 import { parseTunnel } from './tunnel-type.ts';
-import { EXIT_ARGUMENT, EXIT_USAGE, invalidArgument, notEmulated, type Words } from './words.ts';
+import { EXIT_ARGUMENT, invalidArgument, notEmulated, type Words } from './words.ts';
 
 /** VXLAN as the command line has it. */
 export interface VxlanArguments {
@@ -70,10 +70,14 @@ function unknownCommand(kind: string, word: string): ToolError {
   return new ToolError(`${kind}: unknown command "${word}"?`, EXIT_ARGUMENT);
 }
 
+function unknownOption(kind: string, word: string): ToolError {
+  return new ToolError(`${kind}: unknown option "${word}"?`, EXIT_ARGUMENT);
+}
+
 function onOff(words: Words, name: string): boolean {
   const word = words.argument();
   if (word !== 'on' && word !== 'off')
-    throw new ToolError(`Error: argument of "${name}" must be "on" or "off", not "${word}"`, EXIT_USAGE);
+    throw new ToolError(`Error: argument of "${name}" must be "on" or "off", not "${word}"`, EXIT_ARGUMENT);
   return word === 'on';
 }
 
@@ -229,7 +233,7 @@ function parseMacvlan(words: Words): UpperOptions {
   let mode: MacvlanMode = 'vepa';
   for (let word = words.next(); word !== undefined; word = words.next()) {
     if (word === 'flag' || word === 'bcqueuelen' || word === 'macaddr') throw notEmulated(`macvlan ${word}`);
-    if (word !== 'mode') throw unknownCommand('macvlan', word);
+    if (word !== 'mode') throw unknownOption('macvlan', word);
     const name = words.argument();
     if (name === 'source') throw notEmulated('macvlan mode source');
     const found = MACVLAN_MODES.find((candidate) => candidate === name);
@@ -256,12 +260,9 @@ function parseIpvlan(words: Words): UpperOptions {
       const name = words.argument();
       const found = IPVLAN_MODES.find((candidate) => candidate === name);
       if (found === undefined)
-        throw new ToolError(
-          `Error: argument of "mode" must be either "l2", "l3" or "l3s", not "${name}"`,
-          EXIT_ARGUMENT,
-        );
+        throw new ToolError(`Error: argument of "mode" must be either "l2", "l3" or "l3s"`, EXIT_ARGUMENT);
       mode = found;
-    } else throw unknownCommand('ipvlan', word);
+    } else throw unknownOption('ipvlan', word);
   }
   return { kind: 'ipvlan', mode, flag };
 }

@@ -150,8 +150,8 @@ test('a port whose cable is out, a tunnel, a dummy, a VXLAN device in detail', (
   t.is(
     formatLinks([vxlan], { details: 'shown' }),
     `5: flannel.1: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1450 qdisc noqueue state UNKNOWN mode DEFAULT group default 
-    link/ether 02:00:00:00:00:08 brd ff:ff:ff:ff:ff:ff
-    ${detail} 
+    link/ether 02:00:00:00:00:08 brd ff:ff:ff:ff:ff:ff promiscuity 0  allmulti 0 minmtu 68 maxmtu 65535 
+    vxlan id 1 local 10.0.0.1 srcport 0 0 dstport 8472 nolearning ttl auto ageing 300 udpcsum noudp6zerocsumtx noudp6zerocsumrx addrgenmode eui64 numtxqueues 1 numrxqueues 1 gso_max_size 65536 gso_max_segs 65535 tso_max_size 65536 tso_max_segs 65535 gro_max_size 65536 
 `,
   );
 });

@@ -117,7 +117,7 @@ test('what iproute2 has and the emulated kernel has not is said to be so', (t) =
     ],
     ['ip neigh add 10.0.1.9 lladdr 00:11:22:33:44:55 dev eth0 nud stale', 'ip neigh add nud stale'],
     ['bridge mdb', 'bridge mdb'],
-    ['bridge link set dev eth0 cost 3', 'bridge link set'],
+    ['bridge link set dev eth0 state 3', 'bridge link set state'],
   ] as const) {
     const got = run(line, root);
     t.is(got.text, `${what} is not emulated\n`);
