@@ -17,7 +17,7 @@ import { messageBody } from './header.ts';
 import type { ConnectionId, Endpoint, SpeakerHost, TimerHandle } from './host.ts';
 import type { ImportContext } from './import.ts';
 import { InputQueue } from './input-queue.ts';
-import { type DecisionBatch, LocRib } from './loc-rib.ts';
+import { LocRib } from './loc-rib.ts';
 import { nlriKeys } from './mp-nlri.ts';
 import type { Negotiated } from './negotiate.ts';
 import { NeighborPolicies } from './neighbor-policies.ts';
@@ -25,10 +25,13 @@ import { NextHopTable } from './nexthops.ts';
 import { type PrefixKey, parseKey } from './nlri.ts';
 import { OwnRestart } from './own-restart.ts';
 import { OwnRoutes } from './own-routes.ts';
-import type { Path, Peer } from './path.ts';
+import type { Peer } from './path.ts';
+import { PathIds } from './path-ids.ts';
+import { Publisher } from './publisher.ts';
 import { Receiver } from './receiver.ts';
 import { Session } from './session.ts';
 import type { Exchange, SessionOwner } from './session-owner.ts';
+import { type SocketOptions, socketOptions } from './socket-options.ts';
 import { reportOf, type SpeakerReport, type SpeakerStats, statsOf } from './speaker-report.ts';
 import { UpdatePacker } from './update.ts';
 
@@ -53,12 +56,12 @@ export class BgpSpeaker implements SessionOwner {
   readonly #ownRoutes: OwnRoutes;
   readonly #ownRestart = new OwnRestart(() => this.#sessions.values());
   readonly #inputs: InputQueue;
-  readonly #pathIds = new Map<string, number>();
+  readonly #publisher: Publisher;
+  readonly #pathIds = new PathIds();
   readonly #damping: Damping | null;
   #reuseTimer: TimerHandle | null = null;
   #held = false;
   #connectionCount = 0;
-  #decisions = 0;
 
   /** @throws BgpConfigError if an address does not parse or a neighbour's name or address is there twice. */
   constructor(config: SpeakerConfig, timings: SpeakerTimings, host: SpeakerHost) {
@@ -101,6 +104,7 @@ export class BgpSpeaker implements SessionOwner {
     });
     this.#policies = new NeighborPolicies(config.policies ?? {}, importContext, exportContext);
     this.#ownRoutes = new OwnRoutes(this.locRib, this.#attributes, host);
+    this.#publisher = new Publisher(host, this.locRib, () => this.#sessions.values());
     this.#inputs = new InputQueue(host, () => this.#finish());
     for (const neighbor of config.neighbors) {
       const session = this.#createSession(neighbor, [neighbor.remoteAs], 'configured');
@@ -112,7 +116,7 @@ export class BgpSpeaker implements SessionOwner {
   }
 
   get stats(): SpeakerStats {
-    return statsOf(this.#sessions.values(), this.locRib, this.#decisions);
+    return statsOf(this.#sessions.values(), this.locRib, this.#publisher.decisions);
   }
 
   get identifier(): number {
@@ -229,7 +233,7 @@ export class BgpSpeaker implements SessionOwner {
   }
 
   /** What a socket with this peer has to be like; null if nobody is configured there. */
-  socketOptions(remote: number): { readonly ttl: number; readonly minTtl: number } | null {
+  socketOptions(remote: number): SocketOptions | null {
     const session = this.#sessionOf(remote);
     return session === undefined ? null : socketOptions(session.neighbor);
   }
@@ -293,7 +297,7 @@ export class BgpSpeaker implements SessionOwner {
         maxMessage: negotiated.maxMessage,
         families: negotiated.families,
         addPathLimit: neighbor.addPathLimit ?? Number.POSITIVE_INFINITY,
-        pathIdOf: (path) => this.#pathIdOf(path),
+        pathIdOf: (path) => this.#pathIds.of(path),
         packer: this.#packer,
       },
       this.#ownRestart.state === 'no' ? 'at-once' : 'deferred',
@@ -368,17 +372,6 @@ export class BgpSpeaker implements SessionOwner {
 
   resetPeer(name: string): void {
     this.#input(() => this.#sessions.get(name)?.reset());
-  }
-
-  /** A number for each path that goes to a peer with ADD-PATH: one for each peer and path identifier that it came by. */
-  #pathIdOf({ peer, pathId }: Path): number {
-    const name = `${peer?.name ?? ''}|${pathId}`;
-    let id = this.#pathIds.get(name);
-    if (id === undefined) {
-      id = this.#pathIds.size + 1;
-      this.#pathIds.set(name, id);
-    }
-    return id;
   }
 
   #createSession(neighbor: NeighborConfig, remoteAs: readonly number[], origin: Session['origin']): Session {
@@ -456,25 +449,8 @@ export class BgpSpeaker implements SessionOwner {
 
   #finish(): void {
     if (this.#held) return;
-    for (const batch of this.locRib.decideDirty()) {
-      this.host.cause = batch.cause;
-      this.#publish(batch);
-    }
-    for (const { advertiser } of this.#sessions.values()) advertiser?.flush();
+    this.#publisher.run();
     this.#scheduleReuse();
-  }
-
-  #publish({ decided, best, forwarding, touched }: DecisionBatch): void {
-    this.#decisions += decided.length;
-    if (decided.length > 0) this.host.bestChanged(decided);
-    const { cause } = this.host;
-    if (forwarding.length > 0) this.host.installRoutes(forwarding);
-    for (const { advertiser } of this.#sessions.values()) {
-      if (advertiser === null) continue;
-      const concerned = advertiser.sendsPaths ? touched : best;
-      for (const destination of concerned) advertiser.update(destination, cause);
-    }
-    for (const destination of touched) this.locRib.sweep(destination);
   }
 }
 
@@ -482,14 +458,6 @@ function keyOf(prefix: string): PrefixKey {
   const key = parseKey(prefix);
   if (key === null) throw new BgpConfigError(`${prefix} is neither an IPv4 nor an IPv6 prefix`);
   return key;
-}
-
-/** RFC 5082 §3: with a limit of hops segments go out with TTL 255, and come in with at least what so many hops leave of it. */
-function socketOptions({ ttl, ttlSecurity }: NeighborConfig): {
-  readonly ttl: number;
-  readonly minTtl: number;
-} {
-  return ttlSecurity === undefined ? { ttl, minTtl: 0 } : { ttl: 255, minTtl: 256 - ttlSecurity };
 }
 
 function identifierOf(text: string, what: string): number {
