@@ -7,6 +7,7 @@ name: seed
 topology:
   nodes:
     bogon:
+      ipv6: true
       kind: host
       interfaces: { ens33: { segment: lan, address: 172.31.202.45/24 } }
       docker: { dns: [172.17.0.1], containers: ['--net host andyshinn/dnsmasq -D -R'] }
@@ -23,12 +24,13 @@ export async function walkTranscript(t: ExecutionContext, host: Shell, client: S
   for (let i = 0; i < 5; i++) await host.out('docker run --rm busybox true');
 
   const before = await host.out('ip addr');
-  t.regex(before, /^2: ens33: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 .*state UP group default/m);
-  t.regex(before, /inet 172\.31\.202\.45\/24 brd 172\.31\.202\.255 scope global .*ens33/);
-  t.regex(before, /^3: docker0: <.*BROADCAST,MULTICAST,UP.*> mtu 1500 qdisc noqueue state/m);
   t.regex(
     before,
-    /link\/ether 02:42(:[0-9a-f]{2}){4} brd ff:ff:ff:ff:ff:ff\n {4}inet 172\.17\.0\.1\/16 brd 172\.17\.255\.255 scope global docker0/,
+    /^2: ens33: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc pfifo_fast state UP group default qlen 1000\n/m,
+  );
+  t.regex(
+    before,
+    /^3: docker0: <.*BROADCAST,MULTICAST,UP.*> mtu 1500 qdisc noqueue state \w+ group default \n {4}link\/ether 02:42(:[0-9a-f]{2}){4} brd ff:ff:ff:ff:ff:ff\n {4}inet 172\.17\.0\.1\/16 brd 172\.17\.255\.255 scope global docker0\n/m,
   );
 
   const [tomcat01, tomcat02] = [await start('tomcat01'), await start('tomcat02')];
@@ -40,24 +42,48 @@ export async function walkTranscript(t: ExecutionContext, host: Shell, client: S
     await host.out('docker exec -it tomcat02 ip addr'),
     containerAddresses([[16, 'eth0', 17, '02:42:ac:11:00:03', '172.17.0.3', '172.17.255.255']]),
   );
-  t.regex(await host.out('ping -c 2 172.17.0.3'), /64 bytes from 172\.17\.0\.3: icmp_seq=1 ttl=64 time=/);
+  // Long enough for the link-local addresses to have been tried.
+  t.regex(await host.out('ping -c 4 172.17.0.3'), /64 bytes from 172\.17\.0\.3: icmp_seq=1 ttl=64 time=/);
 
   const after = await host.out('ip addr');
-  t.regex(
-    after,
-    /^3: docker0: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc noqueue state UP group default/m,
-  );
-  for (const [index, peer, netns] of [
-    [15, 14, 0],
-    [17, 16, 1],
-  ])
-    t.regex(
-      after,
-      new RegExp(
-        `^${index}: veth[0-9a-f]{7}@if${peer}: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc noqueue master docker0 state UP group default *\\n +link/ether [0-9a-f:]{17} brd ff:ff:ff:ff:ff:ff link-netnsid ${netns}$`,
-        'm',
-      ),
-    );
+  const pattern = [
+    '1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN group default qlen 1000',
+    '    link/loopback 00:00:00:00:00:00 brd 00:00:00:00:00:00',
+    '    inet 127.0.0.1/8 scope host lo',
+    FOREVER,
+    '    inet6 ::1/128 scope host ',
+    FOREVER,
+    '2: ens33: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc pfifo_fast state UP group default qlen 1000',
+    '    link/ether MAC brd ff:ff:ff:ff:ff:ff',
+    '    inet 172.31.202.45/24 brd 172.31.202.255 scope global ens33',
+    FOREVER,
+    '    inet6 LINK-LOCAL/64 scope link ',
+    FOREVER,
+    '3: docker0: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc noqueue state UP group default ',
+    '    link/ether MAC brd ff:ff:ff:ff:ff:ff',
+    '    inet 172.17.0.1/16 brd 172.17.255.255 scope global docker0',
+    FOREVER,
+    '    inet6 LINK-LOCAL/64 scope link ',
+    FOREVER,
+    ...[
+      [15, 14, 0],
+      [17, 16, 1],
+    ].flatMap(([index, peer, netns]) => [
+      `${index}: vethNAME@if${peer}: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc noqueue master docker0 state UP group default `,
+      `    link/ether MAC brd ff:ff:ff:ff:ff:ff link-netnsid ${netns}`,
+      '    inet6 LINK-LOCAL/64 scope link ',
+      FOREVER,
+    ]),
+  ];
+  const shown = after
+    .replace(/veth[0-9a-f]{7}@/g, 'vethNAME@')
+    .replace(/link\/ether [0-9a-f:]{17}/g, 'link/ether MAC')
+    .replace(/inet6 fe80::[0-9a-f:]+\//g, 'inet6 LINK-LOCAL/');
+  t.deepEqual(shown.split('\n'), [...pattern, '']);
+  // EUI-64 of the MAC.
+  const pairs = [...after.matchAll(/link\/ether (\S+) [\s\S]*?inet6 (fe80::\S+)\/64/g)];
+  t.is(pairs.length, 4);
+  for (const [, mac = '', address = ''] of pairs) t.is(address, linkLocal(mac), mac);
 
   // --link
   await host.fails(
@@ -216,6 +242,15 @@ Run 'docker network COMMAND --help' for more information on a command.
     t.regex(id, ID);
     return id.trim();
   }
+}
+
+const FOREVER = '       valid_lft forever preferred_lft forever';
+
+/** RFC 4291, appendix A. */
+function linkLocal(mac: string): string {
+  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = mac.split(':').map((byte) => Number.parseInt(byte, 16));
+  const groups = [((a ^ 2) << 8) | b, (c << 8) | 0xff, 0xfe00 | d, (e << 8) | f];
+  return `fe80::${groups.map((group) => group.toString(16)).join(':')}`;
 }
 
 type Interface = readonly [
