@@ -1,4 +1,5 @@
 import type { NetemParameters } from '../../protocols/netem/parameters.ts';
+import type { IpsetEvent } from './ipset.ts';
 import type { XtablesEvent } from './xtables.ts';
 
 /**
@@ -257,6 +258,7 @@ export type RouteChange =
   | { readonly op: 'del'; readonly dst: string; readonly metric: number; readonly dev?: string };
 
 export type KernelEvent =
+  | IpsetEvent
   | XtablesEvent
   | { readonly type: 'netns.added'; readonly ns: string }
   | { readonly type: 'netns.removed'; readonly ns: string }

@@ -26,6 +26,7 @@ import { type LinkOptions, LinkTable, type VethOptions } from './links.ts';
 import { BridgeNetfilter } from './netfilter/bridge-netfilter.ts';
 import { ConntrackTable } from './netfilter/conntrack.ts';
 import { NetfilterHooks } from './netfilter/hooks.ts';
+import { Ipsets } from './netfilter/ipset/ipsets.ts';
 import { Nat } from './netfilter/nat.ts';
 import type { Skb } from './netfilter/skb.ts';
 import { Xtables } from './netfilter/xtables/xtables.ts';
@@ -70,6 +71,7 @@ export class Netns {
   readonly conntrack: ConntrackTable;
   readonly nat: Nat;
   readonly xtables: Xtables;
+  readonly ipsets: Ipsets;
   readonly tunnels: TunnelTable;
   readonly bridgeNetfilter: BridgeNetfilter;
   readonly ipv6: Ipv6;
@@ -100,6 +102,7 @@ export class Netns {
     this.conntrack = new ConntrackTable(this);
     this.nat = new Nat(this);
     this.xtables = new Xtables(this);
+    this.ipsets = new Ipsets(this);
     this.tunnels = new TunnelTable(this);
     this.bridgeNetfilter = new BridgeNetfilter(this);
     this.impairments = new Impairments(this);

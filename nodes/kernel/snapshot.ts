@@ -33,5 +33,6 @@ export function snapshotKernel(kernel: Kernel): KernelView {
     conntrack: collect((ns) => ns.conntrack.flows().map(flowFacts), viewOrder.conntrack),
     xtables: collect((ns) => ns.xtables.list(), viewOrder.xtables),
     recent: collect((ns) => ns.xtables.recent.list(), viewOrder.recent),
+    ipsets: collect((ns) => ns.ipsets.list(), viewOrder.ipset),
   };
 }

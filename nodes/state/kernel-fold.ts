@@ -13,6 +13,7 @@ import type {
   SysctlFacts,
 } from '../events/kernel.ts';
 import type { NodeEvent } from '../events/node.ts';
+import { IpsetSlice } from './ipset-fold.ts';
 import {
   type AddressFacts,
   type DeviceVlans,
@@ -40,6 +41,7 @@ interface Slices {
   readonly cuts: Map<string, CutFacts>;
   readonly conntrack: Map<string, ConntrackFacts>;
   readonly xtables: XtablesSlice;
+  readonly ipsets: IpsetSlice;
 }
 
 /** Folds kernel events. Shares nothing with the kernel but the facts' types, so that equality with it means something. */
@@ -58,6 +60,14 @@ export class KernelFold {
     const slices = this.#slices(event.ns);
     switch (event.type) {
       case 'netns.added':
+        return;
+      case 'ipset.created':
+      case 'ipset.destroyed':
+      case 'ipset.renamed':
+      case 'ipset.swapped':
+      case 'ipset.added':
+      case 'ipset.removed':
+        slices.ipsets.apply(event);
         return;
       case 'xtables.changed':
       case 'recent.added':
@@ -173,6 +183,7 @@ export class KernelFold {
       conntrack: this.#slice((slices) => slices.conntrack, viewOrder.conntrack),
       xtables: this.#slice((slices) => keyed(slices.xtables.chains(), viewOrder.xtables), viewOrder.xtables),
       recent: this.#slice((slices) => keyed(slices.xtables.recent(), viewOrder.recent), viewOrder.recent),
+      ipsets: this.#slice((slices) => keyed(slices.ipsets.list(), viewOrder.ipset), viewOrder.ipset),
     };
   }
 
@@ -200,6 +211,7 @@ export class KernelFold {
         cuts: new Map(),
         conntrack: new Map(),
         xtables: new XtablesSlice(),
+        ipsets: new IpsetSlice(),
       };
       this.#namespaces.set(ns, slices);
     }

@@ -1,3 +1,4 @@
+import type { IpsetFacts } from '../events/ipset.ts';
 import type {
   BridgeVlanFacts,
   ConntrackFacts,
@@ -68,6 +69,7 @@ export interface KernelView {
   readonly xtables: Readonly<Record<string, readonly XtablesChainFacts[]>>;
   /** Addresses on the lists of `-m recent`. */
   readonly recent: Readonly<Record<string, readonly RecentFacts[]>>;
+  readonly ipsets: Readonly<Record<string, readonly IpsetFacts[]>>;
 }
 
 /** Order of a view's lists. Links go by index, the others by their text. */
@@ -88,6 +90,7 @@ export const viewOrder = {
   conntrack: ({ original }: ConntrackFacts) => tupleKey(original),
   xtables: ({ table, chain }: XtablesChainFacts) => `${table} ${chain}`,
   recent: ({ list, address }: RecentFacts) => `${list} ${address}`,
+  ipset: ({ name }: IpsetFacts) => name,
 } as const;
 
 /** What names a flow in its namespace. */

@@ -10,6 +10,7 @@ import { hostname } from './hostname.ts';
 import { ip } from './ip/ip.ts';
 import { netnsExec } from './ip/netns.ts';
 import { iperf } from './iperf/iperf.ts';
+import { ipset } from './ipset/ipset.ts';
 import { iptables, iptablesRestore, iptablesSave } from './iptables/iptables.ts';
 import { nc } from './nc.ts';
 import { arp } from './net-tools/arp.ts';
@@ -38,6 +39,7 @@ import { wget } from './wget.ts';
 const tools: ReadonlyMap<string, Tool> = new Map([
   ['ping', ping],
   ['iperf', iperf],
+  ['ipset', atOnce(ipset)],
   ['iptables', atOnce(iptables)],
   ['iptables-legacy', atOnce(iptables)],
   ['iptables-save', atOnce(iptablesSave)],

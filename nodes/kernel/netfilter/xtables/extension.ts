@@ -35,6 +35,10 @@ interface Bound {
 }
 
 export interface BoundMatch extends Bound {
+  /** Set of ipset that it asks, which cannot go as long as it does. */
+  readonly usesSet?: string;
+  /** Refuses where what it needs is not there, before anything of the table is changed. @throws XtablesError */
+  check?(context: CompileContext): void;
   compile(context: CompileContext): MatchFunction;
 }
 

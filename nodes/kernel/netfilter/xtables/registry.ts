@@ -8,6 +8,7 @@ import { mac, physdev, pkttype } from './match/link.ts';
 import { connmark, mark } from './match/mark.ts';
 import { limit, statistic } from './match/rate.ts';
 import { recent } from './match/recent.ts';
+import { set } from './match/set.ts';
 import { multiport, tcp, udp } from './match/transport.ts';
 import { dscp as setDscp, tos as setTos, ttl as setTtl, tcpmss } from './target/header.ts';
 import { log } from './target/log.ts';
@@ -36,6 +37,7 @@ export const matches: ReadonlyMap<string, MatchExtension> = byName([
   physdev,
   pkttype,
   recent,
+  set,
   state,
   statistic,
   tcp,

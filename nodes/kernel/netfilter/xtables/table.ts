@@ -148,6 +148,7 @@ export class Table {
    */
   #checkShape(changes: readonly TableChange[]): void {
     const added = changes.flatMap((change) => (change.op === 'splice' ? change.rules : []));
+    for (const { matches } of added) for (const { match } of matches) match.check?.({ ns: this.#ns });
     const matters = added.some(({ action }) => action.type !== 'verdict' && action.type !== 'none');
     if (!matters) return;
     const rules = this.#rulesAfter(changes);
