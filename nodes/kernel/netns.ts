@@ -226,7 +226,8 @@ export class Netns {
   /** The way of a packet that is complete; `iif` is null for one of the host's own. */
   lookupPacket(frame: Uint8Array, iif: Device | null, mark: number): Path | null {
     const dst = ipDst(frame, ETH_HLEN);
-    const hash = flowHash(frame, ETH_HLEN, ipSrc(frame, ETH_HLEN), dst);
+    const policy = this.sysctls.ipv4.fib_multipath_hash_policy;
+    const hash = flowHash(frame, ETH_HLEN, ipSrc(frame, ETH_HLEN), dst, policy);
     return fibLookup(this, dst, hash, this.rules.custom ? packetFlow(frame, iif, mark) : ANY_FLOW);
   }
 

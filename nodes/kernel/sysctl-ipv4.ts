@@ -81,7 +81,8 @@ function pair(min: number, max: number): NonNullable<SysctlSpec['parse']> {
 
 /** `net.ipv4` of a new namespace. */
 const IPV4 = {
-  fib_multipath_hash_policy: 0,
+  /** A kernel begins with 0. Here a router is set up as a fabric's are, to spread the flows of two hosts too. */
+  fib_multipath_hash_policy: 1,
   fwmark_reflect: 0,
   icmp_echo_ignore_all: 0,
   icmp_echo_ignore_broadcasts: 1,

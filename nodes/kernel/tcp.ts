@@ -14,9 +14,11 @@ import type { EventId } from '../events/record.ts';
 import type { TimerHandle } from '../runtime.ts';
 import type { Device } from './device.ts';
 import type { InetLayer } from './inet.ts';
+import { pathError } from './ip/path.ts';
+import { ephemeralPort } from './local-ports.ts';
 import type { Netns } from './netns.ts';
 import { closeError, type SocketError } from './socket-error.ts';
-import { EPHEMERAL_MAX, EPHEMERAL_MIN, PortInUseError } from './udp.ts';
+import { PortInUseError } from './udp.ts';
 
 export interface TcpEndpoint<A extends IpAddress = number> {
   readonly addr: A;
@@ -143,7 +145,7 @@ export class TcpLayer<A extends IpAddress = number> {
       () => this.#remove(socket),
     );
     this.#add(socket);
-    const unreachable = path === null || path.type === 'unreachable' || path.type === 'blackhole';
+    const unreachable = pathError(path) !== null;
     if (unreachable) {
       kernel.rt.timers.set(kernel.rt.now, () => {
         this.#remove(socket);
@@ -242,11 +244,10 @@ export class TcpLayer<A extends IpAddress = number> {
   }
 
   #ephemeral(dst: A, dstPort: number): number {
-    const { random } = this.#ns.kernel.rt;
-    for (;;) {
-      const port = random.int(EPHEMERAL_MIN, EPHEMERAL_MAX);
-      if (!this.#sockets.get(port)?.has(this.#inet.remoteKey(dst, dstPort))) return port;
-    }
+    const key = this.#inet.remoteKey(dst, dstPort);
+    const port = ephemeralPort(this.#ns, (candidate) => this.#sockets.get(candidate)?.has(key) !== true);
+    if (port === null) throw new PortInUseError(0);
+    return port;
   }
 }
 

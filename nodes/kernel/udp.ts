@@ -7,6 +7,7 @@ import type { Device } from './device.ts';
 import type { IcmpErrorReport } from './icmp.ts';
 import type { InetLayer } from './inet.ts';
 import type { DontFragment, SendError } from './ip.ts';
+import { ephemeralPort } from './local-ports.ts';
 import type { Netns } from './netns.ts';
 
 export interface ReceivedDatagram<A extends IpAddress = number> {
@@ -47,7 +48,7 @@ export class PortInUseError extends Error {
   }
 }
 
-/** `net.ipv4.ip_local_port_range` */
+/** `net.ipv4.ip_local_port_range` as it is at first. */
 export const EPHEMERAL_MIN = 32_768;
 export const EPHEMERAL_MAX = 60_999;
 
@@ -164,11 +165,9 @@ export class UdpLayer<A extends IpAddress = number> {
   }
 
   #ephemeral(): number {
-    const { random } = this.#ns.kernel.rt;
-    for (;;) {
-      const port = random.int(EPHEMERAL_MIN, EPHEMERAL_MAX);
-      if (!this.#sockets.has(port)) return port;
-    }
+    const port = ephemeralPort(this.#ns, (candidate) => !this.#sockets.has(candidate));
+    if (port === null) throw new PortInUseError(0);
+    return port;
   }
 }
 

@@ -52,7 +52,9 @@ export class IpForward {
       ns.kernel.drop('ttl-exceeded');
       return;
     }
-    const { mtu } = path.device;
+    // What routers further on have said is the senders' affair, unless this one is to heed it too.
+    const usesPathMtu = ns.sysctls.ipv4.ip_forward_use_pmtu !== 0;
+    const mtu = usesPathMtu ? ns.pathMtus.of(ipDst(frame, ETH_HLEN), path) : path.device.mtu;
     if (frame.length - ETH_HLEN > mtu && ipDf(frame, ETH_HLEN)) {
       ns.ip.icmpError(ICMP_DEST_UNREACHABLE, UNREACH_FRAG_NEEDED, mtu, frame);
       ns.kernel.drop('frag-needed');

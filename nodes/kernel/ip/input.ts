@@ -71,7 +71,8 @@ export class IpInput {
       return;
     }
     const flow = receivedFlow(ns, frame, device, skb?.mark ?? 0);
-    const way = routeInput(ns, device, dst, flowHash(frame, ETH_HLEN, flow.src, dst), flow);
+    const policy = ns.sysctls.ipv4.fib_multipath_hash_policy;
+    const way = routeInput(ns, device, dst, flowHash(frame, ETH_HLEN, flow.src, dst, policy), flow);
     if (typeof way === 'string') this.#forward.refuse(way, frame);
     else if (way.type === 'unicast') this.#forward.forward(device, frame, way, skb);
     else this.#deliver(device, frame, skb);

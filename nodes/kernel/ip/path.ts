@@ -45,8 +45,15 @@ export function chooseNexthop<A extends IpAddress>(route: Route<A>, hash: number
   return null;
 }
 
-/** Hash of a flow: addresses, protocol, and ports where the packet has them (`fib_multipath_hash_policy=1`). */
-export function flowHash(buf: Uint8Array, off: number, src: number, dst: number): number {
+/**
+ * Hash of a flow, by `fib_multipath_hash_policy`: of its addresses, or (1 and 3) of protocol and ports too where the packet has
+ * them.
+ */
+export function flowHash(buf: Uint8Array, off: number, src: number, dst: number, policy: number): number {
+  if ((policy & 1) === 0) {
+    const pair = Math.imul(src ^ Math.imul(dst, 0x9e3779b1), 0x85ebca6b);
+    return (pair ^ (pair >>> 13)) >>> 0;
+  }
   const proto = ipProto(buf, off);
   let hash = Math.imul(src ^ Math.imul(dst, 0x9e3779b1), 0x85ebca6b) ^ proto;
   if ((proto === PROTO_TCP || proto === PROTO_UDP) && (u16(buf, off + 6) & 0x3fff) === 0) {

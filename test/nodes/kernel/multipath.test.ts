@@ -130,3 +130,12 @@ test('what comes in by a port without carrier is lost', (t) => {
   t.deepEqual(send(1), []);
   t.is(kernel.drops.get('no-carrier'), 1);
 });
+
+test('by fib_multipath_hash_policy 0 all that two hosts send each other goes one way', (t) => {
+  const { root, send } = router([1, 1, 1]);
+  root.sysctls.set('ipv4.fib_multipath_hash_policy', 0);
+  const ports = new Set(Array.from({ length: 100 }, (_, flow) => send(flow)).flat());
+  t.is(ports.size, 1);
+  root.sysctls.set('ipv4.fib_multipath_hash_policy', 1);
+  t.is(new Set(Array.from({ length: 100 }, (_, flow) => send(flow)).flat()).size, 3);
+});

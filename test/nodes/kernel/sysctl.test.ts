@@ -4,6 +4,8 @@ import { NetlinkError } from '../../../nodes/kernel/netlink.ts';
 import { SysctlError } from '../../../nodes/kernel/sysctl.ts';
 import { KernelFold } from '../../../nodes/state/kernel-fold.ts';
 import { FakeWorld, timings } from '../../support/runtime.ts';
+import { run } from '../tools/support/run.ts';
+import { routed } from '../tools/support/topology.ts';
 
 function host() {
   const rt = new FakeWorld().runtime();
@@ -164,4 +166,35 @@ test('a text is read as proc_dointvec reads it', (t) => {
     t.throws(() => write(text), { instanceOf: SysctlError }, text);
   sysctls.write('ipv4.ip_local_port_range', '3000');
   t.is(sysctls.get('ipv4.ip_local_port_range'), '3000\t60999');
+});
+
+test('sockets get ports of ip_local_port_range, and none where all are taken', (t) => {
+  const { root } = host();
+  root.sysctls.write('ipv4.ip_local_port_range', '4000 4002');
+  const bind = () => root.bindUdp({ addr: 0, port: 0 }, () => {}).port;
+  t.deepEqual([bind(), bind(), bind()].sort(), [4000, 4001, 4002]);
+  t.throws(bind, { name: 'PortInUseError' });
+});
+
+test('echoes are answered as icmp_echo_ignore_all and icmp_echo_ignore_broadcasts have it; the TTL is ip_default_ttl', (t) => {
+  const { net, a, r } = routed();
+  const { root } = r.kernel;
+  const ping = (target: string) => {
+    const got = run(`ping -n -c 1 -W 1 ${target}`, a.kernel.root);
+    net.advance(2_000);
+    return got.text.split('\n')[1] ?? '';
+  };
+  t.true(ping('10.0.1.1').includes('ttl=64'));
+  root.sysctls.set('ipv4.ip_default_ttl', 99);
+  t.true(ping('10.0.1.1').includes('ttl=99'));
+  root.sysctls.set('ipv4.icmp_echo_ignore_all', 1);
+  t.is(ping('10.0.1.1'), '');
+  root.sysctls.set('ipv4.icmp_echo_ignore_all', 0);
+  const drops = () => root.kernel.drops.get('icmp-echo-ignored') ?? 0;
+  const before = drops();
+  ping('-b 10.0.1.255');
+  t.is(drops(), before + 1);
+  root.sysctls.set('ipv4.icmp_echo_ignore_broadcasts', 0);
+  ping('-b 10.0.1.255');
+  t.is(drops(), before + 1);
 });
