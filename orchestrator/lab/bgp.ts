@@ -23,6 +23,16 @@ export function compileBgp(
   return new BgpCompiler(sessions, addressing, cluster, policy, reporter).compile();
 }
 
+const BOTH_ENDS = {
+  ttlSecurity: 'its packets come with a TTL that is taken for far away, and the session stays down',
+  bfd: 'BFD never comes up, and only the hold timer sees the neighbour go',
+} as const satisfies Partial<Record<keyof BgpNeighbor, string>>;
+
+function endOf(config: BgpConfig | undefined, address: number, local: number): BgpNeighbor | undefined {
+  const [far, own] = [formatIp4(address), formatIp4(local)];
+  return config?.neighbors.find((each) => each.address === far && each.localAddress === own);
+}
+
 class BgpCompiler {
   readonly #sessions: BgpSessions;
   readonly #addressing: Addressing;
@@ -83,7 +93,25 @@ class BgpCompiler {
         ...(this.#policy === null ? {} : { policy: this.#policy }),
       });
     }
+    this.#warnOneSided(configs);
     return configs;
+  }
+
+  /** Some options do nothing, or keep the session down, where one end alone has them. */
+  #warnOneSided(configs: ReadonlyMap<string, BgpConfig>): void {
+    for (const node of this.#sessions.speakers.keys()) {
+      for (const { peer, address, local } of this.#sessions.of(node)) {
+        if (peer === null) continue;
+        const own = endOf(configs.get(node.name), address, local);
+        const far = endOf(configs.get(peer.name), local, address);
+        if (own === undefined || far === undefined) continue;
+        for (const [option, effect] of Object.entries(BOTH_ENDS)) {
+          if (!(option in own) || option in far) continue;
+          const message = `${node.name} has ${option} with ${peer.name}, which has none: ${effect}`;
+          this.#reporter.warning(node.origin('bgp'), message, `set it for ${peer.name} too`);
+        }
+      }
+    }
   }
 
   /** The sessions of a node with the options that apply to each: all sessions', its group's, its peer's, its entry's. */

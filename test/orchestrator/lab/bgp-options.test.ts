@@ -77,3 +77,20 @@ test('an option that is none, and a value that cannot be, are named with their l
   t.regex(problems.join('\n'), /lab\.yaml:\d+:\d+.*addPath/);
   t.regex(problems.join('\n'), /lab\.yaml:\d+:\d+.*mid.*med/);
 });
+
+test('an option that takes two is warned of where one end alone has it', (t) => {
+  const lab = (near: string, far: string) => `
+name: x
+topology:
+  nodes:
+    r1: { kind: router, bgp: { as: 65001, session: ${near} } }
+    r2: { kind: router, bgp: { as: 65002, session: ${far} } }
+  links:
+    - endpoints: ["r1:eth1", "r2:eth1"]
+`;
+  t.deepEqual(compile(lab('{ ttlSecurity: 1, bfd: true }', '{ ttlSecurity: 1, bfd: true }')).warnings, []);
+  t.deepEqual(compile(lab('{ ttlSecurity: 1, bfd: true }', '{}')).warnings, [
+    'lab.yaml:5:30: topology.nodes.r1.bgp: r1 has ttlSecurity with r2, which has none: its packets come with a TTL that is taken for far away, and the session stays down; set it for r2 too',
+    'lab.yaml:5:30: topology.nodes.r1.bgp: r1 has bfd with r2, which has none: BFD never comes up, and only the hold timer sees the neighbour go; set it for r2 too',
+  ]);
+});
