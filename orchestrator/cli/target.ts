@@ -36,14 +36,36 @@ export async function resolveTarget(lab: RunningLab, text: string): Promise<Targ
 
 /** Puts the addresses of pods for words like `@web-1`, so that one need not look them up. @throws TargetError */
 export async function withAddresses(lab: RunningLab, argv: readonly string[]): Promise<string[]> {
-  if (!argv.some((word) => word.startsWith('@'))) return [...argv];
+  if (!argv.some((word) => word.includes('@'))) return [...argv];
   const pods = await listPods(lab);
+  return putAddresses(argv, (name) => {
+    const ip = findPod(pods, name)?.status?.podIP ?? '';
+    return ip === '' ? null : ip;
+  });
+}
+
+/** `@pod` or `@namespace/pod` within a word: in a URL, behind a blank or a quote of a script. */
+const MENTION = /(\/\/|[\s'"])@([a-z0-9][-a-z0-9.]*)(\/[a-z0-9][-a-z0-9.]*)?/g;
+
+/**
+ * The same with the addresses given. A word that begins with `@` has to name a pod, but for dig's servers, which keep their
+ * `@`; within a word only what names a pod is replaced. @throws TargetError
+ */
+export function putAddresses(argv: readonly string[], addressOf: (pod: string) => string | null): string[] {
+  const forDig = argv[0]?.split('/').at(-1) === 'dig';
   return argv.map((word) => {
-    if (!word.startsWith('@')) return word;
-    const ip = findPod(pods, word.slice(1))?.status?.podIP ?? '';
-    if (ip === '')
+    if (word.startsWith('@')) {
+      const address = addressOf(word.slice(1));
+      if (forDig) return address === null ? word : `@${address}`;
+      if (address !== null) return address;
       throw new TargetError(`there is no running pod ${word.slice(1)}; reroute get pods lists them`);
-    return ip;
+    }
+    return word.replace(MENTION, (all, before: string, name: string, further = '') => {
+      const whole = addressOf(`${name}${further}`);
+      if (whole !== null) return `${before}${whole}`;
+      const own = addressOf(name);
+      return own === null ? all : `${before}${own}${further}`;
+    });
   });
 }
 
