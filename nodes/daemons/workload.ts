@@ -8,6 +8,7 @@ import {
 } from '../../protocols/probe.ts';
 import type { Netns } from '../kernel/netns.ts';
 import type { TcpSocket } from '../kernel/tcp.ts';
+import { TcpWriter } from '../tcp-writer.ts';
 
 /** What runs in every pod: an echo service (RFC 862) on UDP and TCP that answers a probe with the pod's uid. */
 export class Workload {
@@ -36,31 +37,14 @@ export class Workload {
 
 /** Reads no faster than it can write: what the send buffer does not take waits, and reading with it. */
 export function serveEcho(socket: TcpSocket, reply: Uint8Array): void {
-  const unsent: Uint8Array[] = [];
-  let peer: 'open' | 'closed' = 'open';
-  const flush = () => {
-    for (let head = unsent[0]; head !== undefined; head = unsent[0]) {
-      const taken = socket.send(head);
-      if (taken < head.length) {
-        unsent[0] = head.subarray(taken);
-        socket.pause();
-        return;
-      }
-      unsent.shift();
-    }
-    if (peer === 'closed') socket.close();
-    else socket.resume();
-  };
+  const writer = new TcpWriter(socket);
   const stream = new EchoStream(reply, (bytes) => {
-    unsent.push(bytes);
-    if (unsent.length === 1) flush();
+    writer.write(bytes);
+    if (writer.waiting > 0) socket.pause();
   });
+  writer.onDrained = () => socket.resume();
   socket.onData = (bytes) => stream.receive(bytes);
-  socket.onDrained = flush;
-  socket.onPeerClosed = () => {
-    peer = 'closed';
-    if (unsent.length === 0) socket.close();
-  };
+  socket.onPeerClosed = () => writer.end();
 }
 
 /** One connection's bytes: probes are answered for as long as nothing but probes has come, all else is echoed. */

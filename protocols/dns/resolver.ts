@@ -121,7 +121,7 @@ class Search {
     this.#conf = conf;
     this.#families = families;
     this.#done = done;
-    this.#names = candidates(name, conf);
+    this.#names = searchNames(name, conf);
   }
 
   start(): void {
@@ -168,8 +168,8 @@ class Search {
   }
 }
 
-/** In the order in which glibc tries them. */
-function candidates(name: string, conf: ResolvConf): string[] {
+/** The names that the search list makes of one, in the order in which glibc tries them. */
+export function searchNames(name: string, conf: ResolvConf): string[] {
   if (name.endsWith('.')) return [name.slice(0, -1)];
   const dots = name.split('.').length - 1;
   const searched = conf.search

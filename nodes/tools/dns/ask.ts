@@ -72,11 +72,3 @@ export function serverAddress(
     }
   });
 }
-
-/** Names to try, as resolv.conf's search list has it. */
-export function searchNames(name: string, conf: ResolvConf): string[] {
-  if (name.endsWith('.')) return [name.slice(0, -1)];
-  const dots = name.split('.').length - 1;
-  const longer = conf.search.map((domain) => `${name}.${domain}`);
-  return dots >= conf.ndots ? [name, ...longer] : [...longer, name];
-}

@@ -6,6 +6,7 @@ import {
   type ResourceRecord,
   rcodeName,
 } from '../../../protocols/dns/message.ts';
+import { searchNames } from '../../../protocols/dns/resolver.ts';
 import {
   EXIT_INTERRUPTED,
   endingOnError,
@@ -14,7 +15,7 @@ import {
   type ToolContext,
   type ToolOutput,
 } from '../tool.ts';
-import { ask, resolvConfOf, searchNames, serverAddress } from './ask.ts';
+import { ask, resolvConfOf, serverAddress } from './ask.ts';
 import { type DigOptions, parseDigOptions } from './dig-options.ts';
 import { dataText, questionLine, recordLine } from './text.ts';
 

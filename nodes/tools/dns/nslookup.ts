@@ -8,6 +8,7 @@ import {
   rcodeName,
   typeOfName,
 } from '../../../protocols/dns/message.ts';
+import { searchNames } from '../../../protocols/dns/resolver.ts';
 import {
   EXIT_INTERRUPTED,
   endingOnError,
@@ -17,7 +18,7 @@ import {
   ToolError,
   type ToolOutput,
 } from '../tool.ts';
-import { ask, resolvConfOf, searchNames, serverAddress } from './ask.ts';
+import { ask, resolvConfOf, serverAddress } from './ask.ts';
 import { dataText } from './text.ts';
 
 interface NslookupOptions {
