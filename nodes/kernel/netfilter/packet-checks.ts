@@ -20,8 +20,8 @@ import {
   PROTO_UDP,
 } from '../../../protocols/ipv4.ts';
 import { UDP_HLEN } from '../../../protocols/udp.ts';
+import { isWholeTcp } from './tcp-read.ts';
 import { areValidFlags } from './tcp-states.ts';
-import { isWholeTcp } from './tcp-track.ts';
 
 /** Highest type of ICMP that is known (NR_ICMP_TYPES). */
 const LAST_ICMP_TYPE = 18;

@@ -1,12 +1,12 @@
-import { u16, u32 } from '../../../protocols/bytes.ts';
+import { seqLt as before } from '../../../protocols/tcp/sequence.ts';
 import type { CtDirection } from './conntrack-entry.ts';
 import type { ConntrackSettings } from './ct-settings.ts';
+import { highestSack, readSegment, readSynOptions, type Segment, type SynOptions } from './tcp-read.ts';
 import {
   CLOSE,
   CLOSE_WAIT,
   ESTABLISHED,
   FIN_WAIT,
-  flagSetOf,
   IGNORE,
   INVALID,
   LAST_ACK,
@@ -24,19 +24,8 @@ import {
   transition,
 } from './tcp-states.ts';
 
-/** What is read of a segment; `end` is the sequence number behind it, `options` the bytes of its header's options. */
-interface Segment {
-  readonly flags: number;
-  readonly flagSet: number;
-  readonly seq: number;
-  readonly ack: number;
-  readonly end: number;
-  readonly window: number;
-  readonly options: Uint8Array;
-}
-
 /** What one end has been seen to send and allow (`struct ip_ct_tcp_state`). */
-interface End {
+interface End extends SynOptions {
   /** Highest sequence number sent, behind its last byte. */
   end: number;
   /** Highest that the other end has allowed. */
@@ -44,9 +33,6 @@ interface End {
   /** Largest window offered; 0: nothing seen of this end. */
   maxWindow: number;
   maxAck: number;
-  scale: number;
-  scaled: boolean;
-  sackPermitted: boolean;
   closeInit: boolean;
   liberal: boolean;
   unacknowledged: boolean;
@@ -77,36 +63,9 @@ export type TcpVerdict = 'accept' | 'ignored' | 'invalid' | 'reopen' | 'reset';
 
 const RST = 4;
 const SYN = 2;
-const FIN = 1;
 const ACK = 16;
-const TCP_HLEN = 20;
-const NO_OPTIONS = new Uint8Array(0);
 /** Least that an ACK may be behind (`MAXACKWINCONST`). */
 const MAX_ACK_WINDOW = 66_000;
-
-/** Reads a TCP header of bounds checked by `isWholeTcp`. */
-function readSegment(frame: Uint8Array, at: number, length: number): Segment {
-  const headerLength = (frame[at + 12]! >> 4) * 4;
-  const flags = frame[at + 13]! & 0x3f;
-  const seq = u32(frame, at + 4);
-  const taken = length - headerLength + ((flags & SYN) !== 0 ? 1 : 0) + ((flags & FIN) !== 0 ? 1 : 0);
-  return {
-    flags,
-    flagSet: flagSetOf(flags),
-    seq,
-    ack: u32(frame, at + 8),
-    end: (seq + taken) >>> 0,
-    window: u16(frame, at + 14),
-    options: headerLength > TCP_HLEN ? frame.subarray(at + TCP_HLEN, at + headerLength) : NO_OPTIONS,
-  };
-}
-
-/** Whether `length` bytes from `at` hold a whole TCP header. */
-export function isWholeTcp(frame: Uint8Array, at: number, length: number): boolean {
-  if (length < TCP_HLEN) return false;
-  const headerLength = (frame[at + 12]! >> 4) * 4;
-  return headerLength >= TCP_HLEN && headerLength <= length;
-}
 
 /**
  * A connection as one in the middle sees it: state and windows (nf_conntrack_proto_tcp.c; G. van Rooij, Real Stateful TCP
@@ -156,7 +115,7 @@ export class TcpTrack {
     sender.end = segment.end;
     sender.maxWindow = Math.max(segment.window, 1);
     sender.maxEnd = segment.end;
-    if (next === SYN_SENT) readOptions(segment.options, sender);
+    if (next === SYN_SENT) readSynOptions(segment.options, sender);
     else {
       if (settings.nf_conntrack_tcp_loose === 0) return false;
       // Its history is lost: the windows that are in use are not known.
@@ -290,7 +249,7 @@ export class TcpTrack {
     this.#lastWindow = segment.window;
     if (segment.flagSet === ON_SYN && direction === 0) {
       const seen = newEnd();
-      readOptions(segment.options, seen);
+      readSynOptions(segment.options, seen);
       this.#lastScaled = seen.scaled;
       this.#lastScale = seen.scale;
       this.#lastSackPermitted = seen.sackPermitted;
@@ -460,10 +419,6 @@ export class TcpTrack {
   }
 }
 
-function before(a: number, b: number): boolean {
-  return ((a - b) | 0) < 0;
-}
-
 function after(a: number, b: number): boolean {
   return before(b, a);
 }
@@ -473,65 +428,12 @@ function startEnd(sender: End, receiver: End, segment: Segment, direction: CtDir
   sender.end = segment.end;
   sender.maxEnd = segment.end;
   sender.maxWindow = Math.max(segment.window, 1);
-  readOptions(segment.options, sender);
+  readSynOptions(segment.options, sender);
   // RFC 7323 §2.2: both ends must offer to scale.
   if (direction === 1 && !(sender.scaled && receiver.scaled)) {
     sender.scale = 0;
     receiver.scale = 0;
   }
-}
-
-const OPT_END = 0;
-const OPT_NOP = 1;
-const OPT_WSCALE = 3;
-const OPT_SACK_PERMITTED = 4;
-const OPT_SACK = 5;
-/** RFC 7323 §2.3 */
-const MAX_SCALE = 14;
-
-/** Goes through the options of a header, up to the first that is malformed. */
-function eachOption(options: Uint8Array, visit: (kind: number, at: number, length: number) => void): void {
-  for (let at = 0; at < options.length; ) {
-    const kind = options[at]!;
-    if (kind === OPT_END) return;
-    if (kind === OPT_NOP) {
-      at++;
-      continue;
-    }
-    const length = options[at + 1] ?? 0;
-    if (length < 2 || at + length > options.length) return;
-    visit(kind, at, length);
-    at += length;
-  }
-}
-
-/** What a SYN offers (`tcp_options`); without any option, what was known stays. */
-function readOptions(options: Uint8Array, end: End): void {
-  if (options.length === 0) return;
-  end.scale = 0;
-  end.scaled = false;
-  end.sackPermitted = false;
-  eachOption(options, (kind, at, length) => {
-    if (kind === OPT_SACK_PERMITTED && length === 2) end.sackPermitted = true;
-    else if (kind === OPT_WSCALE && length === 3) {
-      end.scale = Math.min(options[at + 2]!, MAX_SCALE);
-      end.scaled = true;
-    }
-  });
-}
-
-/** The right edge of the highest SACK block, or `ack` where it is higher (`tcp_sack`). */
-function highestSack(options: Uint8Array, ack: number): number {
-  let highest = ack;
-  if (options.length < 10) return highest;
-  eachOption(options, (kind, at, length) => {
-    if (kind !== OPT_SACK || length < 10 || (length - 2) % 8 !== 0) return;
-    for (let block = at + 2; block < at + length; block += 8) {
-      const edge = u32(options, block + 4);
-      if (after(edge, highest)) highest = edge;
-    }
-  });
-  return highest;
 }
 
 function timeoutOf(state: number, settings: ConntrackSettings): number {

@@ -1,13 +1,14 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { defaultConntrackSettings } from '../../../../nodes/kernel/netfilter/ct-settings.ts';
+import { isWholeTcp } from '../../../../nodes/kernel/netfilter/tcp-read.ts';
 import {
   areValidFlags,
   flagSetOf,
   TCP_STATES,
   transition,
 } from '../../../../nodes/kernel/netfilter/tcp-states.ts';
-import { isWholeTcp, TcpTrack } from '../../../../nodes/kernel/netfilter/tcp-track.ts';
+import { TcpTrack } from '../../../../nodes/kernel/netfilter/tcp-track.ts';
 import { setU16, setU32 } from '../../../../protocols/bytes.ts';
 
 const FIN = 1;
