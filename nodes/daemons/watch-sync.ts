@@ -15,7 +15,12 @@ export class WatchSync {
   #synced = false;
 
   /** `family` is the first token of the watched keys: the watch must cover `<family>.>`. */
-  constructor(store: StoreClient, family: 'ipam' | 'ipam6' | 'flannel', node: string, onSynced: () => void) {
+  constructor(
+    store: StoreClient,
+    family: 'ipam' | 'ipam6' | 'flannel' | 'docker',
+    node: string,
+    onSynced: () => void,
+  ) {
     this.#store = store;
     this.#key = `${family}.sync.${node}`;
     this.#onSynced = onSynced;

@@ -34,6 +34,7 @@ import { PortAllocator } from './network/port-allocator.ts';
 import { GATEWAY_NETWORK, Sandboxes } from './sandbox.ts';
 import { Peers } from './swarm/peers.ts';
 import { swarmKeys } from './swarm/rows.ts';
+import { type ServiceRow, Services, type TaskContainer, type TaskRow } from './swarm/services.ts';
 import { Swarm } from './swarm/swarm.ts';
 
 export interface DockerdOptions {
@@ -60,6 +61,7 @@ export class Dockerd {
   readonly #attachments: Attachments;
   readonly #store: StoreClient;
   readonly swarm: Swarm;
+  readonly services: Services;
   readonly #firewall: Firewall | null;
 
   constructor(rt: Runtime, options: DockerdOptions) {
@@ -129,6 +131,15 @@ export class Dockerd {
       peers: new Peers(ledger, overlay),
       store: this.#store,
       ensureGateway: () => this.#ensureGateway(),
+      onJoined: () => this.services.start(),
+    });
+    this.services = new Services(rt, {
+      node: options.node,
+      store: this.#store,
+      swarm: this.swarm,
+      containers: () => ledger.containers,
+      run: (task) => this.#runTask(task),
+      remove: (id) => this.containers.remove(id, true),
     });
   }
 
@@ -145,6 +156,7 @@ export class Dockerd {
     if (this.ledger.networks.length === 0) this.#createPredefined();
     else this.#networks.restore();
     this.containers.restore();
+    if (this.swarm.member !== null) this.services.start();
     const { swarm } = this.#options.config;
     if (swarm === '') done();
     else this.swarm.enterAtBoot(swarm, done);
@@ -205,6 +217,7 @@ export class Dockerd {
 
   storeChanged(change: StoreChange): void {
     this.swarm.storeChanged(change);
+    this.services.storeChanged(change);
   }
 
   /** @throws DockerError, or calls back with one */
@@ -268,6 +281,44 @@ export class Dockerd {
     return this.ledger.networks.filter(
       ({ name, ingress }) => isUserDefined(name) && !ingress && !used.has(name),
     );
+  }
+
+  /** Whether a task's container runs: here, or by what its host has told of its endpoint. */
+  runsTask({ name, network }: ServiceRow, { id, slot, node }: TaskRow): boolean {
+    const container = `${name}.${slot}.${id}`;
+    if (node === this.#options.node)
+      return this.ledger.containers.some((it) => it.name === container && it.state.status === 'running');
+    return network === '' || this.swarm.knows(container);
+  }
+
+  #runTask({ name, service, labels, aliases }: TaskContainer): void {
+    const { image, command, env, network, publish } = service;
+    const { id } = this.create({
+      name,
+      image,
+      entrypoint: null,
+      command,
+      hostname: '',
+      env,
+      labels,
+      tty: false,
+      openStdin: false,
+      expose: [],
+      publish,
+      publishAll: false,
+      networkMode: network === '' ? 'default' : network,
+      ip: '',
+      macAddress: '',
+      links: [],
+      aliases: network === '' ? [] : aliases,
+      dns: [],
+      dnsSearch: [],
+      dnsOptions: [],
+      extraHosts: [],
+      restart: { name: 'always', maximumRetryCount: 0 },
+      autoRemove: false,
+    });
+    this.containers.start(id, null, () => {});
   }
 
   #ensureGateway(): void {

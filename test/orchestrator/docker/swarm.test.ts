@@ -143,3 +143,61 @@ test('the rows of an overlay network: a neighbour and an FDB row for each peer, 
   t.deepEqual(after.view.docker.peers, []);
   await verifies(t, lab);
 });
+
+test('services: tasks spread over the nodes, found by name, scaled, taken away', async (t) => {
+  const lab = await simulate(
+    LAB.replaceAll('docker: {}', 'docker: { swarm: worker }').replace(
+      'swarm: worker',
+      "swarm: manager, networks: ['-d overlay back']",
+    ),
+  );
+  const nodes = ['n1', 'n2', 'n3'].map((node) => new Shell(t, lab, node)) as [Shell, Shell, Shell];
+  const [n1, n2] = nodes;
+  await lab.sleep(100);
+  const created = await n1.run('docker service create --name web --replicas 3 --network back nginx');
+  t.regex(created.stdout, /^[0-9a-z]{25}\n$/);
+  t.regex(created.stderr, /^WARNING: virtual addresses wait for IPVS/);
+  await n1.out(
+    'docker service create --name probe --mode global --endpoint-mode dnsrr --network back busybox sleep infinity',
+  );
+  await lab.sleep(100);
+  t.regex(
+    await n1.out('docker service ls'),
+    /^ID +NAME +MODE +REPLICAS +IMAGE +PORTS\n\w{12} +probe +global +3\/3 +busybox:latest +\n\w{12} +web +replicated +3\/3 +nginx:latest +\n$/,
+  );
+  const tasks = await n1.out('docker service ps web');
+  for (const [slot, node] of [
+    ['web.1', 'n1'],
+    ['web.2', 'n2'],
+    ['web.3', 'n3'],
+  ])
+    t.regex(tasks, new RegExp(`^\\w{12} +${slot} +nginx:latest +${node} +Running +Running`, 'm'));
+  const probe = async (host: Shell) =>
+    (
+      await host.out("docker ps --filter label=com.docker.swarm.service.name=probe --format '{{.Names}}'")
+    ).trim();
+  const from = await probe(n2);
+  const found = await n2.out(`docker exec ${from} dig +short tasks.web`);
+  t.is(found.trim().split('\n').length, 3);
+  const answers = new Set<string>();
+  for (const address of found.trim().split('\n')) {
+    const page = await n2.out(`docker exec ${from} curl -s http://${address}/`);
+    answers.add(/^Name: (web\.\d)\./m.exec(page)?.[1] ?? '');
+  }
+  t.deepEqual([...answers].sort(), ['web.1', 'web.2', 'web.3']);
+  t.regex(await n2.out(`docker exec ${from} curl -s http://web/`), /^Name: web\./m);
+  t.is(await n1.out('docker service scale web=1'), 'web scaled to 1\n');
+  await lab.sleep(100);
+  t.is((await n2.out(`docker exec ${from} dig +short tasks.web`)).trim().split('\n').length, 1);
+  await n2.fails('docker service ls', 1, /Worker nodes can't be used/);
+  await n1.fails('docker service create --name web nginx', 1, /service web already exists/);
+  await n1.fails('docker service create -p 80:80 nginx', 1, /routing mesh/);
+
+  // What a node missed while it was down, it does when it is back.
+  await lab.act({ type: 'kill', node: 'n2', how: 'silent' });
+  await n1.out('docker service rm web probe');
+  await lab.act({ type: 'start', node: 'n2' });
+  await lab.sleep(500);
+  for (const node of nodes) t.is(await node.out('docker ps -aq'), '');
+  await verifies(t, lab);
+});

@@ -22,6 +22,7 @@ import { FlagError, flagsHelp, parseFlags } from './flags.ts';
 import { inspectCommand } from './inspect.ts';
 import { networkCommands } from './network.ts';
 import { createCommand, runCommand } from './run.ts';
+import { serviceCommands } from './service.ts';
 import { nodeCommands, swarmCommands } from './swarm.ts';
 
 const CONTAINER_COMMANDS: readonly CliCommand[] = [
@@ -62,12 +63,13 @@ const GROUPS: ReadonlyMap<string, Group> = new Map([
   ],
   ['network', { help: 'Manage networks', commands: networkCommands }],
   ['node', { help: 'Manage Swarm nodes', commands: nodeCommands }],
+  ['service', { help: 'Manage services', commands: serviceCommands }],
   ['swarm', { help: 'Manage Swarm', commands: swarmCommands }],
 ]);
 
 /** Commands of Docker that have to do with what a network emulation has not. */
 const ELSEWHERE =
-  'build commit cp diff events export history image images import info load login logout manifest plugin pull push save search secret service stack system tag top trust update version volume'.split(
+  'build commit cp diff events export history image images import info load login logout manifest plugin pull push save search secret stack system tag top trust update version volume'.split(
     ' ',
   );
 

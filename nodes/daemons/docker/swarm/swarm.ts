@@ -14,7 +14,7 @@ import type {
   DockerPeerFacts,
   DockerSwarmFacts,
 } from '../../../events/docker.ts';
-import type { Random, Runtime } from '../../../runtime.ts';
+import type { Runtime } from '../../../runtime.ts';
 import type { StoreChange } from '../../../store.ts';
 import type { StoreClient } from '../../store-client.ts';
 import { StoreView } from '../../store-view.ts';
@@ -25,6 +25,8 @@ import { type OverlayDriver, VXLAN_IDS } from '../network/drivers/overlay.ts';
 import type { NetworkSpec, Networks } from '../network/networks.ts';
 import { overlaps } from '../network/pools.ts';
 import { plainAddress } from '../sandbox.ts';
+import { base36 } from './ids.ts';
+import { SERVICE_LABEL } from './labels.ts';
 import type { Peers } from './peers.ts';
 import { changeRow } from './row-lock.ts';
 import {
@@ -65,6 +67,8 @@ export interface SwarmOptions {
   readonly store: StoreClient;
   /** Makes docker_gwbridge, the way out of containers in overlay networks, where it is not there yet. */
   readonly ensureGateway: () => void;
+  /** The node has become a member. */
+  readonly onJoined: () => void;
 }
 
 type Done = (error: DockerError | null) => void;
@@ -102,6 +106,11 @@ export class Swarm {
 
   get members(): readonly NodeRow[] {
     return [...this.#nodes.keys()].flatMap((key) => this.#nodes.get(key) ?? []);
+  }
+
+  /** Whether anybody has told of an endpoint by this name. */
+  knows(name: string): boolean {
+    return [...this.#peers.keys()].some((key) => this.#peers.get(key)?.names[0] === name);
   }
 
   /** A change below `docker.`. */
@@ -282,7 +291,7 @@ export class Swarm {
       return;
     }
     const network = this.#named(next.network)!;
-    if (!network.attachable) {
+    if (!network.attachable && !Object.hasOwn(container.labels, SERVICE_LABEL)) {
       done(
         new DockerError(
           `Could not attach to network ${network.name}: rpc error: code = PermissionDenied desc = network ${network.name} not manually attachable`,
@@ -382,6 +391,7 @@ export class Swarm {
     store.request({ op: 'put', key: swarmKeys.node(node), value: row }, () => {
       ledger.setSwarm({ id, role, address });
       for (const key of this.#networks.keys()) this.#networkChanged(key);
+      this.#options.onJoined();
       done();
     });
   }
@@ -536,8 +546,4 @@ function nextSubnet({ lastSubnet, subnets }: AllocatorRow): string {
     if (!subnets.some((other) => overlaps(parsePrefix(other)!, candidate))) return formatPrefix(candidate);
   }
   return '';
-}
-
-function base36(random: Random, length: number): string {
-  return Array.from({ length }, () => random.int(0, 35).toString(36)).join('');
 }

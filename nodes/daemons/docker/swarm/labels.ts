@@ -1,0 +1,4 @@
+/** Labels that dockerd puts on the containers of a service's tasks. */
+export const SERVICE_LABEL = 'com.docker.swarm.service.id';
+export const SERVICE_NAME_LABEL = 'com.docker.swarm.service.name';
+export const TASK_LABEL = 'com.docker.swarm.task.id';
