@@ -2,6 +2,11 @@ import type { NetemChanges, NetemParameters } from '../protocols/netem/parameter
 import type { Cut } from './events/kernel.ts';
 import type { EventId } from './events/record.ts';
 
+/** What `trace` sends: a SYN, a datagram, an echo request. */
+export type TracedPacket =
+  | { readonly proto: 'tcp' | 'udp'; readonly port: number }
+  | { readonly proto: 'icmp' };
+
 /** What is wrong with what passes a port, beside its carrier. */
 export interface Impairment {
   /** Null: nothing. */
@@ -29,6 +34,16 @@ export type NodeCommand =
   | { readonly type: 'carrier'; readonly device: string; readonly carrier: 'up' | 'down' }
   /** Changes what is wrong with a physical port; answers with the `Impairment` that there is now. */
   | { readonly type: 'impair'; readonly device: string; readonly change: ImpairmentChange }
+  /**
+   * Sends one packet and follows it, and the answer to it, by `packet.step` and `packet.trace` events. Answers with the id of the
+   * event that they all follow from.
+   */
+  | {
+      readonly type: 'trace';
+      readonly pod: string;
+      readonly target: string;
+      readonly packet: TracedPacket;
+    }
   | { readonly type: 'snapshot' }
   | { readonly type: 'report' }
   /** Answers when the log holds everything up to now. */

@@ -29,6 +29,7 @@ import type { NodeDisk, NodeView } from './state/node-fold.ts';
 import type { StoreOp } from './store.ts';
 import { TimerQueue } from './timers.ts';
 import { runIptables } from './tools/iptables/iptables.ts';
+import { sendTraced } from './traced-packet.ts';
 
 /** What a boot depends on beside the configuration. */
 export interface Boot {
@@ -159,9 +160,10 @@ export class NodeMachine implements Runtime {
 
   emit(event: LabEvent): EventId {
     const id = eventId(this.#config.number, this.#seq++);
-    const record: LogRecord = { v: EVENT_SCHEMA, id, cause: this.cause, at: this.#now, event };
+    const record: LogRecord = { v: EVENT_SCHEMA, id, cause: Math.abs(this.cause), at: this.#now, event };
     this.#out.record(record);
-    this.cause = id;
+    // A packet that is followed stays so.
+    this.cause = this.cause < 0 ? -id : id;
     this.#forwardingChanges.seen(event, id, this.#now);
     return id;
   }
@@ -174,7 +176,7 @@ export class NodeMachine implements Runtime {
       if (result.ok && op.key.startsWith('flannel.subnets.')) this.#sawRevision(result.revision);
       done?.(result);
     });
-    this.#out.store(request, op, cause);
+    this.#out.store(request, op, Math.abs(cause));
   }
 
   #sawRevision(revision: number): void {
@@ -320,6 +322,9 @@ export class NodeMachine implements Runtime {
         });
         answer(impair(this.#kernel.root, command.device, command.change));
         return;
+      case 'trace':
+        answer(this.#trace(command));
+        return;
       case 'probe.start':
       case 'probe.target':
       case 'probe.stop':
@@ -391,6 +396,18 @@ export class NodeMachine implements Runtime {
   #namespaceOf(pod: string): Netns | undefined {
     if (pod === '') return this.#kernel.root;
     return this.#cluster?.namespaceOf(pod) ?? this.#dockerd?.namespaceOf(pod);
+  }
+
+  #trace({ pod, target, packet }: Extract<NodeCommand, { type: 'trace' }>): CommandReply {
+    const ns = this.#namespaceOf(pod);
+    const addr = parseIp4(target);
+    if (ns === undefined) return { type: 'error', message: `no pod ${pod} runs on ${this.#config.name}` };
+    if (addr === null) return { type: 'error', message: `${target} is no IPv4 address` };
+    const detail = `${pod} -> ${target} ${packet.proto}${packet.proto === 'icmp' ? '' : ` ${packet.port}`}`;
+    const start = this.emit({ type: 'command.received', command: 'trace', detail: detail.trim() });
+    this.#kernel.tracer.begin(ns);
+    const problem = sendTraced(ns, addr, packet);
+    return problem === null ? { type: 'value', value: start } : { type: 'error', message: problem };
   }
 
   #probe(command: Extract<NodeCommand, { type: `probe.${string}` }>): CommandReply {

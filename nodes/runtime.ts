@@ -35,6 +35,9 @@ export interface Runtime {
    * Id of the event that what happens now follows from. The machine sets it from the input at the start of a
    * step and of each timer (a timer keeps the cause it was set under); `emit` moves it to the event emitted.
    * Code that handles several independent things in one step saves and restores it around each.
+   *
+   * A negative cause is that of a packet which is followed (`reroute trace`): the event's id with its sign turned, which `emit`
+   * keeps. In records and outside of the node it has no sign but on the wire.
    */
   cause: EventId;
   /** Appends an event to the node's log under the current cause, makes it the current cause, returns its id. */

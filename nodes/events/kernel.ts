@@ -1,5 +1,6 @@
 import type { NetemParameters } from '../../protocols/netem/parameters.ts';
 import type { IpsetEvent } from './ipset.ts';
+import type { PacketStepEvent } from './packet.ts';
 import type { XtablesEvent } from './xtables.ts';
 
 /**
@@ -259,6 +260,7 @@ export type RouteChange =
 
 export type KernelEvent =
   | IpsetEvent
+  | PacketStepEvent
   | XtablesEvent
   | { readonly type: 'netns.added'; readonly ns: string }
   | { readonly type: 'netns.removed'; readonly ns: string }

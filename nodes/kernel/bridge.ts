@@ -278,6 +278,8 @@ export class BridgeDevice extends Device implements BridgeMaster {
   }
 
   #send(device: Device, frame: Uint8Array, tci: number, skb: Skb | null): void {
+    const { rt, tracer } = this.ns.kernel;
+    if (rt.cause < 0) tracer.step(this.ns, { at: 'bridge', dev: this.name, to: device.name }, frame);
     if (skb === null) this.egress(device, frame, tci);
     else this.ns.bridgeNetfilter.forward(this, device, skb);
   }
@@ -291,6 +293,8 @@ export class BridgeDevice extends Device implements BridgeMaster {
 
   /** `br_pass_frame_up` */
   #passUp(frame: Uint8Array, tci: number, skb: Skb | null): void {
+    const { rt, tracer } = this.ns.kernel;
+    if (rt.cause < 0) tracer.step(this.ns, { at: 'bridge', dev: this.name, to: this.name }, frame);
     const vid = tci & 0xfff;
     if (!this.#settings.vlanFiltering || this.#own.leavesUntagged(vid)) {
       if (skb === null) this.handUp(frame, null);

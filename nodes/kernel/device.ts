@@ -105,6 +105,8 @@ export abstract class Device {
 
   /** A frame's time has come: whoever captures sees it now, as on Linux. */
   dequeued(frame: Uint8Array, skb: Skb | null): void {
+    const { rt, tracer } = this.ns.kernel;
+    if (rt.cause < 0) tracer.step(this.ns, { at: 'device.out', dev: this.name, kind: this.kind }, frame);
     if (this.#taps !== null && this.usable) this.tapped('out', frame);
     this.xmit(frame, skb);
   }
@@ -164,6 +166,8 @@ export abstract class Device {
       this.ns.kernel.drop('device-down');
       return;
     }
+    const { rt, tracer } = this.ns.kernel;
+    if (rt.cause < 0) tracer.step(this.ns, { at: 'device.in', dev: this.name, kind: this.kind }, frame);
     if (this.#taps !== null) this.tapped('in', frame);
     if (this.master === null) this.handUp(frame, skb);
     else if (this.vlans?.receive(frame) !== true) this.master.receiveFrom(this, frame);

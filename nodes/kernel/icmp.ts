@@ -113,6 +113,8 @@ export class IcmpLayer {
       this.#ns.kernel.drop('icmp-malformed');
       return;
     }
+    const { rt, tracer } = this.#ns.kernel;
+    if (rt.cause < 0) tracer.step(this.#ns, { at: 'socket.receive', socket: `ICMP ${message.type}` }, frame);
     switch (message.type) {
       case 'echo-request':
         if (this.#mayAnswer(frame)) this.#answer(frame, at, length);

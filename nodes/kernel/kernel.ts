@@ -7,6 +7,7 @@ import { FileTable } from './files.ts';
 import { NeighborPool } from './neighbor-pool.ts';
 import type { Skb } from './netfilter/skb.ts';
 import { Netns } from './netns.ts';
+import { PacketTracer } from './packet-trace.ts';
 import { snapshotKernel } from './snapshot.ts';
 
 export interface KernelOptions {
@@ -36,6 +37,7 @@ export class Kernel {
   /** Whether new namespaces begin with IPv6 (`ipv6.disable_ipv6` of the kernel's command line says no). */
   readonly ipv6: 'on' | 'off';
   readonly neighborPool: NeighborPool;
+  readonly tracer: PacketTracer;
   readonly neighborPool6: NeighborPool;
   readonly root: Netns;
   readonly files: FileTable;
@@ -62,6 +64,7 @@ export class Kernel {
     this.ipv6 = options.ipv6 ?? 'off';
     this.#filter = options.filter;
     this.neighborPool = new NeighborPool(this);
+    this.tracer = new PacketTracer(rt);
     this.neighborPool6 = new NeighborPool(this);
     this.files = new FileTable(rt);
     rt.emit({ type: 'netns.added', ns: '' });
@@ -161,6 +164,7 @@ export class Kernel {
   drop(reason: string): void {
     this.dropped++;
     this.drops.set(reason, (this.drops.get(reason) ?? 0) + 1);
+    if (this.rt.cause < 0) this.tracer.dropped(reason);
   }
 
   nextIfindex(): number {

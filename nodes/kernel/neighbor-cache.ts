@@ -84,7 +84,22 @@ export abstract class NeighborCache<A extends IpAddress> {
       default:
     }
     writeMac(frame, 0, entry.mac);
+    if (this.#rt.cause < 0) this.#told(entry);
     this.device.transmit(frame, skb);
+  }
+
+  /** Whoever follows the packet hears who it goes to. */
+  #told(entry: Neighbor<A>): void {
+    const { ns, name } = this.device;
+    const { ip, mac, state } = entry;
+    const step = {
+      at: 'neighbor',
+      dev: name,
+      ip: formatIp(ip),
+      mac: mac === 0 ? '' : formatMac(mac),
+      state,
+    } as const;
+    ns.kernel.tracer.step(ns, step, null);
   }
 
   /** A reply of an upper layer proves that the neighbour is there (`MSG_CONFIRM`). */
@@ -233,6 +248,7 @@ export abstract class NeighborCache<A extends IpAddress> {
   }
 
   #enqueue(entry: Neighbor<A>, frame: Uint8Array, skb: Skb | null): void {
+    if (this.#rt.cause < 0) this.#told(entry);
     entry.queue.push({ frame, skb, cause: this.#rt.cause });
     entry.queued += frame.length;
     while (entry.queued > QUEUE_BYTES) {

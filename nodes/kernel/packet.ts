@@ -82,7 +82,7 @@ export class PacketSocket implements DeviceTap {
     this.#bytes += kept + OVERHEAD;
     // The stack goes on to change the frame in place.
     const data = frame.slice(from, from + kept);
-    this.#ring.push({ at: rt.now, direction, length, data, cause: rt.cause, order: nextOrder() });
+    this.#ring.push({ at: rt.now, direction, length, data, cause: Math.abs(rt.cause), order: nextOrder() });
     if (this.#ring.length === 1) onReadable();
   }
 

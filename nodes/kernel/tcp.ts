@@ -164,6 +164,9 @@ export class TcpLayer<A extends IpAddress = number> {
       return;
     }
     const socket = this.#sockets.get(segment.dstPort)?.get(this.#inet.remoteKey(src, segment.srcPort));
+    const { rt, tracer } = this.#ns.kernel;
+    if (rt.cause < 0)
+      tracer.step(this.#ns, { at: 'socket.receive', socket: `TCP port ${segment.dstPort}` }, frame);
     const ttl = this.#inet.ttl(frame);
     if (socket !== undefined && socket.local.addr === dst) {
       if (ttl < socket.minTtl) {

@@ -147,6 +147,9 @@ export class UdpLayer<A extends IpAddress = number> {
       this.#inet.portUnreachable(frame, device);
       return;
     }
+    const { rt, tracer } = this.#ns.kernel;
+    if (rt.cause < 0)
+      tracer.step(this.#ns, { at: 'socket.receive', socket: `UDP port ${datagram.dstPort}` }, frame);
     const { srcPort, payloadOffset, payloadLength } = datagram;
     const payload = frame.subarray(payloadOffset, payloadOffset + payloadLength);
     socket.onDatagram({ src, srcPort, dst, payload, ttl: this.#inet.ttl(frame), device });

@@ -112,6 +112,11 @@ export class VxlanDevice extends Device implements VxlanEndpoint {
 
   /** What is outside has the mark of what is inside, as within one namespace (`skb_scrub_packet`). */
   #encapsulate(frame: Uint8Array, remote: number, mark: number): void {
+    const { rt, tracer } = this.ns.kernel;
+    if (rt.cause < 0) {
+      const how = `VXLAN vni ${this.#options.vni} to ${formatIp4(remote)}`;
+      tracer.step(this.ns, { at: 'encapsulate', dev: this.name, how }, frame);
+    }
     const header = 14 + IPV4_HLEN + UDP_HLEN + VXLAN_HLEN;
     const packet = frameBuffer(header + frame.length);
     packet.set(frame, header);
@@ -130,6 +135,11 @@ export class VxlanDevice extends Device implements VxlanEndpoint {
   }
 
   decapsulated(inner: Uint8Array, remote: number): void {
+    const { rt, tracer } = this.ns.kernel;
+    if (rt.cause < 0) {
+      const how = `VXLAN vni ${this.#options.vni} from ${formatIp4(remote)}`;
+      tracer.step(this.ns, { at: 'decapsulate', dev: this.name, how }, inner);
+    }
     const source = readMac(inner, 6);
     if (this.#options.learning === 'on' && !isGroupMac(source) && source !== DEFAULT_MAC)
       this.#learn(source, remote);

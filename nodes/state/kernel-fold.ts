@@ -60,6 +60,7 @@ export class KernelFold {
     const slices = this.#slices(event.ns);
     switch (event.type) {
       case 'netns.added':
+      case 'packet.step':
         return;
       case 'ipset.created':
       case 'ipset.destroyed':

@@ -17,6 +17,7 @@ import { bad, humanTime, write } from './output.ts';
 import { type PolicyTestOptions, policyTest } from './policy.ts';
 import { execIn, resolveTarget, withAddresses } from './target.ts';
 import { changePorts, netemChanges, showPorts, type TcOptions } from './tc.ts';
+import { type TraceOptions, trace } from './trace.ts';
 import { oscillationLines, supervise, type UpOptions, up } from './up.ts';
 import { verify } from './verify.ts';
 import { warmUp } from './warm-up.ts';
@@ -193,6 +194,27 @@ program
         const argv = topic === 'calico' ? ['calicoctl', 'node', 'status'] : topic === 'bfd' ? bfd : bird;
         return execIn(lab, await resolveTarget(lab, node), argv);
       }),
+    ),
+  );
+
+program
+  .command('trace')
+  .description('follow one packet and its answer: hooks, rules, routes, neighbours, tunnels, on every node')
+  .argument(
+    '<ends...>',
+    'SOURCE ADDR[:PORT]: a node, pod or node/container, and an address or pod; without a port a ping',
+  )
+  .option('--udp', 'a datagram in the place of a SYN')
+  .option('--icmp', 'an echo request, whatever the port')
+  .option('--all', 'with the copies of broadcasts that end elsewhere')
+  .addOption(
+    new Option('--within <duration>', 'give up waiting after').argParser(duration).default(5_000, '5s'),
+  )
+  .addOption(new Option('-o, --output <format>').choices(['text', 'json']).default('text'))
+  .addOption(labOption())
+  .action(
+    exits((words: string[], options: TraceOptions & { lab?: string }) =>
+      withLab(options.lab, (lab) => trace(lab, words, options)),
     ),
   );
 

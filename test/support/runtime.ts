@@ -102,8 +102,8 @@ export class FakeRuntime implements Runtime {
 
   emit(event: LabEvent): EventId {
     const id = eventId(this.#node, this.records.length + 1);
-    this.records.push({ v: EVENT_SCHEMA, id, cause: this.cause, at: this.now, event });
-    this.cause = id;
+    this.records.push({ v: EVENT_SCHEMA, id, cause: Math.abs(this.cause), at: this.now, event });
+    this.cause = this.cause < 0 ? -id : id;
     return id;
   }
 

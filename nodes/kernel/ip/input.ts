@@ -18,7 +18,7 @@ import { Skb } from '../netfilter/skb.ts';
 import type { Netns } from '../netns.ts';
 import { IpDefrag, isFragment } from './defrag.ts';
 import type { IpForward } from './forward.ts';
-import { flowHash, receivedFlow } from './path.ts';
+import { describePath, flowHash, receivedFlow } from './path.ts';
 import { routeInput } from './route-input.ts';
 
 /** From a device to a socket or to forwarding (`ip_rcv`, `ip_rcv_finish`, `ip_local_deliver`). */
@@ -51,6 +51,7 @@ export class IpInput {
       return;
     }
     const skb = carried ?? new Skb(packet, device);
+    if (kernel.rt.cause < 0) skb.trace = true;
     skb.frame = packet;
     skb.in = device;
     skb.out = null;
@@ -73,6 +74,8 @@ export class IpInput {
     const flow = receivedFlow(ns, frame, device, skb?.mark ?? 0);
     const policy = ns.sysctls.ipv4.fib_multipath_hash_policy;
     const way = routeInput(ns, device, dst, flowHash(frame, ETH_HLEN, flow.src, dst, policy), flow);
+    const { rt, tracer } = ns.kernel;
+    if (rt.cause < 0) tracer.step(ns, { at: 'route', way: describePath(way, dst) }, frame);
     if (typeof way === 'string') this.#forward.refuse(way, frame);
     else if (way.type === 'unicast') this.#forward.forward(device, frame, way, skb);
     else this.#deliver(device, frame, skb);

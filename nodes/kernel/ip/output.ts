@@ -9,7 +9,7 @@ import { NF_LOCAL_OUT, NF_POST_ROUTING } from '../netfilter/hooks.ts';
 import { Skb } from '../netfilter/skb.ts';
 import type { Netns } from '../netns.ts';
 import { ANY_FLOW } from '../rules.ts';
-import { type Path, pathError, sentFlow } from './path.ts';
+import { describePath, type Path, pathError, sentFlow } from './path.ts';
 
 /** Why a packet of the node's own could not be sent. EPERM: netfilter dropped it. */
 export type SendError = 'ENETUNREACH' | 'EINVAL' | 'EHOSTUNREACH' | 'EACCES' | 'EMSGSIZE' | 'EPERM';
@@ -70,11 +70,17 @@ export class IpOutput {
       tos: options.tos ?? 0,
       df: df !== false,
     });
+    const { rt, tracer } = ns.kernel;
+    if (rt.cause < 0) {
+      tracer.step(ns, { at: 'socket.send' }, buffer);
+      tracer.step(ns, { at: 'route', way: describePath(path, dst) }, null);
+    }
     if (!ns.netfilter.active) {
       this.#emit(path, buffer, mtu, null);
       return null;
     }
     const skb = new Skb(buffer, null);
+    if (rt.cause < 0) skb.trace = true;
     skb.mark = options.mark ?? 0;
     return this.#localOut(path, skb, mtu);
   }
@@ -105,6 +111,10 @@ export class IpOutput {
   /** The way of a packet that is complete (`ip_route_me_harder`). */
   #routeAgain(skb: Skb): Path | SendError {
     const path = this.#ns.lookupPacket(skb.frame, null, skb.mark);
+    const { rt, tracer } = this.#ns.kernel;
+    const dst = ipDst(skb.frame, ETH_HLEN);
+    if (rt.cause < 0)
+      tracer.step(this.#ns, { at: 'route', way: describePath(path ?? 'no-route', dst) }, skb.frame);
     return pathError(path) ?? path ?? 'ENETUNREACH';
   }
 

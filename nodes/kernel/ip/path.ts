@@ -1,6 +1,7 @@
 import { u16, u32 } from '../../../protocols/bytes.ts';
 import { ETH_HLEN } from '../../../protocols/ethernet.ts';
 import type { IpAddress } from '../../../protocols/ip.ts';
+import { formatIp4 } from '../../../protocols/ip4.ts';
 import {
   IPV4_HLEN,
   ipHeaderLength,
@@ -127,4 +128,18 @@ export function sentFlow(
 
 function hasPorts(proto: number): boolean {
   return proto === PROTO_TCP || proto === PROTO_UDP;
+}
+
+/** A routing decision as `ip route get` tells it, with the row that it comes from. */
+export function describePath(path: Path | string, dst: number): string {
+  if (typeof path === 'string') return path;
+  const { type, device, nexthop, route } = path;
+  if (type === 'local') return `local ${formatIp4(dst)} dev ${device.name}`;
+  const row =
+    route === null
+      ? ''
+      : ` (${route.facts.dst}${route.facts.protocol === 'kernel' ? '' : ` proto ${route.facts.protocol}`})`;
+  if (type !== 'unicast' && type !== 'broadcast') return `${type}${row}`;
+  const via = nexthop === dst ? '' : ` via ${formatIp4(nexthop)}`;
+  return `${type === 'broadcast' ? 'broadcast ' : ''}${formatIp4(dst)}${via} dev ${device.name}${row}`;
 }

@@ -11,7 +11,7 @@ import {
 } from '../../../protocols/gre.ts';
 import { ICMP_DEST_UNREACHABLE, UNREACH_FRAG_NEEDED } from '../../../protocols/icmp.ts';
 import { formatIp4, isMulticast } from '../../../protocols/ip4.ts';
-import { IPV4_HLEN, ipDf, ipTtl } from '../../../protocols/ipv4.ts';
+import { IPV4_HLEN, ipDf, ipSrc, ipTtl } from '../../../protocols/ipv4.ts';
 import { readMac } from '../../../protocols/mac.ts';
 import { Device, type DeviceOptions } from '../device.ts';
 import type { Skb } from '../netfilter/skb.ts';
@@ -110,6 +110,11 @@ export class IpTunnelDevice extends Device {
   /** `ip_tunnel_xmit` */
   #encapsulate(frame: Uint8Array, remote: number, mark: number): void {
     const { options, ns } = this;
+    const { rt, tracer } = ns.kernel;
+    if (rt.cause < 0) {
+      const how = `${this.kind} to ${formatIp4(remote)}`;
+      tracer.step(ns, { at: 'encapsulate', dev: this.name, how }, frame);
+    }
     const from = this.hasLinkLayer ? 0 : ETH_HLEN;
     const isIpv4 = !this.hasLinkLayer && frame[ETH_HLEN]! >> 4 === 4;
     const header = headerLength(options);
@@ -148,6 +153,11 @@ export class IpTunnelDevice extends Device {
 
   /** What an outer packet for this tunnel holds at `at`; `frame` is the outer frame. */
   decapsulate(frame: Uint8Array, at: number, innerType: number): void {
+    const { rt, tracer } = this.ns.kernel;
+    if (rt.cause < 0) {
+      const how = `${this.kind} from ${formatIp4(ipSrc(frame, ETH_HLEN))}`;
+      tracer.step(this.ns, { at: 'decapsulate', dev: this.name, how }, null);
+    }
     if (!this.up) {
       this.ns.kernel.drop('device-down');
       return;

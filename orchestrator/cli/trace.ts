@@ -1,0 +1,205 @@
+import pc from 'picocolors';
+import type { TracedPacket } from '../../nodes/commands.ts';
+import type { PacketStep } from '../../nodes/events/packet.ts';
+import type { EventId } from '../../nodes/events/record.ts';
+import { followPacket, type PacketPath, type PathStep } from '../observe/packet-path.ts';
+import { findPod, listPods } from '../pods.ts';
+import type { RunningLab } from '../running-lab.ts';
+import { write } from './output.ts';
+import { resolveTarget, type Target } from './target.ts';
+
+export interface TraceOptions {
+  readonly udp?: true;
+  readonly icmp?: true;
+  readonly within: number;
+  readonly all?: true;
+  readonly output: 'text' | 'json';
+}
+
+class TraceError extends Error {
+  override readonly name = 'TraceError';
+}
+
+/** Width of the first column. */
+const LABEL = 20;
+/** Steps in which a copy of a broadcast ends that is for somebody else. */
+const ELSEWHERE: readonly string[] = ['other-host', 'ip-not-for-us'];
+
+/** `reroute trace SOURCE DESTINATION`: follows one packet and its answer through every node that it crosses. */
+export async function trace(
+  lab: RunningLab,
+  words: readonly string[],
+  options: TraceOptions,
+): Promise<number> {
+  const [from, to] = ends(words);
+  const source = await resolveTarget(lab, from);
+  const { address, packet } = await destination(lab, to, options);
+  const reply = await lab.command(source.node, { type: 'trace', pod: source.pod, target: address, packet });
+  if (reply.type === 'error') throw new TraceError(reply.message);
+  if (reply.type !== 'value') throw new TraceError(`unexpected answer '${reply.type}'`);
+  const home = { node: source.node, ns: source.pod === '' ? '' : source.pod };
+  const path = await followPacket(lab, reply.value as EventId, home, options.within);
+  if (options.output === 'json') write(`${JSON.stringify(path.steps, null, 2)}\n`);
+  else write(render(path, { from, to, source, packet, all: options.all ?? false }));
+  return path.answered ? 0 : 1;
+}
+
+/** `POD ADDR:PORT`, with or without an arrow between them. */
+function ends(words: readonly string[]): readonly [string, string] {
+  const plain = words.flatMap((word) => word.split('->')).map((word) => word.trim());
+  if (plain.length === 2 && plain[1] === '-')
+    throw new TraceError('the shell took the > of the arrow for itself; write: reroute trace POD ADDR:PORT');
+  const [from, to, ...more] = plain.filter((word) => word !== '' && word !== 'to');
+  if (from === undefined || to === undefined || more.length > 0)
+    throw new TraceError('write it as: reroute trace POD ADDR:PORT');
+  return [from, to];
+}
+
+async function destination(lab: RunningLab, text: string, options: TraceOptions) {
+  const [host = '', portText] = text.replace(/^@/, '').split(':');
+  const port = portText === undefined ? null : Number(portText);
+  if (port !== null && !(Number.isInteger(port) && port > 0 && port < 65_536))
+    throw new TraceError(`'${portText}' is no port`);
+  const isAddress = /^\d+\.\d+\.\d+\.\d+$/.test(host);
+  const address = isAddress ? host : (findPod(await listPods(lab), host)?.status?.podIP ?? '');
+  if (address === '') throw new TraceError(`${host} is neither an address nor a running pod`);
+  if (port === null && options.udp === true) throw new TraceError('--udp takes a port: ADDR:PORT');
+  const proto = options.udp === true ? 'udp' : 'tcp';
+  const packet: TracedPacket = port === null || options.icmp === true ? { proto: 'icmp' } : { proto, port };
+  return { address, packet };
+}
+
+interface Shown {
+  readonly from: string;
+  readonly to: string;
+  readonly source: Target;
+  readonly packet: TracedPacket;
+  readonly all: boolean;
+}
+
+/** The path as text, a section for each place that the packet comes to. */
+export function render({ steps, answered }: PacketPath, { from, to, packet, all }: Shown): string {
+  const lines: string[] = [`${packet.proto.toUpperCase()} from ${pc.bold(from)} to ${pc.bold(to)}`];
+  const shown = all ? steps : withoutStrays(steps);
+  let section = '';
+  let last = '';
+  for (const step of shown) {
+    const { node, place, event } = step;
+    const here = place === '' ? node : `${node} · ${place}`;
+    if (here !== section) {
+      lines.push('', pc.bold(pc.cyan(here)));
+      section = here;
+    }
+    if (event.type === 'packet.step' && event.packet !== '' && event.packet !== last) {
+      const change = last === '' ? null : translation(last, event.packet);
+      if (change !== null) lines.push(row(change.label, pc.yellow(change.text)));
+      else if (
+        event.step.at === 'socket.send' ||
+        event.step.at === 'device.in' ||
+        event.step.at === 'decapsulate'
+      )
+        lines.push(`  ${pc.dim(event.packet)}`);
+      last = event.packet;
+    }
+    lines.push(event.type === 'packet.trace' ? netfilterRow(event) : stepRow(event.step));
+  }
+  const took = shown.length === 0 ? 0 : shown.at(-1)!.at - shown[0]!.at;
+  const places = new Set(shown.map(({ node }) => node)).size;
+  lines.push('', answered ? pc.green(`✔ answered after ${took.toFixed(2)} ms`) : verdict(shown));
+  lines.push(pc.dim(`  ${shown.length} steps on ${places} ${places === 1 ? 'node' : 'nodes'}`));
+  return `${lines.join('\n')}\n`;
+}
+
+/** Without the copies of a broadcast that end at hosts which it is not for. */
+function withoutStrays(steps: readonly PathStep[]): readonly PathStep[] {
+  return steps.filter(({ event, node }, i) => {
+    if (event.type !== 'packet.step') return true;
+    const { step } = event;
+    if (step.at === 'drop') return !ELSEWHERE.includes(step.reason);
+    if (step.at !== 'device.in' || !event.packet.startsWith('ARP who-has')) return true;
+    // An ARP request that nothing follows from on this node.
+    return steps.slice(i + 1).some((later) => later.node === node && later.event.ns === event.ns);
+  });
+}
+
+function verdict(steps: readonly PathStep[]): string {
+  const drop = steps.findLast(({ event }) => event.type === 'packet.step' && event.step.at === 'drop');
+  if (drop?.event.type === 'packet.step' && drop.event.step.at === 'drop') {
+    const before = steps[steps.indexOf(drop) - 1]?.event;
+    const by =
+      before?.type === 'packet.trace'
+        ? ` by ${before.table} ${before.chain} ${before.kind === 'rule' ? `rule ${before.number}` : 'policy'}`
+        : '';
+    return pc.red(`✘ no answer: dropped on ${drop.node}${by === '' ? ` (${drop.event.step.reason})` : by}`);
+  }
+  const end = steps.at(-1);
+  return pc.red(`✘ no answer: last seen on ${end?.node ?? 'nobody'}`);
+}
+
+function row(label: string, text: string): string {
+  return `  ${label.padEnd(LABEL)} ${text}`;
+}
+
+function netfilterRow({
+  table,
+  chain,
+  kind,
+  number,
+  rule,
+}: Extract<PathStep['event'], { type: 'packet.trace' }>): string {
+  const label = `${table} ${chain}`;
+  const long = label.length > LABEL ? `${label}\n${' '.repeat(LABEL + 2)}` : label.padEnd(LABEL);
+  switch (kind) {
+    case 'rule':
+      return `  ${long} ${pc.dim(`rule ${number}:`)} ${rule ?? ''}`;
+    case 'return':
+      return `  ${long} ${pc.dim('returns')}`;
+    case 'policy':
+      return `  ${long} ${pc.dim('policy')} ${rule === 'DROP' ? pc.red('DROP') : (rule ?? '')}`;
+  }
+}
+
+function stepRow(step: PacketStep): string {
+  switch (step.at) {
+    case 'socket.send':
+      return row('process', 'sends');
+    case 'socket.receive':
+      return row('process', pc.green(`receives on ${step.socket}`));
+    case 'device.in':
+      return row(`→ ${step.dev}`, pc.dim(step.kind));
+    case 'device.out':
+      return row(`${step.dev} →`, pc.dim(step.kind));
+    case 'bridge':
+      return row(step.dev, step.to === step.dev ? 'bridge: up to the host' : `bridge: out by ${step.to}`);
+    case 'route':
+      return row('route', step.way);
+    case 'neighbor':
+      return row(
+        'neighbour',
+        step.mac === '' ? `${step.ip} is asked for by ARP` : `${step.ip} lladdr ${step.mac} ${step.state}`,
+      );
+    case 'encapsulate':
+      return row(step.dev, `into ${step.how}`);
+    case 'decapsulate':
+      return row(step.dev, `out of ${step.how}`);
+    case 'drop':
+      return row(pc.red('dropped'), pc.red(step.reason));
+  }
+}
+
+/** What NAT has done between two looks at a packet of one protocol and length; null if nothing. */
+function translation(
+  before: string,
+  after: string,
+): { readonly label: string; readonly text: string } | null {
+  const pattern = /^(TCP|UDP|ICMP) (\S+) > (\S+) (.*)$/;
+  const [, proto, src, dst, rest = ''] = pattern.exec(before) ?? [];
+  const [, proto2, src2, dst2, rest2 = ''] = pattern.exec(after) ?? [];
+  const same = (text: string) => text.replace(/ ttl \d+| id \d+/g, '');
+  if (proto === undefined || proto !== proto2 || same(rest) !== same(rest2)) return null;
+  if (src === src2 && dst !== dst2) return { label: 'DNAT', text: `${dst} → ${dst2}` };
+  if (src !== src2 && dst === dst2) return { label: 'SNAT', text: `${src} → ${src2}` };
+  if (src !== src2 && dst !== dst2 && src !== dst2)
+    return { label: 'NAT', text: `${src} > ${dst} → ${src2} > ${dst2}` };
+  return null;
+}
