@@ -47,6 +47,32 @@ test('a unicast frame reaches the owner of the MAC, a broadcast all but its send
   t.deepEqual(seen.sort(), [`a/2 all 8`, `a/2 uni ${2 ** 40 + 7}`, `a/3 all 8`]);
 });
 
+test('a port that wants other addresses hears them too, one that wants all hears each frame once', async (t) => {
+  const server = await startServer(t);
+  const nc = await connectTo(t, server);
+  const seen: string[] = [];
+  const port = (node: number) =>
+    new WirePort(nc, { lab: 'a', segment: 'lan', mac: 0x020000000000 + node, node, port: 0 }, (bytes) => {
+      seen.push(`${node} ${Buffer.from(bytes.subarray(14)).toString()}`);
+    });
+  const [one, two, three] = [port(1), port(2), port(3)];
+  const heard = async (): Promise<string[]> => {
+    one.send(frame([2, 0, 0, 0, 0, 2], 'own'), 0, 0);
+    one.send(frame([2, 0, 0, 0, 0, 99], 'child'), 0, 0);
+    one.send(frame([255, 255, 255, 255, 255, 255], 'all'), 0, 0);
+    one.flush();
+    await nc.flush();
+    return seen.splice(0).sort();
+  };
+  two.filter({ promiscuous: false, macs: [0x020000000002, 0x020000000063] });
+  t.deepEqual(await heard(), ['2 all', '2 child', '2 own', '3 all']);
+  three.filter({ promiscuous: true, macs: [0x020000000003] });
+  t.deepEqual(await heard(), ['2 all', '2 child', '2 own', '3 all', '3 child', '3 own']);
+  two.filter({ promiscuous: false, macs: [0x020000000002] });
+  three.filter({ promiscuous: false, macs: [0x020000000003] });
+  t.deepEqual(await heard(), ['2 all', '2 own', '3 all']);
+});
+
 test('frames come in the order they were sent in, whoever they are for, however many', async (t) => {
   const server = await startServer(t);
   const nc = await connectTo(t, server, 'off');

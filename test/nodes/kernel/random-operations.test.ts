@@ -1,9 +1,12 @@
 import test from 'ava';
 import fc from 'fast-check';
+import type { BridgeFacts } from '../../../nodes/events/kernel.ts';
+import { BridgeDevice } from '../../../nodes/kernel/bridge.ts';
 import { Kernel } from '../../../nodes/kernel/kernel.ts';
 import { NetlinkError } from '../../../nodes/kernel/netlink.ts';
 import type { Netns } from '../../../nodes/kernel/netns.ts';
 import { RouteError } from '../../../nodes/kernel/route-table.ts';
+import type { UpperOptions } from '../../../nodes/kernel/uppers.ts';
 import { KernelFold } from '../../../nodes/state/kernel-fold.ts';
 import { writeEthernet } from '../../../protocols/ethernet.ts';
 import { parseIp4 } from '../../../protocols/ip4.ts';
@@ -11,7 +14,7 @@ import { FakeWorld, timings } from '../../support/runtime.ts';
 
 const NAMESPACES = ['', 'pod1', 'pod2'];
 /** Name, and kind, of every device there can be; few names, so that operations meet. */
-const DEVICES = ['p0', 'p1', 'v0', 'v1', 'br0', 'br1', 'd0', 'vx0', 'vx1', 'tun0', 'lo'];
+const DEVICES = ['p0', 'p1', 'v0', 'v1', 'br0', 'br1', 'd0', 'vx0', 'vx1', 'tun0', 'lo', 'u0', 'u1', 'u2'];
 
 const ns = fc.constantFrom(...NAMESPACES);
 const dev = fc.constantFrom(...DEVICES);
@@ -43,7 +46,93 @@ function addDevice(kernel: Kernel, ns: Netns, name: string, far: Netns): void {
   } else if (name === 'tun0') ns.addTun(link, () => kernel.drop('tun'));
 }
 
+/** What can stand on another device. */
+const upper = fc.constantFrom<UpperOptions>(
+  { kind: 'vlan', id: 10, protocol: 0x8100 },
+  { kind: 'vlan', id: 20, protocol: 0x88a8 },
+  { kind: 'macvlan', mode: 'bridge' },
+  { kind: 'macvlan', mode: 'passthru' },
+  { kind: 'ipvlan', mode: 'l2', flag: 'bridge' },
+  { kind: 'ipvlan', mode: 'l3', flag: 'private' },
+);
+
+function addVlan(ns: Netns, name: string, vid: number, pvid: boolean): void {
+  const device = ns.links.require(name);
+  const bridge = device instanceof BridgeDevice ? device : device.master;
+  const flags = pvid ? { pvid: true as const, untagged: true as const } : {};
+  if (bridge instanceof BridgeDevice) bridge.addVlan(device, { vid, ...flags });
+}
+
+function configureBridge(ns: Netns, name: string, settings: BridgeFacts): void {
+  const device = ns.links.require(name);
+  if (device instanceof BridgeDevice) ns.links.configureBridge(device, settings);
+}
+
 const operation: fc.Arbitrary<Operation> = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.tuple(ns, fc.constantFrom('u0', 'u1', 'u2'), ns, dev, upper).map(
+      ([name, device, below, parent, options]): Operation =>
+        (kernel) => {
+          const [own, other] = [kernel.netns(name), kernel.netns(below)];
+          if (own === undefined || other === undefined) return;
+          const link = { name: device, parent: other.links.require(parent), upper: options };
+          own.links.addUpper(options.kind === 'macvlan' ? { ...link, mac: 0x020000000077 } : link);
+        },
+    ),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.tuple(ns, dev, ns, dev).map(
+      ([name, device, to, as]): Operation =>
+        (kernel) => {
+          const [from, target] = [kernel.netns(name), kernel.netns(to)];
+          if (from !== undefined && target !== undefined) from.links.move(device, target, as);
+        },
+    ),
+  },
+  fc
+    .tuple(ns, dev, fc.integer({ min: 1400, max: 1500 }))
+    .map(([name, device, mtu]) => inNs(name, (ns) => ns.setMtu(device, mtu))),
+  fc.tuple(ns, dev, mac).map(([name, device, to]) => inNs(name, (ns) => ns.setMac(device, to))),
+  fc
+    .tuple(ns, dev, fc.integer({ min: 1, max: 3 }), fc.boolean())
+    .map(([name, device, vid, pvid]) => inNs(name, (ns) => addVlan(ns, device, vid, pvid))),
+  fc
+    .tuple(ns, fc.constantFrom('br0', 'br1'), fc.boolean(), fc.constantFrom(1, 2))
+    .map(([name, bridge, vlanFiltering, defaultPvid]) =>
+      inNs(name, (ns) =>
+        configureBridge(ns, bridge, vlanFiltering ? { vlanFiltering } : { vlanFiltering, defaultPvid }),
+      ),
+    ),
+  fc
+    .tuple(ns, dev, fc.boolean())
+    .map(([name, device, hairpin]) =>
+      inNs(name, (ns) =>
+        ns.links.configureBridgePort(ns.links.require(device), { hairpin, learning: !hairpin }),
+      ),
+    ),
+  fc
+    .tuple(ns, fc.integer({ min: 1, max: 3 }), fc.constantFrom(7, 254), fc.boolean())
+    .map(([name, priority, table, add]) =>
+      inNs(name, (ns) => {
+        if (add) ns.rules.add({ priority, action: 'lookup', table, protocol: 0 });
+        else ns.rules.delete((rule) => rule.priority === priority);
+      }),
+    ),
+  fc.tuple(ns, gateway, dev).map(([name, via, device]) =>
+    inNs(name, (ns) =>
+      ns.tables.open(7).set({
+        dst: '10.9.0.0/16',
+        type: 'unicast',
+        protocol: 'static',
+        scope: 'global',
+        metric: 0,
+        src: '',
+        nexthops: [{ via, dev: device, onlink: false, weight: 1 }],
+      }),
+    ),
+  ),
   ns.map(
     (name): Operation =>
       (kernel) =>
