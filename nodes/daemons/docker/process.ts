@@ -135,7 +135,10 @@ export function runProgram(
     out.exit(code ?? 0);
     return { terminate: () => 'ended', kill: () => {} };
   }
-  const tool: RunningTool = startTool(argv, context, out);
+  return ofTool(startTool(argv, context, out));
+}
+
+function ofTool(tool: RunningTool): ContainerProcess {
   return {
     terminate: (signal) => {
       if (signal !== 'SIGINT') return 'ignored';
@@ -155,7 +158,7 @@ export function notFound(program: string): DockerError {
   );
 }
 
-/** A shell without a terminal: `-c` runs one command line; an open stdin keeps it waiting for ever. */
+/** A shell without a terminal: `-c` runs one command line, or a script of the tools' own shell; an open stdin keeps it waiting for ever. */
 function shell(
   args: readonly string[],
   context: ToolContext,
@@ -169,10 +172,8 @@ function shell(
     .split(/\s+/)
     .filter((word) => word !== 'exec' && word !== '');
   if (words.length === 0) return wait('0', context, out);
-  if (/[|&;<>`$(){}]/.test(words.join(' '))) {
-    const line = words.join(' ');
-    return failing(out, `sh: only one plain command can be run here, without ; & | < > $: ${line}`, 2);
-  }
+  const script = args[at + 1] ?? '';
+  if (/[|&;<>`$(){}'"\\#\n]/.test(script)) return ofTool(startTool(['sh', '-c', script], context, out));
   try {
     return runProgram(words, context, out);
   } catch (error) {

@@ -117,3 +117,12 @@ test('published ports by the proxy: from the node, from another, from the contai
   await host.out('docker run -d --name dns -p 5353:53/udp dnsmasq --address=/a.test/192.0.2.1');
   t.is(await host.out('docker port dns'), '53/udp -> 0.0.0.0:5353\n');
 });
+
+test('a script of exec runs in the shell of the tools', async (t) => {
+  const { host } = await dockerHost(t);
+  await host.out('docker run -d --name web --hostname web nginx');
+  t.is(
+    await host.out('docker exec web sh -c hostname;hostname&&hostname|wc'),
+    'web\nweb\n      1       1       4\n',
+  );
+});
