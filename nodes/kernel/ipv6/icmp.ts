@@ -176,10 +176,12 @@ export class Icmp6Layer {
     );
   }
 
-  /** `inet_peer_xrlim_allow` */
+  /** `icmpv6_xrlim_allow` and `inet_peer_xrlim_allow`: the wider the route to a host, the more it may have. */
   #admits(dst: Ip6): boolean {
     const { now } = this.#ns.kernel.rt;
-    const { ratelimit } = this.#ns.ipv6.sysctls.icmp;
+    const { sysctls, layer } = this.#ns.ipv6;
+    const plen = layer.lookup(dst, 0, null)?.route?.len ?? 128;
+    const ratelimit = Math.floor(sysctls.icmp.ratelimit / 2 ** ((128 - plen) >> 5));
     if (ratelimit === 0) return true;
     const bucket = this.#buckets.get(dst) ?? { tokens: BURST * ratelimit, at: now };
     this.#buckets.delete(dst);

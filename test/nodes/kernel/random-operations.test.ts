@@ -6,10 +6,12 @@ import { Kernel } from '../../../nodes/kernel/kernel.ts';
 import { NetlinkError } from '../../../nodes/kernel/netlink.ts';
 import type { Netns } from '../../../nodes/kernel/netns.ts';
 import { RouteError } from '../../../nodes/kernel/route-table.ts';
+import { SysctlError } from '../../../nodes/kernel/sysctl.ts';
 import type { UpperOptions } from '../../../nodes/kernel/uppers.ts';
 import { KernelFold } from '../../../nodes/state/kernel-fold.ts';
 import { writeEthernet } from '../../../protocols/ethernet.ts';
 import { parseIp4 } from '../../../protocols/ip4.ts';
+import { parseIp6 } from '../../../protocols/ip6.ts';
 import { FakeWorld, timings } from '../../support/runtime.ts';
 
 const NAMESPACES = ['', 'pod1', 'pod2'];
@@ -24,6 +26,10 @@ const address = fc
   .tuple(net, host, fc.constantFrom(8, 24, 30, 31, 32))
   .map(([n, h, len]) => `10.0.${n}.${h}/${len}`);
 const gateway = fc.tuple(net, host).map(([n, h]) => `10.0.${n}.${h}`);
+const address6 = fc
+  .tuple(fc.constantFrom('2001:db8:1::', '2001:db8:2::', 'fe80::'), host, fc.constantFrom(48, 64, 127, 128))
+  .map(([net, h, len]) => `${net}${h}/${len}`);
+const gateway6 = address6.map((text) => text.split('/')[0]!);
 const mac = fc.integer({ min: 1, max: 5 }).map((n) => 0x020000000000 + n);
 
 type Operation = (kernel: Kernel, world: FakeWorld) => void;
@@ -154,6 +160,68 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
     ),
   },
   fc.tuple(ns, dev).map(([name, device]) => inNs(name, (ns) => ns.removeDevice(device))),
+  {
+    weight: 6,
+    arbitrary: fc
+      .tuple(ns, dev, address6)
+      .map(([name, device, text]) => inNs(name, (ns) => ns.addAddress(device, text))),
+  },
+  fc
+    .tuple(ns, dev, address6)
+    .map(([name, device, text]) => inNs(name, (ns) => ns.removeAddress(device, text))),
+  {
+    weight: 4,
+    arbitrary: fc
+      .tuple(ns, address6, fc.array(fc.tuple(fc.option(gateway6), dev), { maxLength: 2 }), fc.nat(2))
+      .map(([name, dst, hops, metric]) =>
+        inNs(name, (ns) =>
+          ns.ipv6.routes.set({
+            dst,
+            type: hops.length === 0 ? 'unreachable' : 'unicast',
+            protocol: 'static',
+            scope: 'global',
+            metric,
+            src: '',
+            nexthops: hops.map(([via, device]) => ({
+              via: via ?? '',
+              dev: device,
+              onlink: false,
+              weight: 1,
+            })),
+          }),
+        ),
+      ),
+  },
+  fc
+    .tuple(ns, address6, fc.nat(2), fc.option(dev))
+    .map(([name, dst, metric, device]) =>
+      inNs(name, (ns) => ns.ipv6.routes.delete(dst, metric, device ?? '')),
+    ),
+  fc
+    .tuple(ns, dev, gateway6, mac)
+    .map(([name, device, ip, mac]) => inNs(name, (ns) => ns.setNeighbor(device, parseIp6(ip)!, mac))),
+  fc
+    .tuple(ns, gateway6, fc.integer({ min: 1200, max: 1600 }))
+    .map(([name, ip, mtu]) => inNs(name, (ns) => ns.ipv6.pathMtus.learn(parseIp6(ip)!, mtu))),
+  fc
+    .tuple(
+      ns,
+      fc.constantFrom('disable_ipv6', 'forwarding', 'accept_dad', 'keep_addr_on_down'),
+      fc.nat(1),
+      fc.constantFrom('all', 'default', ...DEVICES),
+    )
+    .map(([name, variable, value, device]) =>
+      inNs(name, (ns) => ns.sysctls.set(`ipv6.conf.*.${variable}`, value, device)),
+    ),
+  {
+    weight: 4,
+    arbitrary: fc.tuple(ns, gateway6).map(([name, ip]) =>
+      inNs(name, (ns) => {
+        const handlers = { onReply: () => {}, onError: () => {} };
+        ns.ipv6.icmp.open(handlers).sendEcho(parseIp6(ip)!, { id: 1, seq: 1, size: 8 });
+      }),
+    ),
+  },
   { weight: 6, arbitrary: fc.tuple(ns, dev).map(([name, device]) => inNs(name, (ns) => ns.setUp(device))) },
   { weight: 2, arbitrary: fc.tuple(ns, dev).map(([name, device]) => inNs(name, (ns) => ns.setDown(device))) },
   {
@@ -164,7 +232,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   },
   fc.tuple(ns, dev, mac).map(([name, device, mac]) => inNs(name, (ns) => ns.setMac(device, mac))),
   fc
-    .tuple(ns, dev, fc.constantFrom(576, 1450, 1500))
+    .tuple(ns, dev, fc.constantFrom(576, 1280, 1450, 1500))
     .map(([name, device, mtu]) => inNs(name, (ns) => ns.setMtu(device, mtu))),
   {
     weight: 6,
@@ -264,12 +332,14 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   },
 );
 
+const operations = fc.array(operation, { minLength: 20, maxLength: 120, size: 'max' });
+
 test('whatever is done to a kernel, its log folds to its state', (t) => {
   fc.assert(
-    fc.property(fc.array(operation, { minLength: 20, maxLength: 120, size: 'max' }), (operations) => {
+    fc.property(operations, fc.constantFrom('on' as const, 'off' as const), (operations, ipv6) => {
       const world = new FakeWorld();
       const rt = world.runtime();
-      const kernel = new Kernel(rt, { timings, transmit: () => {} });
+      const kernel = new Kernel(rt, { timings, ipv6, transmit: () => {} });
       const fold = new KernelFold();
       let folded = 0;
       const check = () => {
@@ -287,6 +357,7 @@ test('whatever is done to a kernel, its log folds to its state', (t) => {
             !(
               error instanceof NetlinkError ||
               error instanceof RouteError ||
+              error instanceof SysctlError ||
               /File exists/.test(String(error))
             )
           )
