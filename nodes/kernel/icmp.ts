@@ -151,7 +151,8 @@ export class IcmpLayer {
     packet.set(frame.subarray(at, at + length), start);
     writeEcho(packet, start, ICMP_ECHO_REPLY, u16(frame, at + 4), u16(frame, at + 6), length - ICMP_HLEN);
     const dst = ipDst(frame, ETH_HLEN);
-    const src = this.#ns.isLocal(dst) ? dst : 0;
+    // From the address that was asked, which a local route may have made ours (`fib_compute_spec_dst`).
+    const src = this.#isBroadcast(dst) ? 0 : dst;
     this.#ns.ip.output(packet, { src, dst: ipSrc(frame, ETH_HLEN), proto: PROTO_ICMP });
   }
 
