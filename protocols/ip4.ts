@@ -66,6 +66,11 @@ export function prefixContains(prefix: Prefix, addr: number): boolean {
   return (addr & prefixMask(prefix.len)) >>> 0 === prefix.addr;
 }
 
+/** Whether two prefixes have an address in common: one of them contains the other then. */
+export function prefixesOverlap(a: Prefix, b: Prefix): boolean {
+  return a.len <= b.len ? prefixContains(a, b.addr) : prefixContains(b, a.addr);
+}
+
 /** Directed broadcast address of a prefix. */
 export function broadcastOf(prefix: Prefix): number {
   return (prefix.addr | ~prefixMask(prefix.len)) >>> 0;

@@ -65,7 +65,7 @@ export interface DockerRestartPolicy {
 }
 
 export interface DockerStateFacts {
-  readonly status: 'created' | 'running' | 'paused' | 'restarting' | 'exited';
+  readonly status: 'created' | 'running' | 'restarting' | 'exited';
   /** 0 while no process runs. */
   readonly pid: number;
   readonly exitCode: number;

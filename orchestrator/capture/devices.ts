@@ -125,9 +125,12 @@ async function locate(
     return { node: place, pod: '' };
   }
   const pod = findPod(await listPods(lab), place);
-  if (pod === undefined)
+  if (pod === undefined) {
+    const [host = '', ...container] = place.split('/');
+    if (compiled.nodes.some((node) => node.name === host)) return { node: host, pod: container.join('/') };
     throw new CaptureTargetError(
-      `there is no node or pod ${place}; reroute get nodes and reroute get pods list them`,
+      `there is no node, pod or node/container ${place}; reroute get nodes, pods and containers list them`,
     );
+  }
   return { node: pod.spec.node, pod: podName(pod) };
 }

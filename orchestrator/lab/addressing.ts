@@ -6,6 +6,7 @@ import {
   isMulticast,
   type Prefix,
   prefixContains,
+  prefixesOverlap,
   prefixMask,
 } from '../../protocols/ip4.ts';
 import type { ResolvedNode } from './inherit.ts';
@@ -88,17 +89,17 @@ function chooseSubnets(
     if (subnet !== null) fixed.set(wire, subnet);
   }
   const pool = topology.linkSubnet ?? DEFAULT_LINK_SUBNET;
-  const taken = [...fixed.values()].filter((subnet) => overlaps(subnet, pool));
+  const taken = [...fixed.values()].filter((subnet) => prefixesOverlap(subnet, pool));
   let next = pool.addr;
   const subnets = new Map<Wire, Prefix>();
   for (const wire of wires) {
     let subnet = fixed.get(wire);
     if (subnet === undefined) {
-      let clash = taken.find((other) => overlaps(other, { addr: next, len: 31 }));
+      let clash = taken.find((other) => prefixesOverlap(other, { addr: next, len: 31 }));
       while (clash !== undefined) {
         next = Math.max(next + 2, broadcastOf(clash) + 1);
         const candidate = { addr: next, len: 31 };
-        clash = taken.find((other) => overlaps(other, candidate));
+        clash = taken.find((other) => prefixesOverlap(other, candidate));
       }
       if (pool.len > 31 || next > broadcastOf(pool)) {
         const mend = 'give links a larger linkSubnet, or subnets of their own';
@@ -251,10 +252,6 @@ class Owners {
     else
       this.#reporter.problem(path, `${formatIp4(addr)} is also the address of ${other}`, 'give each its own');
   }
-}
-
-export function overlaps(a: Prefix, b: Prefix): boolean {
-  return a.len <= b.len ? prefixContains(a, b.addr) : prefixContains(b, a.addr);
 }
 
 function describeWire(wire: Wire): string {

@@ -1,7 +1,7 @@
 import type { CniConfig, FlannelBackend } from '../../nodes/config.ts';
-import { formatPrefix, type Prefix } from '../../protocols/ip4.ts';
+import { formatPrefix, type Prefix, prefixesOverlap } from '../../protocols/ip4.ts';
 import { formatPrefix6, type Prefix6 } from '../../protocols/ip6.ts';
-import { type AddressedPort, type Addressing, overlaps } from './addressing.ts';
+import type { AddressedPort, Addressing } from './addressing.ts';
 import type { ResolvedNode } from './inherit.ts';
 import type { Reporter } from './problem.ts';
 import type { Broken } from './read.ts';
@@ -85,7 +85,7 @@ export function resolveCluster(
     reporter.problem(path, `a /${nodeCidrLen} for each node does not fit in ${formatPrefix(podCIDR)}`, mend);
   }
   for (const [wire, subnet] of addressing.subnets) {
-    if (!overlaps(podCIDR, subnet)) continue;
+    if (!prefixesOverlap(podCIDR, subnet)) continue;
     const path = spec.podCIDR === undefined ? ['cluster'] : ['cluster', 'podCIDR'];
     const message = `pods' ${formatPrefix(podCIDR)} overlaps ${formatPrefix(subnet)} of ${wire.name}`;
     reporter.problem(

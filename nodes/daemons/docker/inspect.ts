@@ -72,7 +72,7 @@ export function inspectNetwork(dockerd: Dockerd, network: DockerNetworkFacts): R
 export function inspectContainer(dockerd: Dockerd, container: DockerContainerFacts): Record<string, unknown> {
   const { id, name, state, command, endpoints } = container;
   const folder = `/var/lib/docker/containers/${id}`;
-  const running = state.status === 'running' || state.status === 'paused';
+  const running = state.status === 'running';
   const bridge = endpoints.find(({ network }) => network === 'bridge');
   const isContainerMode = container.networkMode.startsWith('container:');
   return {
@@ -83,7 +83,7 @@ export function inspectContainer(dockerd: Dockerd, container: DockerContainerFac
     State: {
       Status: state.status,
       Running: running || state.status === 'restarting',
-      Paused: state.status === 'paused',
+      Paused: false,
       Restarting: state.status === 'restarting',
       OOMKilled: false,
       Dead: false,

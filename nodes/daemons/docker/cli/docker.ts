@@ -3,24 +3,22 @@ import { ENDED, type RunningTool, type ToolOutput } from '../../../tools/tool.ts
 import type { Dockerd } from '../dockerd.ts';
 import { DockerError } from '../error.ts';
 import { type CliCommand, CliError, EXIT_DAEMON } from './command.ts';
+import { daemonError } from './each.ts';
+import { FlagError, flagsHelp, parseFlags } from './flags.ts';
+import { execCommand, logsCommand, portCommand } from './inside.ts';
+import { inspectCommand } from './inspect.ts';
 import {
-  daemonError,
-  execCommand,
   killCommand,
-  logsCommand,
-  portCommand,
   pruneCommand,
-  psCommand,
   renameCommand,
   restartCommand,
   rmCommand,
   startCommand,
   stopCommand,
   waitCommand,
-} from './containers.ts';
-import { FlagError, flagsHelp, parseFlags } from './flags.ts';
-import { inspectCommand } from './inspect.ts';
+} from './lifecycle.ts';
 import { networkCommands } from './network.ts';
+import { psCommand } from './ps.ts';
 import { createCommand, runCommand } from './run.ts';
 import { serviceCommands } from './service.ts';
 import { nodeCommands, swarmCommands } from './swarm.ts';
@@ -69,7 +67,7 @@ const GROUPS: ReadonlyMap<string, Group> = new Map([
 
 /** Commands of Docker that have to do with what a network emulation has not. */
 const ELSEWHERE =
-  'build commit cp diff events export history image images import info load login logout manifest plugin pull push save search secret stack system tag top trust update version volume'.split(
+  'attach build commit cp diff events export history image images import info load login logout manifest pause plugin pull push save search secret stack system tag top trust unpause update version volume'.split(
     ' ',
   );
 

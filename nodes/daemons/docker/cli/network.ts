@@ -1,14 +1,14 @@
-import { parseIp4, parsePrefix, prefixContains } from '../../../../protocols/ip4.ts';
+import { parseIp4, parsePrefix, prefixContains, prefixesOverlap } from '../../../../protocols/ip4.ts';
 import type { DockerIpamFacts, DockerNetworkFacts } from '../../../events/docker.ts';
 import type { ToolOutput } from '../../../tools/tool.ts';
 import { isUserDefined } from '../create.ts';
 import { DockerError } from '../error.ts';
 import { inspectNetwork } from '../inspect.ts';
-import { overlaps } from '../network/pools.ts';
 import { type CliCommand, CliError } from './command.ts';
-import { daemonError, filtered, formatRows, inParallel } from './containers.ts';
+import { daemonError, inParallel } from './each.ts';
 import type { Flags } from './flags.ts';
 import { inspectAll } from './inspect.ts';
+import { filtered, formatRows } from './listing.ts';
 import { table, timestamp } from './table.ts';
 
 const ANY = Number.POSITIVE_INFINITY;
@@ -129,7 +129,7 @@ function ipamOf(flags: Flags): DockerIpamFacts[] {
     return { text, prefix };
   });
   for (const [i, { prefix }] of prefixes.entries())
-    if (prefixes.slice(0, i).some((other) => overlaps(other.prefix, prefix)))
+    if (prefixes.slice(0, i).some((other) => prefixesOverlap(other.prefix, prefix)))
       throw new CliError('multiple overlapping subnet configuration is not supported');
   const ipam = prefixes.map(({ text, prefix }): DockerIpamFacts => {
     const take = (list: string[], fits: (item: string) => boolean) => {

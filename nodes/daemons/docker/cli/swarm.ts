@@ -2,7 +2,7 @@ import { parseIp4 } from '../../../../protocols/ip4.ts';
 import type { ToolOutput } from '../../../tools/tool.ts';
 import { DockerError } from '../error.ts';
 import { type CliCommand, CliError } from './command.ts';
-import { daemonError } from './containers.ts';
+import { daemonError } from './each.ts';
 import type { Flag } from './flags.ts';
 import { table } from './table.ts';
 

@@ -5,6 +5,7 @@ import {
   parseIp4,
   parsePrefix,
   prefixContains,
+  prefixesOverlap,
 } from '../../../../protocols/ip4.ts';
 import { parseMac } from '../../../../protocols/mac.ts';
 import type { DockerDriver, DockerIpamFacts, DockerNetworkFacts } from '../../../events/docker.ts';
@@ -14,7 +15,7 @@ import { DockerError } from '../error.ts';
 import type { DockerLedger } from '../ledger.ts';
 import { AddressPool } from './address-pool.ts';
 import type { NetworkDriver } from './driver.ts';
-import { overlaps, type SubnetPools } from './pools.ts';
+import type { SubnetPools } from './pools.ts';
 
 /** What `docker network create` asks for. */
 export interface NetworkSpec {
@@ -251,7 +252,7 @@ export class Networks {
   /** Lays out a subnet: foreign addresses and the gateway are taken. @throws DockerError */
   #subnet(prefix: Prefix, request: DockerIpamFacts, network: DockerNetworkFacts): Subnet {
     const range = request.ipRange === '' ? prefix : parsePrefix(request.ipRange);
-    if (range === null || range.len < prefix.len || !overlaps(prefix, range))
+    if (range === null || range.len < prefix.len || !prefixesOverlap(prefix, range))
       throw new DockerError(`failed to parse sub pool ${request.ipRange} for ${formatPrefix(prefix)}`);
     const pool = new AddressPool(prefix, range, 'lowest');
     let { gateway } = request;

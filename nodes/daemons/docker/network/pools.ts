@@ -1,4 +1,4 @@
-import { broadcastOf, type Prefix, parsePrefix, prefixContains } from '../../../../protocols/ip4.ts';
+import { broadcastOf, type Prefix, parsePrefix, prefixesOverlap } from '../../../../protocols/ip4.ts';
 import { DockerError } from '../error.ts';
 
 /** A block that is cut into subnets of one size, `default-address-pools` of daemon.json. */
@@ -19,10 +19,6 @@ export const LOCAL_POOLS: readonly DefaultAddressPool[] = [
   { base: '192.168.0.0/16', size: 20 },
 ];
 
-export function overlaps(a: Prefix, b: Prefix): boolean {
-  return a.len <= b.len ? prefixContains(a, b.addr) : prefixContains(b, a.addr);
-}
-
 /** The subnets in use in one address space. */
 export class SubnetPools {
   readonly #pools: readonly Prefix[];
@@ -39,7 +35,7 @@ export class SubnetPools {
 
   /** Takes a subnet that was asked for. @throws DockerError */
   take(subnet: Prefix): void {
-    if (this.#taken.some((other) => overlaps(other, subnet)))
+    if (this.#taken.some((other) => prefixesOverlap(other, subnet)))
       throw new DockerError('Pool overlaps with other one on this address space');
     this.#taken.push(subnet);
   }
@@ -51,8 +47,8 @@ export class SubnetPools {
   next(avoid: readonly Prefix[]): Prefix {
     const candidates = this.#candidates();
     for (const subnet of candidates) {
-      if (this.#taken.some((other) => overlaps(other, subnet))) continue;
-      if (avoid.some((other) => other.len > 0 && overlaps(other, subnet))) continue;
+      if (this.#taken.some((other) => prefixesOverlap(other, subnet))) continue;
+      if (avoid.some((other) => other.len > 0 && prefixesOverlap(other, subnet))) continue;
       this.#taken.push(subnet);
       this.#last = subnet;
       return subnet;

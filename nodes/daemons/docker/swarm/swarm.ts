@@ -1,12 +1,4 @@
-import {
-  broadcastOf,
-  formatIp4,
-  formatPrefix,
-  type Prefix,
-  parseIp4,
-  parsePrefix,
-  prefixContains,
-} from '../../../../protocols/ip4.ts';
+import { formatIp4, formatPrefix, type Prefix, parseIp4, parsePrefix } from '../../../../protocols/ip4.ts';
 import type {
   DockerContainerFacts,
   DockerEndpointFacts,
@@ -20,34 +12,22 @@ import type { StoreClient } from '../../store-client.ts';
 import { StoreView } from '../../store-view.ts';
 import { DockerError } from '../error.ts';
 import type { DockerLedger } from '../ledger.ts';
-import { AddressPool } from '../network/address-pool.ts';
 import { type OverlayDriver, VXLAN_IDS } from '../network/drivers/overlay.ts';
 import type { NetworkSpec, Networks } from '../network/networks.ts';
-import { overlaps } from '../network/pools.ts';
 import { plainAddress } from '../sandbox.ts';
+import { FIRST_VNI, INGRESS_SUBNET, SwarmAllocator } from './allocator.ts';
 import { base36 } from './ids.ts';
 import { SERVICE_LABEL } from './labels.ts';
 import type { Peers } from './peers.ts';
-import { changeRow } from './row-lock.ts';
 import {
-  type AddressesRow,
-  type AllocatorRow,
   type ClusterRow,
   type NodeRow,
-  parseAddresses,
-  parseAllocator,
   parseCluster,
   parseNetwork,
   parseNode,
   parsePeer,
   swarmKeys,
 } from './rows.ts';
-
-/** Subnets of a swarm's networks (`docker swarm init --default-addr-pool 10.0.0.0/8`, mask 24), and VNIs. */
-const POOL: Prefix = { addr: 0x0a000000, len: 8 };
-const SUBNET_LEN = 24;
-const FIRST_VNI = 4096;
-const INGRESS_SUBNET = '10.0.0.0/24';
 
 export const NO_SWARM =
   'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.';
@@ -81,18 +61,14 @@ export class Swarm {
   readonly #options: SwarmOptions;
   readonly #clusters = new StoreView<ClusterRow>(swarmKeys.cluster, (_key, value) => parseCluster(value));
   readonly #nodes = new StoreView<NodeRow>('docker.node.', (_key, value) => parseNode(value));
-  readonly #allocators = new StoreView<AllocatorRow>(swarmKeys.allocator, (_key, value) =>
-    parseAllocator(value),
-  );
-  readonly #addresses = new StoreView<AddressesRow>('docker.addresses.', (_key, value) =>
-    parseAddresses(value),
-  );
+  readonly #allocator: SwarmAllocator;
   readonly #networks = new StoreView('docker.network.', (_key, value) => parseNetwork(value));
   readonly #peers = new StoreView('docker.peer.', (_key, value) => parsePeer(value));
 
   constructor(rt: Runtime, options: SwarmOptions) {
     this.#rt = rt;
     this.#options = options;
+    this.#allocator = new SwarmAllocator(rt, options.store);
   }
 
   /** This node as a member, null if it is none. */
@@ -117,8 +93,7 @@ export class Swarm {
   storeChanged(change: StoreChange): void {
     this.#clusters.apply(change);
     this.#nodes.apply(change);
-    this.#allocators.apply(change);
-    this.#addresses.apply(change);
+    this.#allocator.storeChanged(change);
     if (this.#networks.apply(change)) this.#networkChanged(change.key);
     if (this.#peers.apply(change)) this.#peerChanged(change.key);
   }
@@ -218,35 +193,10 @@ export class Swarm {
       done(new DockerError(`network with name ${spec.name} already exists`), '');
       return;
     }
-    let taken: { readonly subnet: string; readonly vni: number } | null = null;
-    let problem: DockerError | null = null;
-    const wanted = spec.ipam[0]?.subnet ?? '';
-    changeRow(
-      this.#rt,
-      this.#options.store,
-      this.#allocators,
-      swarmKeys.allocator,
-      (row) => {
-        const allocator = row ?? FRESH;
-        const subnet = wanted === '' ? nextSubnet(allocator) : wanted;
-        const prefix = parsePrefix(subnet);
-        problem = null;
-        if (prefix === null) problem = new DockerError(`invalid CIDR address: ${subnet}`);
-        else if (allocator.subnets.some((other) => overlaps(parsePrefix(other)!, prefix)))
-          problem = new DockerError('Pool overlaps with other one on this address space');
-        if (problem !== null) return null;
-        taken = { subnet, vni: allocator.lastVni + 1 };
-        return {
-          lastSubnet: wanted === '' ? subnet : allocator.lastSubnet,
-          subnets: [...allocator.subnets, subnet],
-          lastVni: allocator.lastVni + 1,
-        };
-      },
-      () => {
-        if (taken === null) done(problem, '');
-        else this.#publishNetwork(spec, taken.subnet, taken.vni, done);
-      },
-    );
+    this.#allocator.takeSubnet(spec.ipam[0]?.subnet ?? '', (result) => {
+      if (result instanceof DockerError) done(result, '');
+      else this.#publishNetwork(spec, result.subnet, result.vni, done);
+    });
   }
 
   /** `docker network rm` of an overlay network */
@@ -266,7 +216,7 @@ export class Swarm {
       return;
     }
     const { store } = this.#options;
-    this.#freeSubnet(network.ipam[0]?.subnet ?? '');
+    this.#allocator.freeSubnet(network.ipam[0]?.subnet ?? '');
     store.request({ op: 'delete', key: swarmKeys.addresses(network.id) }, () => {});
     store.request({ op: 'delete', key: swarmKeys.network(network.id) }, () => {
       if (this.#options.ledger.networks.some(({ id }) => id === network.id))
@@ -299,7 +249,7 @@ export class Swarm {
       );
       return;
     }
-    this.#allocate(network, next.requestedIp, (result) => {
+    this.#allocator.takeAddress(network, next.requestedIp, (result) => {
       if (result instanceof DockerError) {
         done(result);
         return;
@@ -332,11 +282,11 @@ export class Swarm {
   released(networkId: string, endpointId: string, address: Prefix): void {
     const { store } = this.#options;
     if (endpointId === '') {
-      this.#free(networkId, address.addr);
+      this.#allocator.freeAddress(networkId, address.addr);
       return;
     }
     store.request({ op: 'delete', key: swarmKeys.peer(networkId, endpointId) }, () =>
-      this.#free(networkId, address.addr),
+      this.#allocator.freeAddress(networkId, address.addr),
     );
   }
 
@@ -358,7 +308,7 @@ export class Swarm {
     if (this.#told.has(peer.endpointId)) return;
     this.#told.add(peer.endpointId);
     this.#options.store.request({ op: 'delete', key }, () =>
-      this.#free(peer.networkId, parseIp4(peer.address) ?? 0),
+      this.#allocator.freeAddress(peer.networkId, parseIp4(peer.address) ?? 0),
     );
   }
 
@@ -407,9 +357,7 @@ export class Swarm {
       options: {},
       labels: {},
     };
-    const { store } = this.#options;
-    const row: AllocatorRow = { ...FRESH };
-    store.request({ op: 'put', key: swarmKeys.allocator, value: row }, () => {
+    this.#allocator.begin(() => {
       this.#publishNetwork(spec, INGRESS_SUBNET, FIRST_VNI, (error) => done(error));
     });
   }
@@ -466,84 +414,4 @@ export class Swarm {
     if (peer === null) peers.remove(networkId, endpointId);
     else if (peer.node !== node) peers.set(peer);
   }
-
-  #allocate(network: DockerNetworkFacts, wanted: string, done: (result: Prefix | DockerError) => void): void {
-    const facts = network.ipam[0]!;
-    const subnet = parsePrefix(facts.subnet)!;
-    const range = parsePrefix(facts.ipRange) ?? subnet;
-    const gateway = parseIp4(facts.gateway) ?? 0;
-    let got: Prefix | DockerError = new DockerError(
-      `no available IPv4 addresses on this network's address pools: ${network.name} (${network.id})`,
-    );
-    changeRow(
-      this.#rt,
-      this.#options.store,
-      this.#addresses,
-      swarmKeys.addresses(network.id),
-      (row) => {
-        const { last, taken } = row ?? { last: gateway, taken: [gateway] };
-        const pool = new AddressPool(subnet, range, 'serial', last);
-        for (const addr of taken) if (prefixContains(subnet, addr) && !pool.isTaken(addr)) pool.take(addr);
-        const addr = wanted === '' ? pool.next() : takeOf(pool, parseIp4(wanted) ?? 0);
-        if (addr === null) return null;
-        if (addr instanceof DockerError) {
-          got = addr;
-          return null;
-        }
-        got = { addr, len: subnet.len };
-        return { last: wanted === '' ? addr : last, taken: [...taken, addr] };
-      },
-      () => done(got),
-    );
-  }
-
-  #free(networkId: string, addr: number): void {
-    changeRow(
-      this.#rt,
-      this.#options.store,
-      this.#addresses,
-      swarmKeys.addresses(networkId),
-      (row) => {
-        if (row?.taken.includes(addr) !== true) return null;
-        return { last: row.last, taken: row.taken.filter((other) => other !== addr) };
-      },
-      () => {},
-    );
-  }
-
-  #freeSubnet(subnet: string): void {
-    changeRow(
-      this.#rt,
-      this.#options.store,
-      this.#allocators,
-      swarmKeys.allocator,
-      (row) => (row === null ? null : { ...row, subnets: row.subnets.filter((other) => other !== subnet) }),
-      () => {},
-    );
-  }
-}
-
-const FRESH: AllocatorRow = { lastSubnet: INGRESS_SUBNET, subnets: [INGRESS_SUBNET], lastVni: FIRST_VNI };
-
-function takeOf(pool: AddressPool, addr: number): number | DockerError {
-  try {
-    pool.take(addr);
-    return addr;
-  } catch (error) {
-    if (error instanceof DockerError) return error;
-    throw error;
-  }
-}
-
-/** The next after the last, round and round. */
-function nextSubnet({ lastSubnet, subnets }: AllocatorRow): string {
-  const last = parsePrefix(lastSubnet) ?? POOL;
-  const size = 2 ** (32 - SUBNET_LEN);
-  const count = (broadcastOf(POOL) - POOL.addr + 1) / size;
-  const start = (last.addr - POOL.addr) / size;
-  for (let i = 1; i <= count; i++) {
-    const candidate = { addr: POOL.addr + ((start + i) % count) * size, len: SUBNET_LEN };
-    if (!subnets.some((other) => overlaps(parsePrefix(other)!, candidate))) return formatPrefix(candidate);
-  }
-  return '';
 }

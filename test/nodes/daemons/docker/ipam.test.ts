@@ -1,9 +1,9 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { AddressPool } from '../../../../nodes/daemons/docker/network/address-pool.ts';
-import { LOCAL_POOLS, overlaps, SubnetPools } from '../../../../nodes/daemons/docker/network/pools.ts';
+import { LOCAL_POOLS, SubnetPools } from '../../../../nodes/daemons/docker/network/pools.ts';
 import { PortAllocator } from '../../../../nodes/daemons/docker/network/port-allocator.ts';
-import { formatIp4, formatPrefix, parsePrefix } from '../../../../protocols/ip4.ts';
+import { formatIp4, formatPrefix, parsePrefix, prefixesOverlap } from '../../../../protocols/ip4.ts';
 
 const prefix = (text: string) => parsePrefix(text)!;
 
@@ -53,7 +53,7 @@ test('whatever is taken and given back, an allocator of addresses is like a naiv
         const pool = new AddressPool(subnet, prefix(range), 'lowest');
         const taken = new Set([subnet.addr, subnet.addr + 15]);
         const inRange = Array.from({ length: 16 }, (_, i) => subnet.addr + i).filter((addr) =>
-          overlaps(prefix(range), { addr, len: 32 }),
+          prefixesOverlap(prefix(range), { addr, len: 32 }),
         );
         for (const one of actions) {
           if (one.do === 'next') {
