@@ -190,12 +190,14 @@ function checkChainName(name: string): void {
 
 /** Does to a draft what a command that changes something asks; false for one that does not. @throws XtablesError */
 export function perform(invocation: Invocation, draft: Draft): boolean {
+  if (draft.name === 'nat') refuseDrop(invocation);
   switch (invocation.command) {
     case 'append':
       draft.insert(invocation.chain, 'end', invocation.rules);
       return true;
     case 'insert':
-      draft.insert(invocation.chain, invocation.at, invocation.rules);
+      // Each goes to the very place, so that the last of a list of addresses stands first.
+      draft.insert(invocation.chain, invocation.at, invocation.rules.toReversed());
       return true;
     case 'replace':
       draft.replace(invocation.chain, invocation.at, invocation.rule);
@@ -231,4 +233,14 @@ export function perform(invocation: Invocation, draft: Draft): boolean {
     default:
       return false;
   }
+}
+
+/** The nat table sees the first packet of a flow only: it is no place to drop. @throws XtablesError */
+function refuseDrop(invocation: Invocation): void {
+  const rules = 'rules' in invocation ? invocation.rules : 'rule' in invocation ? [invocation.rule] : [];
+  const drops = rules.some(({ rule: { action } }) => action.type === 'verdict' && action.verdict === 'DROP');
+  if (drops || ('policy' in invocation && invocation.policy === 'DROP'))
+    throw usage(
+      '\nThe "nat" table is not intended for filtering, the use of DROP is therefore inhibited.\n\n',
+    );
 }

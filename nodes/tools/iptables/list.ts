@@ -62,7 +62,7 @@ export function listRule({ rule, packets, bytes }: CountedRule, place: number, o
     lineNumbers ? `${String(place).padEnd(4)} ` : '',
     verbose ? `${number(packets, how)}${number(bytes, how)}` : '',
     `${targetName(action).padEnd(9)} `,
-    `${protoNegated ? '!' : ' '}${proto.padEnd(5)}`,
+    `${protoNegated ? '!' : ' '}${proto.padEnd(4)} `,
     `${opt} `,
     verbose ? ` ${interfaceText(head.in).padEnd(6)} ${interfaceText(head.out).padEnd(6)} ` : '',
     addressText(src, numeric),

@@ -35,6 +35,10 @@ interface Bound {
 }
 
 export interface BoundMatch extends Bound {
+  /** Hooks that its chain may be reached from; absent: any. */
+  readonly hooks?: readonly Hook[];
+  /** Of the flags of TCP, SYN has to be set (`find_syn_match`). */
+  readonly asksForSyn?: boolean;
   /** Set of ipset that it asks, which cannot go as long as it does. */
   readonly usesSet?: string;
   /** Refuses where what it needs is not there, before anything of the table is changed. @throws XtablesError */
@@ -64,6 +68,8 @@ export type MatchExtension = Extension<BoundMatch>;
 export interface TargetExtension extends Extension<BoundTarget> {
   /** Tables that it can stand in; absent: any. */
   readonly tables?: readonly TableName[];
+  /** Refused where no match of the rule asks for SYN. */
+  readonly needsSyn?: true;
   /** Hooks that its chain may be reached from; absent: any. */
   readonly hooks?: readonly Hook[];
 }

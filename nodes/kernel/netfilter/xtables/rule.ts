@@ -47,9 +47,9 @@ export function protoName(proto: number): string {
   return OWN_NAMES[proto] ?? protocolName(proto) ?? String(proto);
 }
 
-/** `-i +` is every interface. */
-function isAny({ name, negated }: InterfaceSpec): boolean {
-  return name === '+' && !negated;
+/** `-i +` is every interface, and is not told, not even where it is negated and none. */
+function isAny({ name }: InterfaceSpec): boolean {
+  return name === '+';
 }
 
 export function ruleText(head: HeadSpec, matches: readonly RuleMatch[], action: RuleAction): string {

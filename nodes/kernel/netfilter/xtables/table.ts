@@ -149,7 +149,11 @@ export class Table {
   #checkShape(changes: readonly TableChange[]): void {
     const added = changes.flatMap((change) => (change.op === 'splice' ? change.rules : []));
     for (const { matches } of added) for (const { match } of matches) match.check?.({ ns: this.#ns });
-    const matters = added.some(({ action }) => action.type !== 'verdict' && action.type !== 'none');
+    const matters = added.some(
+      ({ action, matches }) =>
+        (action.type !== 'verdict' && action.type !== 'none') ||
+        matches.some(({ match }) => match.hooks !== undefined),
+    );
     if (!matters) return;
     const rules = this.#rulesAfter(changes);
     const reached = new Map<string, Set<Hook>>();
@@ -166,12 +170,17 @@ export class Table {
     };
     for (const hook of TABLES[this.name].hooks) walk(HOOK_NAMES[hook], hook, new Set());
     for (const [name, list] of rules) {
-      for (const { action } of list) {
+      for (const { action, matches } of list) {
+        const here = [...(reached.get(name) ?? [])];
+        if (matches.some(({ match }) => !here.every((hook) => match.hooks?.includes(hook) ?? true)))
+          throw invalid();
         if (action.type !== 'target') continue;
         const extension = targets.get(action.name);
+        const lacksSyn =
+          extension?.needsSyn === true && !matches.some(({ match }) => match.asksForSyn === true);
         const isHere = extension?.tables?.includes(this.name) ?? true;
-        const fits = [...(reached.get(name) ?? [])].every((hook) => extension?.hooks?.includes(hook) ?? true);
-        if (!isHere || !fits) throw invalid();
+        const fits = here.every((hook) => extension?.hooks?.includes(hook) ?? true);
+        if (!isHere || !fits || lacksSyn) throw invalid();
       }
     }
   }

@@ -3,6 +3,7 @@ import { isLoopback, isMulticast, LIMITED_BROADCAST } from '../../../../../proto
 import { ipDst, ipSrc } from '../../../../../protocols/ipv4.ts';
 import type { Device } from '../../../device.ts';
 import type { Netns } from '../../../netns.ts';
+import { NF_FORWARD, NF_LOCAL_IN, NF_LOCAL_OUT, NF_POST_ROUTING, NF_PRE_ROUTING } from '../../hooks.ts';
 import { usage } from '../error.ts';
 import type { Given, MatchExtension } from '../extension.ts';
 import { once } from '../values.ts';
@@ -30,7 +31,7 @@ function typesOf(found: Given | undefined): Types | null {
   if (found === undefined) return null;
   const asked = (found.values[0] ?? '').split(',').map((word) => word.toUpperCase());
   for (const word of asked)
-    if (!TYPES.some((type) => type === word)) throw usage(`addrtype: bad type \`${found.values[0] ?? ''}'`);
+    if (!TYPES.some((type) => type === word)) throw usage(`addrtype: bad type "${word}"`);
   return { types: new Set(TYPES.filter((type) => asked.includes(type))), negated: found.negated };
 }
 
@@ -57,9 +58,15 @@ export const addrtype: MatchExtension = {
     if (limitIn && limitOut)
       throw usage("addrtype: you can't specify both --limit-iface-in and --limit-iface-out");
     const saved = (option: string, types: Types | null) =>
-      types === null ? [] : [`${types.negated ? '! ' : ''}${option} ${[...types.types].join(',')}`];
+      types === null
+        ? []
+        : [
+            `${types.negated ? '! ' : ''}${option} ${TYPES.filter((type) => types.types.has(type)).join(',')}`,
+          ];
     const listed = (name: string, types: Types | null) =>
-      types === null ? [] : [`${name} ${types.negated ? '!' : ''}${[...types.types].join(',')}`];
+      types === null
+        ? []
+        : [`${name} ${types.negated ? '!' : ''}${TYPES.filter((type) => types.types.has(type)).join(',')}`];
     const save = [...saved('--src-type', src), ...saved('--dst-type', dst)];
     const list = ['ADDRTYPE match', ...listed('src-type', src), ...listed('dst-type', dst)];
     if (limitIn) {
@@ -71,6 +78,8 @@ export const addrtype: MatchExtension = {
       list.push('limit-out');
     }
     return {
+      ...(limitIn ? { hooks: [NF_PRE_ROUTING, NF_LOCAL_IN, NF_FORWARD] } : {}),
+      ...(limitOut ? { hooks: [NF_FORWARD, NF_LOCAL_OUT, NF_POST_ROUTING] } : {}),
       save: save.join(' '),
       list: () => list.join(' '),
       compile: ({ ns }) => {

@@ -94,7 +94,7 @@ export const tos: MatchExtension = {
       list: (numeric) => {
         const named = mask === TOS_NAME_MASK ? TOS_NAMES.find((name) => name[1] === value) : undefined;
         if (numeric || named === undefined) return `tos match${negated ? '!' : ''}${text}`;
-        return `tos match${negated ? '! ' : ''}${named[0]}`;
+        return `tos match${negated ? '!' : ''} ${named[0]}`;
       },
       compile: () => (skb) => ((ipTos(skb.frame, ETH_HLEN) & mask) === value) !== negated,
     };

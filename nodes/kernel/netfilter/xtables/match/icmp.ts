@@ -66,7 +66,7 @@ function parseType(text: string): IcmpType {
     throw usage(`Ambiguous ICMP type \`${text}': \`${named[0]![0]}' or \`${named[1]![0]}'?`);
   const [first = '', second] = text.split('/');
   const type = parseNumber(first, 0, 255);
-  if (type === null) throw usage(`Invalid ICMP type \`${first}'`);
+  if (type === null) throw usage(`Unknown ICMP type \`${first}'`);
   if (second === undefined) return { type, min: 0, max: 0xff };
   const code = parseNumber(second, 0, 255);
   if (code === null) throw usage(`Invalid ICMP code \`${second}'`);

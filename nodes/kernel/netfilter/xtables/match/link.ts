@@ -1,8 +1,9 @@
 import { BROADCAST_MAC, formatMac, isGroupMac, parseMac, readMac } from '../../../../../protocols/mac.ts';
+import { NF_FORWARD, NF_LOCAL_IN, NF_PRE_ROUTING } from '../../hooks.ts';
 import { usage } from '../error.ts';
 import type { Given, MatchExtension } from '../extension.ts';
 import { interfaceMatch } from '../head.ts';
-import { once, quoted } from '../values.ts';
+import { once } from '../values.ts';
 
 export const mac: MatchExtension = {
   name: 'mac',
@@ -14,6 +15,7 @@ export const mac: MatchExtension = {
       throw usage(`mac: Bad value for "--mac-source" option: "${found?.values[0] ?? ''}"`);
     const { negated } = found;
     return {
+      hooks: [NF_PRE_ROUTING, NF_LOCAL_IN, NF_FORWARD],
       save: `${negated ? '! ' : ''}--mac-source ${formatMac(source)}`,
       list: () => `MAC${negated ? ' !' : ''} ${formatMac(source)}`,
       // The header of the host's own packets, and of devices without link layer, holds no address.
@@ -75,9 +77,7 @@ export const physdev: MatchExtension = {
     const asked = order.flatMap((option) => one(option) ?? []);
     if (asked.length === 0) throw usage('PHYSDEV: no physdev option specified');
     const text = asked
-      .map(({ option, negated, values }) =>
-        [...(negated ? ['!'] : []), option, ...values.map((name) => quoted(name))].join(' '),
-      )
+      .map(({ option, negated, values }) => [...(negated ? ['!'] : []), option, ...values].join(' '))
       .join(' ');
     const named = (found: Given | undefined) =>
       found === undefined ? null : interfaceMatch({ name: found.values[0] ?? '', negated: found.negated });

@@ -12,8 +12,7 @@ function markMatch(name: 'mark' | 'connmark', read: (skb: Skb) => number | null)
       const found = once(name, given, '--mark');
       if (found === undefined) throw missing(name, '--mark');
       const masked = parseMasked(found.values[0] ?? '');
-      if (masked === null)
-        throw usage(`${name}: bad mark value for option "--mark": "${found.values[0] ?? ''}"`);
+      if (masked === null) throw usage(`${name}: bad integer value for option "--mark", or out of range.\n`);
       const { value, mask } = masked;
       const { negated } = found;
       const text = mask === 0xffffffff ? hex(value) : `${hex(value)}/${hex(mask)}`;

@@ -1,7 +1,7 @@
 import { ETH_HLEN } from '../../../../../protocols/ethernet.ts';
 import { formatIp4, parseIp4 } from '../../../../../protocols/ip4.ts';
 import { ipDst, ipSrc, ipTtl } from '../../../../../protocols/ipv4.ts';
-import { usage } from '../error.ts';
+import { invalid, usage } from '../error.ts';
 import type { MatchExtension } from '../extension.ts';
 import { once, parseNumber } from '../values.ts';
 
@@ -50,6 +50,8 @@ export const recent: MatchExtension = {
     const mask = maskText === undefined ? 0xffffffff : parseIp4(maskText);
     const side = one('--rdest') === undefined ? 'source' : 'dest';
     if (mask === null) throw usage(`recent: Bad value for "--mask" option: "${maskText ?? ''}"`);
+    if ((option === '--set' || option === '--remove') && (seconds > 0 || hits > 0 || reap || byTtl))
+      throw invalid();
     if (reap && seconds === 0) throw usage('recent: option "--reap" requires option "--seconds"');
     const words = [
       `${negated ? '! ' : ''}${option}`,

@@ -1,9 +1,18 @@
 import { u16 } from '../../../../../protocols/bytes.ts';
 import { PROTO_TCP, PROTO_UDP } from '../../../../../protocols/ipv4.ts';
+import { servicePort } from '../../../../../protocols/services.ts';
 import { invalid, usage } from '../error.ts';
 import type { Given, MatchExtension, MatchFunction, RuleHead } from '../extension.ts';
 import { findTcpOption, transportAt } from '../packet.ts';
-import { listPorts, once, type PortRange, parseNumber, parsePortRange, savePorts } from '../values.ts';
+import {
+  listPorts,
+  once,
+  type PortRange,
+  parseNumber,
+  parsePort,
+  parsePortRange,
+  savePorts,
+} from '../values.ts';
 
 /** Names and bits of --tcp-flags, in the order in which they are printed. */
 const FLAGS = [
@@ -31,7 +40,27 @@ function portsOf(
 ): Ports | null {
   const found = once(module, given, ...options);
   if (found === undefined) return null;
-  return { range: parsePortRange(found.values[0] ?? '', proto), negated: found.negated };
+  const text = found.values[0] ?? '';
+  const range = module === 'udp' ? udpPortRange(text) : parsePortRange(text, proto);
+  return { range, negated: found.negated };
+}
+
+/**
+ * As libxtables' own parser of options has it, which reads those of udp: services of any protocol, and a span that is the wrong
+ * way round is let be. @throws XtablesError
+ */
+function udpPortRange(text: string): PortRange {
+  const [first = '', second] = text.split(':');
+  const port = (word: string) => {
+    const value = parseNumber(word, 0, 0xffff) ?? servicePort(word, 'udp') ?? servicePort(word, 'tcp');
+    if (value === null) throw usage(`Port "${word}" does not resolve to anything.\n`);
+    return value;
+  };
+  if (second === undefined) {
+    const value = port(first);
+    return { from: value, to: value };
+  }
+  return { from: first === '' ? 0 : port(first), to: second === '' ? 0xffff : port(second) };
 }
 
 function savePortsOf(option: string, ports: Ports | null): string[] {
@@ -136,7 +165,8 @@ export const tcp: MatchExtension = {
         return option === null || findTcpOption(frame, at, option.kind) >= 0 !== option.negated;
       };
     };
-    return { save, list, compile };
+    const asksForSyn = flags !== null && !flags.negated && (flags.value & SYN) !== 0;
+    return { asksForSyn, save, list, compile };
   },
 };
 
@@ -184,8 +214,18 @@ function flagBits(bits: number): string {
 function optionOf(found: Given | undefined) {
   if (found === undefined) return null;
   const kind = parseNumber(found.values[0] ?? '', 1, 255);
-  if (kind === null) throw usage(`Bad TCP option \`${found.values[0]}'`);
+  if (kind === null) throw usage(`Bad TCP option "${found.values[0] ?? ''}"`);
   return { kind, negated: found.negated };
+}
+
+/** A span has both its ends here, the second the greater. @throws XtablesError */
+function multiportRange(word: string, proto: number): PortRange {
+  const [first = '', second] = word.split(':');
+  const from = parsePort(first, proto);
+  if (second === undefined) return { from, to: from };
+  const to = parsePort(second, proto);
+  if (from >= to) throw usage('invalid portrange specified');
+  return { from, to };
 }
 
 const MULTIPORT = {
@@ -200,8 +240,9 @@ export const multiport: MatchExtension = {
   name: 'multiport',
   options: MULTIPORT,
   bind(given, { proto, protoNegated }) {
+    if (proto === 0) throw usage("multiport needs `-p tcp', `-p udp', `-p udplite', `-p sctp' or `-p dccp'");
     if (![PROTO_TCP, PROTO_UDP, 33, 132, 136].includes(proto) || protoNegated)
-      throw usage("multiport needs `-p tcp', `-p udp', `-p udplite', `-p sctp' or `-p dccp'");
+      throw usage('multiport only works with TCP, UDP, UDPLITE, SCTP and DCCP');
     const found = once('multiport', given, ...Object.keys(MULTIPORT));
     if (found === undefined) throw usage('multiport expection an option');
     const { negated } = found;
@@ -211,8 +252,8 @@ export const multiport: MatchExtension = {
         ? 'dports'
         : 'ports';
     const words = (found.values[0] ?? '').split(',');
-    const ranges = words.map((word) => parsePortRange(word, proto));
-    const size = ranges.reduce((sum, { from, to }) => sum + (from === to ? 1 : 2), 0);
+    const ranges = words.map((word) => multiportRange(word, proto));
+    const size = words.reduce((sum, word) => sum + (word.includes(':') ? 2 : 1), 0);
     if (size > 15) throw usage('too many ports specified');
     const fits = (port: number) => ranges.some(({ from, to }) => port >= from && port <= to);
     return {

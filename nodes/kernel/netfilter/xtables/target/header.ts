@@ -122,6 +122,7 @@ const SYN = 0x02;
 /** The MSS that a SYN tells is made smaller, never larger (xt_TCPMSS.c). */
 export const tcpmss: TargetExtension = {
   name: 'TCPMSS',
+  needsSyn: true,
   options: { '--set-mss': 1, '--clamp-mss-to-pmtu': 0 },
   bind(given, { proto, protoNegated }) {
     const found = once('TCPMSS', given, '--set-mss', '--clamp-mss-to-pmtu');

@@ -21,7 +21,8 @@ function changeOf(name: string, { option, values }: Given): Change {
     return { value, mask: option === '--set-mark' ? (value | mask) >>> 0 : mask };
   }
   const bits = parseNumber(text);
-  if (bits === null) throw bad();
+  if (bits === null)
+    throw usage(`${name}: bad value for option "${option}", or out of range (0-4294967295).\n`);
   if (option === '--or-mark') return { value: bits, mask: bits };
   return option === '--and-mark' ? { value: 0, mask: ~bits >>> 0 } : { value: bits, mask: 0 };
 }
@@ -40,7 +41,6 @@ function listChange({ mask, value }: Change): string {
 export const mark: TargetExtension = {
   name: 'MARK',
   options: Object.fromEntries(CHANGES.map((option) => [option, 1])),
-  tables: ['mangle'],
   bind(given) {
     const found = once('MARK', given, ...CHANGES);
     if (found === undefined)

@@ -1,14 +1,14 @@
 import { ETH_HLEN } from '../../../../../protocols/ethernet.ts';
 import { formatIp4, parseIp4 } from '../../../../../protocols/ip4.ts';
-import { ipDst, ipSrc, PROTO_TCP, PROTO_UDP } from '../../../../../protocols/ipv4.ts';
+import { ipDst, ipSrc, PROTO_ICMP, PROTO_TCP, PROTO_UDP } from '../../../../../protocols/ipv4.ts';
 import type { NatRange } from '../../conntrack-entry.ts';
 import { NF_LOCAL_IN, NF_LOCAL_OUT, NF_POST_ROUTING, NF_PRE_ROUTING } from '../../hooks.ts';
 import { missing, usage } from '../error.ts';
 import type { Given, RuleHead, TargetExtension } from '../extension.ts';
 import { formatNetwork, once, parseNetwork, parsePort } from '../values.ts';
 
-/** Protocols that have ports. */
-const WITH_PORTS: readonly number[] = [PROTO_TCP, PROTO_UDP, 33, 132, 136];
+/** Protocols that NAT takes ports of; of ICMP it is the id. */
+const WITH_PORTS: readonly number[] = [PROTO_ICMP, PROTO_TCP, PROTO_UDP, 33, 132, 136];
 
 function flagsOf(given: readonly Given[]) {
   const has = (option: string) => given.some((one) => one.option === option);
@@ -58,7 +58,12 @@ function translation(
 ): TargetExtension {
   return {
     name,
-    options: { [option]: 1, '--random': 0, '--random-fully': 0, '--persistent': 0 },
+    options: {
+      [option]: 1,
+      '--random': 0,
+      ...(manip === 'src' ? { '--random-fully': 0 } : {}),
+      '--persistent': 0,
+    },
     tables: ['nat'],
     hooks,
     bind(given, head) {
