@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import test from 'ava';
 import { run, verifies } from '../support/lab.ts';
-import { simulate, snapshotOf } from '../support/sim.ts';
+import { settle, simulate, snapshotOf } from '../support/sim.ts';
 
 const EXAMPLE = new URL('../../examples/dual-stack.yaml', import.meta.url);
 
@@ -34,5 +34,39 @@ test('pods of the example reach each other and the world by both families', asyn
     /^fd00:10:244:\S+\/122 via 2001:db8:18::2 dev eth0 proto bird metric 1024 pref medium$/m,
   );
   t.regex(onNode.output, /^fd00:10:244:\S+ dev cali\w{11} metric 1024 pref medium$/m);
+  await verifies(t, lab);
+});
+
+const ROUTERS = `
+name: routers
+topology:
+  defaults: { kind: router }
+  nodes:
+    r1: { bgp: { as: 65001, session: { families: [ipv4, ipv6] } }, loopbacks6: ["2001:db8:f::1"] }
+    r2: { bgp: { as: 65002, session: { families: [ipv4, ipv6] } } }
+    r3: { bgp: { as: 65003, session: { families: [ipv4, ipv6] } }, loopbacks6: ["2001:db8:f::3"] }
+    r4: { bgp: { as: 65004, session: { families: [ipv4, ipv6] }, networks: ["2001:db8:4::/48"] } }
+  links:
+    - { endpoints: [r1:eth0, r2:eth0], subnet6: "2001:db8:12::/64" }
+    - { endpoints: [r2:eth1, r3:eth0], subnet6: "2001:db8:23::/64" }
+    - { endpoints: [r3:eth1, r4:eth0] }
+`;
+
+test('routes of BGP are in the kernel by IPv6 next hops that are reached, and a node without IPv6 passes them on', async (t) => {
+  const lab = await simulate(ROUTERS);
+  const routes = (await run(lab, 'r1', 'ip -6 route')).output;
+  t.regex(routes, /^2001:db8:f::3 via 2001:db8:12::1 dev eth0 proto bird metric 1024 pref medium$/m);
+  // r4 has no IPv6 address to be a next hop: what it tells has its IPv4 one, which leads no IPv6 packet anywhere.
+  t.notRegex((await run(lab, 'r3', 'ip -6 route')).output, /2001:db8:4::/);
+  t.regex(routes, /^2001:db8:4::\/48 via 2001:db8:12::1 /m);
+  const { code, output } = await run(lab, 'r1', 'ping -c 1 -I 2001:db8:f::1 2001:db8:f::3');
+  t.is(code, 0, output);
+  t.is(
+    (await run(lab, 'r4', 'sysctl net.ipv6.conf.all.disable_ipv6')).output,
+    'net.ipv6.conf.all.disable_ipv6 = 1\n',
+  );
+  await lab.act({ type: 'link', node: 'r2', device: 'eth1', carrier: 'down' });
+  await settle(lab);
+  t.notRegex((await run(lab, 'r1', 'ip -6 route')).output, /2001:db8:f::3/);
   await verifies(t, lab);
 });

@@ -197,3 +197,29 @@ test('TCP: a connection, data both ways, a smaller path in its way, and a reset'
   net.advance(100);
   t.is(closed, 'refused');
 });
+
+test('IPv6 travels inside a VXLAN over IPv4, within its smaller MTU', (t) => {
+  const net = new Network();
+  const hosts = [net.host('a', 'on'), net.host('b', 'on')].map((host, i) => {
+    net.attach(host, 'under', 'eth0', `192.168.0.${i + 1}/24`);
+    const { root } = host.kernel;
+    const vxlan = { vni: 7, local: 0xc0a80001 + i, dstPort: 4789, learning: 'on' as const };
+    root.addVxlan({ name: 'vx', mac: 0x0200000000a0 + i, mtu: 1450, ...vxlan });
+    root.addVxlanFdb('vx', 0, 0xc0a80002 - i, 'permanent');
+    root.setUp('vx');
+    root.addAddress('vx', `2001:db8:7::${i + 1}/64`);
+    return host;
+  });
+  net.advance(CLAIMED);
+  const ping = pinger(hosts[0]!.kernel.root);
+  ping.send('2001:db8:7::2', { size: 1402, df: true });
+  t.is(ping.send('2001:db8:7::2', { size: 1403, df: true }), 'EMSGSIZE');
+  ping.send('2001:db8:7::2', { size: 4000 });
+  net.advance(50);
+  t.deepEqual(
+    ping.replies.map(({ payload }) => payload.length),
+    [1402, 4000],
+  );
+  // 50 bytes around each: no packet of the underlay is longer than its MTU.
+  t.is(Math.max(...net.frames.map(({ frame }) => frame.length)), 14 + 1500);
+});
