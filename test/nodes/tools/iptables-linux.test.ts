@@ -282,3 +282,12 @@ linux('what iptables takes, keeps and prints is what the real one does', (t) => 
   );
   t.pass();
 });
+
+test('--clamp-mss-to-pmtu has no place before routing', (t) => {
+  const { root } = new Network().host('a').kernel;
+  const clamp = (chain: string) =>
+    runIptables(root, `-t mangle -A ${chain} -p tcp --syn -j TCPMSS --clamp-mss-to-pmtu`.split(' ')).code;
+  t.is(clamp('PREROUTING'), 1);
+  t.is(clamp('INPUT'), 1);
+  t.is(clamp('FORWARD'), 0);
+});

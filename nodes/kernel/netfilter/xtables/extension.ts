@@ -47,6 +47,8 @@ export interface BoundMatch extends Bound {
 }
 
 export interface BoundTarget extends Bound {
+  /** Hooks that its chain may be reached from, with these options; absent: those of the extension. */
+  readonly hooks?: readonly Hook[];
   compile(context: CompileContext): TargetFunction;
 }
 

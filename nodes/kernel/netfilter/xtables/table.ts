@@ -179,7 +179,8 @@ export class Table {
         const lacksSyn =
           extension?.needsSyn === true && !matches.some(({ match }) => match.asksForSyn === true);
         const isHere = extension?.tables?.includes(this.name) ?? true;
-        const fits = here.every((hook) => extension?.hooks?.includes(hook) ?? true);
+        const hooks = action.target.hooks ?? extension?.hooks;
+        const fits = here.every((hook) => hooks?.includes(hook) ?? true);
         if (!isHere || !fits || lacksSyn) throw invalid();
       }
     }

@@ -132,6 +132,8 @@ export const tcpmss: TargetExtension = {
     if (mss === null) throw usage(`TCPMSS: Bad value for "--set-mss" option: "${found.values[0] ?? ''}"`);
     const clamps = found.option !== '--set-mss';
     return {
+      // Before routing there is no path yet.
+      ...(clamps ? { hooks: [NF_FORWARD, NF_LOCAL_OUT, NF_POST_ROUTING] } : {}),
       save: clamps ? '--clamp-mss-to-pmtu' : `--set-mss ${mss}`,
       list: () => (clamps ? 'TCPMSS clamp to PMTU' : `TCPMSS set ${mss}`),
       compile:
