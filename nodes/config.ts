@@ -34,6 +34,8 @@ export interface InterfaceConfig {
   readonly segment: string;
   readonly mac: string;
   readonly mtu: number;
+  /** Sends router advertisements. */
+  readonly ra?: true;
   /** With prefix length, that of IPv4 first. */
   readonly addresses: readonly string[];
   /** What happens to what it sends; absent for nothing. */

@@ -10,6 +10,7 @@ import { ClusterDaemons } from './daemons/cluster.ts';
 import { runAtBoot } from './daemons/docker/cli/docker.ts';
 import { Dockerd } from './daemons/docker/dockerd.ts';
 import { ProbeError, Prober } from './daemons/prober.ts';
+import { Radvd } from './daemons/radvd.ts';
 import { DropReport } from './drop-report.ts';
 import type { LabEvent, LogRecord } from './events/index.ts';
 import { EVENT_SCHEMA, type EventId, eventId, NO_CAUSE } from './events/record.ts';
@@ -204,6 +205,13 @@ export class NodeMachine implements Runtime {
     this.#dropReport = new DropReport(this, this.#kernel);
     configureNetwork(this.#kernel, config, this.#boot.carrierDown, this.#boot.impaired);
     this.#bfdd = new Bfdd(this, root, config.timers.bfd);
+    const advertised = config.interfaces.filter(({ ra }) => ra === true);
+    if (advertised.length > 0)
+      new Radvd(
+        this,
+        root,
+        advertised.flatMap(({ name }) => root.device(name) ?? []),
+      ).start();
     if (config.bgp !== undefined) this.#startBgp(config.bgp, 'boot', []);
     if (config.cni !== undefined) {
       this.#cluster = new ClusterDaemons(this, {

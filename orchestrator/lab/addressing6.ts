@@ -47,6 +47,7 @@ export function assignAddresses6(
     const v4 = addressing.subnets.get(wire)!;
     for (const port of members) {
       const given = port.given6;
+      if (given === 'auto') continue;
       const path = given === null ? port.path : port.node.origin('interfaces', port.iface, 'address6');
       const offset = port.address.addr - v4.addr;
       if (given === null && subnet.len > 128 - Math.ceil(Math.log2(offset + 2))) {
@@ -76,7 +77,9 @@ export function assignAddresses6(
 
 /** What the wire has, else that of the first address with a prefix length on it. */
 function subnetOf(wire: Wire, members: readonly AddressedPort[], reporter: Reporter): Prefix6 | null {
-  const given = members.find(({ given6 }) => given6 !== null)?.given6 ?? null;
+  const [given = null] = members.flatMap(({ given6 }) =>
+    given6 === null || given6 === 'auto' ? [] : [given6],
+  );
   if (wire.subnet6 === null && given === null) return null;
   const path = [...wire.path, 'subnet6'];
   const subnet =

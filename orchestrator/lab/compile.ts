@@ -154,12 +154,23 @@ function checkInheritance(
 
 /** IPv6 is on where the file says so, and where it gives the node an address of it. */
 function usesIpv6(
-  { name, definition, origin }: ResolvedNode,
+  { name, kind, definition, origin }: ResolvedNode,
   addresses: readonly string[],
   cni: CniConfig | null,
   reporter: Reporter,
 ): boolean {
-  const used = addresses.some((address) => address.includes(':'));
+  const asked = Object.values(definition.interfaces ?? {}).some(
+    ({ address6, ra }) => address6 === 'auto' || ra === true,
+  );
+  for (const [iface, { ra }] of Object.entries(definition.interfaces ?? {}))
+    if (ra === true && kind === 'host')
+      reporter.problem(
+        origin('interfaces', iface, 'ra'),
+        'a host is no router to advertise',
+        'make it a router',
+        'key',
+      );
+  const used = asked || addresses.some((address) => address.includes(':'));
   const pods = cni?.type === 'calico' && cni.ipv6 !== undefined;
   if (definition.ipv6 === false && (used || pods))
     reporter.problem(origin('ipv6'), `${name} has IPv6 addresses`, 'remove them, or ipv6: false');
@@ -190,6 +201,7 @@ function interfaceConfig(
     mtu,
     addresses: [formatPrefix(address), ...(address6 === null ? [] : [formatPrefix6(address6)])],
     ...(netem === null ? {} : { netem }),
+    ...(addressed.ra ? { ra: true as const } : {}),
   };
 }
 

@@ -81,16 +81,14 @@ export const cidr6 = scalar('IPv6 prefix', '2001:db8::/64', (text): Parsed<Prefi
   return { wrong, mend: `did you mean ${formatPrefix6(meant)}?` };
 });
 
-/** An IPv6 address of an interface; `len` is null where only the address is given. */
-export interface InterfaceAddress6 {
-  readonly addr: Ip6;
-  readonly len: number | null;
-}
+/** An IPv6 address of an interface; `len` is null where only the address is given. 'auto': what routers advertise. */
+export type InterfaceAddress6 = { readonly addr: Ip6; readonly len: number | null } | 'auto';
 
 export const interfaceAddress6 = scalar(
   'IPv6 address',
   '2001:db8::11/64',
   (text): Parsed<InterfaceAddress6> => {
+    if (text === 'auto') return { value: 'auto' };
     const parsed = parseAddress6(text);
     if (parsed === null)
       return { wrong: `'${text}' is no IPv6 address`, mend: 'write it like 2001:db8::11/64' };

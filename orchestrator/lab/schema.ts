@@ -92,6 +92,7 @@ const settings = {
         segment: name.optional(),
         address: interfaceAddress.optional(),
         address6: interfaceAddress6.optional(),
+        ra: z.boolean().optional(),
         mtu: mtu.optional(),
         ...netemShape,
       }),

@@ -34,6 +34,8 @@ export interface Port {
   /** Address that the file gives it. */
   readonly given: InterfaceAddress | null;
   readonly given6: InterfaceAddress6 | null;
+  /** Whether it sends router advertisements. */
+  readonly ra: boolean;
   /** Where the file says that it is there. */
   readonly path: Path;
 }
@@ -164,7 +166,7 @@ class Wiring {
     const netem = netemOf(settings ?? {}, wire.netem, path, this.#reporter);
     const given = settings?.address ?? null;
     const given6 = settings?.address6 ?? null;
-    wire.members.push({ node, iface, wire, mtu, netem, given, given6, path });
+    wire.members.push({ node, iface, wire, mtu, netem, given, given6, ra: settings?.ra === true, path });
   }
 
   #find(name: string, path: Path): ResolvedNode | undefined {

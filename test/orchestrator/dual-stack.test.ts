@@ -70,3 +70,34 @@ test('routes of BGP are in the kernel by IPv6 next hops that are reached, and a 
   t.notRegex((await run(lab, 'r1', 'ip -6 route')).output, /2001:db8:f::3/);
   await verifies(t, lab);
 });
+
+const ADVERTISED = `
+name: advertised
+topology:
+  nodes:
+    r1: { kind: router, loopbacks6: ["2001:db8:f::1"], interfaces: { eth0: { segment: lan, ra: true } } }
+    h1: { kind: host, interfaces: { eth0: { segment: lan, address6: auto } } }
+segments:
+  lan: { subnet: 10.0.0.0/24, subnet6: "2001:db8:1::/64" }
+`;
+
+test('a host takes its address and its router from what the router advertises', async (t) => {
+  const lab = await simulate(ADVERTISED);
+  await lab.sleep(10_000);
+  const { output } = await run(lab, 'h1', 'ip -6 addr show dev eth0');
+  const [, left] =
+    /inet6 2001:db8:1::?[0-9a-f:]*\/64 scope global dynamic mngtmpaddr \n {7}valid_lft (\d+)sec/.exec(
+      output,
+    ) ?? [];
+  t.true(Number(left) > 86_300 && Number(left) <= 86_400, output);
+  t.regex(
+    (await run(lab, 'h1', 'ip -6 route')).output,
+    /^default via fe80::\S+ dev eth0 proto ra metric 1024 pref medium$/m,
+  );
+  const ping = await run(lab, 'h1', 'ping -c 1 2001:db8:f::1');
+  t.is(ping.code, 0, ping.output);
+  await lab.act({ type: 'link', node: 'h1', device: 'eth0', carrier: 'down' });
+  await lab.act({ type: 'link', node: 'h1', device: 'eth0', carrier: 'up' });
+  await lab.sleep(20_000);
+  await verifies(t, lab);
+});

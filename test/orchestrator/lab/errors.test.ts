@@ -483,3 +483,21 @@ test('an alias within its own anchor is no value', (t) => {
     'lab.yaml:2:9: *a stands within what it stands for; write out what is meant',
   ]);
 });
+
+test('IPv6: what does not go together', (t) => {
+  const text = `name: x
+topology:
+  nodes:
+    r1: {kind: router, interfaces: {eth0: {segment: lan, address6: "2001:db8:2::1"}}}
+    h1: {kind: host, interfaces: {eth0: {segment: lan, ra: true}}}
+    h2: {kind: host, ipv6: false, routes: [{dst: "2001:db8:9::/48", via: 10.0.0.1}]}
+segments:
+  lan: {subnet: 10.0.0.0/24, subnet6: "2001:db8:1::/64", nodes: [h2]}
+`;
+  t.deepEqual(problemsOf(text), [
+    'lab.yaml:4:68: topology.nodes.r1.interfaces.eth0.address6: 2001:db8:2::1 is not in 2001:db8:1::/64, the subnet6 of lan; take an address of it',
+    'lab.yaml:5:56: topology.nodes.h1.interfaces.eth0.ra: a host is no router to advertise; make it a router',
+    'lab.yaml:6:28: topology.nodes.h2.ipv6: h2 has IPv6 addresses; remove them, or ipv6: false',
+    'lab.yaml:6:74: topology.nodes.h2.routes[0].via: 10.0.0.1 and 2001:db8:9::/48 are of two families; take a gateway of the same',
+  ]);
+});
