@@ -34,12 +34,15 @@ export async function resolveTarget(lab: RunningLab, text: string): Promise<Targ
   return { node: pod.spec.node, pod: podName(pod) };
 }
 
-/** Puts the addresses of pods for words like `@web-1`, so that one need not look them up. @throws TargetError */
+/** Puts the addresses of pods for words like `@web-1`, so that one need not look them up: of IPv6 behind `-6`. @throws TargetError */
 export async function withAddresses(lab: RunningLab, argv: readonly string[]): Promise<string[]> {
   if (!argv.some((word) => word.includes('@'))) return [...argv];
   const pods = await listPods(lab);
+  const inet6 = argv.includes('-6');
   return putAddresses(argv, (name) => {
-    const ip = findPod(pods, name)?.status?.podIP ?? '';
+    const { podIP = '', podIPs = [] } = findPod(pods, name)?.status ?? {};
+    // A pod without IPv6 keeps its address, for the tool to say what is wrong with it.
+    const ip = (inet6 ? podIPs.find((each) => each.includes(':')) : undefined) ?? podIP;
     return ip === '' ? null : ip;
   });
 }

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import test from 'ava';
+import { withAddresses } from '../../orchestrator/cli/target.ts';
 import { run, verifies } from '../support/lab.ts';
 import { settle, simulate, snapshotOf } from '../support/sim.ts';
 
@@ -23,6 +24,9 @@ test('pods of the example reach each other and the world by both families', asyn
     const got = await run(lab, from!.pod, `ping -c 2 ${target}`);
     t.regex(got.output, /2 packets transmitted, 2 received, 0% packet loss/, target);
   }
+  const far = sandboxes.find(({ node }) => node !== from!.node)!;
+  t.deepEqual(await withAddresses(lab, ['ping', `@${far.pod}`]), ['ping', far.ip]);
+  t.deepEqual(await withAddresses(lab, ['ping', '-6', `@${far.pod}`]), ['ping', '-6', far.ip6!]);
   const addresses = await run(lab, from!.pod, 'ip -6 addr show dev eth0');
   t.regex(addresses.output, new RegExp(`inet6 ${from!.ip6}/128 scope global nodad \\n`));
   const inPod = await run(lab, from!.pod, 'ip -6 route');
