@@ -1,10 +1,60 @@
 import test from 'ava';
 import { Shell } from '../support/docker.ts';
 import { SEED_LAB, walkTranscript } from '../support/docker-transcript.ts';
-import { launch, verifies } from '../support/lab.ts';
+import { launch, until, verifies } from '../support/lab.ts';
 
 test('the Docker chapter of the seed document runs as it is printed there, in real processes', async (t) => {
   const { lab } = await launch(t, SEED_LAB);
   await walkTranscript(t, new Shell(t, lab, 'bogon'), new Shell(t, lab, 'client'));
+  await verifies(t, lab);
+});
+
+const SWARM = `
+name: seed-swarm
+topology:
+  nodes:
+    n1: { kind: host, docker: { swarm: manager, networks: ['-d overlay --attachable over'] } }
+    n2: { kind: host, docker: { swarm: worker } }
+    n3: { kind: host, docker: { swarm: worker } }
+segments:
+  lan: { subnet: 10.7.0.0/24, rangeStart: 10.7.0.11, nodes: all }
+`;
+
+test('an overlay network and a service across three processes, over the bus’ own store', async (t) => {
+  const { lab } = await launch(t, SWARM);
+  const [n1, n2, n3] = ['n1', 'n2', 'n3'].map((node) => new Shell(t, lab, node)) as [Shell, Shell, Shell];
+  const joined = async () => (await n1.out('docker node ls')).split('\n').length === 5;
+  await until(lab, 'all nodes are in the swarm', joined);
+  await until(lab, 'the network is there', async () => (await n1.out('docker network ls')).includes('over'));
+  await Promise.all([
+    n1.out('docker run -d --name one --net over nginx'),
+    n2.out('docker run -d --name two --net over nginx'),
+    n3.out('docker run -d --name three --net over nginx'),
+  ]);
+  const reaches = async (host: Shell, from: string, to: string) =>
+    (await host.run(`docker exec ${from} curl -s -m 2 http://${to}/`)).stdout.includes(`Name: ${to}\n`);
+  await until(lab, 'one reaches two', () => reaches(n1, 'one', 'two'));
+  await until(lab, 'three reaches one', () => reaches(n3, 'three', 'one'));
+  const addresses = await Promise.all(
+    (
+      [
+        [n1, 'one'],
+        [n2, 'two'],
+        [n3, 'three'],
+      ] as const
+    ).map(([host, name]) =>
+      host.out(`docker inspect -f '{{.NetworkSettings.Networks.over.IPAddress}}' ${name}`),
+    ),
+  );
+  t.deepEqual(
+    addresses.map((text) => text.trim()).sort(),
+    ['10.0.1.2', '10.0.1.3', '10.0.1.4'],
+    'no address twice, however they race',
+  );
+  await n1.out('docker service create --name web --replicas 3 --endpoint-mode dnsrr --network over nginx');
+  await until(lab, 'three tasks run', async () =>
+    /web +replicated +3\/3/.test(await n1.out('docker service ls')),
+  );
+  t.is((await n1.out('docker exec one dig +short tasks.web')).trim().split('\n').length, 3);
   await verifies(t, lab);
 });
