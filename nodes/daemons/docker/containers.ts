@@ -287,10 +287,10 @@ export class Containers {
     });
     try {
       const context = this.#context(running, sandbox.ns);
-      live.init = startProcess(
-        { container: running, image: findImage(container.image), ns: sandbox.ns, context },
-        out,
-      );
+      const image = findImage(container.image);
+      // Whoever is attached has no terminal to type at.
+      const stdin = container.openStdin && attach === null ? 'open' : 'at-end';
+      live.init = startProcess({ container: running, image, ns: sandbox.ns, context, stdin }, out);
     } catch (error) {
       this.#live.delete(id);
       throw this.#notStarted({ ...this.#leave(running, sandbox), state: container.state }, error);

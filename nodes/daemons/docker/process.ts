@@ -24,6 +24,8 @@ export interface ProcessPlace {
   readonly image: DockerImage;
   readonly ns: Netns;
   readonly context: ToolContext;
+  /** 'at-end': nobody will ever write to it. */
+  readonly stdin: 'open' | 'at-end';
 }
 
 /** Exit code of what SIGTERM ends by its own handler's doing. */
@@ -35,8 +37,7 @@ export function startProcess(place: ProcessPlace, out: ToolOutput): ContainerPro
   const [name = '', ...args] = container.command;
   if (image.role === 'dns' && name === 'dnsmasq') return dnsmasq(place, args, out);
   if (image.role === 'server' && isServerCommand(image, container.command)) return serve(place, out);
-  const stdin = container.openStdin ? 'open' : 'at-end';
-  return runProgram(container.command, place.context, out, name, stdin);
+  return runProgram(container.command, place.context, out, name, place.stdin);
 }
 
 function dnsmasq({ ns, context }: ProcessPlace, args: readonly string[], out: ToolOutput): ContainerProcess {

@@ -270,5 +270,13 @@ export function attached(
   dockerd.containers.start(id, stream, (error) => {
     if (error !== null) failed(error);
   });
-  return { interrupt: () => dockerd.containers.interrupt(id) };
+  let interrupts = 0;
+  return {
+    interrupt: () => {
+      dockerd.containers.interrupt(id);
+      if (++interrupts < 3) return;
+      out.stderr('got 3 SIGTERM/SIGINTs, forcefully exiting\n');
+      out.exit(1);
+    },
+  };
 }
