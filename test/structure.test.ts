@@ -17,7 +17,8 @@ interface Rule {
 
 /** Which part may import which. The machine is all of nodes/ but the shell that runs it in a process. */
 const RULES: Record<Exclude<Part, 'test' | 'unknown'>, Rule> = {
-  protocols: { parts: ['protocols'], packages: [] },
+  // What node:crypto is for is ciphers, hashes and keys that are given: all that comes by chance is forbidden below.
+  protocols: { parts: ['protocols'], packages: ['node:crypto'] },
   machine: { parts: ['protocols', 'machine'], packages: ['pure-rand'] },
   shell: { parts: ['protocols', 'machine', 'shell', 'bus'], packages: 'any' },
   bus: { parts: ['bus'], packages: 'any' },
@@ -37,7 +38,9 @@ const IMPURE = [
   /\bprocess\s*\./,
   /\bqueueMicrotask\b/,
   /\bglobalThis\.crypto\b/,
-  /\bcrypto\.(randomUUID|getRandomValues)\b/,
+  /\b(randomBytes|randomFill|randomFillSync|randomInt|randomUUID|getRandomValues)\b/,
+  /\b(generateKey|generateKeySync|generateKeyPair|generateKeyPairSync|generatePrime|generatePrimeSync)\b/,
+  /\b(createDiffieHellman|createECDH|getDiffieHellman|webcrypto)\b/,
 ];
 
 function partOf(path: string): Part {
@@ -133,6 +136,9 @@ const forbidden: readonly (readonly [path: string, source: string])[] = [
   ['protocols/a.ts', 'queueMicrotask(fire);'],
   ['protocols/a.ts', 'globalThis.crypto.subtle;'],
   ['protocols/a.ts', 'const id = crypto.randomUUID();'],
+  ['protocols/a.ts', "import { randomBytes } from 'node:crypto';"],
+  ['protocols/a.ts', "import { generateKeyPairSync } from 'node:crypto';"],
+  ['nodes/kernel/a.ts', "import { createCipheriv } from 'node:crypto';"],
   ['protocols/a.ts', `const text = \`it's \${ \`\${Date.now()}\` } o'clock\`;`],
   ['protocols/a.ts', 'const quote = /[\'"`]/; const now = Date.now();'],
   ['protocols/a.ts', "const half = (a + b) / 2; const c = '/'; Date.now();"],
@@ -146,6 +152,7 @@ for (const [path, source] of forbidden) {
 
 const allowed: readonly (readonly [path: string, source: string])[] = [
   ['protocols/bgp/a.ts', "import { u16 } from '../bytes.ts';"],
+  ['protocols/a.ts', "import { createCipheriv, createHmac } from 'node:crypto';"],
   ['nodes/random.ts', "import { uniformInt } from 'pure-rand/distribution/uniformInt';"],
   [
     'nodes/kernel/a.ts',
