@@ -1,6 +1,7 @@
 import type { NetemParameters } from '../../protocols/netem/parameters.ts';
 import type { IpsetEvent } from './ipset.ts';
 import type { PacketStepEvent } from './packet.ts';
+import type { WireguardEvent } from './wireguard.ts';
 import type { XtablesEvent } from './xtables.ts';
 
 /**
@@ -21,7 +22,8 @@ export type LinkKind =
   | 'gre'
   | 'gretap'
   | 'dummy'
-  | 'ipip';
+  | 'ipip'
+  | 'wireguard';
 
 /** Static facts of a device, and those that change. */
 /** Settings of a bridge port, in iproute2's words. */
@@ -261,6 +263,7 @@ export type RouteChange =
 export type KernelEvent =
   | IpsetEvent
   | PacketStepEvent
+  | WireguardEvent
   | XtablesEvent
   | { readonly type: 'netns.added'; readonly ns: string }
   | { readonly type: 'netns.removed'; readonly ns: string }

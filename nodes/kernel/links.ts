@@ -17,6 +17,7 @@ import { NeighborTable } from './neighbor.ts';
 import { NetlinkError } from './netlink.ts';
 import type { Netns } from './netns.ts';
 import { IpTunnelDevice, type TunnelOptions } from './tunnels/ip-tunnel.ts';
+import { WireguardDevice } from './tunnels/wireguard.ts';
 import {
   attachUpper,
   checkUpper,
@@ -127,6 +128,10 @@ export class LinkTable {
     );
     if (taken) throw new NetlinkError('RTNETLINK answers: File exists');
     return this.#add(new IpTunnelDevice(this.#ns, this.#options(options), tunnel));
+  }
+
+  addWireguard(options: Omit<LinkOptions, 'mac'>): WireguardDevice {
+    return this.#add(new WireguardDevice(this.#ns, this.#options({ ...options, mac: 0 })));
   }
 
   addDummy(options: LinkOptions): Device {

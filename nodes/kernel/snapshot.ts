@@ -3,6 +3,7 @@ import { BridgeDevice } from './bridge.ts';
 import type { Kernel } from './kernel.ts';
 import { flowFacts } from './netfilter/flow-facts.ts';
 import type { Netns } from './netns.ts';
+import { WireguardDevice } from './tunnels/wireguard.ts';
 
 /** The live kernel's state, in the shape that the fold of its events has. */
 export function snapshotKernel(kernel: Kernel): KernelView {
@@ -34,5 +35,9 @@ export function snapshotKernel(kernel: Kernel): KernelView {
     xtables: collect((ns) => ns.xtables.list(), viewOrder.xtables),
     recent: collect((ns) => ns.xtables.recent.list(), viewOrder.recent),
     ipsets: collect((ns) => ns.ipsets.list(), viewOrder.ipset),
+    wireguard: collect(
+      (ns) => ns.devices().flatMap((device) => (device instanceof WireguardDevice ? device.state() : [])),
+      viewOrder.wireguard,
+    ),
   };
 }

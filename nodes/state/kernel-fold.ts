@@ -22,6 +22,7 @@ import {
   tupleKey,
   viewOrder,
 } from './kernel-view.ts';
+import { WireguardSlice } from './wireguard-fold.ts';
 import { XtablesSlice } from './xtables-fold.ts';
 
 interface Slices {
@@ -42,6 +43,7 @@ interface Slices {
   readonly conntrack: Map<string, ConntrackFacts>;
   readonly xtables: XtablesSlice;
   readonly ipsets: IpsetSlice;
+  readonly wireguard: WireguardSlice;
 }
 
 /** Folds kernel events. Shares nothing with the kernel but the facts' types, so that equality with it means something. */
@@ -70,6 +72,12 @@ export class KernelFold {
       case 'ipset.removed':
         slices.ipsets.apply(event);
         return;
+      case 'wireguard.set':
+      case 'wireguard.peer.set':
+      case 'wireguard.peer.removed':
+      case 'wireguard.session':
+        slices.wireguard.apply(event);
+        return;
       case 'xtables.changed':
       case 'recent.added':
       case 'recent.removed':
@@ -84,6 +92,7 @@ export class KernelFold {
         slices.links.delete(event.name);
         slices.qdiscs.delete(event.name);
         slices.cuts.delete(event.name);
+        slices.wireguard.remove(event.name);
         for (const [key, { dev }] of slices.sysctls) if (dev === event.name) slices.sysctls.delete(key);
         return;
       case 'addr.added': {
@@ -185,6 +194,10 @@ export class KernelFold {
       xtables: this.#slice((slices) => keyed(slices.xtables.chains(), viewOrder.xtables), viewOrder.xtables),
       recent: this.#slice((slices) => keyed(slices.xtables.recent(), viewOrder.recent), viewOrder.recent),
       ipsets: this.#slice((slices) => keyed(slices.ipsets.list(), viewOrder.ipset), viewOrder.ipset),
+      wireguard: this.#slice(
+        (slices) => keyed(slices.wireguard.list(), viewOrder.wireguard),
+        viewOrder.wireguard,
+      ),
     };
   }
 
@@ -213,6 +226,7 @@ export class KernelFold {
         conntrack: new Map(),
         xtables: new XtablesSlice(),
         ipsets: new IpsetSlice(),
+        wireguard: new WireguardSlice(),
       };
       this.#namespaces.set(ns, slices);
     }

@@ -15,6 +15,7 @@ import type {
   SysctlFacts,
 } from '../events/kernel.ts';
 import type { RecentFacts, XtablesChainFacts } from '../events/xtables.ts';
+import type { WireguardState } from './wireguard-fold.ts';
 
 export interface AddressFacts {
   readonly dev: string;
@@ -70,6 +71,8 @@ export interface KernelView {
   /** Addresses on the lists of `-m recent`. */
   readonly recent: Readonly<Record<string, readonly RecentFacts[]>>;
   readonly ipsets: Readonly<Record<string, readonly IpsetFacts[]>>;
+  /** WireGuard devices, their peers in the order in which they were added. */
+  readonly wireguard: Readonly<Record<string, readonly WireguardState[]>>;
 }
 
 /** Order of a view's lists. Links go by index, the others by their text. */
@@ -91,6 +94,7 @@ export const viewOrder = {
   xtables: ({ table, chain }: XtablesChainFacts) => `${table} ${chain}`,
   recent: ({ list, address }: RecentFacts) => `${list} ${address}`,
   ipset: ({ name }: IpsetFacts) => name,
+  wireguard: ({ dev }: WireguardState) => dev,
 } as const;
 
 /** What names a flow in its namespace. */

@@ -45,6 +45,13 @@ const traits: Readonly<Record<LinkKind, KindTraits>> = {
   },
   gre: { flags: ['NOARP'], linkType: 'gre', qdisc: 'noqueue', txqlen: 1000, operstate: 'unknown' },
   gretap: { ...ethernet, qdisc: 'noqueue', txqlen: 1000, operstate: 'unknown' },
+  wireguard: {
+    flags: ['POINTOPOINT', 'NOARP'],
+    linkType: 'none',
+    qdisc: 'noqueue',
+    txqlen: 1000,
+    operstate: 'unknown',
+  },
   ipip: { flags: ['NOARP'], linkType: 'ipip', qdisc: 'noqueue', txqlen: 1000, operstate: 'unknown' },
 };
 

@@ -1,6 +1,7 @@
 import { parseMac } from '../../../protocols/mac.ts';
 import type { Netns } from '../../kernel/netns.ts';
 import { tunnelOverhead } from '../../kernel/tunnels/ip-tunnel.ts';
+import { WIREGUARD_MTU } from '../../kernel/tunnels/wireguard.ts';
 import { ToolError } from '../tool.ts';
 import { change, type IpContext, refused, requireDevice } from './context.ts';
 import { type LinkType, parseLinkType, type VxlanArguments } from './link-types.ts';
@@ -106,6 +107,9 @@ function create(ctx: IpContext, common: Common, type: LinkType): void {
     }
     case 'dummy':
       ns.addDummy({ name, mac, mtu: mtu ?? 1500 });
+      return;
+    case 'wireguard':
+      ns.links.addWireguard({ name, mtu: mtu ?? WIREGUARD_MTU });
       return;
     case 'veth': {
       const peer = parseCommon(new Words(type.peer), ctx, null);

@@ -25,6 +25,7 @@ export interface VxlanArguments {
 export type LinkType =
   | { readonly kind: 'bridge'; readonly settings: BridgeFacts }
   | { readonly kind: 'dummy' }
+  | { readonly kind: 'wireguard' }
   | { readonly kind: 'veth'; readonly peer: readonly string[] }
   | { readonly kind: 'vxlan'; readonly vxlan: VxlanArguments }
   | { readonly kind: 'tunnel'; readonly tunnel: TunnelOptions }
@@ -34,7 +35,7 @@ export type LinkType =
 const OTHERS = [
   ...['amt', 'bareudp', 'bond', 'dsa', 'erspan', 'geneve', 'gtp', 'ifb', 'ip6gre', 'ip6tnl'],
   ...['ipoib', 'ipvtap', 'macsec', 'macvtap', 'netdevsim', 'sit', 'team', 'tun', 'vcan', 'vrf', 'vti'],
-  ...['wireguard', 'xfrm'],
+  'xfrm',
 ];
 
 /** The words behind `type`. @throws ToolError */
@@ -44,7 +45,8 @@ export function parseLinkType(words: Words, ctx: IpContext): LinkType {
     case 'bridge':
       return { kind, settings: parseBridge(words) };
     case 'dummy':
-      if (!words.done) throw unknownCommand('dummy', words.argument());
+    case 'wireguard':
+      if (!words.done) throw unknownCommand(kind, words.argument());
       return { kind };
     case 'veth':
       return { kind, peer: parsePeer(words) };
