@@ -1,7 +1,6 @@
 import type { DockerContainerFacts } from '../../events/docker.ts';
 import type { Netns } from '../../kernel/netns.ts';
 import { PortInUseError } from '../../kernel/udp.ts';
-import type { TimerHandle } from '../../runtime.ts';
 import { startTool, toolNames } from '../../tools/start.ts';
 import type { RunningTool, ToolContext, ToolOutput } from '../../tools/tool.ts';
 import { startWorkload } from '../workload/start.ts';
@@ -62,7 +61,7 @@ function dnsmasq({ ns, context }: ProcessPlace, args: readonly string[], out: To
 function failing(out: ToolOutput, message: string, code: number): ContainerProcess {
   out.stderr(`${message}\n`);
   out.exit(code);
-  return { terminate: () => 'ended', kill: () => {} };
+  return ENDED_PROCESS;
 }
 
 /** Whether it is the image's own server that is run, with whatever arguments, and not a tool in its place. */
@@ -101,22 +100,21 @@ function serve({ container, ns }: ProcessPlace, out: ToolOutput): ContainerProce
 }
 
 const SHELLS: ReadonlySet<string> = new Set(['sh', 'bash', 'ash', 'zsh']);
-const WAITING: ReadonlySet<string> = new Set(['sleep', 'tail', 'top', 'pause']);
-const AT_ONCE: ReadonlyMap<string, number> = new Map([
-  ['true', 0],
-  ['false', 1],
-]);
+/** What runs until it is ended, and does nothing else that matters here. */
+const WAITING: ReadonlySet<string> = new Set(['top', 'pause']);
+
+function baseName(word: string): string {
+  return word.slice(word.lastIndexOf('/') + 1);
+}
 
 function isProgram(word: string): boolean {
-  const name = word.slice(word.lastIndexOf('/') + 1);
-  return (
-    toolNames.includes(name) || SHELLS.has(name) || WAITING.has(name) || AT_ONCE.has(name) || name === 'echo'
-  );
+  const name = baseName(word);
+  return toolNames.includes(name) || SHELLS.has(name) || WAITING.has(name);
 }
 
 /**
- * Runs a program in a container: a tool of the emulated host, or what little of a shell's world has to do with networks.
- * @throws DockerError 'not-found'
+ * Runs a program in a container: a tool of the emulated host, or what a container is kept alive by: a shell with an open
+ * stdin, `tail -f`, `sleep infinity`, `top`. @throws DockerError 'not-found'
  */
 export function runProgram(
   argv: readonly string[],
@@ -126,18 +124,22 @@ export function runProgram(
   stdin: 'open' | 'at-end' = 'at-end',
 ): ContainerProcess {
   const [word = '', ...args] = argv;
-  const name = word.slice(word.lastIndexOf('/') + 1);
+  const name = baseName(word);
   if (!isProgram(word)) throw notFound(shown);
-  if (SHELLS.has(name)) return shell(args, context, out, stdin);
-  if (WAITING.has(name)) return wait(name === 'sleep' ? (args[0] ?? '') : 'infinity', context, out);
-  const code = AT_ONCE.get(name);
-  if (code !== undefined || name === 'echo') {
-    if (name === 'echo') out.stdout(`${args.join(' ')}\n`);
-    out.exit(code ?? 0);
-    return { terminate: () => 'ended', kill: () => {} };
-  }
-  return ofTool(startTool(argv, context, out));
+  const follows = name === 'tail' && args.some((arg) => /^-\w*[fF]/.test(arg));
+  const sleepsOn = name === 'sleep' && /^inf(inity)?$/i.test(args[0] ?? '');
+  if (WAITING.has(name) || follows || sleepsOn) return FOREVER;
+  if (!SHELLS.has(name)) return ofTool(startTool(argv, context, out));
+  if (args.some((arg) => !arg.startsWith('-') || /^-\w*c$/.test(arg)))
+    return ofTool(startTool(['sh', ...args], context, out));
+  // Without a command it reads its input.
+  if (stdin === 'open') return FOREVER;
+  out.exit(0);
+  return ENDED_PROCESS;
 }
+
+const FOREVER: ContainerProcess = { terminate: () => 'ignored', kill: () => {} };
+const ENDED_PROCESS: ContainerProcess = { terminate: () => 'ended', kill: () => {} };
 
 function ofTool(tool: RunningTool): ContainerProcess {
   return {
@@ -157,45 +159,4 @@ export function notFound(program: string): DockerError {
     `starting container process caused: ${what.startsWith('exec') ? what : `exec: ${JSON.stringify(program)}: ${what}`}: ${reason}: unknown`,
     'not-found',
   );
-}
-
-/** A shell without a terminal: `-c` runs one command line, or a script of the tools' own shell; an open stdin keeps it waiting for ever. */
-function shell(
-  args: readonly string[],
-  context: ToolContext,
-  out: ToolOutput,
-  stdin: 'open' | 'at-end',
-): ContainerProcess {
-  const at = args.findIndex((word) => /^-[a-z]*c$/.test(word));
-  if (at < 0) return wait(stdin === 'open' ? 'infinity' : '0', context, out);
-  const words = (args[at + 1] ?? '')
-    .trim()
-    .split(/\s+/)
-    .filter((word) => word !== 'exec' && word !== '');
-  if (words.length === 0) return wait('0', context, out);
-  const script = args[at + 1] ?? '';
-  if (/[|&;<>`$(){}'"\\#\n]/.test(script)) return ofTool(startTool(['sh', '-c', script], context, out));
-  try {
-    return runProgram(words, context, out);
-  } catch (error) {
-    if (!(error instanceof DockerError)) throw error;
-    return failing(out, `sh: ${words[0]}: not found`, 127);
-  }
-}
-
-function wait(time: string, context: ToolContext, out: ToolOutput): ContainerProcess {
-  const { rt } = context;
-  let timer: TimerHandle | null = null;
-  const unit = { s: 1, m: 60, h: 3600, d: 86_400 }[time.at(-1) ?? ''] ?? 1;
-  const seconds = Number.parseFloat(time) * unit;
-  if (Number.isNaN(seconds) && !/^inf(inity)?$/.test(time)) {
-    out.stderr(`sleep: invalid time interval '${time}'\nTry 'sleep --help' for more information.\n`);
-    out.exit(1);
-  } else if (Number.isFinite(seconds)) timer = rt.timers.set(rt.now + seconds * 1000, () => out.exit(0));
-  return {
-    terminate: () => 'ignored',
-    kill: () => {
-      if (timer !== null) rt.timers.cancel(timer);
-    },
-  };
 }

@@ -126,3 +126,32 @@ test('a script of exec runs in the shell of the tools', async (t) => {
     'web\nweb\n      1       1       4\n',
   );
 });
+
+test('what keeps a container alive, and what does not', async (t) => {
+  const { host } = await dockerHost(t);
+  const status = (name: string) => host.out(`docker inspect -f '{{.State.Status}}' ${name}`);
+  await host.out('docker run -dit --name shell busybox sh');
+  t.is(await status('shell'), 'running\n', 'a shell with an open stdin');
+  await host.out('docker run -d --name closed busybox sh');
+  t.is(await status('closed'), 'exited\n');
+  t.is(await host.out('docker run --rm -it busybox sh'), '', 'nobody types here');
+  await host.out('docker run -d --name tail alpine tail -f /dev/null');
+  t.is(await status('tail'), 'running\n');
+  t.is(await host.out('docker exec tail sh -c "echo one; echo two | wc -l"'), 'one\n1\n');
+  t.is(await host.out('docker run --rm busybox sh -c "false || echo no"'), 'no\n');
+  await host.out('docker run -d --name once busybox echo logged');
+  t.is(await host.out('docker logs once'), 'logged\n');
+});
+
+test('UDP ports are published too', async (t) => {
+  const { host, other } = await dockerHost(t);
+  await host.out('docker run -d --name echo -p 7777:8081/udp agnhost');
+  for (const [from, address] of [
+    [other, '10.0.0.11'],
+    [host, '10.0.0.11'],
+    [host, '127.0.0.1'],
+  ] as const) {
+    const { stdout } = await from.run(`sh -c "echo hello | nc -u -w 1 ${address} 7777"`);
+    t.is(stdout, 'hello\n', address);
+  }
+});
