@@ -33,8 +33,8 @@ import { LOCAL_POOLS, SubnetPools } from './network/pools.ts';
 import { PortAllocator } from './network/port-allocator.ts';
 import { GATEWAY_NETWORK, Sandboxes } from './sandbox.ts';
 import { Peers } from './swarm/peers.ts';
-import { swarmKeys } from './swarm/rows.ts';
-import { type ServiceRow, Services, type TaskContainer, type TaskRow } from './swarm/services.ts';
+import { type ServiceRow, swarmKeys, type TaskRow } from './swarm/rows.ts';
+import { Services, type TaskContainer } from './swarm/services.ts';
 import { Swarm } from './swarm/swarm.ts';
 
 export interface DockerdOptions {

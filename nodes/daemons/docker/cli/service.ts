@@ -1,6 +1,6 @@
 import type { DockerPortBinding } from '../../../events/docker.ts';
 import { findImage, taggedName } from '../images.ts';
-import type { ServiceRow, TaskRow } from '../swarm/services.ts';
+import type { ServiceRow, TaskRow } from '../swarm/rows.ts';
 import { type CliCommand, type CliContext, CliError } from './command.ts';
 import { humanDuration, table } from './table.ts';
 

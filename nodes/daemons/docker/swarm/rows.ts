@@ -1,6 +1,6 @@
 import { parseIp4, parsePrefix } from '../../../../protocols/ip4.ts';
 import { parseMac } from '../../../../protocols/mac.ts';
-import type { DockerNetworkFacts, DockerPeerFacts } from '../../../events/docker.ts';
+import type { DockerNetworkFacts, DockerPeerFacts, DockerPortBinding } from '../../../events/docker.ts';
 import type { StoreValue } from '../../../store.ts';
 
 /**
@@ -50,6 +50,39 @@ export interface AddressesRow extends StoreValue {
   readonly taken: readonly number[];
 }
 
+export interface ServiceSpec {
+  readonly name: string;
+  readonly image: string;
+  readonly command: readonly string[];
+  readonly env: readonly string[];
+  readonly replicas: number;
+  /** 'global': one on every node. */
+  readonly mode: 'replicated' | 'global';
+  /** '' for none. */
+  readonly network: string;
+  /** Those of `mode=host`. */
+  readonly publish: readonly DockerPortBinding[];
+}
+
+export interface ServiceRow extends ServiceSpec, StoreValue {
+  readonly id: string;
+  readonly created: number;
+}
+
+export interface TaskRow extends StoreValue {
+  readonly id: string;
+  readonly serviceId: string;
+  /** From 1; of a global service the node's name. */
+  readonly slot: string;
+  readonly node: string;
+  readonly created: number;
+}
+
+export const serviceKeys = {
+  service: (id: string) => `docker.service.${id}`,
+  task: (id: string) => `docker.task.${id}`,
+} as const;
+
 export function parseCluster(value: StoreValue): ClusterRow | null {
   const { id, workerToken, managerToken } = value;
   if (typeof id !== 'string' || typeof workerToken !== 'string' || typeof managerToken !== 'string')
@@ -79,25 +112,61 @@ export function parseAddresses(value: StoreValue): AddressesRow | null {
   return { last, taken: taken.filter((addr): addr is number => Number.isInteger(addr)) };
 }
 
-/** Rows are written by dockerds alone: what is checked is what a bad row could break. */
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function areTexts(values: unknown): boolean {
+  if (Array.isArray(values)) return values.every((text) => typeof text === 'string');
+  return isRecord(values) && Object.values(values).every((text) => typeof text === 'string');
+}
+
+/** Rows are written by dockerds alone: what is checked is all that a bad row could break. */
 export function parseNetwork(value: StoreValue): DockerNetworkFacts | null {
-  const network = value.network as DockerNetworkFacts | null;
-  if (typeof network !== 'object' || network === null || typeof network.id !== 'string') return null;
-  if (typeof network.name !== 'string' || network.driver !== 'overlay' || !Array.isArray(network.ipam))
+  const { network } = value;
+  if (!isRecord(network) || network.driver !== 'overlay' || network.scope !== 'swarm') return null;
+  const { id, name, created, ipam, options, labels } = network;
+  if (!areTexts([id, name]) || typeof created !== 'number' || !Array.isArray(ipam) || ipam.length === 0)
     return null;
-  const subnets = network.ipam.every(
-    ({ subnet }) => typeof subnet === 'string' && parsePrefix(subnet) !== null,
+  const whole = ipam.every(
+    (subnet) =>
+      isRecord(subnet) &&
+      areTexts([subnet.subnet, subnet.ipRange, subnet.gateway]) &&
+      parsePrefix(String(subnet.subnet)) !== null &&
+      parseIp4(String(subnet.gateway)) !== null,
   );
-  return subnets && typeof network.options === 'object' && network.options !== null ? network : null;
+  return whole && areTexts(options) && areTexts(labels) ? (network as unknown as DockerNetworkFacts) : null;
 }
 
 export function parsePeer(value: StoreValue): DockerPeerFacts | null {
-  const peer = value.peer as DockerPeerFacts | null;
-  if (typeof peer !== 'object' || peer === null || !Array.isArray(peer.names)) return null;
+  const { peer } = value;
+  if (!isRecord(peer) || !Array.isArray(peer.names) || !areTexts(peer.names)) return null;
   const { networkId, endpointId, address, mac, vtep, node } = peer;
-  if (typeof networkId !== 'string' || typeof endpointId !== 'string' || typeof node !== 'string')
-    return null;
-  const whole = [address, mac, vtep].every((text) => typeof text === 'string');
-  if (!whole || parseIp4(address) === null || parseMac(mac) === null || parseIp4(vtep) === null) return null;
-  return peer;
+  if (!areTexts([networkId, endpointId, address, mac, vtep, node])) return null;
+  const whole =
+    [address, vtep].every((text) => parseIp4(String(text)) !== null) && parseMac(String(mac)) !== null;
+  return whole ? (peer as unknown as DockerPeerFacts) : null;
+}
+
+export function parseService(value: StoreValue): ServiceRow | null {
+  const row = value as ServiceRow;
+  const { id, name, image, network, command, env, publish, replicas, created, mode } = row;
+  if (!areTexts([id, name, image, network]) || !areTexts(command) || !areTexts(env)) return null;
+  if (!Number.isInteger(replicas) || typeof created !== 'number') return null;
+  if (mode !== 'replicated' && mode !== 'global') return null;
+  const ports = Array.isArray(publish) && publish.every(isPort);
+  return ports && Array.isArray(command) && Array.isArray(env) ? row : null;
+}
+
+function isPort(port: unknown): boolean {
+  if (!isRecord(port) || parseIp4(String(port.hostIp)) === null) return false;
+  const numbers = [port.port, port.hostPort].every((number) => Number.isInteger(number));
+  return numbers && (port.proto === 'tcp' || port.proto === 'udp');
+}
+
+export function parseTask(value: StoreValue): TaskRow | null {
+  const row = value as TaskRow;
+  return areTexts([row.id, row.serviceId, row.slot, row.node]) && typeof row.created === 'number'
+    ? row
+    : null;
 }

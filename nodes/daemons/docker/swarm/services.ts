@@ -1,46 +1,21 @@
-import type { DockerContainerFacts, DockerPortBinding } from '../../../events/docker.ts';
+import type { DockerContainerFacts } from '../../../events/docker.ts';
 import type { Runtime } from '../../../runtime.ts';
-import type { StoreChange, StoreValue } from '../../../store.ts';
+import type { StoreChange } from '../../../store.ts';
 import type { StoreClient } from '../../store-client.ts';
 import { StoreView } from '../../store-view.ts';
 import { WatchSync } from '../../watch-sync.ts';
 import { DockerError } from '../error.ts';
 import { base36 } from './ids.ts';
 import { SERVICE_LABEL, SERVICE_NAME_LABEL, TASK_LABEL } from './labels.ts';
+import {
+  parseService,
+  parseTask,
+  type ServiceRow,
+  type ServiceSpec,
+  serviceKeys,
+  type TaskRow,
+} from './rows.ts';
 import type { Swarm } from './swarm.ts';
-
-export interface ServiceSpec {
-  readonly name: string;
-  readonly image: string;
-  readonly command: readonly string[];
-  readonly env: readonly string[];
-  readonly replicas: number;
-  /** 'global': one on every node. */
-  readonly mode: 'replicated' | 'global';
-  /** '' for none. */
-  readonly network: string;
-  /** Those of `mode=host`. */
-  readonly publish: readonly DockerPortBinding[];
-}
-
-export interface ServiceRow extends ServiceSpec, StoreValue {
-  readonly id: string;
-  readonly created: number;
-}
-
-export interface TaskRow extends StoreValue {
-  readonly id: string;
-  readonly serviceId: string;
-  /** From 1; of a global service the node's name. */
-  readonly slot: string;
-  readonly node: string;
-  readonly created: number;
-}
-
-export const serviceKeys = {
-  service: (id: string) => `docker.service.${id}`,
-  task: (id: string) => `docker.task.${id}`,
-} as const;
 
 /** What a task's container is to be, for whoever makes containers. */
 export interface TaskContainer {
@@ -210,16 +185,4 @@ export class Services {
       this.#rt.cause = cause;
     }
   }
-}
-
-function parseService(value: StoreValue): ServiceRow | null {
-  const row = value as ServiceRow;
-  const texts = [row.id, row.name, row.image, row.network].every((text) => typeof text === 'string');
-  const lists = [row.command, row.env, row.publish].every((list) => Array.isArray(list));
-  return texts && lists && Number.isInteger(row.replicas) ? row : null;
-}
-
-function parseTask(value: StoreValue): TaskRow | null {
-  const row = value as TaskRow;
-  return [row.id, row.serviceId, row.slot, row.node].every((text) => typeof text === 'string') ? row : null;
 }
