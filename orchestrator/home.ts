@@ -80,6 +80,11 @@ export class LabHome {
     return join(this.folder, 'nats');
   }
 
+  /** Frames that the lab file's `record` asked for. */
+  get recordingFolder(): string {
+    return join(this.folder, 'frames');
+  }
+
   logFile(node: string): string {
     return join(this.folder, 'logs', `${node}.log`);
   }

@@ -12,7 +12,7 @@ export type DeviceTarget = Extract<CaptureTarget, { type: 'device' }>;
 export interface DeviceCaptureOptions {
   readonly lab: RunningLab;
   readonly compiled: CompiledLab;
-  readonly recorder: Recorder;
+  readonly recorder: Pick<Recorder, 'addInterface'>;
   /** Text of the filter, '' for none. */
   readonly filter: string;
   readonly snapLength: number;
@@ -66,6 +66,11 @@ export class DeviceCapture {
     const info = { linkType: linkType === 'raw' ? LINKTYPE_RAW : LINKTYPE_ETHERNET, name, description, mac };
     const recorded = recorder.addInterface({ ...info, filter }, lab.now());
     return new DeviceCapture(options, { name, node, id }, recorded);
+  }
+
+  /** Resolves when there will be no more: it was stopped, or the device or its node has gone. */
+  get ended(): Promise<void> {
+    return this.#reading;
   }
 
   /** Ends the capture; resolves when what the node still held has been recorded. */

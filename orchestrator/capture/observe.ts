@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { NatsConnection } from 'nats';
 import { observeSegment } from '../../bus/wire.ts';
 import type { CompiledLab } from '../lab/compiled.ts';
@@ -13,6 +14,21 @@ export function busWires(nc: NatsConnection, lab: CompiledLab, now: () => number
     });
     return () => subscription.unsubscribe();
   };
+}
+
+/** A bus that has gone answers no more, ms. */
+const SETTLE_WITHIN = 2_000;
+
+/**
+ * Resolves when a connection has shown what the bus had for it: the server answers a PING behind all that it has written before.
+ * A process that gets no time reads late, so that whoever ends by the clock would leave frames unread.
+ */
+export async function settleWires(nc: NatsConnection): Promise<void> {
+  if (nc.isClosed()) return;
+  const given = new AbortController();
+  const { signal } = given;
+  await Promise.race([nc.flush(), nc.closed(), pause(SETTLE_WITHIN, null, { signal })]).catch(() => {});
+  given.abort();
 }
 
 /** The wires of a simulated lab, with its virtual times. */

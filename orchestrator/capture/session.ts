@@ -23,6 +23,8 @@ export interface SessionOptions {
   /** Text of a packet's comment by its cause, '' for none. */
   readonly comment: (cause: number) => string;
   readonly warn: (message: string) => void;
+  /** Resolves when every frame that was sent before the call has been shown to `observe`. */
+  readonly settle?: () => Promise<void>;
 }
 
 /** Time between two looks at what may be written, ms. */
@@ -89,6 +91,7 @@ export class CaptureSession {
     this.end();
     await this.#opening;
     await Promise.all(this.#devices.map((device) => device.stop()));
+    await this.#options.settle?.();
     this.#unwire();
     await this.#ticking;
     this.#recorder.finish(this.#options.lab.now());

@@ -8,6 +8,8 @@ import { type CaptureTarget, targetName } from './target.ts';
 /** A frame on a wire, as an observer sees it who is not on the wire. */
 export interface WireFrame {
   readonly frame: Uint8Array;
+  /** Bytes on the wire, where a recording has cut the frame. */
+  readonly length?: number;
   /** Number of the sender, and which of its ports. */
   readonly node: number;
   readonly port: number;
@@ -72,11 +74,11 @@ function linkListener(
   const description = `${kind === 'lan' ? 'LAN of' : 'link of'} ${ends.join(' ')}${more}`;
   const info = { linkType: LINKTYPE_ETHERNET, name: targetName(target), mac: 0, filter: options.filter };
   const recorded = recorder.addInterface({ ...info, description }, options.now);
-  return ({ frame, cause, sentAt }: WireFrame) =>
+  return ({ frame, length = frame.length, cause, sentAt }: WireFrame) =>
     recorded.offer({
       at: sentAt,
       direction: 'none',
-      length: frame.length,
+      length,
       data: frame,
       cause,
       order: AFTER_INSIDE,
@@ -94,12 +96,12 @@ function portListener(
   const info = { linkType: LINKTYPE_ETHERNET, name: targetName(target), mac, filter: options.filter };
   const recorded = recorder.addInterface({ ...info, description: describePort(lab, iface) }, options.now);
   return (seen: WireFrame) => {
-    const { frame, cause } = seen;
+    const { frame, length = frame.length, cause } = seen;
     const direction = directionAt(node, iface.port, mac, seen);
     if (direction === null) return;
     const at = direction === 'out' ? seen.sentAt : seen.arrivesAt;
     const order = direction === 'out' ? AFTER_INSIDE : at > seen.sentAt ? BEFORE_INSIDE : ARRIVED_AT_ONCE;
-    recorded.offer({ at, direction, length: frame.length, data: frame, cause, order });
+    recorded.offer({ at, direction, length, data: frame, cause, order });
   };
 }
 

@@ -1,40 +1,34 @@
 import { arch, release, type } from 'node:os';
 import { connectBus } from '../../bus/connection.ts';
-import { busWires, simWires } from '../capture/observe.ts';
-import type { CaptureCounts } from '../capture/recorder.ts';
+import { busWires, settleWires, simWires } from '../capture/observe.ts';
 import { CaptureSession } from '../capture/session.ts';
 import { StreamSink } from '../capture/sink.ts';
-import { parseTargets, targetName } from '../capture/target.ts';
+import { CaptureTargetError, parseTargets, targetName } from '../capture/target.ts';
 import type { ObserveWire } from '../capture/wires.ts';
 import type { CompiledLab } from '../lab/compiled.ts';
 import { loadLab } from '../lab/load.ts';
-import { formatEventId } from '../observe/format-event.ts';
 import type { RunningLab } from '../running-lab.ts';
 import { SimLab } from '../simulate/sim-lab.ts';
 import { withLab } from './attach.ts';
-import { plural } from './output.ts';
+import {
+  type CaptureCliOptions,
+  causeComment,
+  report,
+  say,
+  shortList,
+  withPodAddresses,
+} from './capture-common.ts';
+import { captureRecorded } from './capture-recorded.ts';
 import { resolveTarget, withAddresses } from './target.ts';
 import { awaitUp } from './up.ts';
-
-export interface CaptureCliOptions {
-  readonly lab?: string;
-  readonly write: string;
-  /** ms */
-  readonly for?: number;
-  readonly count?: number;
-  readonly filter: string;
-  readonly snapLength: number;
-  readonly causes?: true;
-  /** Command lines that begin with a node or a pod. */
-  readonly exec: readonly string[];
-  readonly simulate?: string;
-}
 
 /** What a capture is taken of. */
 interface Scene {
   readonly lab: RunningLab;
   readonly compiled: CompiledLab;
   readonly observe: ObserveWire;
+  /** Resolves when all that was sent has been observed. */
+  readonly settle: () => Promise<void>;
   /** For the file's head. */
   readonly os: string;
 }
@@ -50,6 +44,9 @@ const STEP = 50;
 
 /** `reroute capture`: exit code. */
 export async function capture(words: readonly string[], options: CaptureCliOptions): Promise<number> {
+  if (options.recorded) return captureRecorded(words, options);
+  if (options.from !== undefined || options.to !== undefined)
+    throw new CaptureTargetError('--from and --to go with --recorded');
   if (options.simulate === undefined) return captureLive(words, options);
   return captureSimulated(options.simulate, words, options);
 }
@@ -61,9 +58,10 @@ function captureLive(words: readonly string[], options: CaptureCliOptions): Prom
     // A connection of its own: a capture that does not keep up holds up nothing else.
     const nc = await connectBus({ ...bus, name: 'capture', echo: 'on' });
     const observe = busWires(nc, compiled, () => lab.now());
+    const settle = () => settleWires(nc);
     const os = `${type()} ${release()} ${arch()}, Node.js ${process.version}`;
     try {
-      return await run(words, options, { lab, compiled, observe, os }, async (session, opened) => {
+      return await run(words, options, { lab, compiled, observe, settle, os }, async (session, opened) => {
         await session.openDevices();
         await nc.flush();
         await opened();
@@ -94,18 +92,23 @@ async function captureSimulated(
   const compiled = await loadLab(file);
   const lab = new SimLab(compiled);
   const os = `reroute simulator, seed ${compiled.seed}; time counts from the lab's start`;
-  return run(words, options, { lab, compiled, observe: simWires(lab), os }, async (session, opened) => {
-    await opened();
-    await lab.start();
-    session.awaitDevices();
-    if (options.exec.length > 0 || options.for === undefined) {
-      const { converged, reasons } = await awaitUp(lab, 0, CONVERGE_WITHIN, () => {});
-      if (!converged) say(`the lab has not converged: ${reasons.slice(0, 3).join('; ')}`);
-    }
-    await execAll(lab, options.exec, session.ended);
-    const end = Math.max(options.for ?? 0, options.exec.length > 0 ? lab.now() + AFTERGLOW : 0);
-    while (lab.now() < end && !session.ended.aborted) await lab.sleep(Math.min(STEP, end - lab.now()));
-  });
+  return run(
+    words,
+    options,
+    { lab, compiled, observe: simWires(lab), settle: async () => {}, os },
+    async (session, opened) => {
+      await opened();
+      await lab.start();
+      session.awaitDevices();
+      if (options.exec.length > 0 || options.for === undefined) {
+        const { converged, reasons } = await awaitUp(lab, 0, CONVERGE_WITHIN, () => {});
+        if (!converged) say(`the lab has not converged: ${reasons.slice(0, 3).join('; ')}`);
+      }
+      await execAll(lab, options.exec, session.ended);
+      const end = Math.max(options.for ?? 0, options.exec.length > 0 ? lab.now() + AFTERGLOW : 0);
+      while (lab.now() < end && !session.ended.aborted) await lab.sleep(Math.min(STEP, end - lab.now()));
+    },
+  );
 }
 
 /** Begins a capture, ends it on Ctrl-C, when its reader has gone and when `during` is over, and tells what came of it. */
@@ -115,15 +118,14 @@ async function run(
   scene: Scene,
   during: (session: CaptureSession, opened: () => Promise<void>) => Promise<void>,
 ): Promise<number> {
-  const { lab, compiled, observe, os } = scene;
-  const names = ['orchestrator', ...compiled.nodes.map((node) => node.name)];
-  const nameOf = (number: number) => names[number] ?? `node ${number}`;
+  const { lab, compiled, observe, settle, os } = scene;
   const targets = parseTargets(compiled, words);
   const sink = new StreamSink(options.write, options.simulate === undefined ? 'drop' : 'keep');
   const session = new CaptureSession({
     lab,
     compiled,
     observe,
+    settle,
     sink,
     targets,
     section: {
@@ -135,7 +137,7 @@ async function run(
     filter: await withPodAddresses(lab, options.filter),
     snapLength: options.snapLength,
     limit: options.count ?? Number.POSITIVE_INFINITY,
-    comment: (cause) => (options.causes && cause !== 0 ? `caused by ${formatEventId(cause, nameOf)}` : ''),
+    comment: causeComment(compiled, options),
     warn: say,
   });
   const end = () => session.end();
@@ -158,16 +160,6 @@ async function run(
     await sink.close();
   }
   return 0;
-}
-
-function report({ delivered, received, accepted, dropped }: CaptureCounts): void {
-  const filtered = received - accepted;
-  const parts = [
-    `${plural(delivered, 'frame')} captured`,
-    ...(filtered > 0 ? [`${filtered} not wanted by the filter`] : []),
-    `${dropped} dropped`,
-  ];
-  say(parts.join(', '));
 }
 
 /** Runs command lines one after the other, their output to standard error. */
@@ -195,27 +187,9 @@ async function execAll(lab: RunningLab, lines: readonly string[], signal: AbortS
   }
 }
 
-/** `host @web-1`: the words of a filter that begin with @ become addresses of pods. */
-async function withPodAddresses(lab: RunningLab, filter: string): Promise<string> {
-  const parts = filter.split(/([\s()!]+)/);
-  return (await withAddresses(lab, parts)).join('');
-}
-
 function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve();
     else signal.addEventListener('abort', () => resolve(), { once: true });
   });
-}
-
-const MAX_NAMES = 6;
-
-function shortList(names: readonly string[]): string {
-  const more = names.length - MAX_NAMES;
-  return `${names.slice(0, MAX_NAMES).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
-}
-
-/** Standard output may be the capture's own. */
-function say(text: string): void {
-  process.stderr.write(`reroute: ${text}\n`);
 }

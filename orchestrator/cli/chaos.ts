@@ -7,6 +7,7 @@ import { type ChaosFile, loadChaos } from '../chaos/schema.ts';
 import { loadLab } from '../lab/load.ts';
 import type { RunningLab } from '../running-lab.ts';
 import { parseSelector } from '../selector.ts';
+import { recordSimulation } from '../simulate/recording.ts';
 import { SimLab } from '../simulate/sim-lab.ts';
 import { withLab } from './attach.ts';
 import { bad, faint, good, humanTime, plural, strong, table, write } from './output.ts';
@@ -129,9 +130,11 @@ export async function chaosRun(
   const compiled = await loadLab(options.simulate);
   const chaos = await loadChaos(file, compiled);
   const sim = new SimLab(compiled);
+  const recording = recordSimulation(sim, compiled);
   await sim.start();
+  recording?.followDevices();
   await awaitUp(sim, 0, 600_000, () => {});
   const code = await run(sim, chaos);
-  await saveSimulation(sim, compiled, options.simulate);
+  await saveSimulation(sim, compiled, options.simulate, recording);
   return code;
 }

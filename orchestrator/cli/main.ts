@@ -6,7 +6,8 @@ import { baseline, waitConverged } from '../observe/quiescence.ts';
 import { portsOf } from '../ports.ts';
 import { withLab } from './attach.ts';
 import { type BgpCliOptions, bgp } from './bgp.ts';
-import { type CaptureCliOptions, capture } from './capture.ts';
+import { capture } from './capture.ts';
+import type { CaptureCliOptions } from './capture-common.ts';
 import { chaosRun, churnCommand } from './chaos.ts';
 import { demo } from './demo.ts';
 import { type DumpOptions, dump } from './dump.ts';
@@ -448,6 +449,12 @@ program
     [],
   )
   .option('--simulate <lab>', 'of a simulated lab of this file, from its boot on')
+  .option('--recorded', 'what the lab has recorded, running or down; its lab file says `record: frames`')
+  .option(
+    '--from <moment>',
+    'with --recorded: from a time (+1s since the start, or ISO 8601) or an event (n1:42) on',
+  )
+  .option('--to <moment>', 'with --recorded: up to a moment')
   .addOption(labOption())
   .action(exits((targets: string[], options: CaptureCliOptions) => capture(targets, options)));
 

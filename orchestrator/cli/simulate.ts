@@ -3,6 +3,7 @@ import { encode } from '../../bus/codec.ts';
 import { type AnyRecord, ORCHESTRATOR } from '../events.ts';
 import { LabHome } from '../home.ts';
 import type { CompiledLab } from '../lab/compiled.ts';
+import { recordSimulation, type SimulatedRecording } from '../simulate/recording.ts';
 import { SimLab } from '../simulate/sim-lab.ts';
 import { faint, humanTime, write } from './output.ts';
 import { awaitUp, summaryOf } from './up.ts';
@@ -11,9 +12,11 @@ import { awaitUp, summaryOf } from './up.ts';
 export async function simulate(lab: CompiledLab, file: string, within: number): Promise<number> {
   const started = performance.now();
   const sim = new SimLab(lab);
+  const recording = recordSimulation(sim, lab);
   await sim.start();
+  recording?.followDevices();
   const result = await awaitUp(sim, 0, within, () => {});
-  await saveSimulation(sim, lab, file);
+  await saveSimulation(sim, lab, file, recording);
   write(await summaryOf(sim, lab, result));
   const took = humanTime(performance.now() - started);
   write(faint(`Simulated ${humanTime(sim.now())} in ${took}. The log is kept: reroute log ${lab.name}\n`));
@@ -21,9 +24,15 @@ export async function simulate(lab: CompiledLab, file: string, within: number): 
 }
 
 /** Keeps the log of a simulated run in the lab's folder, where `log`, `get --at` and `verify` find it. */
-export async function saveSimulation(sim: SimLab, lab: CompiledLab, file: string): Promise<void> {
+export async function saveSimulation(
+  sim: SimLab,
+  lab: CompiledLab,
+  file: string,
+  recording: SimulatedRecording | null,
+): Promise<void> {
   const home = new LabHome(lab.name);
   home.reset(lab);
+  await recording?.save(home.recordingFolder);
   const logs: Record<string, AnyRecord[]> = {};
   for (const name of [ORCHESTRATOR, ...sim.nodeNames]) {
     const records: AnyRecord[] = [];

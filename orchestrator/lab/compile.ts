@@ -17,6 +17,7 @@ import { desiredPods } from './pods.ts';
 import { policyConfig } from './policy.ts';
 import { formatProblem, type Path, Reporter, type Source } from './problem.ts';
 import { type LabParts, readLab } from './read.ts';
+import { recordConfig } from './record.ts';
 import { scaleBgp, scaleTimings } from './scale.ts';
 import { checkTimings, defaultTimings, resolveTimings } from './timers.ts';
 import { wireUp } from './wiring.ts';
@@ -118,7 +119,16 @@ function compileParts(parts: LabParts, reporter: Reporter): CompiledLab {
     }),
   );
   const connected = connectDaemons(nodes, configs, reporter);
-  return { name: file.name, seed, nodes: connected, segments, pods, timeScale, warnings: [] };
+  const lab: CompiledLab = {
+    name: file.name,
+    seed,
+    nodes: connected,
+    segments,
+    pods,
+    timeScale,
+    warnings: [],
+  };
+  return file.record === undefined ? lab : { ...lab, record: recordConfig(file.record, lab, reporter) };
 }
 
 function checkInheritance(

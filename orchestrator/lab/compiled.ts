@@ -11,8 +11,19 @@ export interface CompiledLab {
   readonly pods: readonly DesiredPod[];
   /** What all timers were multiplied by; already in them. */
   readonly timeScale: number;
+  /** Which frames are recorded while the lab runs; absent, none. */
+  readonly record?: RecordConfig;
   /** `FILE:LINE:COL: path: message`, for the user to read. */
   readonly warnings: readonly string[];
+}
+
+export interface RecordConfig {
+  /** Links and devices in the words of `reroute capture`. */
+  readonly targets: readonly string[];
+  /** Most that is kept, bytes; the oldest goes. */
+  readonly limit: number;
+  /** Most bytes kept of a frame. */
+  readonly snapLength: number;
 }
 
 /** A wire: a point-to-point link, or a LAN that any number of nodes share. */

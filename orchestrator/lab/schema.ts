@@ -4,6 +4,7 @@ import { dockerSchema } from './docker.ts';
 import { DAEMON_KINDS, daemonShape } from './external.ts';
 import { netemShape } from './netem.ts';
 import { policySchema } from './policy.ts';
+import { recordSchema } from './record.ts';
 import {
   address6,
   anyCidr,
@@ -236,6 +237,7 @@ export const labSchema = map({
   segments: z.record(nameKey, segment).optional(),
   cluster: cluster.optional(),
   policy: policySchema.optional(),
+  record: recordSchema.optional(),
   timers: map({ scale: z.number().min(0.000001).max(1000).optional(), ...timerSections }).optional(),
 });
 

@@ -29,40 +29,40 @@ export interface LogSource {
  * of day in ISO 8601.
  * @throws MomentError
  */
-export async function parseMoment(source: LogSource, text: string): Promise<Moment> {
+export async function parseMoment(source: LogSource, text: string, option = '--at'): Promise<Moment> {
   const event = /^([^:\s]+):(\d+)$/.exec(text);
   if (event !== null) {
     const [, node = '', seq = ''] = event;
     const number = source.numberOf(node);
-    if (number === undefined) throw new MomentError(`--at ${text}: no node ${node} in this lab`);
+    if (number === undefined) throw new MomentError(`${option} ${text}: no node ${node} in this lab`);
     const id = eventId(number, Number(seq));
     for await (const record of source.records(node)) {
       if (record.id === id) return { type: 'event', node, id, at: record.at };
     }
     throw new MomentError(
-      `--at ${text}: no such event in ${node}'s log; reroute log --node ${node} lists them`,
+      `${option} ${text}: no such event in ${node}'s log; reroute log --node ${node} lists them`,
     );
   }
   if (text.startsWith('+')) {
-    const since = durationOf(text);
+    const since = durationOf(text, option);
     return { type: 'time', at: (await source.startedAt()) + since };
   }
   // Left to itself, Date.parse takes `5` for a day of May 2001.
   const at = ISO_TIME.test(text) ? Date.parse(text) : Number.NaN;
   if (Number.isNaN(at)) {
     throw new MomentError(
-      `--at ${text}: give an event (n1:42), a time since the start (+2.5s) or an ISO time`,
+      `${option} ${text}: give an event (n1:42), a time since the start (+2.5s) or an ISO time`,
     );
   }
   return { type: 'time', at };
 }
 
-function durationOf(text: string): number {
+function durationOf(text: string, option: string): number {
   try {
     return parseDuration(text.slice(1));
   } catch (error) {
     if (!(error instanceof DurationError)) throw error;
-    throw new MomentError(`--at ${text}: ${error.message}`);
+    throw new MomentError(`${option} ${text}: ${error.message}`);
   }
 }
 

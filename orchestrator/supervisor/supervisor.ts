@@ -23,6 +23,7 @@ import { isDaemon } from '../lab/external.ts';
 import { farEnd } from '../lab/links.ts';
 import { originateDumps } from '../mrt/originate.ts';
 import { type CommandOptions, NodeDownError, type NodeInfo, type NodeState } from '../running-lab.ts';
+import { FrameRecording } from './frame-recording.ts';
 import { NodeProcess } from './node-process.ts';
 import type { GoneMessage, SupervisorCommand, SupervisorReply } from './protocol.ts';
 
@@ -72,6 +73,7 @@ export class Supervisor implements ActionHost {
   #store!: Store;
   #client!: CommandClient;
   #log!: LogPublisher<AnyRecord>;
+  #recording: FrameRecording | null = null;
   #seq = 0;
   #starting = 0;
   readonly #queue: (() => void)[] = [];
@@ -103,12 +105,15 @@ export class Supervisor implements ActionHost {
       for (const config of (await this.#daemons.place(lab)).nodes)
         this.#nodes.get(config.name)!.config = config;
       await this.#openBus();
+      if (lab.record !== undefined)
+        this.#recording = await FrameRecording.start(home, lab, lab.record, this.#address);
       this.#writeStatus('running');
       const nodes = [...this.#nodes.keys()];
       const cause = this.record({ type: 'lab.started', lab: lab.name, seed: lab.seed, nodes });
       await Promise.all(nodes.map((node) => this.#launch(node, cause, 'together')));
       this.#nc.publish(bootSubject(lab.name));
       await this.#nc.flush();
+      this.#recording?.followDevices();
       await this.#originate(lab.nodes, cause);
       await Promise.all(lab.pods.map((pod) => perform(this, { type: 'pod.create', ...pod })));
     } catch (error) {
@@ -129,6 +134,7 @@ export class Supervisor implements ActionHost {
   }
 
   async #takeDown(): Promise<void> {
+    await this.#recording?.endDevices();
     for (const node of this.#nodes.values()) node.expected = true;
     await Promise.all(
       [...this.#nodes.values()].map(async (node) => {
@@ -138,6 +144,7 @@ export class Supervisor implements ActionHost {
         clearTimeout(kill);
       }),
     );
+    await this.#recording?.end();
     if (this.#nc !== undefined && !this.#nc.isClosed()) {
       this.record({ type: 'lab.stopped' });
       await this.#log.flush();

@@ -4,15 +4,19 @@ import { join } from 'node:path';
 import test from 'ava';
 import { wirePrefix } from '../../../bus/subjects.ts';
 import { WirePort } from '../../../bus/wire.ts';
-import { busWires } from '../../../orchestrator/capture/observe.ts';
+import { busWires, settleWires } from '../../../orchestrator/capture/observe.ts';
+import { CaptureSession } from '../../../orchestrator/capture/session.ts';
+import { parseTargets } from '../../../orchestrator/capture/target.ts';
 import type { WireFrame } from '../../../orchestrator/capture/wires.ts';
 import { compileLab } from '../../../orchestrator/lab/compile.ts';
+import { SimLab } from '../../../orchestrator/simulate/sim-lab.ts';
 import { writeEthernet } from '../../../protocols/ethernet.ts';
 import { BROADCAST_MAC } from '../../../protocols/mac.ts';
 import { cli, startCli } from '../../support/cli.ts';
 import { launch, QUICK_TIMERS } from '../../support/lab.ts';
 import { connectTo, startServer, temporaryFolder } from '../../support/nats.ts';
 import { readCapture } from '../../support/pcapng.ts';
+import { MemorySink, SECTION } from './simulated.ts';
 
 const LAB = `
 name: capture-live
@@ -24,6 +28,8 @@ segments:
   lan: { subnet: 172.18.18.0/24, rangeStart: 172.18.18.101, nodes: all }
 cluster: { cni: calico, calico: { mesh: full }, pods: 1 }
 `;
+
+const TWICE = ['web-n1-1:eth0 in', 'web-n1-1:eth0 out'];
 
 function frame(dst: number, tag: number): Uint8Array {
   const bytes = new Uint8Array(60);
@@ -69,8 +75,35 @@ test('whoever observes a wire sees each frame once, as its sender stamped it, an
   t.is(seen.length, 3);
 });
 
+test('a capture takes what was sent before its end, also what it has not read by then', async (t) => {
+  const server = await startServer(t);
+  const nc = await connectTo(t, server);
+  const compiled = compileLab(LAB, 'lab.yaml');
+  const sink = new MemorySink();
+  const session = new CaptureSession({
+    lab: new SimLab(compiled),
+    compiled,
+    observe: busWires(nc, compiled, () => 99),
+    settle: () => settleWires(nc),
+    sink,
+    section: SECTION,
+    targets: parseTargets(compiled, ['lan']),
+    filter: '',
+    snapLength: 262_144,
+    limit: Number.POSITIVE_INFINITY,
+    comment: () => '',
+    warn: () => {},
+  });
+  const port = new WirePort(nc, { lab: compiled.name, segment: 'lan', mac: 2, node: 1, port: 0 }, () => {});
+  for (let tag = 1; tag <= 3; tag++) port.send(frame(BROADCAST_MAC, tag), 0, tag);
+  port.flush();
+  const counts = await session.finish();
+  t.is(counts.delivered, 3);
+  t.is(readCapture(sink.bytes).packets.length, 3);
+});
+
 test('a lab of processes is captured on its wire and inside its nodes, and the file left alone in vain', async (t) => {
-  await launch(t, LAB + QUICK_TIMERS);
+  const { supervisor } = await launch(t, `${LAB}record: { frames: [lan, "web-n1-1:eth0"] }\n${QUICK_TIMERS}`);
   const home = process.env.REROUTE_HOME ?? '';
   const folder = temporaryFolder(t);
   const file = join(folder, 'live.pcapng');
@@ -128,4 +161,23 @@ test('a lab of processes is captured on its wire and inside its nodes, and the f
   const few = await cli(t, home, 'capture', '-c', '2', '-w', file);
   t.is(few.code, 0);
   t.is(readCapture(readFileSync(file)).packets.length, 2);
+
+  // The lab goes down, and what it recorded stays.
+  await supervisor.down();
+  const recorded = async (...argv: string[]) => {
+    const read = await cli(t, home, 'capture', '--recorded', '-w', file, ...argv);
+    t.is(read.code, 0, read.stderr);
+    return readCapture(readFileSync(file));
+  };
+  const both = await recorded('-f', 'icmp');
+  t.deepEqual(
+    both.packets.map((packet) => `${packet.interface} ${packet.direction}`).toSorted(),
+    [...['lan none', 'lan none'], ...['lan none', 'lan none'], ...TWICE, ...TWICE].toSorted(),
+  );
+  t.is((await recorded('n1:eth0', '-f', 'icmp')).packets.length, 4);
+  t.true((await recorded('lan', '--from', '+0s', '--to', '+1h')).packets.length > some.length);
+  t.is((await recorded('lan', '--to', '1970-01-01T00:00:00Z')).packets.length, 0);
+  const refused = await cli(t, home, 'capture', '--recorded', 'n2:lo', '-w', file);
+  t.is(refused.code, 1);
+  t.regex(refused.stderr, /n2:lo was not recorded; there are lan, web-n1-1:eth0/);
 });
