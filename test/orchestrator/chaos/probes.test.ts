@@ -145,7 +145,7 @@ test('whether a pod reaches another, and if not, why', async (t) => {
   t.is(await reachable(lab, near, { ...far, status: null }), 'default/web-n2-1 has no address');
   await lab.act({ type: 'pod.delete', namespace: 'default', name: 'web-n1-1', node: 'n1' });
   await settle(lab);
-  t.is(await reachable(lab, near, far), 'no pod default/web-n1-1 runs on n1');
+  t.is(await reachable(lab, near, far), 'no pod or container default/web-n1-1 runs on n1');
   await lab.act({ type: 'kill', node: 'n2', how: 'silent' });
   t.regex((await reachable(lab, await pod(lab, 'web-n1-2'), far)) ?? '', /100% packet loss/);
   t.regex((await reachable(lab, far, near)) ?? '', /node n2 is not running/);
