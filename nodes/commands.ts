@@ -25,9 +25,14 @@ export type ImpairmentChange =
 export type NodeCommand =
   /**
    * Runs a tool (ping, ip, birdc, …) in a namespace. `pod` is '' for the node itself, else `namespace/name`.
-   * Answers with output as it comes, then `exit`.
+   * Answers with output as it comes, then `exit`. `stdin` is all that the tool can read; absent: nothing.
    */
-  | { readonly type: 'exec'; readonly pod: string; readonly argv: readonly string[] }
+  | {
+      readonly type: 'exec';
+      readonly pod: string;
+      readonly argv: readonly string[];
+      readonly stdin?: string;
+    }
   /** Ctrl-C for an `exec` by its command id. */
   | { readonly type: 'interrupt'; readonly target: string }
   /** Carrier of a physical port, as a pulled cable. */

@@ -24,6 +24,8 @@ export interface ExecPlace {
   readonly bfdd: Bfdd;
   /** The node's Docker Engine, null if it has none. */
   readonly dockerd: Dockerd | null;
+  /** What it can read from its standard input; absent: nothing. */
+  readonly stdin?: string;
 }
 
 interface Running {
@@ -44,7 +46,7 @@ export class Executor {
 
   /** Runs a command line; its output and exit code go out as replies to `id`, from within this call or later. */
   start(id: string, argv: readonly string[], place: ExecPlace): void {
-    const { kernel, ns, pod, node, mnt = ns.name } = place;
+    const { kernel, ns, pod, node, mnt = ns.name, stdin } = place;
     const [name = '', ...args] = argv;
     if (pod === '' && (name === 'birdc' || name === 'calicoctl')) {
       this.#bird(id, name, args, place);
@@ -65,10 +67,8 @@ export class Executor {
     };
     const hostname = pod === '' ? node : (pod.split('/')[1] ?? pod);
     const files = (path: string) => kernel.files.read(mnt, path);
-    const tool =
-      pod === '' && name === 'docker'
-        ? docker(args, place, out)
-        : startTool(argv, { rt: this.#rt, kernel, ns, hostname, files }, out);
+    const context = { rt: this.#rt, kernel, ns, hostname, files, ...(stdin === undefined ? {} : { stdin }) };
+    const tool = pod === '' && name === 'docker' ? docker(args, place, out) : startTool(argv, context, out);
     if (running) this.#tools.set(id, { ns, tool });
   }
 
@@ -104,8 +104,8 @@ export class Executor {
 }
 
 /** The docker client, which talks to the node's own daemon. */
-function docker(args: readonly string[], { dockerd, node }: ExecPlace, out: ToolOutput): RunningTool {
-  if (dockerd !== null) return runDocker(args, dockerd, out);
+function docker(args: readonly string[], { dockerd, node, stdin }: ExecPlace, out: ToolOutput): RunningTool {
+  if (dockerd !== null) return runDocker(args, dockerd, out, stdin);
   out.stderr(`docker: ${node} has no Docker; \`docker: {}\` in the lab file gives it one\n`);
   out.exit(1);
   return ENDED;

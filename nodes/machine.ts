@@ -301,7 +301,7 @@ export class NodeMachine implements Runtime {
         answer({ type: 'value', value: { seq: this.#seq - 1, view: this.snapshot() } });
         return;
       case 'exec':
-        this.#exec(id, command.pod, command.argv);
+        this.#exec(id, command);
         return;
       case 'interrupt':
         this.#executor.interrupt(command.target);
@@ -378,7 +378,7 @@ export class NodeMachine implements Runtime {
     this.#out.end(how);
   }
 
-  #exec(id: string, pod: string, argv: readonly string[]): void {
+  #exec(id: string, { pod, argv, stdin }: Extract<NodeCommand, { type: 'exec' }>): void {
     const container = pod !== '' && this.#cluster?.namespaceOf(pod) === undefined;
     const ns = this.#namespaceOf(pod);
     if (ns === undefined) {
@@ -397,8 +397,10 @@ export class NodeMachine implements Runtime {
       bgpd: this.#bgpd,
       bfdd: this.#bfdd,
       dockerd: this.#dockerd,
+      ...(stdin === undefined ? {} : { stdin }),
     };
-    this.#executor.start(id, container ? ['docker', 'exec', pod, ...argv] : argv, place);
+    const docker = ['docker', 'exec', ...(stdin === undefined ? [] : ['-i']), pod];
+    this.#executor.start(id, container ? [...docker, ...argv] : argv, place);
   }
 
   #namespaceOf(pod: string): Netns | undefined {
@@ -409,7 +411,8 @@ export class NodeMachine implements Runtime {
   #trace({ pod, target, packet }: Extract<NodeCommand, { type: 'trace' }>): CommandReply {
     const ns = this.#namespaceOf(pod);
     const addr = parseIp4(target);
-    if (ns === undefined) return { type: 'error', message: `no pod ${pod} runs on ${this.#config.name}` };
+    if (ns === undefined)
+      return { type: 'error', message: `no pod or container ${pod} runs on ${this.#config.name}` };
     if (addr === null) return { type: 'error', message: `${target} is no IPv4 address` };
     const detail = `${pod} -> ${target} ${packet.proto}${packet.proto === 'icmp' ? '' : ` ${packet.port}`}`;
     const start = this.emit({ type: 'command.received', command: 'trace', detail: detail.trim() });

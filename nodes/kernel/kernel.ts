@@ -4,6 +4,7 @@ import type { Runtime } from '../runtime.ts';
 import type { KernelView } from '../state/kernel-view.ts';
 import type { Device, PortDevice, PortFilter } from './device.ts';
 import { FileTable } from './files.ts';
+import { LogBuffer } from './log-buffer.ts';
 import { NeighborPool } from './neighbor-pool.ts';
 import type { Skb } from './netfilter/skb.ts';
 import { Netns } from './netns.ts';
@@ -41,6 +42,7 @@ export class Kernel {
   readonly neighborPool6: NeighborPool;
   readonly root: Netns;
   readonly files: FileTable;
+  readonly log = new LogBuffer();
   /** Packets dropped, by reason. */
   readonly drops = new Map<string, number>();
   dropped = 0;
@@ -49,6 +51,7 @@ export class Kernel {
   onFibChange: (() => void) | null = null;
   /** Called after a physical port has lost or regained its carrier. */
   onLinkChange: ((device: Device) => void) | null = null;
+  readonly #bootedAt: number;
   readonly #transmit: KernelOptions['transmit'];
   readonly #filter: KernelOptions['filter'];
   readonly #namespaces = new Map<string, Netns>();
@@ -60,6 +63,7 @@ export class Kernel {
   constructor(rt: Runtime, options: KernelOptions) {
     this.rt = rt;
     this.timings = options.timings;
+    this.#bootedAt = rt.now;
     this.#transmit = options.transmit;
     this.ipv6 = options.ipv6 ?? 'off';
     this.#filter = options.filter;
@@ -165,6 +169,11 @@ export class Kernel {
     this.dropped++;
     this.drops.set(reason, (this.drops.get(reason) ?? 0) + 1);
     if (this.rt.cause < 0) this.tracer.dropped(reason);
+  }
+
+  /** A line for dmesg. */
+  printk(level: number, text: string): void {
+    this.log.add({ at: this.rt.now - this.#bootedAt, level, text });
   }
 
   nextIfindex(): number {

@@ -3,6 +3,7 @@ import { bridge } from './bridge/bridge.ts';
 import { cat } from './cat.ts';
 import { conntrack } from './conntrack/conntrack.ts';
 import { curl } from './curl.ts';
+import { dmesg } from './dmesg.ts';
 import { dig } from './dns/dig.ts';
 import { getent } from './dns/getent.ts';
 import { nslookup } from './dns/nslookup.ts';
@@ -44,6 +45,9 @@ const tools: ReadonlyMap<string, Tool> = new Map([
   ['iptables-legacy', atOnce(iptables)],
   ['iptables-save', atOnce(iptablesSave)],
   ['iptables-restore', atOnce(iptablesRestore)],
+  ['iptables-legacy-save', atOnce(iptablesSave)],
+  ['iptables-legacy-restore', atOnce(iptablesRestore)],
+  ['dmesg', atOnce(dmesg)],
   ['traceroute', traceroute],
   ['curl', curl],
   ['tcpdump', tcpdump],

@@ -16,7 +16,7 @@ import { down, ls } from './labs.ts';
 import { type LogOptions, log } from './log.ts';
 import { bad, humanTime, write } from './output.ts';
 import { type PolicyTestOptions, policyTest } from './policy.ts';
-import { execIn, resolveTarget, withAddresses } from './target.ts';
+import { execIn, readStdin, resolveTarget, withAddresses } from './target.ts';
 import { changePorts, netemChanges, showPorts, type TcOptions } from './tc.ts';
 import { type TraceOptions, trace } from './trace.ts';
 import { oscillationLines, supervise, type UpOptions, up } from './up.ts';
@@ -140,16 +140,19 @@ program
 
 program
   .command('exec')
-  .description('run a command on a node or in a pod: ping, traceroute, ip, bridge, …')
-  .argument('<target>', 'node, pod or namespace/pod')
+  .description('run a command on a node, in a pod or in a container: ping, curl, ip, iptables, …')
+  .argument('<target>', 'node, pod, namespace/pod or node/container')
   .argument('<command...>', 'after --; @POD stands for the address of a pod')
+  .option('-i, --stdin', 'let it read the standard input, to its end: iptables-restore, nc, sh, …')
   .addOption(labOption())
   .passThroughOptions()
   .action(
-    exits((target: string, argv: string[], options: { lab?: string }) =>
+    exits((target: string, argv: string[], options: { lab?: string; stdin?: true }) =>
       withLab(options.lab, async (lab) => {
         const words = argv[0] === '--' ? argv.slice(1) : argv;
-        return execIn(lab, await resolveTarget(lab, target), await withAddresses(lab, words));
+        const place = await resolveTarget(lab, target);
+        const line = await withAddresses(lab, words);
+        return execIn(lab, place, line, options.stdin ? await readStdin() : undefined);
       }),
     ),
   );

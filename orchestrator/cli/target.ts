@@ -72,15 +72,35 @@ export function putAddresses(argv: readonly string[], addressOf: (pod: string) =
   });
 }
 
+/** Most bytes of a standard input: what a message of the bus holds, with room for the rest. */
+const STDIN_MAX = 4 * 1024 * 1024;
+
+/** Reads this process's standard input to its end. @throws TargetError */
+export async function readStdin(): Promise<string> {
+  const parts: Buffer[] = [];
+  let length = 0;
+  for await (const part of process.stdin as AsyncIterable<Buffer>) {
+    parts.push(part);
+    length += part.length;
+    if (length > STDIN_MAX) throw new TargetError('exec -i takes no more than 4 MiB');
+  }
+  return Buffer.concat(parts).toString();
+}
+
 /** Runs a command line in a target, its output to this process's. Ctrl-C goes to the command. Resolves to its exit code. */
-export async function execIn(lab: RunningLab, target: Target, argv: readonly string[]): Promise<number> {
+export async function execIn(
+  lab: RunningLab,
+  target: Target,
+  argv: readonly string[],
+  stdin?: string,
+): Promise<number> {
   const stop = new AbortController();
   const onInterrupt = () => stop.abort();
   process.on('SIGINT', onInterrupt);
   try {
     const reply = await lab.command(
       target.node,
-      { type: 'exec', pod: target.pod, argv },
+      { type: 'exec', pod: target.pod, argv, ...(stdin === undefined ? {} : { stdin }) },
       {
         signal: stop.signal,
         onReply: (part) => {

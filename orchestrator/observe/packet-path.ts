@@ -94,7 +94,7 @@ function nameSpace(names: Map<string, string>, node: string, { event }: AnyRecor
     const { netns, namespace, pod } = event.sandbox;
     names.set(`${node} ${netns}`, `${namespace}/${pod}`);
   } else if (event.type === 'docker.container') {
-    const { id, name } = event.container;
-    names.set(`${node} ${id.slice(0, 12)}`, name);
+    const { sandboxId, name } = event.container;
+    if (sandboxId !== '') names.set(`${node} ${sandboxId.slice(0, 12)}`, name);
   }
 }

@@ -14,7 +14,7 @@ import { DockerError } from './error.ts';
 import type { ContainerFiles } from './files.ts';
 import { findImage } from './images.ts';
 import type { DockerLedger } from './ledger.ts';
-import { type ContainerProcess, runProgram, startProcess } from './process.ts';
+import { type ContainerProcess, type ProcessInput, runProgram, startProcess } from './process.ts';
 import { Restarts } from './restarts.ts';
 import type { Sandbox, Sandboxes } from './sandbox.ts';
 
@@ -151,7 +151,7 @@ export class Containers {
   }
 
   /** Runs a command in a container that runs. @throws DockerError */
-  exec(ref: string, argv: readonly string[], stdin: 'open' | 'at-end', out: ToolOutput): RunningTool {
+  exec(ref: string, argv: readonly string[], stdin: ProcessInput, out: ToolOutput): RunningTool {
     const container = this.#options.ledger.container(ref);
     const { id, state } = container;
     const live = this.#live.get(id);

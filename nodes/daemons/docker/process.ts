@@ -112,6 +112,9 @@ function isProgram(word: string): boolean {
   return toolNames.includes(name) || SHELLS.has(name) || WAITING.has(name);
 }
 
+/** The standard input of a process: one that stays open and says nothing, one that is at its end, or what there is to read. */
+export type ProcessInput = 'open' | 'at-end' | { readonly text: string };
+
 /**
  * Runs a program in a container: a tool of the emulated host, or what a container is kept alive by: a shell with an open
  * stdin, `tail -f`, `sleep infinity`, `top`. @throws DockerError 'not-found'
@@ -121,7 +124,7 @@ export function runProgram(
   context: ToolContext,
   out: ToolOutput,
   shown: string = argv[0] ?? '',
-  stdin: 'open' | 'at-end' = 'at-end',
+  stdin: ProcessInput = 'at-end',
 ): ContainerProcess {
   const [word = '', ...args] = argv;
   const name = baseName(word);
@@ -129,6 +132,7 @@ export function runProgram(
   const follows = name === 'tail' && args.some((arg) => /^-\w*[fF]/.test(arg));
   const sleepsOn = name === 'sleep' && /^inf(inity)?$/i.test(args[0] ?? '');
   if (WAITING.has(name) || follows || sleepsOn) return FOREVER;
+  if (typeof stdin === 'object') return ofTool(startTool(argv, { ...context, stdin: stdin.text }, out));
   if (!SHELLS.has(name)) return ofTool(startTool(argv, context, out));
   if (args.some((arg) => !arg.startsWith('-') || /^-\w*c$/.test(arg)))
     return ofTool(startTool(['sh', ...args], context, out));

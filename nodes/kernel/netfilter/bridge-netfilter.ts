@@ -66,6 +66,7 @@ export class BridgeNetfilter {
     const packet = frame.length === total ? frame : frame.subarray(0, total);
     const dst = ipDst(packet, ETH_HLEN);
     const skb = new Skb(packet, bridge);
+    if (kernel.rt.cause < 0) skb.trace = true;
     skb.physIn = port;
     skb.vlan = tci;
     if (netfilter.run(NF_PRE_ROUTING, skb) !== 'accept') return null;

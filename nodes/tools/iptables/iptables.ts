@@ -121,7 +121,7 @@ export const iptablesSave: Command = (args, { ns }, out) => {
   return 0;
 };
 
-/** iptables-restore(8), from a file that the namespace has; there is no standard input to read from. */
+/** iptables-restore(8), from its standard input or a file that the namespace has. */
 export const iptablesRestore: Command = (args, ctx, out) => {
   const has = (...names: readonly string[]) => args.some((word) => names.includes(word));
   const only = optionValue(args, '-T', '--table');
@@ -144,11 +144,13 @@ function optionValue(args: readonly string[], ...names: readonly string[]): stri
 function inputOf(args: readonly string[], ctx: ToolContext): string {
   const values = ['-T', '--table', '-w', '-W', '-M'];
   const operand = args.find((word, i) => !word.startsWith('-') && !values.includes(args[i - 1] ?? ''));
-  if (operand === undefined)
+  if (operand === undefined) {
+    if (ctx.stdin !== undefined) return ctx.stdin;
     throw new ToolError(
-      'iptables-restore: no standard input here; name a file, or give the rules as one argument',
+      'iptables-restore: no standard input here; give it one (reroute exec -i), name a file, or give the rules as one argument',
       1,
     );
+  }
   if (operand.includes('\n')) return operand;
   const text = ctx.files?.(operand) ?? null;
   if (text === null) throw new ToolError(`Can't open ${operand}: No such file or directory`, 1);

@@ -20,21 +20,27 @@ import {
 /** Runs one command of a script; finds what there is by its name. */
 type Start = (argv: readonly string[], ctx: ToolContext, out: ToolOutput) => RunningTool;
 
-/** `sh -c SCRIPT`: see `parseScript` for how much of a shell it is. A command of a pipe starts when the one before it has ended. */
+/** `sh -c SCRIPT`, or the script as its standard input: see `parseScript` for how much of a shell it is. A command of a pipe starts when the one before it has ended. */
 export function shell(start: Start): Tool {
   return endingOnError((args, ctx, out) => {
     const [option, script] = args;
+    if (option === undefined && ctx.stdin !== undefined)
+      return run(start, ctx.stdin, { ...ctx, stdin: '' }, out);
     if (option === undefined)
       throw new ToolError('sh: there is no terminal to read commands from: use sh -c "COMMAND"', 2);
     if (!/^-[eux]*c$/.test(option)) throw new ToolError(`sh: ${option}: only -c is emulated`, 2);
     if (script === undefined) throw new ToolError('sh: -c requires an argument', 2);
-    try {
-      return new Shell(start, parseScript(script), ctx, out);
-    } catch (error) {
-      if (error instanceof ShellSyntaxError) throw new ToolError(`sh: 1: ${error.message}`, 2);
-      throw error;
-    }
+    return run(start, script, ctx, out);
   });
+}
+
+function run(start: Start, script: string, ctx: ToolContext, out: ToolOutput): RunningTool {
+  try {
+    return new Shell(start, parseScript(script), ctx, out);
+  } catch (error) {
+    if (error instanceof ShellSyntaxError) throw new ToolError(`sh: 1: ${error.message}`, 2);
+    throw error;
+  }
 }
 
 class Shell implements RunningTool {

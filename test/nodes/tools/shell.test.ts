@@ -155,3 +155,12 @@ test('any script is parsed or refused', (t) => {
   );
   t.pass();
 });
+
+test('without -c, the script is what it can read', (t) => {
+  const { net, a } = lab();
+  const started = run('sh', a.kernel.root, { stdin: 'echo a\ncat\n' });
+  net.advance(10);
+  t.is(started.text, 'a\n');
+  t.is(started.code, 0);
+  t.is(run('sh', a.kernel.root).code, 2);
+});

@@ -2,10 +2,12 @@ import type { RunningTool, ToolOutput } from '../../../tools/tool.ts';
 import type { Dockerd } from '../dockerd.ts';
 import type { Flag, Flags } from './flags.ts';
 
-/** What a command of the client has to do with: the daemon, and its own standard output and error. */
+/** What a command of the client has to do with: the daemon, and its own standard output, error and input. */
 export interface CliContext {
   readonly dockerd: Dockerd;
   readonly out: ToolOutput;
+  /** Absent: nothing. */
+  readonly stdin?: string;
 }
 
 export interface CliCommand {

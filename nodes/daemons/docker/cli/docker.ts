@@ -2,7 +2,7 @@ import type { Runtime } from '../../../runtime.ts';
 import { ENDED, type RunningTool, type ToolOutput } from '../../../tools/tool.ts';
 import type { Dockerd } from '../dockerd.ts';
 import { DockerError } from '../error.ts';
-import { type CliCommand, CliError, EXIT_DAEMON } from './command.ts';
+import { type CliCommand, type CliContext, CliError, EXIT_DAEMON } from './command.ts';
 import { daemonError } from './each.ts';
 import { FlagError, flagsHelp, parseFlags } from './flags.ts';
 import { execCommand, logsCommand, portCommand } from './inside.ts';
@@ -72,7 +72,13 @@ const ELSEWHERE =
   );
 
 /** Runs a command line of the docker client against a node's daemon. */
-export function runDocker(args: readonly string[], dockerd: Dockerd, out: ToolOutput): RunningTool {
+export function runDocker(
+  args: readonly string[],
+  dockerd: Dockerd,
+  out: ToolOutput,
+  stdin?: string,
+): RunningTool {
+  const context: CliContext = { dockerd, out, ...(stdin === undefined ? {} : { stdin }) };
   const [first = '', second] = args;
   if (first === '' || first === '--help' || first === 'help' || first === '-h') {
     out.stdout(topHelp());
@@ -88,7 +94,7 @@ export function runDocker(args: readonly string[], dockerd: Dockerd, out: ToolOu
     }
     const name = second === 'list' ? 'ls' : second === 'remove' ? 'rm' : second;
     const command = group.commands.find((candidate) => candidate.name === `${first} ${name}`);
-    if (command !== undefined) return runCommandLine(command, args.slice(2), dockerd, out);
+    if (command !== undefined) return runCommandLine(command, args.slice(2), context);
     out.stderr(
       `\nUsage:  docker ${first} COMMAND\n\n${group.help}\n\nunknown command: docker ${first} ${second}\nRun 'docker ${first} --help' for more information on a command.\n`,
     );
@@ -96,7 +102,7 @@ export function runDocker(args: readonly string[], dockerd: Dockerd, out: ToolOu
     return ENDED;
   }
   const command = CONTAINER_COMMANDS.find((candidate) => candidate.name === first);
-  if (command !== undefined) return runCommandLine(command, args.slice(1), dockerd, out);
+  if (command !== undefined) return runCommandLine(command, args.slice(1), context);
   if (first.startsWith('-'))
     out.stderr(
       `unknown ${first.startsWith('--') ? `flag: ${first}` : `shorthand flag: '${first[1]}' in ${first}`}\nSee 'docker --help'.\n`,
@@ -151,13 +157,9 @@ export function checkCommandLine([first = '', ...rest]: readonly string[]): stri
   }
 }
 
-function runCommandLine(
-  command: CliCommand,
-  words: readonly string[],
-  dockerd: Dockerd,
-  out: ToolOutput,
-): RunningTool {
+function runCommandLine(command: CliCommand, words: readonly string[], context: CliContext): RunningTool {
   const { name, args } = command;
+  const { out } = context;
   try {
     const flags = parseFlags(words, command.flags, command.order ?? 'interspersed');
     if (flags === 'help') {
@@ -173,7 +175,7 @@ function runCommandLine(
       out.exit(1);
       return ENDED;
     }
-    return command.run(flags, { dockerd, out }) ?? ENDED;
+    return command.run(flags, context) ?? ENDED;
   } catch (error) {
     if (error instanceof FlagError) {
       out.stderr(`${error.message}\nSee 'docker ${name} --help'.\n`);

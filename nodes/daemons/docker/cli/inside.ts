@@ -21,18 +21,21 @@ export const execCommand: CliCommand = {
   ],
   args: { min: 2, max: ANY },
   order: 'stop-at-argument',
-  run: (flags, { dockerd, out }) => {
+  run: (flags, { dockerd, out, stdin }) => {
     const [ref = '', ...argv] = flags.args;
     const { id } = inspected(dockerd, ref);
     const detached = flags.has('detach');
     try {
       const stream = detached ? { stdout: () => {}, stderr: () => {}, exit: () => {} } : out;
-      const tool = dockerd.containers.exec(
-        id,
-        argv,
-        detached && flags.has('interactive') ? 'open' : 'at-end',
-        stream,
-      );
+      const interactive = flags.has('interactive');
+      const input = !interactive
+        ? 'at-end'
+        : detached
+          ? 'open'
+          : stdin === undefined
+            ? 'at-end'
+            : { text: stdin };
+      const tool = dockerd.containers.exec(id, argv, input, stream);
       if (!detached) return tool;
       out.exit(0);
     } catch (error) {

@@ -8,6 +8,8 @@ import { logLine } from './log-line.ts';
 import { RecentLists } from './recent-lists.ts';
 import { TABLES, Table, type TableChange } from './table.ts';
 
+/** Level of what TRACE writes. */
+const WARNING = 4;
 const TRACE_FLAGS = { tcpSequence: true, tcpOptions: true, ipOptions: true, macDecode: false };
 
 /** The tables of iptables in a namespace. A table is there from its first use on; before that it costs nothing. */
@@ -74,8 +76,10 @@ export class Xtables {
 
   /** As the kernel's log has it: `TRACE: raw:PREROUTING:rule:1`. */
   #trace(chain: Chain, kind: 'rule' | 'return' | 'policy', number: number, skb: Skb, hook: Hook): void {
-    const { rt } = this.#ns.kernel;
+    const { kernel } = this.#ns;
+    const { rt } = kernel;
     const { cause } = rt;
+    const line = logLine(skb, TRACE_FLAGS);
     const rule = kind === 'rule' ? chain.rules[number - 1]?.text : undefined;
     rt.emit({
       type: 'packet.trace',
@@ -87,8 +91,10 @@ export class Xtables {
       number,
       ...(rule === undefined ? {} : { rule }),
       ...(kind === 'policy' && chain.policy !== null ? { rule: chain.policy } : {}),
-      line: logLine(skb, TRACE_FLAGS),
+      line,
     });
+    // What `reroute trace` follows is not the kernel's to tell.
+    if (cause >= 0) kernel.printk(WARNING, `TRACE: ${chain.table}:${chain.name}:${kind}:${number} ${line}`);
     // What the packet does next follows from what it did before, not from its being told of.
     rt.cause = cause;
   }

@@ -67,7 +67,9 @@ export const log: TargetExtension = {
         (skb) => {
           const { rt } = ns.kernel;
           const { cause } = rt;
-          rt.emit({ type: 'packet.logged', ns: ns.name, level, line: `${prefix}${logLine(skb, flags)}` });
+          const line = `${prefix}${logLine(skb, flags)}`;
+          rt.emit({ type: 'packet.logged', ns: ns.name, level, line });
+          ns.kernel.printk(level, line);
           // What the packet does next follows from what it did before, not from its being told of.
           rt.cause = cause;
           return 'continue';
