@@ -1,0 +1,284 @@
+import test from 'ava';
+import fc from 'fast-check';
+import { Flow, FlowTable } from '../../../../nodes/kernel/openflow/flow-table.ts';
+import { compileMatch, matchesKey } from '../../../../nodes/kernel/openflow/packet-key.ts';
+import { type PacketIn, Pipeline } from '../../../../nodes/kernel/openflow/pipeline.ts';
+import { formatIp4, parseIp4 } from '../../../../protocols/ip4.ts';
+import { PROTO_TCP, validateIpv4 } from '../../../../protocols/ipv4.ts';
+import { OFP_NO_BUFFER, OpenFlowError, RESERVED_PORTS } from '../../../../protocols/openflow/constants.ts';
+import { parseFlow } from '../../../../protocols/openflow/flow-text.ts';
+import type { FlowMod, FlowRemovedReason } from '../../../../protocols/openflow/message.ts';
+import { FIELDS, KEY_WORDS, matchCovers } from '../../../../protocols/openflow/oxm.ts';
+import { decodeTcp, encodeTcp } from '../../../../protocols/tcp/segment.ts';
+import { match } from '../../../protocols/openflow/arbitrary.ts';
+import { frameOf } from '../../../support/router.ts';
+import { FakeWorld } from '../../../support/runtime.ts';
+
+const ip = (text: string) => parseIp4(text) ?? 0;
+const A = ip('10.0.0.1');
+const B = ip('10.0.0.2');
+
+function tcp(src: number, dst: number, dstPort: number): Uint8Array {
+  const segment = { srcPort: 1000, dstPort, seq: 1, ack: 0, flags: 2, window: 1000, urgent: 0 };
+  return frameOf(src, dst, PROTO_TCP, encodeTcp({ ...segment, payload: new Uint8Array(4) }, src, dst));
+}
+
+class Switch {
+  readonly world = new FakeWorld();
+  readonly rt = this.world.runtime();
+  readonly sent: { readonly port: number; readonly frame: Uint8Array }[] = [];
+  readonly packetIns: PacketIn[] = [];
+  readonly removed: [Flow, FlowRemovedReason][] = [];
+  readonly pipeline: Pipeline;
+
+  constructor() {
+    const { rt } = this;
+    this.pipeline = new Pipeline({
+      get now() {
+        return rt.now;
+      },
+      timers: rt.timers,
+      output: (port, frame) => this.sent.push({ port, frame }),
+      packetIn: (packet) => this.packetIns.push(packet),
+      flowSet: () => {},
+      flowRemoved: (flow, reason) => this.removed.push([flow, reason]),
+      dropped: () => {},
+    });
+  }
+
+  mod(command: FlowMod['command'], text: string): void {
+    this.pipeline.flowMod({
+      ...parseFlow(text, command.startsWith('delete') ? 0xff : 0),
+      command,
+      bufferId: OFP_NO_BUFFER,
+      outGroup: RESERVED_PORTS.ANY,
+    });
+  }
+
+  add(...texts: readonly string[]): void {
+    for (const text of texts) this.mod('add', text);
+  }
+
+  /** Ports that a packet leaves by. */
+  send(frame: Uint8Array, inPort = 1): number[] {
+    this.sent.length = 0;
+    this.pipeline.process(frame, inPort);
+    return this.sent.map(({ port }) => port);
+  }
+
+  get priorities(): number[] {
+    return this.pipeline.flows().map(({ priority }) => priority);
+  }
+}
+
+test('the highest priority takes a packet, and what none takes is dropped', (t) => {
+  const s = new Switch();
+  t.deepEqual(s.send(tcp(A, B, 80)), []);
+  s.add(
+    'priority=10,ip,actions=output:2',
+    'priority=20,tcp,tp_dst=80,actions=output:3',
+    'priority=5,actions=output:4',
+  );
+  t.deepEqual(s.send(tcp(A, B, 80)), [3]);
+  t.deepEqual(s.send(tcp(A, B, 81)), [2]);
+  t.deepEqual(s.priorities, [20, 10, 5]);
+  t.deepEqual(
+    s.pipeline.flows().map(({ packets, bytes }) => [packets, bytes]),
+    [
+      [1, 58],
+      [1, 58],
+      [0, 0],
+    ],
+  );
+});
+
+test('addresses match by their masks, and a port by its number', (t) => {
+  const s = new Switch();
+  s.add(
+    'priority=2,ip,nw_dst=10.0.0.0/30,in_port=1,actions=output:2',
+    'priority=1,ip,nw_dst=10.0.0.0/8,actions=output:3',
+  );
+  t.deepEqual(s.send(tcp(A, B, 80)), [2]);
+  t.deepEqual(s.send(tcp(A, B, 80), 7), [3]);
+  t.deepEqual(s.send(tcp(A, ip('10.0.0.4'), 80)), [3]);
+  t.deepEqual(s.send(tcp(A, ip('11.0.0.4'), 80)), []);
+});
+
+test('a table miss tells the controller so, another flow says that an action did', (t) => {
+  const s = new Switch();
+  s.add(
+    'priority=0,actions=CONTROLLER:65535',
+    'cookie=0x7,priority=1,tcp,tp_dst=80,actions=CONTROLLER:20,output:2',
+  );
+  s.send(tcp(A, B, 81));
+  t.deepEqual(s.send(tcp(A, B, 80)), [2]);
+  t.deepEqual(
+    s.packetIns.map(({ reason, table, cookie, maxLen, inPort }) => [reason, table, cookie, maxLen, inPort]),
+    [
+      ['no_match', 0, 0n, 65_535, 1],
+      ['action', 0, 7n, 20, 1],
+    ],
+  );
+});
+
+test('tables follow one another with metadata and an action set', (t) => {
+  const s = new Switch();
+  s.add(
+    'priority=1,in_port=1,actions=write_actions(output:5),write_metadata:0x1,goto_table:1',
+    'priority=1,in_port=2,actions=write_actions(output:5),write_metadata:0x2,goto_table:1',
+    'table=1,metadata=0x1,actions=write_actions(set_field:10.0.0.9->ipv4_dst,output:6)',
+    'table=1,metadata=0x2,actions=clear_actions',
+  );
+  t.deepEqual(s.send(tcp(A, B, 80), 1), [6]);
+  const { frame } = s.sent[0]!;
+  t.is(formatIp4(ip('10.0.0.9')), '10.0.0.9');
+  t.is(validateIpv4(frame, 14, frame.length - 14), 'ok');
+  t.not(decodeTcp(frame, 34, frame.length - 34, A, ip('10.0.0.9')), null);
+  t.deepEqual(s.send(tcp(A, B, 80), 2), []);
+  t.throws(() => s.add('table=1,actions=goto_table:1'), { instanceOf: OpenFlowError });
+});
+
+test('what is sent before a change is without it', (t) => {
+  const s = new Switch();
+  s.add(
+    'actions=output:1,set_field:10.0.0.7->ipv4_src,set_field:99->tcp_dst,output:2,push_vlan:0x8100,set_field:4101->vlan_vid,output:3,pop_vlan,output:4',
+  );
+  t.deepEqual(s.send(tcp(A, B, 80)), [1, 2, 3, 4]);
+  const [first, second, third, fourth] = s.sent.map(({ frame }) => frame);
+  t.is(decodeTcp(first!, 34, first!.length - 34, A, B)?.dstPort, 80);
+  t.is(decodeTcp(second!, 34, second!.length - 34, ip('10.0.0.7'), B)?.dstPort, 99);
+  t.deepEqual([...third!.subarray(12, 18)], [0x81, 0, 0, 5, 8, 0]);
+  t.deepEqual(fourth, second);
+});
+
+test('a TTL that is used up goes to the controller and no further', (t) => {
+  const s = new Switch();
+  s.add('actions=dec_ttl,output:2');
+  const frame = tcp(A, B, 80);
+  t.deepEqual(s.send(frame.slice()), [2]);
+  t.is(s.sent[0]!.frame[22], 63);
+  frame[22] = 1;
+  t.deepEqual(s.send(frame), []);
+  t.deepEqual(
+    s.packetIns.map(({ reason }) => reason),
+    ['invalid_ttl'],
+  );
+});
+
+test('adding replaces the same flow with its counters, and refuses to overlap where asked', (t) => {
+  const s = new Switch();
+  s.add('priority=5,ip,actions=output:1');
+  s.send(tcp(A, B, 80));
+  s.add('priority=5,ip,actions=output:2');
+  t.deepEqual(
+    s.pipeline.flows().map(({ packets }) => packets),
+    [0],
+  );
+  t.throws(() => s.add('priority=5,tcp,check_overlap,actions=output:3'), { instanceOf: OpenFlowError });
+  s.add('priority=6,tcp,check_overlap,actions=output:3');
+  t.deepEqual(s.priorities, [6, 5]);
+  t.deepEqual(s.removed, []);
+});
+
+test('modify changes the instructions of what it covers, modify-strict of the one flow', (t) => {
+  const s = new Switch();
+  s.add(
+    'priority=5,tcp,actions=output:1',
+    'priority=6,tcp,tp_dst=80,actions=output:1',
+    'priority=1,arp,actions=output:1',
+  );
+  s.send(tcp(A, B, 80));
+  s.mod('modify', 'tcp,actions=output:9');
+  const outs = () => s.pipeline.flows().map((flow) => flow.outputs(9));
+  t.deepEqual(outs(), [true, true, false]);
+  t.is(s.pipeline.flows()[0]!.packets, 1);
+  s.mod('modify_strict', 'priority=5,tcp,actions=output:1');
+  t.deepEqual(outs(), [true, false, false]);
+  s.mod('modify', 'udp,actions=output:1');
+  t.is(s.pipeline.flows().length, 3);
+});
+
+test('delete takes what it covers, by cookie and by port too', (t) => {
+  const s = new Switch();
+  const fill = () =>
+    s.add(
+      'cookie=1,priority=5,tcp,send_flow_rem,actions=output:1',
+      'cookie=2,priority=6,tcp,tp_dst=80,actions=output:2',
+      'table=3,priority=7,arp,actions=output:1',
+    );
+  fill();
+  s.mod('delete_strict', 'table=0,priority=5,ip');
+  t.is(s.priorities.length, 3);
+  s.mod('delete_strict', 'table=0,priority=5,tcp');
+  t.deepEqual(s.priorities, [6, 7]);
+  t.deepEqual(
+    s.removed.map(([, reason]) => reason),
+    ['delete'],
+  );
+  fill();
+  s.mod('delete', 'cookie=2/-1');
+  t.deepEqual(s.priorities, [5, 7]);
+  s.mod('delete', 'out_port=1,tcp');
+  t.deepEqual(s.priorities, [7]);
+  fill();
+  s.mod('delete', '');
+  t.deepEqual(s.priorities, []);
+});
+
+test('flows go when they are idle, and when their time is over', (t) => {
+  const s = new Switch();
+  s.add('priority=1,idle_timeout=10,actions=output:1', 'priority=2,hard_timeout=15,arp,actions=output:1');
+  s.world.advance(6_000);
+  s.send(tcp(A, B, 80));
+  s.world.advance(8_999);
+  t.is(s.priorities.length, 2);
+  s.world.advance(1);
+  t.deepEqual(
+    s.removed.map(([{ priority }, reason]) => [priority, reason]),
+    [[2, 'hard_timeout']],
+  );
+  s.world.advance(999);
+  t.is(s.priorities.length, 1);
+  s.world.advance(1);
+  t.deepEqual(
+    s.removed.map(([, reason]) => reason),
+    ['hard_timeout', 'idle_timeout'],
+  );
+});
+
+test('a compiled match takes what the match covers', (t) => {
+  fc.assert(
+    fc.property(match, match, (rule, packet) => {
+      const key = new Uint32Array(KEY_WORDS);
+      // Ports of TCP and UDP have the same place: a packet has one protocol.
+      const fields = packet.filter(({ field, mask }) => mask === null && !field.startsWith('udp'));
+      const wanted = rule.filter(({ field }) => fields.some((one) => one.field === field));
+      for (const one of fields) {
+        const words = FIELDS[one.field].bits > 32 ? Math.ceil(FIELDS[one.field].bits / 32) : 1;
+        for (let i = 0; i < words; i++)
+          key[FIELDS[one.field].word + i] = Number((one.value >> BigInt(32 * (words - 1 - i))) & 0xffffffffn);
+      }
+      t.is(matchesKey(compileMatch(wanted), key), matchCovers(wanted, fields));
+    }),
+  );
+});
+
+test('a table finds what the naive search finds', (t) => {
+  const table = new FlowTable();
+  for (const text of [
+    'priority=1,in_port=1',
+    'priority=3,in_port=2',
+    'priority=3,eth_type=0x800',
+    'priority=2',
+  ])
+    table.add(new Flow(parseFlow(text), 0), 'allowed');
+  const key = new Uint32Array(KEY_WORDS);
+  key[FIELDS.in_port.word] = 2;
+  key[FIELDS.eth_type.word] = 0x800;
+  t.deepEqual(
+    table.flows.map(({ priority }) => priority),
+    [3, 3, 2, 1],
+  );
+  t.is(table.lookup(key), table.flows[0]);
+  t.deepEqual([table.lookups, table.matched], [1, 1]);
+});
