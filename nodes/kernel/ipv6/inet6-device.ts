@@ -75,6 +75,8 @@ export class Inet6Device {
   /** The device leaves its namespace. */
   removed(): void {
     if (this.#running) this.#stop();
+    // A permanent neighbour may have been set on a device that never came up.
+    this.neighbors.clear();
     this.device.ns.ipv6.addresses.clear(this.device);
   }
 

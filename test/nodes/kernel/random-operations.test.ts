@@ -372,6 +372,18 @@ test('whatever is done to a kernel, its log folds to its state', (t) => {
   );
 });
 
+test('a device that is gone leaves no neighbours, though it never was up', (t) => {
+  const rt = new FakeWorld().runtime();
+  const kernel = new Kernel(rt, { timings, ipv6: 'on', transmit: () => {} });
+  const fold = new KernelFold();
+  kernel.root.addDummy({ name: 'd0', mac: 1, mtu: 1500 });
+  kernel.root.setNeighbor('d0', parseIp6('fe80::2')!, 2);
+  kernel.root.setNeighbor('d0', parseIp4('10.0.0.2')!, 2);
+  kernel.root.removeDevice('d0');
+  for (const { event } of rt.records) fold.apply(event as Parameters<KernelFold['apply']>[0]);
+  t.deepEqual(fold.view().neighbors, kernel.snapshot().neighbors);
+});
+
 test('a device that is gone hears nothing of its port', (t) => {
   const world = new FakeWorld();
   const rt = world.runtime();
