@@ -206,7 +206,7 @@ program
   .description('follow one packet and its answer: hooks, rules, routes, neighbours, tunnels, on every node')
   .argument(
     '<ends...>',
-    'SOURCE ADDR[:PORT]: a node, pod or node/container, and an address or pod; without a port a ping',
+    'SOURCE TARGET[:PORT]: a node, pod or node/container, and an address, pod or node/container; without a port a ping',
   )
   .option('--udp', 'a datagram in the place of a SYN')
   .option('--icmp', 'an echo request, whatever the port')

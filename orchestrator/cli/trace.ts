@@ -2,9 +2,10 @@ import pc from 'picocolors';
 import type { TracedPacket } from '../../nodes/commands.ts';
 import type { PacketStep } from '../../nodes/events/packet.ts';
 import type { EventId } from '../../nodes/events/record.ts';
-import { followPacket, type PacketPath, type PathStep } from '../observe/packet-path.ts';
+import { followPacket, type PacketPath, type PathOutcome, type PathStep } from '../observe/packet-path.ts';
 import { findPod, listPods } from '../pods.ts';
 import type { RunningLab } from '../running-lab.ts';
+import { liveViews } from './get.ts';
 import { write } from './output.ts';
 import { resolveTarget, type Target } from './target.ts';
 
@@ -20,8 +21,9 @@ class TraceError extends Error {
   override readonly name = 'TraceError';
 }
 
-/** Width of the first column. */
-const LABEL = 20;
+/** Width of the first column: at least, and at most for the names of chains. */
+const LABEL_MIN = 20;
+const LABEL_MAX = 34;
 /** Steps in which a copy of a broadcast ends that is for somebody else. */
 const ELSEWHERE: readonly string[] = ['other-host', 'ip-not-for-us'];
 
@@ -41,7 +43,7 @@ export async function trace(
   const path = await followPacket(lab, reply.value as EventId, home, options.within);
   if (options.output === 'json') write(`${JSON.stringify(path.steps, null, 2)}\n`);
   else write(render(path, { from, to, source, packet, all: options.all ?? false }));
-  return path.answered ? 0 : 1;
+  return path.outcome === 'answered' ? 0 : 1;
 }
 
 /** `POD ADDR:PORT`, with or without an arrow between them. */
@@ -61,12 +63,25 @@ async function destination(lab: RunningLab, text: string, options: TraceOptions)
   if (port !== null && !(Number.isInteger(port) && port > 0 && port < 65_536))
     throw new TraceError(`'${portText}' is no port`);
   const isAddress = /^\d+\.\d+\.\d+\.\d+$/.test(host);
-  const address = isAddress ? host : (findPod(await listPods(lab), host)?.status?.podIP ?? '');
-  if (address === '') throw new TraceError(`${host} is neither an address nor a running pod`);
+  const pod = isAddress ? undefined : findPod(await listPods(lab), host)?.status?.podIP;
+  const address = isAddress ? host : (pod ?? (await containerAddress(lab, host)));
+  if (address === '')
+    throw new TraceError(
+      `${host} is neither an address nor a running pod or node/container; reroute get pods and containers list them`,
+    );
   if (port === null && options.udp === true) throw new TraceError('--udp takes a port: ADDR:PORT');
   const proto = options.udp === true ? 'udp' : 'tcp';
   const packet: TracedPacket = port === null || options.icmp === true ? { proto: 'icmp' } : { proto, port };
   return { address, packet };
+}
+
+/** The first address of a container that runs, by `node/container`; '' if there is none. */
+async function containerAddress(lab: RunningLab, text: string): Promise<string> {
+  const [node = '', name] = text.split('/');
+  if (name === undefined || !(await lab.nodes()).some((info) => info.name === node)) return '';
+  const containers = (await liveViews(lab, { node })).get(node)?.docker.containers ?? [];
+  const endpoints = containers.find((container) => container.name === name)?.endpoints ?? [];
+  return endpoints.find(({ address }) => address !== '')?.address.split('/')[0] ?? '';
 }
 
 interface Shown {
@@ -78,22 +93,29 @@ interface Shown {
 }
 
 /** The path as text, a section for each place that the packet comes to. */
-export function render({ steps, answered }: PacketPath, { from, to, packet, all }: Shown): string {
+export function render({ steps, outcome }: PacketPath, { from, to, packet, all }: Shown): string {
   const lines: string[] = [`${packet.proto.toUpperCase()} from ${pc.bold(from)} to ${pc.bold(to)}`];
   const shown = all ? steps : withoutStrays(steps);
+  const width = labelWidth(shown);
+  const row: Row = (label, text) => `  ${label.padEnd(width)} ${text}`;
   let section = '';
   let last = '';
+  /** Lines at the end that are of neighbours. */
+  let neighbours = 0;
   for (const step of shown) {
     const { node, place, event } = step;
     const here = place === '' ? node : `${node} · ${place}`;
     if (here !== section) {
       lines.push('', pc.bold(pc.cyan(here)));
       section = here;
+      neighbours = 0;
     }
     if (event.type === 'packet.step' && event.packet !== '' && event.packet !== last) {
       const change = last === '' ? null : translation(last, event.packet);
-      if (change !== null) lines.push(row(change.label, pc.yellow(change.text)));
-      else if (
+      if (change !== null) {
+        // NAT is done in POSTROUTING, before the neighbour is looked for, which does not look at the packet.
+        lines.splice(lines.length - neighbours, 0, row(change.label, pc.yellow(change.text)));
+      } else if (
         event.step.at === 'socket.send' ||
         event.step.at === 'device.in' ||
         event.step.at === 'decapsulate'
@@ -101,11 +123,12 @@ export function render({ steps, answered }: PacketPath, { from, to, packet, all 
         lines.push(`  ${pc.dim(event.packet)}`);
       last = event.packet;
     }
-    lines.push(event.type === 'packet.trace' ? netfilterRow(event) : stepRow(event.step));
+    lines.push(event.type === 'packet.trace' ? netfilterRow(event, row) : stepRow(event.step, row));
+    neighbours = event.type === 'packet.step' && event.step.at === 'neighbor' ? neighbours + 1 : 0;
   }
   const took = shown.length === 0 ? 0 : shown.at(-1)!.at - shown[0]!.at;
   const places = new Set(shown.map(({ node }) => node)).size;
-  lines.push('', answered ? pc.green(`✔ answered after ${took.toFixed(2)} ms`) : verdict(shown));
+  lines.push('', verdict(outcome, shown, took));
   lines.push(pc.dim(`  ${shown.length} steps on ${places} ${places === 1 ? 'node' : 'nodes'}`));
   return `${lines.join('\n')}\n`;
 }
@@ -122,7 +145,12 @@ function withoutStrays(steps: readonly PathStep[]): readonly PathStep[] {
   });
 }
 
-function verdict(steps: readonly PathStep[]): string {
+function verdict(outcome: PathOutcome, steps: readonly PathStep[], took: number): string {
+  if (outcome === 'answered') return pc.green(`✔ answered after ${took.toFixed(2)} ms`);
+  if (outcome === 'refused') {
+    const { event } = steps.at(-1)!;
+    return pc.red(`✘ refused after ${took.toFixed(2)} ms: ${'packet' in event ? event.packet : ''}`);
+  }
   const drop = steps.findLast(({ event }) => event.type === 'packet.step' && event.step.at === 'drop');
   if (drop?.event.type === 'packet.step' && drop.event.step.at === 'drop') {
     const before = steps[steps.indexOf(drop) - 1]?.event;
@@ -136,30 +164,35 @@ function verdict(steps: readonly PathStep[]): string {
   return pc.red(`✘ no answer: last seen on ${end?.node ?? 'nobody'}`);
 }
 
-function row(label: string, text: string): string {
-  return `  ${label.padEnd(LABEL)} ${text}`;
+/** A line of a label and a text. */
+type Row = (label: string, text: string) => string;
+
+/** Room for the longest name of a chain, within bounds. */
+function labelWidth(steps: readonly PathStep[]): number {
+  const lengths = steps.map(({ event }) => (event.type === 'packet.trace' ? chainLabel(event).length : 0));
+  return Math.min(Math.max(LABEL_MIN, ...lengths), LABEL_MAX);
 }
 
-function netfilterRow({
-  table,
-  chain,
-  kind,
-  number,
-  rule,
-}: Extract<PathStep['event'], { type: 'packet.trace' }>): string {
-  const label = `${table} ${chain}`;
-  const long = label.length > LABEL ? `${label}\n${' '.repeat(LABEL + 2)}` : label.padEnd(LABEL);
+type TraceEvent = Extract<PathStep['event'], { type: 'packet.trace' }>;
+
+function chainLabel({ table, chain }: TraceEvent): string {
+  return `${table} ${chain}`;
+}
+
+function netfilterRow(event: TraceEvent, row: Row): string {
+  const { kind, number, rule = '' } = event;
+  const label = chainLabel(event);
   switch (kind) {
     case 'rule':
-      return `  ${long} ${pc.dim(`rule ${number}:`)} ${rule ?? ''}`;
+      return row(label, `${pc.dim(`rule ${number}:`)} ${rule}`);
     case 'return':
-      return `  ${long} ${pc.dim('returns')}`;
+      return row(label, pc.dim('returns'));
     case 'policy':
-      return `  ${long} ${pc.dim('policy')} ${rule === 'DROP' ? pc.red('DROP') : (rule ?? '')}`;
+      return row(label, `${pc.dim('policy')} ${rule === 'DROP' ? pc.red('DROP') : rule}`);
   }
 }
 
-function stepRow(step: PacketStep): string {
+function stepRow(step: PacketStep, row: Row): string {
   switch (step.at) {
     case 'socket.send':
       return row('process', 'sends');
@@ -183,7 +216,7 @@ function stepRow(step: PacketStep): string {
     case 'decapsulate':
       return row(step.dev, `out of ${step.how}`);
     case 'drop':
-      return row(pc.red('dropped'), pc.red(step.reason));
+      return pc.red(row('dropped', step.reason));
   }
 }
 

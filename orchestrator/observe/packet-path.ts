@@ -15,10 +15,12 @@ export interface PathStep {
   readonly event: PathEvent;
 }
 
+/** What has come home: an answer, a word that there will be none (RST, an ICMP error), or nothing. */
+export type PathOutcome = 'answered' | 'refused' | 'unanswered';
+
 export interface PacketPath {
   readonly steps: readonly PathStep[];
-  /** Whether the answer has come home. */
-  readonly answered: boolean;
+  readonly outcome: PathOutcome;
 }
 
 /** How long nothing more may be told before the packet is taken to have got no further, ms. */
@@ -36,14 +38,14 @@ export async function followPacket(
   within: number,
 ): Promise<PacketPath> {
   const deadline = lab.now() + within;
-  let path: PacketPath = { steps: [], answered: false };
+  let path: PacketPath = { steps: [], outcome: 'unanswered' };
   let movedAt = lab.now();
   for (;;) {
     await lab.sleep(LOOK);
     const next = await collectPath(lab, start, home);
     if (next.steps.length > path.steps.length) movedAt = lab.now();
     path = next;
-    if (path.answered || lab.now() > deadline || lab.now() - movedAt > QUIET) return path;
+    if (path.outcome !== 'unanswered' || lab.now() > deadline || lab.now() - movedAt > QUIET) return path;
   }
 }
 
@@ -78,14 +80,21 @@ async function collectPath(
     if (!followed.has(id) || (event.type !== 'packet.step' && event.type !== 'packet.trace')) return [];
     return [{ id, at, node, place: names.get(`${node} ${event.ns}`) ?? event.ns, event }];
   });
-  const answered = steps.some(
+  const arrival = steps.find(
     ({ node, event }) =>
       node === home.node &&
       event.type === 'packet.step' &&
       event.step.at === 'socket.receive' &&
       (home.ns === null || names.get(`${node} ${event.ns}`) === home.ns || event.ns === home.ns),
   );
-  return { steps, answered };
+  return { steps, outcome: arrival === undefined ? 'unanswered' : outcomeOf(arrival.event) };
+}
+
+function outcomeOf(event: PathEvent): PathOutcome {
+  if (event.type !== 'packet.step') return 'unanswered';
+  const isReset = /^TCP \S+ > \S+ \[[^\]]*R/.test(event.packet);
+  const isError = /^ICMP \S+ > \S+ (unreachable|time exceeded|type 12) /.test(event.packet);
+  return isReset || isError ? 'refused' : 'answered';
 }
 
 /** Learns whose namespaces are whose. */

@@ -41,7 +41,7 @@ test('a ping over VXLAN, and its answer: every route, tunnel and process on both
   const target = await addressOf(lab, 'web-n2-1');
   await run(lab, 'web-n1-1', `ping -c 1 ${target}`);
   const path = await trace(t, lab, target, { proto: 'icmp' });
-  t.true(path.answered);
+  t.is(path.outcome, 'answered');
   const [home, away] = [await addressOf(lab, 'web-n1-1'), target];
   t.deepEqual(words(path, 'encapsulate', 'decapsulate', 'socket.receive'), [
     'n1 encapsulate VXLAN vni 1 to 172.18.18.102',
@@ -82,7 +82,7 @@ test('a SYN that a rule drops, and one that is translated', async (t) => {
   await run(lab, 'n2', 'iptables -A FORWARD -j CHECK');
   await run(lab, 'n2', 'iptables -A CHECK -p tcp --dport 99 -j DROP');
   const dropped = await trace(t, lab, target, { proto: 'tcp', port: 99 });
-  t.false(dropped.answered);
+  t.is(dropped.outcome, 'unanswered');
   t.deepEqual(words(dropped, 'netfilter', 'drop'), [
     'n2 filter FORWARD rule 1',
     'n2 filter CHECK rule 1',
@@ -103,7 +103,7 @@ test('a SYN that a rule drops, and one that is translated', async (t) => {
     `iptables -t nat -A PREROUTING -d 10.96.0.10 -p tcp --dport 80 -j DNAT --to-destination ${target}:7`,
   );
   const moved = await trace(t, lab, '10.96.0.10', { proto: 'tcp', port: 80 });
-  t.true(moved.answered);
+  t.is(moved.outcome, 'answered');
   const shown = render(moved, {
     from: 'a',
     to: 'b',
@@ -114,4 +114,32 @@ test('a SYN that a rule drops, and one that is translated', async (t) => {
   t.true(shown.includes(`10.96.0.10:80 → ${target}:7`), shown);
   t.true(shown.includes(`${target}:7 → 10.96.0.10:80`), shown);
   await verifies(t, lab);
+});
+
+test('what REJECT and a closed port answer is a refusal', async (t) => {
+  const lab = await simulate(calico());
+  const target = await addressOf(lab, 'web-n2-1');
+  await run(lab, 'web-n1-1', `ping -c 1 ${target}`);
+  const closed = await trace(t, lab, target, { proto: 'tcp', port: 99 });
+  t.is(closed.outcome, 'refused');
+  await run(lab, 'n2', 'iptables -A FORWARD -p udp -j REJECT --reject-with icmp-port-unreachable');
+  const rejected = await trace(t, lab, target, { proto: 'udp', port: 99 });
+  t.is(rejected.outcome, 'refused');
+  const shown = render(rejected, {
+    from: 'a',
+    to: 'b',
+    source: { node: 'n1', pod: '' },
+    packet: { proto: 'udp', port: 99 },
+    all: false,
+  });
+  t.regex(shown, /✘ refused after .*: ICMP 172\.18\.18\.102 > \S+ unreachable code 3/);
+});
+
+test('a packet that a bridge takes up to the host passes its hooks there', async (t) => {
+  const lab = await simulate(flannel('vxlan'));
+  const target = await addressOf(lab, 'web-n2-1');
+  await run(lab, 'web-n1-1', `ping -c 1 ${target}`);
+  await run(lab, 'n1', 'iptables -A FORWARD -p tcp --dport 99 -j DROP');
+  const dropped = await trace(t, lab, target, { proto: 'tcp', port: 99 });
+  t.deepEqual(words(dropped, 'netfilter', 'drop'), ['n1 filter FORWARD rule 1', 'n1 netfilter-drop']);
 });
