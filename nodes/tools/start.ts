@@ -35,6 +35,7 @@ import {
   type ToolOutput,
 } from './tool.ts';
 import { traceroute } from './traceroute.ts';
+import { wg } from './wg/wg.ts';
 import { wget } from './wget.ts';
 
 const tools: ReadonlyMap<string, Tool> = new Map([
@@ -61,6 +62,7 @@ const tools: ReadonlyMap<string, Tool> = new Map([
   ['nslookup', nslookup],
   ['getent', getent],
   ['wget', wget],
+  ['wg', atOnce(wg)],
   ['nc', nc],
   ['netcat', nc],
   ['sh', shell(startInShell)],
