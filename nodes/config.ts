@@ -130,7 +130,9 @@ export type CniConfig =
 export type FlannelBackend =
   | { readonly type: 'udp'; readonly port: number }
   | { readonly type: 'vxlan'; readonly vni: number; readonly port: number; readonly directRouting: boolean }
-  | { readonly type: 'host-gw' };
+  | { readonly type: 'host-gw' }
+  | { readonly type: 'ipip'; readonly directRouting: boolean }
+  | { readonly type: 'wireguard'; readonly port: number };
 
 /** All in ms, after the lab's time scale. Defaults in orchestrator/lab are those of the real systems. */
 export interface Timings {

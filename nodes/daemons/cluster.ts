@@ -16,8 +16,10 @@ import type { Backend, PublicInterface } from './flannel/backend.ts';
 import { FlannelCni } from './flannel/cni.ts';
 import { Flanneld } from './flannel/flanneld.ts';
 import { HostGwBackend } from './flannel/host-gw.ts';
+import { IpipBackend } from './flannel/ipip.ts';
 import { UdpBackend } from './flannel/udp.ts';
 import { VxlanBackend } from './flannel/vxlan.ts';
+import { WireguardBackend } from './flannel/wireguard.ts';
 import { IpamLedger } from './ipam-ledger.ts';
 import { Kubelet } from './kubelet.ts';
 import { randomMac } from './random-names.ts';
@@ -230,11 +232,19 @@ function flannelBackend(
 ): Backend {
   const { root } = options.kernel;
   const { backend } = cni;
+  const { routeCheck } = options.config.timers.flannel;
   switch (backend.type) {
     case 'udp':
       return new UdpBackend(root, iface, { port: backend.port, network });
     case 'host-gw':
-      return new HostGwBackend(rt, root, iface, options.config.timers.flannel.routeCheck);
+      return new HostGwBackend(rt, root, iface, routeCheck);
+    case 'ipip':
+      return new IpipBackend(rt, root, iface, {
+        routeCheck,
+        directRouting: backend.directRouting ? 'on' : 'off',
+      });
+    case 'wireguard':
+      return new WireguardBackend(root, iface, { port: backend.port, network, random: rt.random });
     case 'vxlan': {
       const { vni, port, directRouting } = backend;
       const { VtepMAC: kept } = options.disk?.lease?.lease.backendData ?? {};

@@ -30,6 +30,7 @@ const CALICO_AS = 64512;
 
 const VXLAN_PORT = 8472;
 const UDP_PORT = 8285;
+const WIREGUARD_PORT = 51_820;
 
 export function isClusterNode(node: ResolvedNode): boolean {
   return node.kind === 'node' || node.kind === 'reflector';
@@ -195,5 +196,9 @@ function flannelBackend({ backend = 'udp', flannel = {} }: ClusterSpec): Flannel
       };
     case 'host-gw':
       return { type: 'host-gw' };
+    case 'ipip':
+      return { type: 'ipip', directRouting: flannel.directRouting ?? false };
+    case 'wireguard':
+      return { type: 'wireguard', port: flannel.port ?? WIREGUARD_PORT };
   }
 }

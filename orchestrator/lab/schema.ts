@@ -152,6 +152,8 @@ const pods = map({
   labels: labels.optional(),
 });
 
+const flannelBackend = z.enum(['udp', 'vxlan', 'host-gw', 'ipip', 'wireguard']);
+
 const cluster = map({
   cni: z.enum(['calico', 'flannel']),
   podCIDR: cidr.optional(),
@@ -175,7 +177,7 @@ const cluster = map({
     asNumber: asNumber.optional(),
     gracefulRestart: gracefulRestart.optional(),
   }).optional(),
-  backend: z.enum(['udp', 'vxlan', 'host-gw']).optional(),
+  backend: flannelBackend.optional(),
   subnetLen: z.int().min(8).max(30).optional(),
   flannel: map({
     port: z.int().min(1).max(65535).optional(),
@@ -195,7 +197,7 @@ export const generateSchema = z.discriminatedUnion('kind', [
     reflectors: count(0).optional(),
     pods: count(0).optional(),
     cni: z.enum(['calico', 'flannel']).optional(),
-    backend: z.enum(['udp', 'vxlan', 'host-gw']).optional(),
+    backend: flannelBackend.optional(),
     subnet: cidr.optional(),
     delay: duration.optional(),
   }),

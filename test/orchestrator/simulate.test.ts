@@ -68,6 +68,8 @@ const clusters: readonly (readonly [title: string, yaml: string])[] = [
   ['flannel udp', flannel('udp')],
   ['flannel vxlan', flannel('vxlan')],
   ['flannel host-gw', flannel('host-gw')],
+  ['flannel ipip', flannel('ipip')],
+  ['flannel wireguard', flannel('wireguard')],
 ];
 
 for (const [title, yaml] of clusters) {

@@ -33,7 +33,7 @@ export function calico(
 }
 
 export function flannel(
-  backend: 'udp' | 'vxlan' | 'host-gw',
+  backend: 'udp' | 'vxlan' | 'host-gw' | 'ipip' | 'wireguard',
   options: ClusterOptions & { readonly subnetLen?: number } = {},
 ): string {
   return cluster(

@@ -1,4 +1,5 @@
 import type { LeaseFacts } from '../../events/cluster.ts';
+import type { Netns } from '../../kernel/netns.ts';
 
 /** What flanneld has one of for each way of carrying packets between nodes. */
 export interface Backend {
@@ -25,4 +26,10 @@ export interface PublicInterface {
   /** Address without prefix length: the lease's PublicIP. */
   readonly address: string;
   readonly mtu: number;
+}
+
+/** Whether the route to a peer has no gateway (`ip.DirectRouting`). */
+export function isDirect(root: Netns, publicIP: number): boolean {
+  const route = root.routes.lookup(publicIP);
+  return route !== null && route.nexthops.length === 1 && route.nexthops[0]!.via === 0;
 }

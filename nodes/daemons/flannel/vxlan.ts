@@ -4,7 +4,7 @@ import type { LeaseFacts } from '../../events/cluster.ts';
 import type { Netns } from '../../kernel/netns.ts';
 import { RouteError } from '../../kernel/route-table.ts';
 import { gatewayRoute } from '../route-facts.ts';
-import type { Backend, PublicInterface } from './backend.ts';
+import { type Backend, isDirect, type PublicInterface } from './backend.ts';
 
 /** Ethernet, IPv4, UDP and VXLAN headers. */
 const OVERHEAD = 50;
@@ -55,7 +55,7 @@ export class VxlanBackend implements Backend {
     const publicIP = parseIp4(lease.publicIP);
     const mac = macOf(lease);
     if (publicIP === null || mac === null) return false;
-    if (this.#isDirect(publicIP)) {
+    if (this.#options.directRouting === 'on' && isDirect(this.#root, publicIP)) {
       if (old !== null && !this.#direct.has(old.subnet)) this.#removeRows(old);
       this.#direct.add(lease.subnet);
       return this.#setRoute(gatewayRoute(lease.subnet, lease.publicIP, ''));
@@ -101,13 +101,6 @@ export class VxlanBackend implements Backend {
       if (error instanceof RouteError) return false;
       throw error;
     }
-  }
-
-  /** Whether the route to a peer has no gateway (`ip.DirectRouting`). */
-  #isDirect(publicIP: number): boolean {
-    if (this.#options.directRouting === 'off') return false;
-    const route = this.#root.routes.lookup(publicIP);
-    return route !== null && route.nexthops.length === 1 && route.nexthops[0]!.via === 0;
   }
 }
 

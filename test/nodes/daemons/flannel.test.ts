@@ -21,6 +21,8 @@ import { flannel, Lab, type LabNode } from './lab.ts';
 const vxlan: FlannelBackend = { type: 'vxlan', vni: 1, port: 8472, directRouting: false };
 const udp: FlannelBackend = { type: 'udp', port: 8285 };
 const hostGw: FlannelBackend = { type: 'host-gw' };
+const ipip: FlannelBackend = { type: 'ipip', directRouting: false };
+const wireguard: FlannelBackend = { type: 'wireguard', port: 51_820 };
 
 const subnetOf = (node: LabNode) => node.daemons!.snapshot().flannel.own!.lease.subnet;
 const baseOf = (subnet: string) => subnet.split('/')[0]!;
@@ -588,4 +590,57 @@ test('a pod waits for the lease', (t) => {
   lab.storeFault = () => 'none';
   lab.settle();
   t.is(lab.status(a, 'one')?.phase, 'Running');
+});
+
+test('ipip: a peer is a route to its public address by the tunnel, and directRouting takes it out of that', (t) => {
+  const { lab, a, b } = pair(ipip, { routeCheck: 1000 });
+  const peer = subnetOf(b);
+  t.deepEqual(rows(a, peer).route?.nexthops, [
+    { via: b.address, dev: 'flannel.ipip', onlink: true, weight: 1 },
+  ]);
+  t.like(a.kernel.root.device('flannel.ipip')?.facts(), {
+    mtu: 1480,
+    detail: `ipip remote any local ${a.address} ttl inherit`,
+  });
+  a.kernel.root.routes.delete(peer);
+  lab.advance(1100);
+  t.is(rows(a, peer).route?.nexthops[0]?.via, b.address);
+  const direct = pair({ type: 'ipip', directRouting: true });
+  t.deepEqual(rows(direct.a, subnetOf(direct.b)).route?.nexthops, [
+    { via: direct.b.address, dev: 'eth0', onlink: false, weight: 1 },
+  ]);
+});
+
+test('wireguard: a peer is its key, its address and its subnet; a new key takes the place of the old one', (t) => {
+  const { lab, a, b } = pair(wireguard);
+  const state = () => a.kernel.snapshot().wireguard[''];
+  const keyOf = (node: LabNode) => String(node.daemons!.snapshot().flannel.own!.lease.backendData.PublicKey);
+  const peers = () => [
+    {
+      publicKey: keyOf(b),
+      presharedKey: false,
+      endpoint: `${b.address}:51820`,
+      allowedIps: [subnetOf(b)],
+      persistentKeepalive: 0,
+      latestHandshake: null,
+    },
+  ];
+  t.deepEqual(state(), [
+    { dev: 'flannel-wg', publicKey: keyOf(a), listenPort: 51_820, fwmark: 0, peers: peers() },
+  ]);
+  t.is(a.kernel.root.device('flannel-wg')?.mtu, 1420);
+  t.like(a.kernel.root.routes.get('10.244.0.0/16'), {
+    scope: 'link',
+    nexthops: [{ via: '', dev: 'flannel-wg', onlink: false, weight: 1 }],
+  });
+  const old = keyOf(b);
+  b.kill();
+  b.boot();
+  lab.settle();
+  lab.advance(100);
+  t.not(keyOf(b), old);
+  t.deepEqual(state()?.[0]?.peers, peers());
+  b.kill();
+  lab.store.apply({ op: 'delete', key: storeKeys.flannelSubnet(subnetOf(a)) }, 0);
+  checkAlways(t, lab);
 });

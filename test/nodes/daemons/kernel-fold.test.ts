@@ -9,12 +9,14 @@ const networks: readonly CniConfig[] = [
   flannel({ type: 'vxlan', vni: 1, port: 8472, directRouting: false }),
   flannel({ type: 'udp', port: 8285 }),
   flannel({ type: 'host-gw' }),
+  flannel({ type: 'ipip', directRouting: false }),
+  flannel({ type: 'wireguard', port: 51_820 }),
 ];
 
 function isKernelEvent(event: LabEvent): event is Parameters<KernelFold['apply']>[0] {
   return (
     event.type === 'node.booted' ||
-    /^(netns|link|addr|route|neighbor|fdb|sysctl|pmtu|conntrack)\./.test(event.type)
+    /^(netns|link|addr|route|neighbor|fdb|sysctl|pmtu|conntrack|wireguard)\./.test(event.type)
   );
 }
 

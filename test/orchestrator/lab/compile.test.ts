@@ -407,6 +407,8 @@ test('flannel nodes have no BGP and the backend that is asked for', (t) => {
     backend: { type: 'vxlan', vni: 7, port: 4789, directRouting: true },
   });
   t.deepEqual(cni('\n  backend: host-gw'), { ...common, backend: { type: 'host-gw' } });
+  t.deepEqual(cni('\n  backend: ipip'), { ...common, backend: { type: 'ipip', directRouting: false } });
+  t.deepEqual(cni('\n  backend: wireguard'), { ...common, backend: { type: 'wireguard', port: 51_820 } });
   t.is(nodeOf(compile(CLUSTER.replace('calico', 'flannel')), 'n1').bgp, undefined);
 });
 
