@@ -9,8 +9,8 @@ interface ShownPeer {
   readonly endpoint: string;
   readonly allowedIps: readonly string[];
   readonly persistentKeepalive: number;
-  /** Seconds, 0 for never. */
-  readonly latestHandshake: number;
+  /** ms, null for never. */
+  readonly latestHandshake: number | null;
   readonly received: number;
   readonly sent: number;
 }
@@ -21,7 +21,7 @@ function peersOf(device: WireguardDevice): ShownPeer[] {
     return {
       ...facts,
       presharedKey: presharedKey ? formatKey(peer.presharedKey) : '',
-      latestHandshake: Math.floor((peer.lastHandshake ?? 0) / 1000),
+      latestHandshake: peer.lastHandshake,
       received: peer.received,
       sent: peer.sent,
     };
@@ -35,7 +35,7 @@ export function prettyText(device: WireguardDevice, now: number): string {
   if (publicKey !== '') lines.push(`  public key: ${publicKey}`, '  private key: (hidden)');
   if (listenPort !== 0) lines.push(`  listening port: ${listenPort}`);
   if (fwmark !== 0) lines.push(`  fwmark: 0x${fwmark.toString(16)}`);
-  const peers = peersOf(device).sort((a, b) => b.latestHandshake - a.latestHandshake);
+  const peers = peersOf(device).sort((a, b) => (b.latestHandshake ?? -1) - (a.latestHandshake ?? -1));
   for (const peer of peers) lines.push('', ...peerLines(peer, Math.floor(now / 1000)));
   return `${lines.join('\n')}\n`;
 }
@@ -46,7 +46,8 @@ function peerLines(peer: ShownPeer, now: number): string[] {
   if (peer.presharedKey !== '') lines.push('  preshared key: (hidden)');
   if (peer.endpoint !== '') lines.push(`  endpoint: ${peer.endpoint}`);
   lines.push(`  allowed ips: ${allowedIps.length === 0 ? '(none)' : allowedIps.join(', ')}`);
-  if (latestHandshake !== 0) lines.push(`  latest handshake: ${ago(now - latestHandshake)}`);
+  if (latestHandshake !== null)
+    lines.push(`  latest handshake: ${ago(now - Math.floor(latestHandshake / 1000))}`);
   if (received !== 0 || sent !== 0)
     lines.push(`  transfer: ${bytesText(received)} received, ${bytesText(sent)} sent`);
   if (persistentKeepalive !== 0) lines.push(`  persistent keepalive: every ${timeText(persistentKeepalive)}`);
@@ -84,6 +85,7 @@ function bytesText(bytes: number): string {
   return `${(bytes / 1024 ** power).toFixed(2)} ${'KMGT'[power - 1]}iB`;
 }
 
+const secondsText = (at: number | null) => String(Math.floor((at ?? 0) / 1000));
 const none = (text: string) => (text === '' ? '(none)' : text);
 const off = (value: number, text = String(value)) => (value === 0 ? 'off' : text);
 const markText = (fwmark: number) => off(fwmark, `0x${fwmark.toString(16)}`);
@@ -113,7 +115,7 @@ export function scriptText(device: WireguardDevice, what: string, prefix: string
     case 'allowed-ips':
       return perPeer(({ allowedIps }) => none(allowedIps.join(' ')));
     case 'latest-handshakes':
-      return perPeer(({ latestHandshake }) => String(latestHandshake));
+      return perPeer(({ latestHandshake }) => secondsText(latestHandshake));
     case 'transfer':
       return perPeer(({ received, sent }) => `${received}\t${sent}`);
     case 'persistent-keepalive':
@@ -126,7 +128,7 @@ export function scriptText(device: WireguardDevice, what: string, prefix: string
             none(peer.presharedKey),
             none(peer.endpoint),
             none(peer.allowedIps.join(',')),
-            peer.latestHandshake,
+            secondsText(peer.latestHandshake),
             peer.received,
             peer.sent,
             off(peer.persistentKeepalive),
