@@ -1,5 +1,6 @@
 import type { NetemParameters } from '../../protocols/netem/parameters.ts';
 import type { IpsetEvent } from './ipset.ts';
+import type { IpvsEvent } from './ipvs.ts';
 import type { PacketStepEvent } from './packet.ts';
 import type { WireguardEvent } from './wireguard.ts';
 import type { XtablesEvent } from './xtables.ts';
@@ -262,6 +263,7 @@ export type RouteChange =
 
 export type KernelEvent =
   | IpsetEvent
+  | IpvsEvent
   | PacketStepEvent
   | WireguardEvent
   | XtablesEvent

@@ -3,6 +3,7 @@ import { IpForward } from './ip/forward.ts';
 import { sendIcmpError } from './ip/icmp-error.ts';
 import { IpInput } from './ip/input.ts';
 import { IpOutput, type PacketOptions, type SendError } from './ip/output.ts';
+import type { Path } from './ip/path.ts';
 import type { Skb } from './netfilter/skb.ts';
 import type { Netns } from './netns.ts';
 
@@ -47,6 +48,11 @@ export class IpLayer {
    */
   localOut(skb: Skb): SendError | null {
     return this.#output.sendWhole(skb);
+  }
+
+  /** The same by a way that has been found already: what IPVS sends on (`ip_vs_nat_send_or_cont`). */
+  localOutBy(path: Path, skb: Skb): SendError | null {
+    return this.#output.sendBy(path, skb);
   }
 
   /** Sends an ICMP error about a packet, unless RFC 1122 §3.2.2 forbids one. `extra` is the message's second word. */

@@ -27,6 +27,7 @@ import { BridgeNetfilter } from './netfilter/bridge-netfilter.ts';
 import { ConntrackTable } from './netfilter/conntrack.ts';
 import { NetfilterHooks } from './netfilter/hooks.ts';
 import { Ipsets } from './netfilter/ipset/ipsets.ts';
+import { Ipvs } from './netfilter/ipvs/ipvs.ts';
 import { Nat } from './netfilter/nat.ts';
 import type { Skb } from './netfilter/skb.ts';
 import { Xtables } from './netfilter/xtables/xtables.ts';
@@ -72,6 +73,7 @@ export class Netns {
   readonly nat: Nat;
   readonly xtables: Xtables;
   readonly ipsets: Ipsets;
+  readonly ipvs: Ipvs;
   readonly tunnels: TunnelTable;
   readonly bridgeNetfilter: BridgeNetfilter;
   readonly ipv6: Ipv6;
@@ -103,6 +105,7 @@ export class Netns {
     this.nat = new Nat(this);
     this.xtables = new Xtables(this);
     this.ipsets = new Ipsets(this);
+    this.ipvs = new Ipvs(this);
     this.tunnels = new TunnelTable(this);
     this.bridgeNetfilter = new BridgeNetfilter(this);
     this.impairments = new Impairments(this);
@@ -342,6 +345,7 @@ export class Netns {
   /** Everything goes, as when the last process leaves the namespace. */
   dismantle(): void {
     this.links.clear();
+    this.ipvs.dismantle();
     this.conntrack.flush();
   }
 }

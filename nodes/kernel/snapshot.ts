@@ -39,5 +39,8 @@ export function snapshotKernel(kernel: Kernel): KernelView {
       (ns) => ns.devices().flatMap((device) => (device instanceof WireguardDevice ? device.state() : [])),
       viewOrder.wireguard,
     ),
+    ipvs: collect((ns) => ns.ipvs.list(), viewOrder.ipvs),
+    ipvsConnections: collect((ns) => ns.ipvs.connectionList(), viewOrder.ipvsConnection),
+    ipvsTimeouts: collect((ns) => ns.ipvs.changedTimeouts(), viewOrder.ipvsTimeouts),
   };
 }

@@ -14,6 +14,7 @@ import type {
 } from '../events/kernel.ts';
 import type { NodeEvent } from '../events/node.ts';
 import { IpsetSlice } from './ipset-fold.ts';
+import { IpvsSlice } from './ipvs-fold.ts';
 import {
   type AddressFacts,
   type DeviceVlans,
@@ -44,6 +45,7 @@ interface Slices {
   readonly xtables: XtablesSlice;
   readonly ipsets: IpsetSlice;
   readonly wireguard: WireguardSlice;
+  readonly ipvs: IpvsSlice;
 }
 
 /** Folds kernel events. Shares nothing with the kernel but the facts' types, so that equality with it means something. */
@@ -77,6 +79,15 @@ export class KernelFold {
       case 'wireguard.peer.removed':
       case 'wireguard.session':
         slices.wireguard.apply(event);
+        return;
+      case 'ipvs.service.set':
+      case 'ipvs.service.removed':
+      case 'ipvs.destination.set':
+      case 'ipvs.destination.removed':
+      case 'ipvs.connection.set':
+      case 'ipvs.connection.removed':
+      case 'ipvs.timeouts.set':
+        slices.ipvs.apply(event);
         return;
       case 'xtables.changed':
       case 'recent.added':
@@ -198,6 +209,12 @@ export class KernelFold {
         (slices) => keyed(slices.wireguard.list(), viewOrder.wireguard),
         viewOrder.wireguard,
       ),
+      ipvs: this.#slice((slices) => keyed(slices.ipvs.services(), viewOrder.ipvs), viewOrder.ipvs),
+      ipvsConnections: this.#slice((slices) => slices.ipvs.connections, viewOrder.ipvsConnection),
+      ipvsTimeouts: this.#slice(
+        (slices) => keyed(slices.ipvs.timeouts(), viewOrder.ipvsTimeouts),
+        viewOrder.ipvsTimeouts,
+      ),
     };
   }
 
@@ -227,6 +244,7 @@ export class KernelFold {
         xtables: new XtablesSlice(),
         ipsets: new IpsetSlice(),
         wireguard: new WireguardSlice(),
+        ipvs: new IpvsSlice(),
       };
       this.#namespaces.set(ns, slices);
     }

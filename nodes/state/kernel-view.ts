@@ -1,4 +1,5 @@
 import type { IpsetFacts } from '../events/ipset.ts';
+import type { IpvsConnectionFacts, IpvsServiceView, IpvsTimeoutFacts } from '../events/ipvs.ts';
 import type {
   BridgeVlanFacts,
   ConntrackFacts,
@@ -73,6 +74,10 @@ export interface KernelView {
   readonly ipsets: Readonly<Record<string, readonly IpsetFacts[]>>;
   /** WireGuard devices, their peers in the order in which they were added. */
   readonly wireguard: Readonly<Record<string, readonly WireguardState[]>>;
+  readonly ipvs: Readonly<Record<string, readonly IpvsServiceView[]>>;
+  readonly ipvsConnections: Readonly<Record<string, readonly IpvsConnectionFacts[]>>;
+  /** One where they are not those of boot. */
+  readonly ipvsTimeouts: Readonly<Record<string, readonly IpvsTimeoutFacts[]>>;
 }
 
 /** Order of a view's lists. Links go by index, the others by their text. */
@@ -95,6 +100,10 @@ export const viewOrder = {
   recent: ({ list, address }: RecentFacts) => `${list} ${address}`,
   ipset: ({ name }: IpsetFacts) => name,
   wireguard: ({ dev }: WireguardState) => dev,
+  ipvs: ({ service }: IpvsServiceView) => service,
+  ipvsConnection: (connection: Pick<IpvsConnectionFacts, 'protocol' | 'client' | 'virtual' | 'template'>) =>
+    `${connection.protocol} ${connection.client} ${connection.virtual}${connection.template ? ' template' : ''}`,
+  ipvsTimeouts: (_: IpvsTimeoutFacts) => '',
 } as const;
 
 /** What names a flow in its namespace. */

@@ -13,6 +13,7 @@ import { netnsExec } from './ip/netns.ts';
 import { iperf } from './iperf/iperf.ts';
 import { ipset } from './ipset/ipset.ts';
 import { iptables, iptablesRestore, iptablesSave } from './iptables/iptables.ts';
+import { ipvsadm, ipvsadmRestore, ipvsadmSave } from './ipvsadm/ipvsadm.ts';
 import { nc } from './nc.ts';
 import { arp } from './net-tools/arp.ts';
 import { ifconfig } from './net-tools/ifconfig.ts';
@@ -42,6 +43,9 @@ const tools: ReadonlyMap<string, Tool> = new Map([
   ['ping', ping],
   ['iperf', iperf],
   ['ipset', atOnce(ipset)],
+  ['ipvsadm', atOnce(ipvsadm)],
+  ['ipvsadm-save', atOnce(ipvsadmSave)],
+  ['ipvsadm-restore', atOnce(ipvsadmRestore)],
   ['iptables', atOnce(iptables)],
   ['iptables-legacy', atOnce(iptables)],
   ['iptables-save', atOnce(iptablesSave)],

@@ -92,6 +92,14 @@ export class IpOutput {
     return this.#localOut(path, skb, path.device.mtu);
   }
 
+  /** See `IpLayer.localOutBy`. */
+  sendBy(path: Path, skb: Skb): SendError | null {
+    const { rt, tracer } = this.#ns.kernel;
+    const dst = ipDst(skb.frame, ETH_HLEN);
+    if (rt.cause < 0) tracer.step(this.#ns, { at: 'route', way: describePath(path, dst) }, skb.frame);
+    return this.#localOut(path, skb, path.device.mtu);
+  }
+
   /** `__ip_local_out` */
   #localOut(path: Path, skb: Skb, mtu: number): SendError | null {
     const { netfilter } = this.#ns;

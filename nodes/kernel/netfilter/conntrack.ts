@@ -70,7 +70,7 @@ export class ConntrackTable implements FlowOwner {
   readonly #ns: Netns;
   readonly #table = new TupleTable();
   readonly #flows = new Set<Flow>();
-  readonly #expiry: FlowExpiry;
+  readonly #expiry: FlowExpiry<Flow>;
   readonly #defrag: IpDefrag;
   readonly #tuple = new PacketTuple();
 
@@ -106,6 +106,11 @@ export class ConntrackTable implements FlowOwner {
   /** In the order in which they came. */
   flows(): readonly Flow[] {
     return [...this.#flows];
+  }
+
+  /** The flow that began, or is answered, with a tuple. */
+  find(tuple: Parameters<TupleTable['find']>[0]): Flow | null {
+    return this.#table.find(tuple)?.flow ?? null;
   }
 
   /** Whether a tuple is in use by a flow other than one that is to have it (`nf_conntrack_tuple_taken`). */

@@ -1,18 +1,29 @@
 import { BinaryHeap } from '../../../protocols/heap.ts';
-import { NO_CAUSE } from '../../events/record.ts';
+import { type EventId, NO_CAUSE } from '../../events/record.ts';
 import type { Runtime, TimerHandle } from '../../runtime.ts';
-import type { Flow } from './flow.ts';
 
-interface Deadline {
-  readonly at: number;
-  readonly order: number;
-  readonly flow: Flow;
+/** What ends when its time is over: a flow of conntrack, a connection of IPVS. */
+export interface Expiring {
+  /** It has gone. */
+  readonly dying: boolean;
+  /** Time it is forgotten at, ms. */
+  readonly expires: number;
+  /** Deadline that stands in the queue, 0 for none. */
+  queuedAt: number;
+  /** The last event that told of it. */
+  readonly lastEvent: EventId;
 }
 
-const byTime = (a: Deadline, b: Deadline) => a.at - b.at || a.order - b.order;
+interface Deadline<T> {
+  readonly at: number;
+  readonly order: number;
+  readonly flow: T;
+}
+
+const byTime = <T>(a: Deadline<T>, b: Deadline<T>) => a.at - b.at || a.order - b.order;
 
 /** False of a flow that has gone, or has been given a deadline before this. */
-function holds({ flow, at }: Deadline): boolean {
+function holds({ flow, at }: Deadline<Expiring>): boolean {
   return !flow.dying && flow.queuedAt === at;
 }
 
@@ -20,22 +31,22 @@ function holds({ flow, at }: Deadline): boolean {
  * Ends flows whose time is over. A packet that gives its flow more time only notes it there: the flow is looked at again
  * when its old deadline comes. One timer for all.
  */
-export class FlowExpiry {
+export class FlowExpiry<T extends Expiring> {
   readonly #rt: Runtime;
-  readonly #expired: (flow: Flow) => void;
-  #heap = new BinaryHeap<Deadline>(byTime);
+  readonly #expired: (flow: T) => void;
+  #heap = new BinaryHeap<Deadline<T>>(byTime);
   #order = 0;
   /** Deadlines in the queue that no longer hold. */
   #stale = 0;
   #timer: TimerHandle | null = null;
 
-  constructor(rt: Runtime, expired: (flow: Flow) => void) {
+  constructor(rt: Runtime, expired: (flow: T) => void) {
     this.#rt = rt;
     this.#expired = expired;
   }
 
   /** A flow is in the table now, or has been given another deadline. */
-  update(flow: Flow): void {
+  update(flow: T): void {
     if (flow.queuedAt !== 0 && flow.queuedAt <= flow.expires) return;
     if (flow.queuedAt !== 0) this.#stale++;
     this.#push(flow);
@@ -47,12 +58,12 @@ export class FlowExpiry {
     this.#stale++;
     if (this.#stale < 64 || this.#stale * 2 < this.#heap.size) return;
     const all = this.#heap;
-    this.#heap = new BinaryHeap(byTime);
+    this.#heap = new BinaryHeap<Deadline<T>>(byTime);
     this.#stale = 0;
     for (let item = all.pop(); item !== undefined; item = all.pop()) if (holds(item)) this.#heap.push(item);
   }
 
-  #push(flow: Flow): void {
+  #push(flow: T): void {
     flow.queuedAt = flow.expires;
     this.#heap.push({ at: flow.expires, order: this.#order++, flow });
   }

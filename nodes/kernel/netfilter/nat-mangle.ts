@@ -29,7 +29,13 @@ const UDP_ZERO_SUM = 0xffff;
  * Writes an address, and a port or id, as source or destination into the packet at `off` (`nf_nat_ipv4_manip_pkt`), and mends its checksums
  * by what has changed (RFC 1624). A quoted packet may end before its checksum: that is left, then.
  */
-function manipulate(frame: Uint8Array, off: number, newAddr: number, newPort: number, manip: Manip): void {
+export function manipulate(
+  frame: Uint8Array,
+  off: number,
+  newAddr: number,
+  newPort: number,
+  manip: Manip,
+): void {
   const at = off + ipHeaderLength(frame, off);
   const proto = ipProto(frame, off);
   const oldAddr = manip === 'src' ? ipSrc(frame, off) : ipDst(frame, off);

@@ -30,6 +30,8 @@ export class Skb {
   fragmentSize = 0;
   /** Set by `-j TRACE`. */
   trace = false;
+  /** IPVS has seen to it, and lets it pass from there on (`ipvs_property`). */
+  ipvs = false;
   /** Set where netfilter changed what routing decides by (destination, mark, TOS) at LOCAL_OUT: `ip_route_me_harder`. */
   reroute = false;
 
@@ -52,6 +54,7 @@ export class Skb {
     copy.ctDirection = this.ctDirection;
     copy.fragmentSize = this.fragmentSize;
     copy.trace = this.trace;
+    copy.ipvs = this.ipvs;
     return copy;
   }
 }
