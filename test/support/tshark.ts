@@ -1,8 +1,9 @@
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile, execFileSync, spawnSync } from 'node:child_process';
 import { promisify } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
 
 const PROGRAM = 'tshark';
+const INFO = 'capinfos';
 const isThere = spawnSync(PROGRAM, ['--version']).status === 0;
 
 /**
@@ -23,6 +24,11 @@ export async function tshark(file: string, ...args: readonly string[]): Promise<
   const options = { env, maxBuffer: 64 * 1024 * 1024 };
   const { stdout } = await promisify(execFile)(PROGRAM, ['-n', '-r', file, ...args], options);
   return stdout.split('\n').filter((line) => line !== '');
+}
+
+/** What capinfos, of the same package, says of a file. */
+export function capinfos(file: string): string {
+  return execFileSync(INFO, ['-M', file], { encoding: 'utf8' });
 }
 
 /** What tshark finds malformed or holds an error of the protocol (warnings included). */
