@@ -3,6 +3,7 @@ import type { IpsetEvent } from './ipset.ts';
 import type { IpvsEvent } from './ipvs.ts';
 import type { PacketStepEvent } from './packet.ts';
 import type { WireguardEvent } from './wireguard.ts';
+import type { XfrmEvent } from './xfrm.ts';
 import type { XtablesEvent } from './xtables.ts';
 
 /**
@@ -266,6 +267,7 @@ export type KernelEvent =
   | IpvsEvent
   | PacketStepEvent
   | WireguardEvent
+  | XfrmEvent
   | XtablesEvent
   | { readonly type: 'netns.added'; readonly ns: string }
   | { readonly type: 'netns.removed'; readonly ns: string }

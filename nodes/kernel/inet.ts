@@ -2,7 +2,7 @@ import { ETH_HLEN } from '../../protocols/ethernet.ts';
 import { ICMP_DEST_UNREACHABLE, UNREACH_PORT } from '../../protocols/icmp.ts';
 import type { IpAddress } from '../../protocols/ip.ts';
 import { LIMITED_BROADCAST } from '../../protocols/ip4.ts';
-import { IPV4_HLEN, ipDst, ipSrc, ipTtl } from '../../protocols/ipv4.ts';
+import { IPV4_HLEN, ipDst, ipSrc, ipTtl, PROTO_TCP } from '../../protocols/ipv4.ts';
 import type { Device } from './device.ts';
 import type { PacketOptions, SendError } from './ip/output.ts';
 import type { Path } from './ip/path.ts';
@@ -45,7 +45,12 @@ export function inet4(ns: Netns): InetLayer<number> {
     sourceFor: (path) => (path.src !== 0 ? path.src : ns.sourceFor(path.device, path.nexthop)),
     isLocal: (addr) => ns.isLocal(addr),
     reachesAll: (addr) => addr === LIMITED_BROADCAST || ns.isBroadcast(addr),
-    pathMtu: (dst, path) => ns.pathMtus.of(dst, path),
+    pathMtu: (dst, path) => {
+      const mtu = ns.pathMtus.of(dst, path);
+      if (!ns.xfrm.active) return mtu;
+      const src = path.src !== 0 ? path.src : ns.sourceFor(path.device, path.nexthop);
+      return ns.xfrm.mtu(src, dst, PROTO_TCP, mtu);
+    },
     confirm: (device, nexthop) => device.neighbors.confirm(nexthop),
     portUnreachable: (frame) => ns.ip.icmpError(ICMP_DEST_UNREACHABLE, UNREACH_PORT, 0, frame),
     remoteKey: (addr, port) => addr * 65_536 + port,

@@ -49,6 +49,7 @@ import { TunnelTable } from './tunnels/ip-tunnel.ts';
 import { type ReceivedDatagram, UdpLayer, type UdpPacketOptions, type UdpSocket } from './udp.ts';
 import { VxlanDevice, type VxlanOptions } from './vxlan.ts';
 import { VxlanPorts } from './vxlan-port.ts';
+import { Xfrm } from './xfrm/xfrm.ts';
 
 /** A network namespace: devices, addresses, routes, neighbours and sockets of their own. */
 export class Netns {
@@ -75,6 +76,7 @@ export class Netns {
   readonly ipsets: Ipsets;
   readonly ipvs: Ipvs;
   readonly tunnels: TunnelTable;
+  readonly xfrm: Xfrm;
   readonly bridgeNetfilter: BridgeNetfilter;
   readonly ipv6: Ipv6;
   readonly lo: Device;
@@ -107,6 +109,7 @@ export class Netns {
     this.ipsets = new Ipsets(this);
     this.ipvs = new Ipvs(this);
     this.tunnels = new TunnelTable(this);
+    this.xfrm = new Xfrm(this);
     this.bridgeNetfilter = new BridgeNetfilter(this);
     this.impairments = new Impairments(this);
     this.ipv6 = new Ipv6(this);

@@ -24,6 +24,7 @@ import {
   viewOrder,
 } from './kernel-view.ts';
 import { WireguardSlice } from './wireguard-fold.ts';
+import { XfrmSlice } from './xfrm-fold.ts';
 import { XtablesSlice } from './xtables-fold.ts';
 
 interface Slices {
@@ -46,6 +47,7 @@ interface Slices {
   readonly ipsets: IpsetSlice;
   readonly wireguard: WireguardSlice;
   readonly ipvs: IpvsSlice;
+  readonly xfrm: XfrmSlice;
 }
 
 /** Folds kernel events. Shares nothing with the kernel but the facts' types, so that equality with it means something. */
@@ -88,6 +90,12 @@ export class KernelFold {
       case 'ipvs.connection.removed':
       case 'ipvs.timeouts.set':
         slices.ipvs.apply(event);
+        return;
+      case 'xfrm.state.set':
+      case 'xfrm.state.removed':
+      case 'xfrm.policy.set':
+      case 'xfrm.policy.removed':
+        slices.xfrm.apply(event);
         return;
       case 'xtables.changed':
       case 'recent.added':
@@ -205,6 +213,8 @@ export class KernelFold {
       xtables: this.#slice((slices) => keyed(slices.xtables.chains(), viewOrder.xtables), viewOrder.xtables),
       recent: this.#slice((slices) => keyed(slices.xtables.recent(), viewOrder.recent), viewOrder.recent),
       ipsets: this.#slice((slices) => keyed(slices.ipsets.list(), viewOrder.ipset), viewOrder.ipset),
+      xfrmStates: this.#slice((slices) => slices.xfrm.states, viewOrder.xfrmState),
+      xfrmPolicies: this.#slice((slices) => slices.xfrm.policies, viewOrder.xfrmPolicy),
       wireguard: this.#slice(
         (slices) => keyed(slices.wireguard.list(), viewOrder.wireguard),
         viewOrder.wireguard,
@@ -245,6 +255,7 @@ export class KernelFold {
         ipsets: new IpsetSlice(),
         wireguard: new WireguardSlice(),
         ipvs: new IpvsSlice(),
+        xfrm: new XfrmSlice(),
       };
       this.#namespaces.set(ns, slices);
     }

@@ -15,8 +15,10 @@ import type {
   RuleFacts,
   SysctlFacts,
 } from '../events/kernel.ts';
+import type { XfrmPolicyFacts, XfrmStateFacts } from '../events/xfrm.ts';
 import type { RecentFacts, XtablesChainFacts } from '../events/xtables.ts';
 import type { WireguardState } from './wireguard-fold.ts';
+import { policyKey, stateKey } from './xfrm-fold.ts';
 
 export interface AddressFacts {
   readonly dev: string;
@@ -72,6 +74,9 @@ export interface KernelView {
   /** Addresses on the lists of `-m recent`. */
   readonly recent: Readonly<Record<string, readonly RecentFacts[]>>;
   readonly ipsets: Readonly<Record<string, readonly IpsetFacts[]>>;
+  /** Security associations and policies of IPsec. */
+  readonly xfrmStates: Readonly<Record<string, readonly XfrmStateFacts[]>>;
+  readonly xfrmPolicies: Readonly<Record<string, readonly XfrmPolicyFacts[]>>;
   /** WireGuard devices, their peers in the order in which they were added. */
   readonly wireguard: Readonly<Record<string, readonly WireguardState[]>>;
   readonly ipvs: Readonly<Record<string, readonly IpvsServiceView[]>>;
@@ -104,6 +109,8 @@ export const viewOrder = {
   ipvsConnection: (connection: Pick<IpvsConnectionFacts, 'protocol' | 'client' | 'virtual' | 'template'>) =>
     `${connection.protocol} ${connection.client} ${connection.virtual}${connection.template ? ' template' : ''}`,
   ipvsTimeouts: (_: IpvsTimeoutFacts) => '',
+  xfrmState: (state: XfrmStateFacts) => stateKey(state),
+  xfrmPolicy: (policy: XfrmPolicyFacts) => policyKey(policy),
 } as const;
 
 /** What names a flow in its namespace. */

@@ -8,7 +8,7 @@ import {
   UNREACH_HOST,
   UNREACH_NET,
 } from '../../../protocols/icmp.ts';
-import { decrementTtl, ipDf, ipDst, ipTtl } from '../../../protocols/ipv4.ts';
+import { decrementTtl, ipDf, ipDst, ipProto, ipSrc, ipTtl } from '../../../protocols/ipv4.ts';
 import type { Device } from '../device.ts';
 import { NF_FORWARD } from '../netfilter/hooks.ts';
 import type { Skb } from '../netfilter/skb.ts';
@@ -47,6 +47,10 @@ export class IpForward {
       ns.kernel.drop('ip-link-broadcast');
       return;
     }
+    if (ns.xfrm.active && !ns.xfrm.check('fwd', frame, device)) {
+      ns.kernel.drop('xfrm-in-policy');
+      return;
+    }
     if (ipTtl(frame, ETH_HLEN) <= 1) {
       ns.ip.icmpError(ICMP_TIME_EXCEEDED, EXCEEDED_TTL, 0, frame);
       ns.kernel.drop('ttl-exceeded');
@@ -54,7 +58,10 @@ export class IpForward {
     }
     // What routers further on have said is the senders' affair, unless this one is to heed it too.
     const usesPathMtu = ns.sysctls.ipv4.ip_forward_use_pmtu !== 0;
-    const mtu = usesPathMtu ? ns.pathMtus.of(ipDst(frame, ETH_HLEN), path) : path.device.mtu;
+    const pathMtu = usesPathMtu ? ns.pathMtus.of(ipDst(frame, ETH_HLEN), path) : path.device.mtu;
+    const mtu = ns.xfrm.active
+      ? ns.xfrm.mtu(ipSrc(frame, ETH_HLEN), ipDst(frame, ETH_HLEN), ipProto(frame, ETH_HLEN), pathMtu)
+      : pathMtu;
     if (frame.length - ETH_HLEN > mtu && ipDf(frame, ETH_HLEN)) {
       ns.ip.icmpError(ICMP_DEST_UNREACHABLE, UNREACH_FRAG_NEEDED, mtu, frame);
       ns.kernel.drop('frag-needed');

@@ -1,3 +1,4 @@
+import { PROTO_ESP } from '../../../protocols/esp.ts';
 import { ETH_HLEN } from '../../../protocols/ethernet.ts';
 import { ICMP_DEST_UNREACHABLE, UNREACH_PROTOCOL } from '../../../protocols/icmp.ts';
 import { isLoopback, isMulticast } from '../../../protocols/ip4.ts';
@@ -100,7 +101,12 @@ export class IpInput {
     const ns = this.#ns;
     const at = ETH_HLEN + ipHeaderLength(frame, ETH_HLEN);
     const length = frame.length - at;
-    switch (ipProto(frame, ETH_HLEN)) {
+    const proto = ipProto(frame, ETH_HLEN);
+    if (ns.xfrm.active && proto !== PROTO_ESP && !ns.xfrm.check('in', frame, device)) {
+      ns.kernel.drop('xfrm-in-policy');
+      return;
+    }
+    switch (proto) {
       case PROTO_ICMP:
         ns.icmp.receive(frame, at, length);
         return;
@@ -109,6 +115,9 @@ export class IpInput {
         return;
       case PROTO_TCP:
         ns.tcp.receive(device, frame, at, length);
+        return;
+      case PROTO_ESP:
+        ns.xfrm.receive(device, frame, at);
         return;
       default:
         if (

@@ -56,7 +56,8 @@ export class IpOutput {
       options.src !== 0 ? options.src : path.src !== 0 ? path.src : ns.sourceFor(path.device, path.nexthop);
     const src = path.type === 'local' && options.src === 0 ? dst : preferred;
     const { df = false } = options;
-    const mtu = df === 'probe' ? path.device.mtu : ns.pathMtus.of(dst, path);
+    const pathMtu = df === 'probe' ? path.device.mtu : ns.pathMtus.of(dst, path);
+    const mtu = ns.xfrm.active ? ns.xfrm.mtu(src, dst, options.proto, pathMtu) : pathMtu;
     if (df !== false && buffer.length - ETH_HLEN > mtu) return 'EMSGSIZE';
     fill?.(src);
     this.#id = (this.#id + 1) & 0xffff;
@@ -139,8 +140,35 @@ export class IpOutput {
     return verdict === 'drop' ? 'EPERM' : null;
   }
 
-  /** Fragments where needed and hands the frame to the neighbour layer. */
+  /** Sends a packet as it is, or what IPsec makes of it, which goes through the last hooks anew (`xfrm_output_resume`). */
   #emit(path: Path, frame: Uint8Array, mtu: number, skb: Skb | null): void {
+    const { xfrm, netfilter } = this.#ns;
+    const sent = xfrm.active ? xfrm.output(frame, path.device) : frame;
+    if (sent === frame) {
+      this.#fragment(path, frame, mtu, skb);
+      return;
+    }
+    if (sent === null) return;
+    const outer = new Skb(sent, null);
+    outer.mark = skb?.mark ?? 0;
+    outer.trace = skb?.trace ?? false;
+    const way = this.#routeAgain(outer);
+    if (typeof way === 'string') {
+      this.#ns.kernel.drop('no-route');
+      return;
+    }
+    if (netfilter.active) {
+      outer.out = way.device;
+      if (netfilter.run(NF_LOCAL_OUT, outer) !== 'accept') return;
+      outer.nexthop = way.nexthop;
+      if (netfilter.run(NF_POST_ROUTING, outer) !== 'accept') return;
+    }
+    const outerMtu = this.#ns.pathMtus.of(ipDst(outer.frame, ETH_HLEN), way);
+    this.#fragment(way, outer.frame, outerMtu, netfilter.active ? outer : null);
+  }
+
+  /** Fragments where needed and hands the frame to the neighbour layer. */
+  #fragment(path: Path, frame: Uint8Array, mtu: number, skb: Skb | null): void {
     const limit = skb !== null && skb.fragmentSize !== 0 ? Math.min(mtu, skb.fragmentSize) : mtu;
     if (frame.length - ETH_HLEN <= limit) {
       this.#emitFrame(path, frame, skb);

@@ -9,6 +9,7 @@ import { ipNetns } from './netns.ts';
 import { ipRoute } from './route.ts';
 import { ipRule } from './rule.ts';
 import { abbreviates, EXIT_ARGUMENT, EXIT_USAGE, keywordOf, notEmulated, usage } from './words.ts';
+import { ipXfrm } from './xfrm/xfrm.ts';
 
 /** ip.c's objects in the order in which it tries an abbreviation. */
 const OBJECTS = [
@@ -38,18 +39,19 @@ const objects: Readonly<Record<string, (words: readonly string[], ctx: IpContext
   neighbour: ipNeighbor,
   link: ipLink,
   netns: ipNetns,
+  xfrm: ipXfrm,
 };
 
 const USAGE = `Usage: ip [ OPTIONS ] OBJECT { COMMAND | help }
 where  OBJECT := { address | link | neighbor | neighbour | route | rule |
-                   netns }
+                   netns | xfrm }
        OPTIONS := { -V[ersion] | -d[etails] | -j[son] | -p[retty] |
                     -f[amily] { inet | inet6 } | -4 | -6 |
                     -n[etns] name | -br[ief] | -o[neline] | -c[olor]}`;
 
 const VERSION = 'ip utility, iproute2-6.1.0, reroute';
 
-/** ip(8) of iproute2: address, link, neighbor, netns, route, rule. */
+/** ip(8) of iproute2: address, link, neighbor, netns, route, rule, xfrm. */
 export const ip: Command = (args, ctx, out) => {
   const { options, rest, version, netns } = parseOptions(args);
   if (version) {

@@ -87,3 +87,13 @@ test('ip -d link, bridge link: the settings of bridges and their ports', (t) => 
     );
   }
 });
+
+test('ip xfrm policy, and what ip xfrm state complains of: to the byte', (t) => {
+  const { ns } = host();
+  const steps = readSession('ip-xfrm-6.1.session.txt');
+  t.true(steps.length > 30);
+  for (const { command, output, code } of steps) {
+    const got = run(command, ns);
+    t.is(`$ ${command}\n${got.text}[exit ${got.code}]`, `$ ${command}\n${output}[exit ${code}]`);
+  }
+});
