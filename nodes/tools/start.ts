@@ -105,7 +105,7 @@ export function startTool(argv: readonly string[], ctx: ToolContext, out: ToolOu
   const tool = tools.get(name.slice(name.lastIndexOf('/') + 1));
   if (tool === undefined) {
     const reason = name.includes('/') ? 'no such file or directory' : 'executable file not found in $PATH';
-    out.stderr(`exec: ${JSON.stringify(name)}: ${reason}\n`);
+    out.stderr(`exec: ${JSON.stringify(name)}: ${reason}\nThere are: ${toolNames.join(', ')}\n`);
     out.exit(EXIT_NOT_FOUND);
     return ENDED;
   }

@@ -158,11 +158,25 @@ export async function summaryOf(
     `  time       ${humanTime(result.after)} from the start to the last route (${result.lastNode || 'none'})`,
     `  counted    ${result.updatesSent} BGP updates sent, ${result.fibChanges} changes to forwarding tables`,
   ];
+  lines.push(...(await refusedCommands(lab, compiled)).map((text) => `  ${bad('refused')}    ${text}`));
   if (!result.converged) {
     lines.push(...result.reasons.slice(0, 8).map((reason) => `  ${bad('still')}      ${reason}`));
     lines.push(...(await oscillationLines(lab)));
   }
   return `${lines.join('\n')}\n`;
+}
+
+/** Commands of the lab file's that Docker did not do. */
+async function refusedCommands(lab: RunningLab, compiled: CompiledLab): Promise<string[]> {
+  const refused: string[] = [];
+  for (const { name, docker } of compiled.nodes) {
+    if (docker === undefined || docker.containers.length === 0) continue;
+    for await (const { event } of lab.records(name)) {
+      if (event.type !== 'docker.command' || event.code === 0) continue;
+      refused.push(`${name}: docker ${event.argv.join(' ')}: ${event.error.split('\n')[0]}`);
+    }
+  }
+  return refused;
 }
 
 /** Starts the supervisor as a process of its own and follows it until the lab has converged. */

@@ -73,6 +73,8 @@ export function netemOf(
 ): NetemParameters | null {
   const netem = changeNetem(base ?? PLAIN_NETEM, changesOf(spec));
   const problem = netemProblem(netem);
-  if (problem !== null) reporter.problem(path, problem, 'add delay and jitter', 'key');
+  // What is wrong with the segment already has been told of there.
+  const known = base !== null && netemProblem(base) === problem;
+  if (problem !== null && !known) reporter.problem(path, problem, 'add delay and jitter', 'key');
   return isPlain(netem) ? null : netem;
 }

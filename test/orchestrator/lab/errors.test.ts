@@ -60,7 +60,7 @@ test('an unknown key, with what it may have been meant to be', (t) => {
   t.deepEqual(problemsOf(`${ROUTERS}sead: 4\nsegmetns: {}\nquux: 1\n`), [
     "lab.yaml:8:1: sead: unknown key 'sead'; did you mean 'seed'?",
     "lab.yaml:9:1: segmetns: unknown key 'segmetns'; did you mean 'segments'?",
-    "lab.yaml:10:1: quux: unknown key 'quux'; known: name, seed, generate, topology, segments, cluster, policy, timers",
+    "lab.yaml:10:1: quux: unknown key 'quux'; known: name, seed, generate, topology, segments, cluster, policy, record, timers",
   ]);
   t.deepEqual(problemsOf('name: x\ntopology:\n  nodes:\n    r1: {kidn: router}\n'), [
     "lab.yaml:4:10: topology.nodes.r1.kidn: unknown key 'kidn'; did you mean 'kind'?",
@@ -499,5 +499,21 @@ segments:
     'lab.yaml:5:56: topology.nodes.h1.interfaces.eth0.ra: a host is no router to advertise; make it a router',
     'lab.yaml:6:28: topology.nodes.h2.ipv6: h2 has IPv6 addresses; remove them, or ipv6: false',
     'lab.yaml:6:74: topology.nodes.h2.routes[0].via: 10.0.0.1 and 2001:db8:9::/48 are of two families; take a gateway of the same',
+  ]);
+});
+
+test('command lines of Docker, and netem of a segment, once', (t) => {
+  const text = `name: x
+topology:
+  nodes:
+    h1: {kind: host, docker: {networks: [--subnet 10.0.0.0/44 back, --frob back], containers: [--name web nosuch]}}
+segments:
+  lan: {subnet: 10.0.0.0/24, nodes: all, reorder: 25%}
+`;
+  t.deepEqual(problemsOf(text), [
+    "lab.yaml:4:42: topology.nodes.h1.docker.networks[0]: invalid CIDR address: 10.0.0.0/44; write what follows 'docker network create'",
+    "lab.yaml:4:69: topology.nodes.h1.docker.networks[1]: unknown flag: --frob; write what follows 'docker network create'",
+    "lab.yaml:4:96: topology.nodes.h1.docker.containers[0]: pull access denied for nosuch, repository does not exist or may require 'docker login': denied: requested access to the resource is denied; write what follows 'docker run -d'",
+    'lab.yaml:6:3: segments.lan: reordering not possible without specifying some delay; add delay and jitter',
   ]);
 });

@@ -178,6 +178,7 @@ const createCommand: CliCommand = {
     { name: 'subnet', type: 'ipSlice', help: 'Subnet in CIDR format that represents a network segment' },
   ],
   args: { min: 1, max: 1 },
+  check: (flags) => void ipamOf(flags),
   run: (flags, { dockerd, out }) => {
     if (flags.has('ipv6'))
       throw new CliError('--ipv6: networks of this emulation have IPv4 addresses only so far');
