@@ -1,6 +1,6 @@
 import { formatIp4 } from '../../../../protocols/ip4.ts';
 import { PROTO_TCP, PROTO_UDP } from '../../../../protocols/ipv4.ts';
-import type { IpvsConnectionFacts } from '../../../events/ipvs.ts';
+import type { IpvsConnectionFacts, IpvsForward } from '../../../events/ipvs.ts';
 import { type EventId, NO_CAUSE } from '../../../events/record.ts';
 import type { Destination } from './service.ts';
 import type { TcpState } from './states.ts';
@@ -28,6 +28,8 @@ export class Connection implements ConnectionKey {
   readonly daddr: number;
   readonly dport: number;
   readonly destination: Destination;
+  /** As its destination's was when it began. */
+  readonly forward: IpvsForward;
   readonly kind: 'connection' | 'template' | 'one-packet';
   /** Not counted as an active one of its destination. */
   inactive = true;
@@ -64,8 +66,9 @@ export class Connection implements ConnectionKey {
     this.daddr = destination.addr;
     this.dport = dport;
     this.destination = destination;
+    this.forward = destination.forward;
     this.kind = kind;
-    this.noOutput = destination.forward !== 'Masq';
+    this.noOutput = this.forward !== 'Masq';
     this.conntrack = conntrack;
   }
 
@@ -151,7 +154,7 @@ export class ConnectionTable {
   findOut(proto: number, saddr: number, sport: number, caddr: number, cport: number): Connection | null {
     for (let here = this.#head(proto, caddr, cport); here !== null; here = here.next) {
       if (here.cport !== cport || here.caddr !== caddr || here.proto !== proto) continue;
-      const masq = here.destination.forward === 'Masq';
+      const masq = here.forward === 'Masq';
       if (here.dport !== sport && masq) continue;
       if (here.kind === 'template') continue;
       if (masq ? here.daddr === saddr : here.vaddr === saddr && here.vport === sport) return here;

@@ -153,7 +153,7 @@ export class IpvsHooks {
     const connection = this.#ipvs.connections.findOut(proto, src, u16(frame, at), dst, u16(frame, at + 2));
     if (connection === null) return 'accept';
     if (!isWholeTransport(frame, at, proto)) return this.#truncated();
-    if (connection.destination.forward === 'Masq') {
+    if (connection.forward === 'Masq') {
       this.#xmit.traceReply(connection);
       manipulate(frame, ETH_HLEN, connection.vaddr, connection.vport, 'src');
       // Routes may go by the source too (`ip_vs_route_me_harder`).
@@ -219,7 +219,7 @@ export class IpvsHooks {
     const { proto, src, sport, dst, dport } = quoted;
     const connection = this.#ipvs.connections.findOut(proto, dst, dport, src, sport);
     if (connection === null) return 'accept';
-    if (connection.destination.forward === 'Masq') {
+    if (connection.forward === 'Masq') {
       if (!hasRightSum(frame)) return this.#badSum();
       this.#mangleError(frame, quoted.at, connection.vaddr, connection.vport, 'src');
       skb.reroute = hook === NF_LOCAL_OUT;
@@ -235,7 +235,7 @@ export class IpvsHooks {
     const { frame } = skb;
     const { proto, src, sport, dst, dport } = quoted;
     const connection = this.#ipvs.connections.findIn(proto, dst, dport, src, sport);
-    if (connection === null || connection.destination.forward !== 'Masq') return 'accept';
+    if (connection === null || connection.forward !== 'Masq') return 'accept';
     if (!hasRightSum(frame)) return this.#badSum();
     const { daddr, dport: port } = connection;
     return this.#xmit.sendError(connection, skb, hook, () =>

@@ -36,7 +36,7 @@ export class IpvsXmit {
     if (path === null) return 'drop';
     if (kernel.rt.cause < 0) this.#trace(connection, skb);
     if (path.type !== 'local' && !this.#passes(skb, path)) return 'drop';
-    const masq = connection.destination.forward === 'Masq';
+    const masq = connection.forward === 'Masq';
     if (masq) manipulate(frame, ETH_HLEN, connection.daddr, connection.dport, 'dst');
     return this.#sendOn(connection, skb, path, hook);
   }
@@ -58,8 +58,8 @@ export class IpvsXmit {
     kernel.tracer.step(this.#ns, { at: 'route', way: how }, null);
   }
 
-  #trace({ proto, vaddr, vport, daddr, dport, destination }: Connection, { frame }: Skb): void {
-    const { service, forward } = destination;
+  #trace({ proto, vaddr, vport, daddr, dport, destination, forward }: Connection, { frame }: Skb): void {
+    const { service } = destination;
     const how = forward === 'Masq' ? '' : ` ${forward}`;
     const way =
       `IPVS ${name(proto)} ${formatIp4(vaddr)}:${vport} ${service.spec.scheduler} -> ` +
@@ -68,10 +68,10 @@ export class IpvsXmit {
   }
 
   /** The way to a server (`__ip_vs_get_out_rt`); null: there is none, and the packet is counted as dropped. */
-  #pathTo({ daddr, destination }: Connection, skb: Skb, hook: Hook): Path | null {
+  #pathTo({ daddr, forward }: Connection, skb: Skb, hook: Hook): Path | null {
     const { kernel } = this.#ns;
     const path = this.#ns.lookup(daddr, 0);
-    if (path === null || pathError(path) !== null || destination.forward === 'Tunnel') {
+    if (path === null || pathError(path) !== null || forward === 'Tunnel') {
       kernel.drop('ipvs-no-route');
       return null;
     }
@@ -104,8 +104,8 @@ export class IpvsXmit {
   /** `ip_vs_nat_send_or_cont`, `ip_vs_send_or_cont` */
   #sendOn(connection: Connection, skb: Skb, path: Path, hook: Hook): Verdict {
     skb.ipvs = true;
-    const { daddr: src, dport: srcPort, destination } = connection;
-    keepFlow(connection, skb, destination.forward === 'Masq' ? { src, srcPort } : {});
+    const { daddr: src, dport: srcPort, forward } = connection;
+    keepFlow(connection, skb, forward === 'Masq' ? { src, srcPort } : {});
     if (path.type === 'local') {
       if (hook === NF_LOCAL_OUT) skb.reroute = true;
       return 'accept';
