@@ -132,7 +132,8 @@ export type FlannelBackend =
   | { readonly type: 'vxlan'; readonly vni: number; readonly port: number; readonly directRouting: boolean }
   | { readonly type: 'host-gw' }
   | { readonly type: 'ipip'; readonly directRouting: boolean }
-  | { readonly type: 'wireguard'; readonly port: number };
+  | { readonly type: 'wireguard'; readonly port: number }
+  | { readonly type: 'ipsec'; readonly psk: string };
 
 /** All in ms, after the lab's time scale. Defaults in orchestrator/lab are those of the real systems. */
 export interface Timings {

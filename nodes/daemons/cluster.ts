@@ -17,6 +17,7 @@ import { FlannelCni } from './flannel/cni.ts';
 import { Flanneld } from './flannel/flanneld.ts';
 import { HostGwBackend } from './flannel/host-gw.ts';
 import { IpipBackend } from './flannel/ipip.ts';
+import { IpsecBackend } from './flannel/ipsec.ts';
 import { UdpBackend } from './flannel/udp.ts';
 import { VxlanBackend } from './flannel/vxlan.ts';
 import { WireguardBackend } from './flannel/wireguard.ts';
@@ -243,6 +244,8 @@ function flannelBackend(
         routeCheck,
         directRouting: backend.directRouting ? 'on' : 'off',
       });
+    case 'ipsec':
+      return new IpsecBackend(root, iface, { psk: backend.psk, random: rt.random });
     case 'wireguard':
       return new WireguardBackend(root, iface, { port: backend.port, network, random: rt.random });
     case 'vxlan': {

@@ -99,6 +99,7 @@ export function resolveCluster(
   const podCIDR6 = podCidr6(spec, reporter);
   const ports = clusterPorts(spec, members, addressing, reporter);
   if (spec.cni === 'flannel' && spec.backend === 'host-gw') warnHostGw(members, ports, reporter);
+  if (spec.cni === 'flannel' && spec.backend === 'ipsec') checkIpsec(spec, members, reporter);
   const asNumber = spec.calico?.asNumber ?? CALICO_AS;
   return { spec, podCIDR, podCIDR6, nodeCidrLen, members, ports, asNumber, mesh };
 }
@@ -154,6 +155,20 @@ function warnHostGw(
   reporter.warning(['cluster', 'backend'], message, 'use vxlan or udp');
 }
 
+/** Policies take what is routed already: without a route to the pods of others there is nothing to be sealed. */
+function checkIpsec(spec: ClusterSpec, members: readonly ResolvedNode[], reporter: Reporter): void {
+  if (spec.flannel?.psk === undefined) {
+    const message = 'ipsec needs a key that all nodes share';
+    reporter.problem(['cluster', 'backend'], message, 'set flannel.psk, of at least 96 characters');
+  }
+  const lost = members.find(
+    ({ definition: { gateway, routes } }) => gateway === undefined && routes === undefined,
+  );
+  if (lost === undefined) return;
+  const message = `ipsec makes no routes, and ${lost.name} has none to the pods of other nodes`;
+  reporter.warning(['cluster', 'backend'], message, "set the nodes' gateway");
+}
+
 /** What a node of the cluster is told of its CNI plug-in. */
 export function cniConfig(
   { spec, podCIDR, podCIDR6, nodeCidrLen, ports }: Cluster,
@@ -198,6 +213,8 @@ function flannelBackend({ backend = 'udp', flannel = {} }: ClusterSpec): Flannel
       return { type: 'host-gw' };
     case 'ipip':
       return { type: 'ipip', directRouting: flannel.directRouting ?? false };
+    case 'ipsec':
+      return { type: 'ipsec', psk: flannel.psk ?? '' };
     case 'wireguard':
       return { type: 'wireguard', port: flannel.port ?? WIREGUARD_PORT };
   }

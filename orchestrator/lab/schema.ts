@@ -152,7 +152,7 @@ const pods = map({
   labels: labels.optional(),
 });
 
-const flannelBackend = z.enum(['udp', 'vxlan', 'host-gw', 'ipip', 'wireguard']);
+const flannelBackend = z.enum(['udp', 'vxlan', 'host-gw', 'ipip', 'wireguard', 'ipsec']);
 
 const cluster = map({
   cni: z.enum(['calico', 'flannel']),
@@ -183,6 +183,8 @@ const cluster = map({
     port: z.int().min(1).max(65535).optional(),
     vni: z.int().min(1).max(16_777_215).optional(),
     directRouting: z.boolean().optional(),
+    // flannel's `minPasswordLength`.
+    psk: z.string().min(96).optional(),
   }).optional(),
 });
 

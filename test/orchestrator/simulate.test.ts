@@ -70,6 +70,7 @@ const clusters: readonly (readonly [title: string, yaml: string])[] = [
   ['flannel host-gw', flannel('host-gw')],
   ['flannel ipip', flannel('ipip')],
   ['flannel wireguard', flannel('wireguard')],
+  ['flannel ipsec', flannel('ipsec')],
 ];
 
 for (const [title, yaml] of clusters) {

@@ -33,14 +33,19 @@ export function calico(
 }
 
 export function flannel(
-  backend: 'udp' | 'vxlan' | 'host-gw' | 'ipip' | 'wireguard',
+  backend: 'udp' | 'vxlan' | 'host-gw' | 'ipip' | 'wireguard' | 'ipsec',
   options: ClusterOptions & { readonly subnetLen?: number } = {},
 ): string {
-  return cluster(
+  const yaml = cluster(
     options,
     [],
     ['cni: flannel', `backend: ${backend}`, `subnetLen: ${options.subnetLen ?? 24}`],
   );
+  if (backend !== 'ipsec') return yaml;
+  // Its packets go by the default route until a policy takes them.
+  return yaml
+    .replaceAll('{ kind: node }', '{ kind: node, gateway: 172.18.18.1 }')
+    .replace('backend: ipsec', `backend: ipsec\n  flannel: { psk: ${'k'.repeat(96)} }`);
 }
 
 function cluster(options: ClusterOptions, more: readonly string[], cni: readonly string[]): string {

@@ -22,6 +22,7 @@ const vxlan: FlannelBackend = { type: 'vxlan', vni: 1, port: 8472, directRouting
 const udp: FlannelBackend = { type: 'udp', port: 8285 };
 const hostGw: FlannelBackend = { type: 'host-gw' };
 const ipip: FlannelBackend = { type: 'ipip', directRouting: false };
+const ipsec: FlannelBackend = { type: 'ipsec', psk: 'k'.repeat(96) };
 const wireguard: FlannelBackend = { type: 'wireguard', port: 51_820 };
 
 const subnetOf = (node: LabNode) => node.daemons!.snapshot().flannel.own!.lease.subnet;
@@ -642,5 +643,36 @@ test('wireguard: a peer is its key, its address and its subnet; a new key takes 
   t.deepEqual(state()?.[0]?.peers, peers());
   b.kill();
   lab.store.apply({ op: 'delete', key: storeKeys.flannelSubnet(subnetOf(a)) }, 0);
+  checkAlways(t, lab);
+});
+
+test('ipsec: policies in three directions and two associations for each peer, with keys that both ends make', (t) => {
+  const { lab, a, b } = pair(ipsec);
+  const spis = (node: LabNode) =>
+    node.kernel.root.xfrm.states().map(({ options }) => `${formatIp4(options.dst)} ${options.spi}`);
+  const policies = () =>
+    (a.kernel.snapshot().xfrmPolicies[''] ?? []).map(({ dir, src, dst }) => `${dir} ${src} ${dst}`);
+  const [own, peer] = [subnetOf(a), subnetOf(b)];
+  t.deepEqual(policies(), [`fwd ${peer} ${own}`, `in ${peer} ${own}`, `out ${own} ${peer}`]);
+  t.deepEqual(spis(a).sort(), spis(b).sort());
+  t.is(spis(a).length, 2);
+  const keys = (node: LabNode) =>
+    node.kernel.root.xfrm
+      .states()
+      .map(({ options }) => options.suite.key.join(','))
+      .sort();
+  t.deepEqual(keys(a), keys(b));
+  t.false(JSON.stringify(a.records).includes('kkkk'));
+  const before = spis(a);
+  b.kill();
+  b.boot();
+  lab.settle();
+  lab.advance(100);
+  t.deepEqual(spis(a).sort(), spis(b).sort());
+  t.false(spis(a).some((spi) => before.includes(spi)));
+  b.kill();
+  lab.store.apply({ op: 'delete', key: storeKeys.flannelSubnet(peer) }, 0);
+  lab.advance(500);
+  t.deepEqual([policies(), spis(a)], [[], []]);
   checkAlways(t, lab);
 });

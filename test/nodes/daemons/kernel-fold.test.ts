@@ -11,12 +11,13 @@ const networks: readonly CniConfig[] = [
   flannel({ type: 'host-gw' }),
   flannel({ type: 'ipip', directRouting: false }),
   flannel({ type: 'wireguard', port: 51_820 }),
+  flannel({ type: 'ipsec', psk: 'k'.repeat(96) }),
 ];
 
 function isKernelEvent(event: LabEvent): event is Parameters<KernelFold['apply']>[0] {
   return (
     event.type === 'node.booted' ||
-    /^(netns|link|addr|route|neighbor|fdb|sysctl|pmtu|conntrack|wireguard)\./.test(event.type)
+    /^(netns|link|addr|route|neighbor|fdb|sysctl|pmtu|conntrack|wireguard|xfrm)\./.test(event.type)
   );
 }
 

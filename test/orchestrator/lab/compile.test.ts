@@ -445,6 +445,27 @@ cluster: {cni: flannel, backend: host-gw}
   ]);
 });
 
+test('ipsec wants a key, and a way for what it is to seal', (t) => {
+  const text = (nodes: string, flannel: string) => `
+name: x
+topology:
+  nodes: {n1: ${nodes}, n2: ${nodes}}
+segments:
+  a: {subnet: 172.18.1.0/24, nodes: all}
+cluster: {cni: flannel, backend: ipsec${flannel}}
+`;
+  const psk = 'k'.repeat(96);
+  const lab = compile(text('{gateway: 172.18.1.254}', `, flannel: {psk: ${psk}}`));
+  t.deepEqual(lab.warnings, []);
+  t.like(nodeOf(lab, 'n1').cni, { type: 'flannel', backend: { type: 'ipsec', psk } });
+  t.deepEqual(compile(text('', `, flannel: {psk: ${psk}}`)).warnings, [
+    "lab.yaml:7:34: cluster.backend: ipsec makes no routes, and n1 has none to the pods of other nodes; set the nodes' gateway",
+  ]);
+  t.throws(() => compile(text('{gateway: 172.18.1.254}', '')), {
+    message: /cluster\.backend: ipsec needs a key that all nodes share; set flannel\.psk/,
+  });
+});
+
 test('pods of every node, and deployments over the nodes in turn', (t) => {
   const names = (section: string) =>
     compile(`${CLUSTER}  ${section}\n`).pods.map(({ namespace, name, node, labels }) => {

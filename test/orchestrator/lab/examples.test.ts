@@ -45,7 +45,7 @@ test('the clusters have as many nodes as they say', async (t) => {
 });
 
 test('the flannel examples differ in their backend', async (t) => {
-  for (const type of ['vxlan', 'udp', 'host-gw', 'ipip', 'wireguard']) {
+  for (const type of ['vxlan', 'udp', 'host-gw', 'ipip', 'wireguard', 'ipsec']) {
     const lab = await loadLab(`examples/flannel-${type}.yaml`);
     t.is(lab.nodes.length, 4);
     t.like(nodeOf(lab, 'n4').cni, { type: 'flannel', backend: { type } });
