@@ -1,11 +1,6 @@
+import { neighborLimits } from './neighbor-sysctl.ts';
 import type { Netns } from './netns.ts';
-import {
-  parseInteger,
-  type SysctlDirectory,
-  type SysctlSpec,
-  type Sysctls,
-  type SysctlValue,
-} from './sysctl.ts';
+import { parseInteger, type SysctlDirectory, type SysctlSpec, type Sysctls } from './sysctl.ts';
 
 /**
  * `net.ipv4.conf.<dev>` (`struct ipv4_devconf`), in the kernel's own names and with its initial values. What the variables
@@ -172,7 +167,7 @@ export function ipv4Directories(ns: Netns, sysctls: Sysctls): SysctlDirectory[] 
     },
   ];
   // The neighbour table is one for all namespaces; the root has its limits.
-  if (ns.name === '') directories.push(neighborLimits(ns));
+  if (ns.name === '') directories.push(neighborLimits('ipv4', ns.kernel.neighborPool));
   return directories;
 }
 
@@ -189,23 +184,4 @@ function defaultChanged(ns: Netns, sysctls: Sysctls, name: ConfName): void {
   for (const device of ns.devices())
     if (sysctls.followsDefault(device, name))
       sysctls.follow(`ipv4.conf.*.${name}`, sysctls.defaults[name], device.name);
-}
-
-function neighborLimits(ns: Netns): SysctlDirectory {
-  const { neighborPool: pool } = ns.kernel;
-  const values: { [name: string]: SysctlValue } = {};
-  for (const key of ['gcThresh1', 'gcThresh2', 'gcThresh3'] as const) {
-    Object.defineProperty(values, `gc_thresh${key.at(-1)}`, {
-      get: () => pool[key],
-      set: (value: number) => {
-        pool[key] = value;
-      },
-    });
-  }
-  const limit = { min: 0 };
-  return {
-    path: 'ipv4.neigh.default',
-    variables: { gc_thresh1: limit, gc_thresh2: limit, gc_thresh3: limit },
-    values: () => values,
-  };
 }

@@ -1,5 +1,5 @@
+import { servicePort } from '../../protocols/services.ts';
 import { getopt } from './getopt.ts';
-import { servicePort } from './services.ts';
 import { ToolError } from './tool.ts';
 
 export interface NcOptions {

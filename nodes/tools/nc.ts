@@ -1,6 +1,7 @@
 import { GAI_ERRORS } from '../../protocols/dns/resolver.ts';
 import { formatIp4 } from '../../protocols/ip4.ts';
 import { PROTO_UDP } from '../../protocols/ipv4.ts';
+import { serviceName } from '../../protocols/services.ts';
 import type { SocketError } from '../kernel/socket-error.ts';
 import type { TcpSocket } from '../kernel/tcp.ts';
 import { PortInUseError, type UdpSocket } from '../kernel/udp.ts';
@@ -9,7 +10,6 @@ import { TcpWriter } from '../tcp-writer.ts';
 import { type NcOptions, parseNcOptions } from './nc-options.ts';
 import { AddressNames, inetAton, resolve, type Target } from './resolve.ts';
 import { reach, sendErrorText } from './send-error.ts';
-import { serviceName } from './services.ts';
 import {
   EXIT_INTERRUPTED,
   endingOnError,

@@ -1,6 +1,7 @@
 import type { Device } from '../device.ts';
+import { neighborLimits } from '../neighbor-sysctl.ts';
 import type { Netns } from '../netns.ts';
-import type { SysctlDirectory, SysctlSpec, SysctlValue } from '../sysctl.ts';
+import type { SysctlDirectory, SysctlSpec } from '../sysctl.ts';
 
 /**
  * `net.ipv6.conf.<dev>` (`struct ipv6_devconf`): those variables that the emulated kernel minds, in its own names and with
@@ -86,7 +87,7 @@ export class Ipv6Sysctls {
       { path: 'ipv6.icmp', variables: { ratelimit: { min: 0 } }, values: () => this.icmp },
     ];
     // The neighbour table is one for all namespaces; the root has its limits.
-    if (ns.name === '') directories.push(neighborLimits(ns));
+    if (ns.name === '') directories.push(neighborLimits('ipv6', ns.kernel.neighborPool6));
     return directories;
   }
 
@@ -104,23 +105,4 @@ export class Ipv6Sysctls {
       }
     } else if (name === 'disable_ipv6' && dev !== 'default') (ns.device(dev) as Device).inet6.refresh();
   }
-}
-
-function neighborLimits(ns: Netns): SysctlDirectory {
-  const { neighborPool6: pool } = ns.kernel;
-  const values: { [name: string]: SysctlValue } = {};
-  for (const key of ['gcThresh1', 'gcThresh2', 'gcThresh3'] as const) {
-    Object.defineProperty(values, `gc_thresh${key.at(-1)}`, {
-      get: () => pool[key],
-      set: (value: number) => {
-        pool[key] = value;
-      },
-    });
-  }
-  const limit = { min: 0 };
-  return {
-    path: 'ipv6.neigh.default',
-    variables: { gc_thresh1: limit, gc_thresh2: limit, gc_thresh3: limit },
-    values: () => values,
-  };
 }

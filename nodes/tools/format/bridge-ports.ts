@@ -1,6 +1,6 @@
 import type { BridgePortFacts, LinkFacts } from '../../events/kernel.ts';
+import { PORT_DEFAULTS } from '../../kernel/bridge-port.ts';
 import { formatJson, type JsonStyle } from './json.ts';
-import { BRIDGE_PORT } from './link-details.ts';
 import { LinkNames } from './link-names.ts';
 import { selectLinks } from './links.ts';
 
@@ -44,7 +44,7 @@ export function formatBridgePorts(links: readonly LinkFacts[], format: BridgePor
 }
 
 function portOf(link: LinkFacts): Required<BridgePortFacts> {
-  return { ...BRIDGE_PORT, ...link.bridgePort };
+  return { ...PORT_DEFAULTS, ...link.bridgePort };
 }
 
 /** In the order of bridge/link.c's `print_protinfo`. */

@@ -1,4 +1,5 @@
-import type { BridgeFacts, BridgePortFacts, LinkFacts } from '../../events/kernel.ts';
+import type { BridgeFacts, LinkFacts } from '../../events/kernel.ts';
+import { PORT_DEFAULTS } from '../../kernel/bridge-port.ts';
 
 /** A bridge as the kernel makes it; times in hundredths of a second. */
 const BRIDGE: Required<BridgeFacts> = {
@@ -12,24 +13,6 @@ const BRIDGE: Required<BridgeFacts> = {
   priority: 32_768,
   groupFwdMask: 0,
   mcastSnooping: true,
-};
-
-/** A bridge port as the kernel makes it. */
-export const BRIDGE_PORT: Required<BridgePortFacts> = {
-  hairpin: false,
-  guard: false,
-  rootBlock: false,
-  fastLeave: false,
-  learning: true,
-  flood: true,
-  mcastFlood: true,
-  bcastFlood: true,
-  mcastToUnicast: false,
-  neighSuppress: false,
-  isolated: false,
-  locked: false,
-  priority: 32,
-  cost: 2,
 };
 
 /** `noop` below, of the listing: what `ip -d link` adds to the line of the link layer. */
@@ -120,7 +103,7 @@ function maskText(mask: number): string {
 }
 
 function portText(link: LinkFacts, links: readonly LinkFacts[]): string {
-  const port = { ...BRIDGE_PORT, ...link.bridgePort };
+  const port = { ...PORT_DEFAULTS, ...link.bridgePort };
   const bridge = links.find(({ name }) => name === link.master);
   const id = bridge === undefined ? '8000.0:0:0:0:0:0' : bridgeId(bridge);
   // The kernel numbers ports as they come; here they are told apart by their indices.

@@ -1,4 +1,5 @@
 import { parsePrefix } from '../../../protocols/ip4.ts';
+import { protocolName } from '../../../protocols/protocol-names.ts';
 import type { RuleFacts } from '../../events/kernel.ts';
 import { formatJson, type Json, type JsonStyle } from './json.ts';
 
@@ -13,9 +14,6 @@ interface RuleFormat {
   readonly tableName: (table: number) => string;
   readonly protocolName: (protocol: number) => string;
 }
-
-/** /etc/protocols, as far as rules tell them apart. */
-const PROTOCOLS: Readonly<Record<number, string>> = { 1: 'icmp', 6: 'tcp', 17: 'udp', 132: 'sctp' };
 
 /** Text of `ip rule show`, byte for byte as iproute2 6.1 prints it (`print_rule`). */
 export function formatRules(rules: readonly RuleFacts[], format: RuleFormat): string {
@@ -55,7 +53,7 @@ function ruleText(rule: RuleFacts, format: RuleFormat): string {
     words.push('fwmark', `${hex(mark)}${mask === 0xffff_ffff ? '' : `/${hex(mask ?? 0)}`}`);
   if (iif !== undefined) words.push('iif', `${iif}${detached(iif)}`);
   if (oif !== undefined) words.push('oif', `${oif}${detached(oif)}`);
-  if (ipproto !== undefined) words.push('ipproto', PROTOCOLS[ipproto] ?? `ipproto-${ipproto}`);
+  if (ipproto !== undefined) words.push('ipproto', protocolName(ipproto) ?? `ipproto-${ipproto}`);
   if (sport !== undefined) words.push('sport', ports(sport));
   if (dport !== undefined) words.push('dport', ports(dport));
   if (rule.action === 'lookup') {
@@ -94,7 +92,7 @@ function ruleObject(rule: RuleFacts, format: RuleFormat): Json {
     ...(mark === undefined || mask === 0xffff_ffff ? {} : { fwmask: hex(mask ?? 0) }),
     ...(iif === undefined ? {} : device('iif', iif)),
     ...(oif === undefined ? {} : device('oif', oif)),
-    ...(ipproto === undefined ? {} : { ipproto: PROTOCOLS[ipproto] ?? `ipproto-${ipproto}` }),
+    ...(ipproto === undefined ? {} : { ipproto: protocolName(ipproto) ?? `ipproto-${ipproto}` }),
     ...(sport === undefined ? {} : range('sport', sport)),
     ...(dport === undefined ? {} : range('dport', dport)),
     ...actionOf(rule, format),

@@ -1,4 +1,4 @@
-import { PROTO_ICMP, PROTO_TCP, PROTO_UDP } from '../../../protocols/ipv4.ts';
+import { protocolNumber } from '../../../protocols/protocol-names.ts';
 import { invalidArgument } from './words.ts';
 
 /** A number, decimal or hexadecimal, of at most `max`. @throws ToolError with `message` */
@@ -8,15 +8,7 @@ export function numberOf(word: string, max: number, message: string): number {
   return value;
 }
 
-const IP_PROTOCOLS: Readonly<Record<string, number>> = {
-  icmp: PROTO_ICMP,
-  tcp: PROTO_TCP,
-  udp: PROTO_UDP,
-  sctp: 132,
-};
-
 /** A protocol above IP by name or number. @throws ToolError */
 export function ipProtocolOf(word: string): number {
-  const known = Object.hasOwn(IP_PROTOCOLS, word) ? IP_PROTOCOLS[word] : undefined;
-  return known ?? numberOf(word, 255, 'Invalid "ipproto" value\n');
+  return protocolNumber(word) ?? numberOf(word, 255, 'Invalid "ipproto" value\n');
 }

@@ -1,8 +1,8 @@
 import { parseIp4 } from '../../../protocols/ip4.ts';
 import { PROTO_TCP, PROTO_UDP } from '../../../protocols/ipv4.ts';
+import { servicePort } from '../../../protocols/services.ts';
 import type { IpvsForward, IpvsTimeoutFacts } from '../../events/ipvs.ts';
 import type { ServiceKey } from '../../kernel/netfilter/ipvs/service.ts';
-import { servicePort } from '../services.ts';
 import { ToolError } from '../tool.ts';
 
 /** Usage that ipvsadm refuses, with its exit code 2. */

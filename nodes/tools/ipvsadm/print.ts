@@ -1,10 +1,10 @@
 import { formatIp4 } from '../../../protocols/ip4.ts';
 import { PROTO_TCP } from '../../../protocols/ipv4.ts';
+import { serviceName } from '../../../protocols/services.ts';
 import type { Connection } from '../../kernel/netfilter/ipvs/connection.ts';
 import { connectionName } from '../../kernel/netfilter/ipvs/connection.ts';
 import type { Destination, Service } from '../../kernel/netfilter/ipvs/service.ts';
 import type { IpvsStats } from '../../kernel/netfilter/ipvs/stats.ts';
-import { serviceName } from '../services.ts';
 
 export type ListKind = 'plain' | 'rule' | 'stats' | 'rate' | 'thresholds' | 'persistent-conn';
 

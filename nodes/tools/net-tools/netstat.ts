@@ -1,5 +1,5 @@
+import { serviceName } from '../../../protocols/services.ts';
 import { getopt } from '../getopt.ts';
-import { serviceName } from '../services.ts';
 import { type Endpoint, type SocketRow, socketRows } from '../sockets.ts';
 import { type Command, ToolError } from '../tool.ts';
 import { routeTable } from './route.ts';
