@@ -1,6 +1,7 @@
 import { runIptables } from '../../nodes/tools/iptables/iptables.ts';
 import { restoreText } from '../../nodes/tools/iptables/restore.ts';
 import { formatIp4 } from '../../protocols/ip4.ts';
+import { PROTO_UDP } from '../../protocols/ipv4.ts';
 import { Bare, datagram, type Flow, ip, measureStep, type StepResult } from './step.ts';
 
 export interface StepRow {
@@ -109,5 +110,33 @@ export function* measureSteps(ms: number): Iterable<StepRow> {
     );
     restore(bare, ['*filter', ...rules, 'COMMIT', ''].join('\n'));
     yield row(`${count.toLocaleString('en')} iptables rules`, bare, flows(64));
+  }
+  for (const count of [10, 1_000, 10_000]) {
+    const bare = router();
+    services(bare, count);
+    const targets = flows(64, { ...FLOW, dst: formatIp4(VIPS + (count >>> 1)) });
+    yield row(`IPVS, ${count.toLocaleString('en')} services`, bare, targets);
+  }
+}
+
+const VIPS = 0x0a600000;
+
+/** So many services, each with an address of its own on kube-ipvs0 and a server, as kube-proxy has them. */
+function services({ root }: Bare, count: number): void {
+  root.addDummy({ name: 'kube-ipvs0', mac: 0x020000000099, mtu: 1500 });
+  for (let i = 0; i < count; i++) {
+    const addr = VIPS + i;
+    root.addAddress('kube-ipvs0', `${formatIp4(addr)}/32`);
+    const key = { proto: PROTO_UDP, addr, port: 9 };
+    root.ipvs.addService(key, {
+      scheduler: 'rr',
+      shFallback: false,
+      shPort: false,
+      persistent: null,
+      netmask: 0xffffffff,
+      onePacket: false,
+    });
+    const server = { addr: ip('10.1.0.9'), port: 9, weight: 1, upper: 0, lower: 0 };
+    root.ipvs.addDestination(key, { ...server, forward: 'Masq' });
   }
 }

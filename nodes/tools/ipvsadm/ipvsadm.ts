@@ -160,8 +160,7 @@ function destinationSpec(
   port: number,
   { forward, weight, upper, lower }: IpvsadmOptions,
 ): DestinationSpec {
-  if (forward === 'Tunnel') throw fail('tunneling to real servers (-i) is not emulated: use -m or -g');
-  const own = forward === 'Route' && 'port' in service ? service.port : port;
+  const own = forward !== 'Masq' && 'port' in service ? service.port : port;
   return { addr, port: own, forward, weight, upper, lower };
 }
 

@@ -166,11 +166,9 @@ test('errors', (t) => {
     ['-L --stats -c', 2, 'options conflicts in the list command'],
     ['-C now', 2, 'unexpected argument now'],
     ['-n', 255, "Try `ipvsadm -h' or 'ipvsadm --help' for more information."],
-    [
-      '-a -t 10.96.0.1:80 -r 10.0.0.3:80 -i',
-      2,
-      'tunneling to real servers (-i) is not emulated: use -m or -g',
-    ],
+    ['-A --sctp-service 10.96.0.1:80', 2, 'SCTP services are not emulated: use -t or -u'],
+    ['-A -f 1 -6', 2, 'IPVS for IPv6 is not emulated'],
+    ['-A -t [fd00::1]:80', 2, 'IPVS for IPv6 is not emulated'],
   ] as const)
     t.deepEqual(run(ns, `ipvsadm ${line}`), { code, stdout: '', stderr: `${stderr}\n` }, line);
   t.is(sh(ns, 'ipvsadm -S -n').split('\n').length, 3);

@@ -1,4 +1,5 @@
 import { ETH_HLEN } from '../../../../protocols/ethernet.ts';
+import { frameBuffer } from '../../../../protocols/frame-buffer.ts';
 import {
   EXCEEDED_TTL,
   ICMP_DEST_UNREACHABLE,
@@ -6,7 +7,7 @@ import {
   UNREACH_FRAG_NEEDED,
 } from '../../../../protocols/icmp.ts';
 import { formatIp4, isLoopback } from '../../../../protocols/ip4.ts';
-import { decrementTtl, ipDf, ipSrc, ipTtl, PROTO_TCP } from '../../../../protocols/ipv4.ts';
+import { decrementTtl, IPV4_HLEN, ipDf, ipSrc, ipTos, ipTtl, PROTO_TCP } from '../../../../protocols/ipv4.ts';
 import { type Path, pathError } from '../../ip/path.ts';
 import type { Netns } from '../../netns.ts';
 import type { CtTuple } from '../conntrack-entry.ts';
@@ -15,6 +16,8 @@ import { type Hook, NF_LOCAL_OUT, type Verdict } from '../hooks.ts';
 import { manipulate } from '../nat-mangle.ts';
 import type { Skb } from '../skb.ts';
 import type { Connection } from './connection.ts';
+
+const PROTO_IPIP = 4;
 
 /** Sends packets on to their servers (ip_vs_xmit.c). */
 export class IpvsXmit {
@@ -27,7 +30,7 @@ export class IpvsXmit {
   /**
    * What has a new destination goes there through LOCAL_OUT and POSTROUTING, as a packet of the host's own does; what is for the
    * host itself goes on (`ip_vs_nat_xmit`). A server that is reached by its MAC address gets the packet as it is
-   * (`ip_vs_dr_xmit`).
+   * (`ip_vs_dr_xmit`), one behind a tunnel within another (`ip_vs_tunnel_xmit`).
    */
   send(connection: Connection, skb: Skb, hook: Hook): Verdict {
     const { kernel } = this.#ns;
@@ -35,7 +38,10 @@ export class IpvsXmit {
     const path = this.#pathTo(connection, skb, hook);
     if (path === null) return 'drop';
     if (kernel.rt.cause < 0) this.#trace(connection, skb);
-    if (path.type !== 'local' && !this.#passes(skb, path)) return 'drop';
+    const tunnel = connection.forward === 'Tunnel';
+    if (path.type !== 'local' && !this.#passes(skb, path.device.mtu - (tunnel ? IPV4_HLEN : 0)))
+      return 'drop';
+    if (tunnel && path.type !== 'local') return this.#encapsulate(connection, skb, path);
     const masq = connection.forward === 'Masq';
     if (masq) manipulate(frame, ETH_HLEN, connection.daddr, connection.dport, 'dst');
     return this.#sendOn(connection, skb, path, hook);
@@ -45,7 +51,7 @@ export class IpvsXmit {
   sendError(connection: Connection, skb: Skb, hook: Hook, mangle: () => void): Verdict {
     const path = this.#pathTo(connection, skb, hook);
     if (path === null) return 'drop';
-    if (path.type !== 'local' && !this.#passes(skb, path)) return 'drop';
+    if (path.type !== 'local' && !this.#passes(skb, path.device.mtu)) return 'drop';
     mangle();
     return this.#sendOn(connection, skb, path, hook);
   }
@@ -68,10 +74,10 @@ export class IpvsXmit {
   }
 
   /** The way to a server (`__ip_vs_get_out_rt`); null: there is none, and the packet is counted as dropped. */
-  #pathTo({ daddr, forward }: Connection, skb: Skb, hook: Hook): Path | null {
+  #pathTo({ daddr }: Connection, skb: Skb, hook: Hook): Path | null {
     const { kernel } = this.#ns;
     const path = this.#ns.lookup(daddr, 0);
-    if (path === null || pathError(path) !== null || forward === 'Tunnel') {
+    if (path === null || pathError(path) !== null) {
       kernel.drop('ipvs-no-route');
       return null;
     }
@@ -85,10 +91,10 @@ export class IpvsXmit {
   }
 
   /** Whether a packet may go one hop further, and is not too large for it. */
-  #passes({ frame }: Skb, { device }: Path): boolean {
+  #passes({ frame }: Skb, mtu: number): boolean {
     const { ip, kernel } = this.#ns;
-    if (frame.length - ETH_HLEN > device.mtu && ipDf(frame, ETH_HLEN)) {
-      ip.icmpError(ICMP_DEST_UNREACHABLE, UNREACH_FRAG_NEEDED, device.mtu, frame);
+    if (frame.length - ETH_HLEN > mtu && ipDf(frame, ETH_HLEN)) {
+      ip.icmpError(ICMP_DEST_UNREACHABLE, UNREACH_FRAG_NEEDED, mtu, frame);
       kernel.drop('frag-needed');
       return false;
     }
@@ -99,6 +105,22 @@ export class IpvsXmit {
     }
     decrementTtl(frame, ETH_HLEN);
     return true;
+  }
+
+  #encapsulate({ daddr }: Connection, { frame, mark }: Skb, { device }: Path): Verdict {
+    const { ip, kernel } = this.#ns;
+    if (kernel.rt.cause < 0) {
+      const how = `ipip to ${formatIp4(daddr)}`;
+      kernel.tracer.step(this.#ns, { at: 'encapsulate', dev: device.name, how }, frame);
+    }
+    const buffer = frameBuffer(frame.length + IPV4_HLEN);
+    buffer.set(frame.subarray(ETH_HLEN), ETH_HLEN + IPV4_HLEN);
+    const ttl = ipTtl(frame, ETH_HLEN);
+    const tos = ipTos(frame, ETH_HLEN);
+    const df = ipDf(frame, ETH_HLEN);
+    if (ip.output(buffer, { src: 0, dst: daddr, proto: PROTO_IPIP, ttl, tos, df, mark }) !== null)
+      kernel.drop('tunnel-xmit');
+    return 'stolen';
   }
 
   /** `ip_vs_nat_send_or_cont`, `ip_vs_send_or_cont` */

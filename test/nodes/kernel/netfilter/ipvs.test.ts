@@ -294,6 +294,63 @@ test('gatewaying: the server gets the packet as it is, and answers past the dire
   folds(t);
 });
 
+test('tunneling: the server takes the packet out of another, and answers past the director', (t) => {
+  const { net, b, root, folds } = director('', 'udp', '-i');
+  const d = net.host('d');
+  net.attach(d, 'right', 'eth0', '10.0.2.9/24');
+  addDefault(d.kernel.root, '10.0.2.1');
+  sh(b.kernel.root, 'ip link add tunl0 type ipip', 'ip link set tunl0 up');
+  sh(b.kernel.root, `ip address add ${VIP}/32 dev tunl0`, 'sysctl -w net.ipv4.conf.tunl0.rp_filter=0');
+  const server = udpEcho(b.kernel.root, 53);
+  const client = udpClient(d.kernel.root, 40_000);
+  client.send(VIP, 53, 'x');
+  net.advance(10);
+  t.deepEqual(
+    server.seen.map(({ src, dst }) => [src, dst]),
+    [[ip('10.0.2.9'), ip(VIP)]],
+  );
+  t.deepEqual(client.replies, [{ src: ip(VIP), srcPort: 53, text: 'x' }]);
+  t.regex(sh(root, 'ipvsadm -Ln'), /10\.0\.2\.2:53 +Tunnel +1 +0 +1/);
+  t.regex(sh(root, 'ipvsadm -S -n'), /-r 10\.0\.2\.2:53 -i -w 1 --tun-type ipip\n/);
+  folds(t);
+});
+
+test('with conntrack, where the old flow is over a SYN begins another; where it is not, the first is lost with it', (t) => {
+  for (const over of [true, false]) {
+    const { net, a, b, c, root, service, folds } = director('', 'tcp');
+    sh(
+      root,
+      'sysctl -w net.ipv4.vs.conntrack=1',
+      'sysctl -w net.ipv4.vs.expire_nodest_conn=1',
+      'iptables -t nat -A POSTROUTING -d 10.0.2.0/24 -j MASQUERADE',
+    );
+    const accepted = { b: listen(b.kernel.root), c: listen(c.kernel.root) };
+    const remote = { src: 0, dst: ip(VIP), port: 53, srcPort: 40_000 };
+    const first = a.kernel.root.connectTcp(remote);
+    net.advance(10);
+    if (over) {
+      accepted.b[0]!.close();
+      net.advance(10);
+      first.close();
+    } else {
+      // The client dies without a word.
+      net.passes = () => false;
+      a.kernel.abortAll();
+      net.advance(1);
+      net.passes = () => true;
+    }
+    net.advance(10);
+    sh(root, `ipvsadm -e ${service} -r 10.0.2.2:5353 -m -w 0`);
+    a.kernel.root.connectTcp(remote);
+    net.advance(900);
+    t.deepEqual([accepted.b.length, accepted.c.length], [1, over ? 1 : 0]);
+    t.is(root.kernel.drops.get('ipvs-old-conntrack') ?? 0, over ? 0 : 1);
+    net.advance(300);
+    t.deepEqual([accepted.b.length, accepted.c.length], [1, 1]);
+    folds(t);
+  }
+});
+
 test('a service by mark', (t) => {
   const { net, a, b, c, root, folds } = director();
   sh(
