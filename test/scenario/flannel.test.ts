@@ -1,7 +1,7 @@
 import test from 'ava';
 import { addressOf, converge, launch, pings, run, verifies } from '../support/lab.ts';
 
-const BACKENDS = ['udp', 'vxlan', 'host-gw'] as const;
+const BACKENDS = ['udp', 'vxlan', 'host-gw', 'wireguard'] as const;
 
 function flannel(backend: string): string {
   return `
@@ -22,7 +22,7 @@ cluster:
 }
 
 /** MTU of a pod's eth0 (REFERENCE §3): what the encapsulation leaves of 1500. */
-const MTU = { udp: 1472, vxlan: 1450, 'host-gw': 1500 } as const;
+const MTU = { udp: 1472, vxlan: 1450, 'host-gw': 1500, wireguard: 1420 } as const;
 
 for (const backend of BACKENDS) {
   test(`flannel ${backend}: rows, MTUs, and a restart that keeps the subnet`, async (t) => {
@@ -42,7 +42,13 @@ for (const backend of BACKENDS) {
       const fdb = (await run(lab, 'n1', 'bridge fdb show dev flannel.1')).output;
       t.true(fdb.includes(`${mac} dst 192.168.0.12 self permanent`), fdb);
     } else if (backend === 'host-gw') t.is(route, `${subnet} via 192.168.0.12 dev eth0`);
-    else t.regex((await run(lab, 'n1', 'ip route')).output, /^10\.244\.0\.0\/16 dev flannel0/m);
+    else {
+      const device = backend === 'udp' ? 'flannel0' : 'flannel-wg';
+      t.regex(
+        (await run(lab, 'n1', 'ip route')).output,
+        new RegExp(`^10\\.244\\.0\\.0/16 dev ${device}`, 'm'),
+      );
+    }
 
     const vtep = async () =>
       backend === 'vxlan'
