@@ -80,6 +80,8 @@ export type NodeCommand =
   | { readonly type: 'capture.stop'; readonly capture: string }
   /** Something that is done to the BGP daemon by hand. */
   | { readonly type: 'bgp'; readonly request: BgpRequest }
+  /** Something that is asked of an OpenFlow controller: its switches, their flows, a change to them. */
+  | { readonly type: 'openflow'; readonly request: OpenFlowRequest }
   /** Process death: 'reset' lets the kernel answer for the sockets (RST), 'silent' as a power cut. */
   | { readonly type: 'crash'; readonly how: 'reset' | 'silent' }
   /** Orderly end: CEASE to the peers, log flushed. */
@@ -105,6 +107,28 @@ export type BgpRequest =
       readonly peer: string;
       readonly direction: 'import' | 'export';
       readonly names: readonly string[];
+    };
+
+/** What an OpenFlow controller does for others. A switch goes by its name in the lab, or by its datapath id. */
+export type OpenFlowRequest =
+  /** Answers with `{ name, datapathId, address }[]`. */
+  | { readonly op: 'switches' }
+  /** Answers with lines as ovs-ofctl's `dump-flows` prints them. */
+  | { readonly op: 'flows'; readonly switch: string }
+  /** Answers with null when the switch has carried it out. `flow` is in ovs-ofctl's words. */
+  | {
+      readonly op: 'flow-mod';
+      readonly switch: string;
+      readonly command: 'add' | 'modify' | 'modify_strict' | 'delete' | 'delete_strict';
+      readonly flow: string;
+    }
+  /** `actions` is in ovs-ofctl's words. */
+  | {
+      readonly op: 'packet-out';
+      readonly switch: string;
+      readonly inPort: number;
+      readonly actions: string;
+      readonly data: Uint8Array;
     };
 
 /** A command as it travels, with what it follows from. */

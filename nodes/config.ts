@@ -9,7 +9,7 @@ export interface NodeConfig {
   readonly name: string;
   /** Number in the lab, from 1; the high part of the node's event ids. */
   readonly number: number;
-  readonly role: 'node' | 'reflector' | 'router' | 'host' | DaemonKind;
+  readonly role: 'node' | 'reflector' | 'router' | 'host' | 'switch' | 'controller' | DaemonKind;
   readonly labels: Readonly<Record<string, string>>;
   readonly seed: number;
   readonly interfaces: readonly InterfaceConfig[];
@@ -22,6 +22,8 @@ export interface NodeConfig {
   readonly bgp?: BgpConfig;
   readonly cni?: CniConfig;
   readonly docker?: DockerConfig;
+  readonly openflow?: OpenFlowSwitchConfig;
+  readonly controller?: OpenFlowControllerConfig;
   readonly timers: Timings;
   /** Of a real daemon that reroute starts: text to be added to the configuration that is written for it. */
   readonly daemonConfig?: string;
@@ -85,6 +87,34 @@ export interface ExternalTransport {
   /** Port to take connections on; null for none. */
   readonly listen: number | null;
   readonly patience: Patience;
+}
+
+/** The OpenFlow bridge of a switch. */
+export interface OpenFlowSwitchConfig {
+  readonly bridge: string;
+  /** 16 hex digits. */
+  readonly datapathId: string;
+  /** Interfaces that are its ports, in the order of their numbers, from 1. */
+  readonly ports: readonly string[];
+  /** Address of the controller, '' for none. */
+  readonly controller: string;
+  readonly failMode: 'secure' | 'standalone';
+  /** After so long without a word from the controller it is asked for one, ms; after as long again it is lost. */
+  readonly inactivityProbe: number;
+  /** Between two attempts to connect, ms: the first and the longest. */
+  readonly backoff: number;
+  readonly maxBackoff: number;
+}
+
+/** What decides on packets at an OpenFlow controller; `bus` leaves it to a program on the bus. */
+export type ControllerProgram = 'learning-switch' | 'hub' | 'static' | 'arp-responder' | 'bus';
+
+export interface OpenFlowControllerConfig {
+  readonly program: ControllerProgram;
+  /** Name of each switch by its datapath id. */
+  readonly switches: Readonly<Record<string, string>>;
+  /** Flows that a switch is given when it comes, by its datapath id, as ovs-ofctl reads them. */
+  readonly flows: Readonly<Record<string, readonly string[]>>;
 }
 
 /** What daemon.json says, every default filled in. */

@@ -3,6 +3,8 @@ import type { Bfdd } from './daemons/bfdd.ts';
 import type { Bgpd } from './daemons/bgpd.ts';
 import { runDocker } from './daemons/docker/cli/docker.ts';
 import type { Dockerd } from './daemons/docker/dockerd.ts';
+import { runOvs } from './daemons/openflow/ovs.ts';
+import type { Vswitchd } from './daemons/openflow/vswitchd.ts';
 import type { Kernel } from './kernel/kernel.ts';
 import type { Netns } from './kernel/netns.ts';
 import type { Runtime } from './runtime.ts';
@@ -24,6 +26,8 @@ export interface ExecPlace {
   readonly bfdd: Bfdd;
   /** The node's Docker Engine, null if it has none. */
   readonly dockerd: Dockerd | null;
+  /** The node's OpenFlow bridge, null if it is no switch. */
+  readonly vswitchd: Vswitchd | null;
   /** What it can read from its standard input; absent: nothing. */
   readonly stdin?: string;
 }
@@ -50,6 +54,12 @@ export class Executor {
     const [name = '', ...args] = argv;
     if (pod === '' && (name === 'birdc' || name === 'calicoctl')) {
       this.#bird(id, name, args, place);
+      return;
+    }
+    if (pod === '' && (name === 'ovs-ofctl' || name === 'ovs-vsctl' || name === 'ovs-appctl')) {
+      const { text, code } = runOvs(name, args, place.vswitchd, this.#rt.now);
+      this.#reply(id, { type: code === 0 ? 'stdout' : 'stderr', text });
+      this.#reply(id, { type: 'exit', code });
       return;
     }
     let running = true;

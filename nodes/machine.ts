@@ -9,6 +9,8 @@ import { Capturer } from './daemons/capturer.ts';
 import { ClusterDaemons } from './daemons/cluster.ts';
 import { runAtBoot } from './daemons/docker/cli/docker.ts';
 import { Dockerd } from './daemons/docker/dockerd.ts';
+import { OpenFlowNode } from './daemons/openflow/node.ts';
+import { openflowWords } from './daemons/openflow/request.ts';
 import { ProbeError, Prober } from './daemons/prober.ts';
 import { Radvd } from './daemons/radvd.ts';
 import { DropReport } from './drop-report.ts';
@@ -82,6 +84,7 @@ export class NodeMachine implements Runtime {
   #updatesBefore = { sent: 0, received: 0 };
   #cluster: ClusterDaemons | null = null;
   #dockerd: Dockerd | null = null;
+  #openflow!: OpenFlowNode;
   #storeRevision = 0;
   #ended = false;
 
@@ -227,6 +230,8 @@ export class NodeMachine implements Runtime {
       this.#cluster.start();
     }
     if (config.docker !== undefined) this.#startDocker(config.docker);
+    this.#openflow = new OpenFlowNode(this, this.#kernel, config);
+    this.#openflow.start();
   }
 
   #namespaceRemoved(ns: Netns): void {
@@ -356,6 +361,15 @@ export class NodeMachine implements Runtime {
         answer(problem === null ? { type: 'value', value: null } : { type: 'error', message: problem });
         return;
       }
+      case 'openflow':
+        if (command.request.op !== 'switches' && command.request.op !== 'flows')
+          this.emit({
+            type: 'command.received',
+            command: 'openflow',
+            detail: openflowWords(command.request),
+          });
+        this.#openflow.command(command.request, answer);
+        return;
       case 'crash':
         this.emit({ type: 'command.received', command: 'crash', detail: command.how });
         if (command.how === 'reset') this.#kernel.abortAll();
@@ -365,6 +379,7 @@ export class NodeMachine implements Runtime {
       case 'stop':
         this.#bgpd?.shutdown();
         this.#bfdd.shutdown();
+        this.#openflow.shutdown();
         this.emit({ type: 'node.stopped', reason: command.reason });
         answer({ type: 'value', value: null });
         this.#end('exit');
@@ -397,6 +412,7 @@ export class NodeMachine implements Runtime {
       bgpd: this.#bgpd,
       bfdd: this.#bfdd,
       dockerd: this.#dockerd,
+      vswitchd: this.#openflow.vswitchd,
       ...(stdin === undefined ? {} : { stdin }),
     };
     const docker = ['docker', 'exec', ...(stdin === undefined ? [] : ['-i']), pod];
@@ -446,13 +462,17 @@ export class NodeMachine implements Runtime {
     const cluster = this.#cluster?.report();
     const docker = this.#dockerd?.report();
     const changes = this.#forwardingChanges;
-    const workOf = { bgp: bgp?.pendingWork ?? 0, cluster: (cluster?.work ?? 0) + (docker?.work ?? 0) };
+    const workOf = {
+      bgp: bgp?.pendingWork ?? 0,
+      cluster: (cluster?.work ?? 0) + (docker?.work ?? 0),
+      openflow: this.#openflow.work,
+    };
     return {
       node: this.#config.name,
       boot: this.#boot.number,
       at: this.#now,
       sessions: bgp?.sessions ?? [],
-      work: workOf.bgp + workOf.cluster,
+      work: workOf.bgp + workOf.cluster + workOf.openflow,
       workOf,
       storeRevision: this.#storeRevision,
       fibChanges: changes.count,
@@ -476,6 +496,7 @@ export class NodeMachine implements Runtime {
       cluster: this.#cluster?.snapshot() ?? NO_CLUSTER,
       files: this.#kernel.files.snapshot(),
       docker: this.#dockerd?.snapshot() ?? this.#boot.disk?.docker ?? EMPTY_DOCKER_VIEW,
+      openflow: this.#openflow.snapshot(),
     };
   }
 }

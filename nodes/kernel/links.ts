@@ -2,6 +2,7 @@ import { formatIp4 } from '../../protocols/ip4.ts';
 import type { BridgeFacts, BridgePortFacts } from '../events/kernel.ts';
 import { BridgeDevice } from './bridge.ts';
 import {
+  type BridgeMaster,
   type Device,
   type DeviceOptions,
   DummyDevice,
@@ -284,6 +285,14 @@ export class LinkTable {
       this.#refreshMaster(device);
       this.#followPorts(master);
     } else this.#changed(device);
+  }
+
+  /** Makes a device a port of what is no device itself: a bridge of Open vSwitch. */
+  enslave(device: Device, master: BridgeMaster): void {
+    if (device.master !== null) throw new NetlinkError('RTNETLINK answers: Device or resource busy');
+    device.master = master;
+    device.setPromiscuous('wanted');
+    this.#changed(device);
   }
 
   /** What stands on a device is never larger; an ipvlan device is always as large. @throws NetlinkError */

@@ -11,6 +11,8 @@ import { FilesFold } from './files-fold.ts';
 import type { FilesView } from './files-view.ts';
 import { KernelFold } from './kernel-fold.ts';
 import type { KernelView } from './kernel-view.ts';
+import { OpenFlowFold } from './openflow-fold.ts';
+import type { OpenFlowView } from './openflow-view.ts';
 
 /** All of a node's state that its log determines, slice by slice. */
 export interface NodeView {
@@ -20,6 +22,7 @@ export interface NodeView {
   readonly cluster: ClusterView;
   readonly files: FilesView;
   readonly docker: DockerView;
+  readonly openflow: OpenFlowView;
 }
 
 /** What a reboot finds on the node's disk. */
@@ -35,6 +38,7 @@ export class NodeFold {
   readonly #cluster = new ClusterFold();
   readonly #files = new FilesFold();
   readonly #docker = new DockerFold();
+  readonly #openflow = new OpenFlowFold();
 
   apply(event: LabEvent): void {
     switch (event.type) {
@@ -45,6 +49,7 @@ export class NodeFold {
         this.#cluster.apply(event);
         this.#docker.apply(event);
         this.#files.apply(event);
+        this.#openflow.apply(event);
         break;
       case 'node.stopped':
       case 'command.received':
@@ -96,6 +101,20 @@ export class NodeFold {
       case 'docker.container.removed':
         this.#docker.apply(event);
         break;
+      case 'openflow.bridge':
+      case 'openflow.fail-mode':
+      case 'openflow.channel':
+      case 'openflow.mode':
+      case 'openflow.flow':
+      case 'openflow.flow.removed':
+      case 'openflow.fdb':
+      case 'openflow.fdb.removed':
+      case 'openflow.switch':
+      case 'openflow.host':
+      case 'openflow.packet-in':
+      case 'openflow.error':
+        this.#openflow.apply(event);
+        break;
       default:
         this.#kernel.apply(event);
     }
@@ -109,6 +128,7 @@ export class NodeFold {
       cluster: this.#cluster.view(),
       files: this.#files.view(),
       docker: this.#docker.view(),
+      openflow: this.#openflow.view(),
     };
   }
 

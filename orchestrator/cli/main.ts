@@ -14,6 +14,7 @@ import { type DumpOptions, dump } from './dump.ts';
 import { type GetOptions, get, getPast, KINDS, liveViews, parseKind } from './get.ts';
 import { down, ls } from './labs.ts';
 import { type LogOptions, log } from './log.ts';
+import { openflow } from './openflow.ts';
 import { bad, humanTime, write } from './output.ts';
 import { type PolicyTestOptions, policyTest } from './policy.ts';
 import { execIn, readStdin, resolveTarget, withAddresses } from './target.ts';
@@ -170,6 +171,19 @@ program
         const words = argv[0] === '--' ? argv.slice(1) : argv;
         return execIn(lab, await resolveTarget(lab, node), ['docker', ...(await withAddresses(lab, words))]);
       }),
+    ),
+  );
+
+program
+  .command('openflow')
+  .description('ask an OpenFlow controller: switches, flows SWITCH, add-flow|mod-flows|del-flows SWITCH FLOW')
+  .argument('<controller>')
+  .argument('<words...>', "as in: reroute openflow ctl add-flow s1 'priority=10,in_port=1,actions=output:2'")
+  .option('--strict', 'change or delete the one flow of this priority and match')
+  .addOption(labOption())
+  .action(
+    exits((controller: string, words: string[], options: { lab?: string; strict?: true }) =>
+      withLab(options.lab, (lab) => openflow(lab, controller, words, options.strict ? 'strict' : 'covered')),
     ),
   );
 

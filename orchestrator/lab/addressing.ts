@@ -10,6 +10,7 @@ import {
   prefixMask,
 } from '../../protocols/ip4.ts';
 import type { ResolvedNode } from './inherit.ts';
+import { isSwitched, isSwitchPort, joinedWith } from './openflow.ts';
 import type { Path, Reporter } from './problem.ts';
 import type { LabFile } from './schema.ts';
 import { natural, type Port, type Wire } from './wiring.ts';
@@ -31,6 +32,9 @@ export interface Addressing {
 const DEFAULT_LINK_SUBNET: Prefix = { addr: 0x0a000000, len: 16 };
 const DEFAULT_LOOPBACK_SUBNET: Prefix = { addr: 0x0aff0000, len: 16 };
 
+/** That of a switch's port, and the subnet of a wire with nobody on it but those. */
+const NO_ADDRESS: Prefix = { addr: 0, len: 0 };
+
 /** Gives every interface and every router's loopback an address. Links without a subnet get a /31 each (RFC 3021). */
 export function assignAddresses(
   topology: LabFile['topology'],
@@ -44,6 +48,11 @@ export function assignAddresses(
   const givenPorts = new Map<Port, number>();
   for (const [wire, subnet] of subnets) {
     for (const port of wire.members) {
+      if (port.given !== null && isSwitchPort(port)) {
+        const message = `${port.iface} is a port of a switch, which has no address`;
+        reporter.problem(addressPath(port), message, 'remove it');
+        continue;
+      }
       if (port.given === null || !checkGiven(port, subnet, reporter)) continue;
       givenPorts.set(port, port.given.addr);
       owners.claim(port.given.addr, `${port.node.name}:${port.iface}`, addressPath(port));
@@ -56,6 +65,10 @@ export function assignAddresses(
     const addressed: AddressedPort[] = [];
     let short = false;
     for (const port of wire.members) {
+      if (isSwitchPort(port)) {
+        addressed.push({ ...port, address: NO_ADDRESS });
+        continue;
+      }
       const given = givenPorts.get(port);
       const addr = given ?? free.next().value;
       if (addr === undefined) {
@@ -94,6 +107,7 @@ function chooseSubnets(
   const subnets = new Map<Wire, Prefix>();
   for (const wire of wires) {
     let subnet = fixed.get(wire);
+    if (subnet === undefined && isSwitched(wire)) subnet = switchedSubnet(wire, wires, fixed, reporter);
     if (subnet === undefined) {
       let clash = taken.find((other) => prefixesOverlap(other, { addr: next, len: 31 }));
       while (clash !== undefined) {
@@ -118,6 +132,23 @@ function chooseSubnets(
   return subnets;
 }
 
+/** What switches join is one network with one subnet, which any of its wires may name. */
+function switchedSubnet(
+  wire: Wire,
+  wires: readonly Wire[],
+  fixed: ReadonlyMap<Wire, Prefix>,
+  reporter: Reporter,
+): Prefix {
+  if (wire.members.every(isSwitchPort)) return NO_ADDRESS;
+  for (const other of joinedWith(wire, wires)) {
+    const subnet = fixed.get(other);
+    if (subnet !== undefined) return subnet;
+  }
+  const message = `${describeWire(wire)} is joined to others by a switch and none of them has a subnet`;
+  reporter.problem(wire.path, message, 'give one of them a subnet, or an interface on it an address');
+  return NO_ADDRESS;
+}
+
 /** The subnet of a link one end of which has an address with a prefix length. */
 function givenSubnet(wire: Wire): Prefix | null {
   for (const { given } of wire.members) {
@@ -129,7 +160,9 @@ function givenSubnet(wire: Wire): Prefix | null {
 }
 
 function checkSubnets(subnets: ReadonlyMap<Wire, Prefix>, reporter: Reporter): void {
-  const sorted = [...subnets].sort(([, a], [, b]) => a.addr - b.addr || a.len - b.len);
+  const sorted = [...subnets]
+    .filter(([, { len }]) => len !== 0)
+    .sort(([, a], [, b]) => a.addr - b.addr || a.len - b.len);
   let widest: readonly [Wire, Prefix] | null = null;
   for (const entry of sorted) {
     const [wire, subnet] = entry;
@@ -143,7 +176,9 @@ function checkSubnets(subnets: ReadonlyMap<Wire, Prefix>, reporter: Reporter): v
       const mend = 'take a private one: 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16';
       reporter.problem(path, `interfaces have no addresses in ${formatPrefix(subnet)}`, mend);
     }
-    if (widest !== null && subnet.addr <= broadcastOf(widest[1])) {
+    const joined =
+      widest !== null && isSwitched(wire) && joinedWith(wire, [...subnets.keys()]).includes(widest[0]);
+    if (widest !== null && !joined && subnet.addr <= broadcastOf(widest[1])) {
       const other = `${formatPrefix(widest[1])} of ${describeWire(widest[0])}`;
       reporter.problem(path, `${formatPrefix(subnet)} overlaps ${other}`, 'give each its own');
     }

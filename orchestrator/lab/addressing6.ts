@@ -47,7 +47,8 @@ export function assignAddresses6(
     const v4 = addressing.subnets.get(wire)!;
     for (const port of members) {
       const given = port.given6;
-      if (given === 'auto') continue;
+      // A switch's port has no address at all.
+      if (given === 'auto' || port.address.len === 0) continue;
       const path = given === null ? port.path : port.node.origin('interfaces', port.iface, 'address6');
       const offset = port.address.addr - v4.addr;
       if (given === null && subnet.len > 128 - Math.ceil(Math.log2(offset + 2))) {

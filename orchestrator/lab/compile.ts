@@ -13,6 +13,7 @@ import type { CompiledLab, CompiledSegment } from './compiled.ts';
 import { dockerConfig } from './docker.ts';
 import { connectDaemons } from './external.ts';
 import { inherit, mergeTimers, type ResolvedNode } from './inherit.ts';
+import { isSwitched, isSwitchPort, openflowConfig } from './openflow.ts';
 import { desiredPods } from './pods.ts';
 import { policyConfig } from './policy.ts';
 import { formatProblem, type Path, Reporter, type Source } from './problem.ts';
@@ -101,11 +102,12 @@ function compileParts(parts: LabParts, reporter: Reporter): CompiledLab {
       interfaces,
       loopbacks,
       routes,
-      ipForward: kind !== 'host',
+      ipForward: kind !== 'host' && kind !== 'switch' && kind !== 'controller',
       ...(ipv6 ? { ipv6: true as const } : {}),
       ...(bgpConfig === undefined ? {} : { bgp: scaleBgp(bgpConfig, timeScale) }),
       ...(cni === null ? {} : { cni }),
       ...(docker === null ? {} : { docker }),
+      ...openflowConfig(node, nodes, addressing, timeScale, reporter),
       timers: scaleTimings(timingsOf(node, parts, reporter), timeScale),
     };
   });
@@ -209,7 +211,9 @@ function interfaceConfig(
     segment: wire.name,
     mac: formatMac(0x0252 * 2 ** 32 + number * 2 ** 16 + port),
     mtu,
-    addresses: [formatPrefix(address), ...(address6 === null ? [] : [formatPrefix6(address6)])],
+    addresses: isSwitchPort(addressed)
+      ? []
+      : [formatPrefix(address), ...(address6 === null ? [] : [formatPrefix6(address6)])],
     ...(netem === null ? {} : { netem }),
     ...(addressed.ra ? { ra: true as const } : {}),
   };
@@ -244,7 +248,8 @@ function staticRoutes(
     const [gateway, ...more] = neighbors.filter((port) => port.node.kind === 'router');
     if (gateway !== undefined) add('0.0.0.0/0', gateway.address.addr, '', node.origin());
     // What a Docker host sends is for those on its own wires, as often as not.
-    const wanted = gateway === undefined && definition.docker === undefined;
+    const switched = ports.some(({ wire }) => isSwitched(wire));
+    const wanted = gateway === undefined && definition.docker === undefined && !switched;
     if (wanted || more.length > 0) {
       const message =
         gateway === undefined

@@ -57,6 +57,8 @@ function merge(base: NodeDefinition, over: NodeDefinition): NodeDefinition {
   if (base.external !== undefined) merged.external = { ...base.external, ...over.external };
   if (base.daemon !== undefined) merged.daemon = { ...base.daemon, ...over.daemon };
   if (base.docker !== undefined) merged.docker = { ...base.docker, ...over.docker };
+  if (base.openflow !== undefined) merged.openflow = { ...base.openflow, ...over.openflow };
+  if (base.controller !== undefined) merged.controller = { ...base.controller, ...over.controller };
   if (base.interfaces !== undefined) {
     merged.interfaces = { ...base.interfaces };
     for (const [name, iface] of Object.entries(over.interfaces ?? {})) {

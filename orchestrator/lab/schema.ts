@@ -3,6 +3,7 @@ import { gracefulRestart, neighborShape, speakerShape } from './bgp-options.ts';
 import { dockerSchema } from './docker.ts';
 import { DAEMON_KINDS, daemonShape } from './external.ts';
 import { netemShape } from './netem.ts';
+import { openflowShape } from './openflow.ts';
 import { policySchema } from './policy.ts';
 import { recordSchema } from './record.ts';
 import {
@@ -82,7 +83,15 @@ const bgp = map({
   ...speakerShape,
 });
 
-export const KINDS = ['node', 'reflector', 'router', 'host', ...DAEMON_KINDS] as const;
+export const KINDS = [
+  'node',
+  'reflector',
+  'router',
+  'host',
+  'switch',
+  'controller',
+  ...DAEMON_KINDS,
+] as const;
 
 const settings = {
   labels: labels.optional(),
@@ -119,6 +128,7 @@ const settings = {
   schedulable: z.boolean().optional(),
   docker: dockerSchema.optional(),
   timers: timerOverrides.optional(),
+  ...openflowShape,
   ...daemonShape,
 };
 
@@ -227,6 +237,8 @@ export const labSchema = map({
       reflector: kindDefinition.optional(),
       router: kindDefinition.optional(),
       host: kindDefinition.optional(),
+      switch: kindDefinition.optional(),
+      controller: kindDefinition.optional(),
       external: kindDefinition.optional(),
       bird: kindDefinition.optional(),
       frr: kindDefinition.optional(),

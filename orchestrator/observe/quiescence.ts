@@ -37,9 +37,10 @@ export function judge(
   for (const name of expected) if (!byName.has(name)) reasons.push(`${name}: no answer`);
   for (const report of reports) {
     if (report.work > 0) {
-      const { bgp, cluster } = report.workOf;
+      const { bgp, cluster, openflow = 0 } = report.workOf;
+      const more = openflow === 0 ? '' : `, OpenFlow ${openflow}`;
       reasons.push(
-        `${report.node}: ${report.work} pieces of work left (BGP ${bgp}, pods and store ${cluster})`,
+        `${report.node}: ${report.work} pieces of work left (BGP ${bgp}, pods and store ${cluster}${more})`,
       );
     }
     for (const session of report.sessions) {

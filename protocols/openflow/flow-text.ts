@@ -158,6 +158,11 @@ const MODS: Readonly<Record<string, FieldName>> = {
   mod_nw_dst: 'ipv4_dst',
 };
 
+/** Actions alone, as a packet-out has them. @throws FlowSyntaxError */
+export function parseActions(text: string): Action[] {
+  return splitWords(text).map(parseAction);
+}
+
 /** @throws FlowSyntaxError */
 function parseAction(word: string): Action {
   const colon = word.search(/[:=(]/);

@@ -1,0 +1,75 @@
+/** Events of OpenFlow: of a switch's bridge, and of a controller. What flows count leaves no trace. */
+
+export type OpenFlowFailMode = 'secure' | 'standalone';
+
+interface OnBridge {
+  readonly bridge: string;
+}
+
+/** A MAC address that NORMAL has learned. */
+export interface OpenFlowFdb {
+  readonly mac: string;
+  /** 0 without a tag. */
+  readonly vlan: number;
+  readonly port: number;
+}
+
+export type OpenFlowEvent =
+  | (OnBridge & {
+      readonly type: 'openflow.bridge';
+      /** 16 hex digits. */
+      readonly datapathId: string;
+      readonly failMode: OpenFlowFailMode;
+      /** `tcp:ADDRESS:PORT`, '' for none. */
+      readonly controller: string;
+      /** In the order of their numbers, from 1. */
+      readonly ports: readonly string[];
+    })
+  | (OnBridge & { readonly type: 'openflow.fail-mode'; readonly failMode: OpenFlowFailMode })
+  | (OnBridge & {
+      readonly type: 'openflow.channel';
+      readonly state: 'connected' | 'disconnected';
+      readonly reason: string;
+    })
+  /** 'standalone': the switch learns by itself, whatever its flows say. */
+  | (OnBridge & { readonly type: 'openflow.mode'; readonly mode: 'controlled' | 'standalone' })
+  /** Added, or changed. `rule` is what names it: table, priority and match; `flow` all of it, as ovs-ofctl reads it. */
+  | (OnBridge & { readonly type: 'openflow.flow'; readonly rule: string; readonly flow: string })
+  | (OnBridge & { readonly type: 'openflow.flow.removed'; readonly rule: string; readonly reason: string })
+  | (OnBridge & OpenFlowFdb & { readonly type: 'openflow.fdb' })
+  | (OnBridge & {
+      readonly type: 'openflow.fdb.removed';
+      readonly mac: string;
+      readonly vlan: number;
+    })
+  /** At the controller: a switch has come, or is gone. */
+  | {
+      readonly type: 'openflow.switch';
+      readonly datapathId: string;
+      readonly address: string;
+      readonly state: 'up' | 'down';
+    }
+  /** At the controller: where a host was seen. `ip` is '' while nobody knows it. */
+  | {
+      readonly type: 'openflow.host';
+      readonly datapathId: string;
+      readonly mac: string;
+      readonly port: number;
+      readonly ip: string;
+    }
+  /** At the controller whose program is on the bus: a packet for it to decide on. */
+  | {
+      readonly type: 'openflow.packet-in';
+      readonly datapathId: string;
+      readonly inPort: number;
+      readonly reason: string;
+      readonly table: number;
+      readonly data: Uint8Array;
+    }
+  /** A switch or a controller has refused what it was told (an ERROR message). */
+  | {
+      readonly type: 'openflow.error';
+      readonly datapathId: string;
+      readonly errorType: number;
+      readonly code: number;
+    };

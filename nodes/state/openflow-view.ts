@@ -1,0 +1,38 @@
+import type { OpenFlowFailMode, OpenFlowFdb } from '../events/openflow.ts';
+import { compareText } from './bgp-view.ts';
+
+export interface OpenFlowBridgeFacts {
+  readonly bridge: string;
+  readonly datapathId: string;
+  readonly failMode: OpenFlowFailMode;
+  readonly controller: string;
+  readonly ports: readonly string[];
+  readonly channel: 'connected' | 'disconnected';
+  readonly mode: 'controlled' | 'standalone';
+  /** By their rules as text. */
+  readonly flows: readonly string[];
+  readonly fdb: readonly OpenFlowFdb[];
+}
+
+export interface OpenFlowHostFacts {
+  readonly datapathId: string;
+  readonly mac: string;
+  readonly port: number;
+  readonly ip: string;
+}
+
+/** A node's OpenFlow: the bridge of a switch; of a controller, its switches and the hosts that it has seen. */
+export interface OpenFlowView {
+  readonly bridges: readonly OpenFlowBridgeFacts[];
+  readonly switches: readonly { readonly datapathId: string; readonly address: string }[];
+  readonly hosts: readonly OpenFlowHostFacts[];
+}
+
+/** Rows in the order of a text of each. */
+export function inOrder<T>(rows: Iterable<T>, text: (row: T) => string): T[] {
+  return [...rows].sort((a, b) => compareText(text(a), text(b)));
+}
+
+export const fdbKey = ({ mac, vlan }: Pick<OpenFlowFdb, 'mac' | 'vlan'>): string => `${mac} ${vlan}`;
+export const hostKey = ({ datapathId, mac }: Pick<OpenFlowHostFacts, 'datapathId' | 'mac'>): string =>
+  `${datapathId} ${mac}`;

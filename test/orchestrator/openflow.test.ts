@@ -1,0 +1,243 @@
+import { readFileSync } from 'node:fs';
+import test from 'ava';
+import type { OpenFlowRequest } from '../../nodes/commands.ts';
+import type { SimLab } from '../../orchestrator/simulate/sim-lab.ts';
+import { run, verifies } from '../support/lab.ts';
+import { recordsOf, settle, simulate, snapshotOf } from '../support/sim.ts';
+
+const EXAMPLE = readFileSync('examples/openflow.yaml', 'utf8');
+
+/** Two switches, a host on each, and a controller beside them. */
+function lab(
+  failMode: string,
+  program = 'learning-switch',
+  flows: Readonly<Record<string, string>> = {},
+): string {
+  return `
+name: sdn
+topology:
+  nodes:
+    s1: { kind: switch, openflow: { failMode: ${failMode}${flows.s1 ?? ''} } }
+    s2: { kind: switch, openflow: { failMode: ${failMode}${flows.s2 ?? ''} } }
+    ctl: { kind: controller, controller: { program: ${program} } }
+    h1: { kind: host, interfaces: { eth0: { address: 10.1.0.1/24 } } }
+    h2: { kind: host, interfaces: { eth0: { address: 10.1.0.2/24 } } }
+    h3: { kind: host, interfaces: { eth0: { address: 10.1.0.3/24 } } }
+  links:
+    - endpoints: ["s1:eth1", "h1:eth0"]
+    - endpoints: ["s2:eth1", "h2:eth0"]
+    - endpoints: ["s1:eth2", "s2:eth2"]
+    - endpoints: ["s1:eth3", "h3:eth0"]
+segments:
+  mgmt: { subnet: 192.168.100.0/24, nodes: [ctl, s1, s2] }
+`;
+}
+
+async function ping(sim: SimLab, from: string, to: string): Promise<number> {
+  return (await run(sim, from, `ping -n -c 1 -W 1 ${to}`)).code;
+}
+
+async function flowsOf(sim: SimLab, node: string): Promise<string[]> {
+  const { output } = await run(sim, node, 'ovs-ofctl dump-flows br0');
+  return output
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => line.replace(/^.*n_bytes=\d+, /, ''));
+}
+
+test('hosts reach each other over switches that a controller teaches', async (t) => {
+  const sim = await simulate(EXAMPLE);
+  for (const [from, to] of [
+    ['h1', '10.1.0.2'],
+    ['h1', '10.1.0.3'],
+    ['h3', '10.1.0.2'],
+  ] as const)
+    t.is(await ping(sim, from, to), 0, `${from} ${to}`);
+  const flows = await flowsOf(sim, 's1');
+  t.is(flows.at(-1), 'priority=0 actions=CONTROLLER:65535');
+  t.true(
+    flows.includes(
+      'idle_timeout=60, priority=1,in_port=1,dl_src=02:52:00:05:00:00,dl_dst=02:52:00:06:00:00 actions=output:2',
+    ),
+    flows.join('\n'),
+  );
+  const { openflow } = (await snapshotOf(sim, 'ctl')).view;
+  t.deepEqual(openflow.switches, [
+    { datapathId: '0000000000000001', address: '192.168.100.2' },
+    { datapathId: '0000000000000002', address: '192.168.100.3' },
+    { datapathId: '0000000000000003', address: '192.168.100.4' },
+  ]);
+  t.true(
+    openflow.hosts.some(
+      ({ datapathId, ip, port }) => datapathId.endsWith('3') && ip === '10.1.0.1' && port === 2,
+    ),
+  );
+  await settle(sim);
+  await verifies(t, sim);
+  // Without packets the learned flows go, and the table-miss flow stays.
+  await sim.sleep(90_000);
+  t.deepEqual(await flowsOf(sim, 's1'), ['priority=0 actions=CONTROLLER:65535']);
+  await verifies(t, sim);
+});
+
+test('a switch that fails secure keeps its flows without the controller and takes nothing new', async (t) => {
+  const sim = await simulate(lab('secure'));
+  t.is(await ping(sim, 'h1', '10.1.0.2'), 0);
+  t.is(await ping(sim, 'h3', '10.1.0.2'), 0);
+  await sim.act({ type: 'kill', node: 'ctl', how: 'silent' });
+  await sim.sleep(20_000);
+  t.regex(
+    (await run(sim, 's1', 'ovs-vsctl show')).output,
+    /Controller "tcp:192\.168\.100\.1:6653"\n {8}fail_mode: secure/,
+  );
+  t.is(await ping(sim, 'h1', '10.1.0.2'), 0);
+  t.is(await ping(sim, 'h1', '10.1.0.3'), 1);
+  await sim.act({ type: 'start', node: 'ctl' });
+  await sim.sleep(10_000);
+  await settle(sim);
+  t.regex((await run(sim, 's1', 'ovs-vsctl show')).output, /is_connected: true/);
+  // It starts anew: nothing is left of what the controller before has taught.
+  t.is(await ping(sim, 'h1', '10.1.0.3'), 0);
+  t.is(await ping(sim, 'h1', '10.1.0.2'), 0);
+  await verifies(t, sim);
+});
+
+test('a switch that stands alone learns, once the controller is gone for three probe intervals', async (t) => {
+  const sim = await simulate(lab('standalone'));
+  t.is(await ping(sim, 'h1', '10.1.0.2'), 0);
+  await sim.act({ type: 'kill', node: 'ctl', how: 'reset' });
+  await sim.sleep(14_000);
+  t.is(await ping(sim, 'h1', '10.1.0.3'), 1);
+  await sim.sleep(2_000);
+  t.is(await ping(sim, 'h1', '10.1.0.3'), 0);
+  const { output } = await run(sim, 's1', 'ovs-appctl fdb/show br0');
+  t.regex(output, /^ port {2}VLAN {2}MAC {16}Age\n/);
+  t.regex(output, / {4}3 {5}0 {2}02:52:00:06:00:00 {4}0/);
+  await verifies(t, sim);
+  await sim.act({ type: 'start', node: 'ctl' });
+  await sim.sleep(10_000);
+  await settle(sim);
+  t.is((await run(sim, 's1', 'ovs-appctl fdb/show br0')).output.split('\n').length, 2);
+  t.is(await ping(sim, 'h1', '10.1.0.3'), 0);
+  await verifies(t, sim);
+  const modes = (await recordsOf(sim, 's1')).flatMap(({ event }) => ('mode' in event ? [event.mode] : []));
+  t.deepEqual(modes, ['standalone', 'controlled']);
+});
+
+test('the controller probes a silent switch, and the switch a silent controller', async (t) => {
+  const sim = await simulate(lab('secure'));
+  const before = (await recordsOf(sim, 's1')).length;
+  await sim.sleep(120_000);
+  const after = await recordsOf(sim, 's1');
+  t.false(after.slice(before).some(({ event }) => event.type === 'openflow.channel'));
+  await sim.act({ type: 'kill', node: 'ctl', how: 'silent' });
+  await sim.sleep(10_100);
+  const lost = (await recordsOf(sim, 's1')).at(-1)?.event;
+  t.like(lost, {
+    type: 'openflow.channel',
+    state: 'disconnected',
+    reason: 'no response to inactivity probe',
+  });
+});
+
+test('a hub floods, static flows are those of the lab file', async (t) => {
+  const hub = await simulate(lab('secure', 'hub'));
+  t.is(await ping(hub, 'h1', '10.1.0.2'), 0);
+  t.deepEqual(await flowsOf(hub, 's1'), ['priority=0 actions=FLOOD']);
+  const fixed = await simulate(
+    lab('secure', 'static', {
+      s1: ", flows: ['in_port=1,actions=output:2', 'in_port=2,actions=output:1']",
+      s2: ", flows: ['actions=NORMAL']",
+    }),
+  );
+  t.is(await ping(fixed, 'h1', '10.1.0.2'), 0);
+  t.is(await ping(fixed, 'h3', '10.1.0.2'), 1);
+  await verifies(t, fixed);
+});
+
+test('an ARP responder answers for the hosts that it knows', async (t) => {
+  const sim = await simulate(lab('secure', 'arp-responder'));
+  t.is(await ping(sim, 'h2', '10.1.0.1'), 0);
+  const before = (await recordsOf(sim, 'h2')).length;
+  await run(sim, 'h3', 'arping -c 1 -w 1 -I eth0 10.1.0.2');
+  const { output, code } = await run(sim, 'h3', 'arping -c 1 -w 1 -I eth0 10.1.0.2');
+  t.is(code, 0, output);
+  t.regex(output, /02:52:00:05:00:00/i);
+  t.is((await recordsOf(sim, 'h2')).length, before);
+});
+
+test('flows are shown and changed over the bus, and what is wrong is said', async (t) => {
+  const sim = await simulate(lab('secure'));
+  const ask = (request: OpenFlowRequest) => sim.command('ctl', { type: 'openflow', request });
+  t.deepEqual(await ask({ op: 'switches' }), {
+    type: 'value',
+    value: [
+      { name: 's1', datapathId: '0000000000000001', address: '192.168.100.2' },
+      { name: 's2', datapathId: '0000000000000002', address: '192.168.100.3' },
+    ],
+  });
+  const flow = 'priority=100,icmp,actions=drop';
+  t.deepEqual(await ask({ op: 'flow-mod', switch: 's1', command: 'add', flow }), {
+    type: 'value',
+    value: null,
+  });
+  t.is(await ping(sim, 'h1', '10.1.0.2'), 1);
+  const shown = await ask({ op: 'flows', switch: 's1' });
+  t.regex(JSON.stringify(shown), /n_packets=1, n_bytes=98, priority=100,icmp actions=drop/);
+  await ask({ op: 'flow-mod', switch: 's1', command: 'delete', flow: 'icmp' });
+  t.is(await ping(sim, 'h1', '10.1.0.2'), 0);
+  const refused = await ask({
+    op: 'flow-mod',
+    switch: 's1',
+    command: 'add',
+    flow: 'table=3,actions=goto_table:2',
+  });
+  t.like(refused, { type: 'error' });
+  t.like(await ask({ op: 'flow-mod', switch: 's1', command: 'add', flow: 'nonsense,actions=drop' }), {
+    type: 'error',
+    message: 'unknown keyword nonsense',
+  });
+  t.like(await ask({ op: 'flows', switch: 's9' }), {
+    type: 'error',
+    message: 'no switch s9 is connected; there are: s1, s2',
+  });
+  await verifies(t, sim);
+});
+
+test("Open vSwitch's tools read and change a switch", async (t) => {
+  const sim = await simulate(lab('secure'));
+  const text = async (line: string) => (await run(sim, 's1', line)).output;
+  t.is(await text('ovs-vsctl list-br'), 'br0\n');
+  t.is(await text('ovs-vsctl get-controller br0'), 'tcp:192.168.100.1:6653\n');
+  t.is(await text('ovs-ofctl add-flow br0 priority=7,arp,actions=drop'), '');
+  t.true((await flowsOf(sim, 's1')).includes('priority=7,arp actions=drop'));
+  await text('ovs-ofctl mod-flows br0 arp,actions=flood');
+  t.true((await flowsOf(sim, 's1')).includes('priority=7,arp actions=FLOOD'));
+  await text('ovs-ofctl --strict del-flows br0 priority=7,arp');
+  t.false((await flowsOf(sim, 's1')).some((line) => line.includes('arp')));
+  t.regex(
+    await text('ovs-ofctl show br0'),
+    /dpid:0000000000000001\n[\s\S]* 1\(eth1\): addr:02:52:00:01:00:01\n/,
+  );
+  t.regex(
+    await text('ovs-ofctl dump-ports br0'),
+    /^OFPST_PORT reply \(OF1\.3\) \(xid=0x2\): 3 ports\n {2}port {2}"eth1": rx pkts=/,
+  );
+  await text('ovs-vsctl set-fail-mode br0 standalone');
+  t.is(await text('ovs-vsctl get-fail-mode br0'), 'standalone\n');
+  t.is(await text('ovs-ofctl dump-flows br9'), 'ovs-ofctl: br9 is not a bridge or a socket\n');
+  t.is((await run(sim, 'h1', 'ovs-vsctl show')).code, 1);
+  t.regex(await text('ip link show eth1'), / master ovs-system /);
+  await verifies(t, sim);
+});
+
+test('a port that goes down is told of, and comes back', async (t) => {
+  const sim = await simulate(lab('secure'));
+  t.is(await ping(sim, 'h1', '10.1.0.2'), 0);
+  await sim.act({ type: 'link', node: 's1', device: 'eth1', carrier: 'down' });
+  t.regex((await run(sim, 's1', 'ovs-ofctl show br0')).output, /1\(eth1\)[^(]*LINK_DOWN/);
+  t.not(await ping(sim, 'h1', '10.1.0.2'), 0);
+  await sim.act({ type: 'link', node: 's1', device: 'eth1', carrier: 'up' });
+  t.is(await ping(sim, 'h1', '10.1.0.2'), 0);
+  await verifies(t, sim);
+});
