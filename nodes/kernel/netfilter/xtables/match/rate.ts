@@ -1,4 +1,4 @@
-import { usage } from '../error.ts';
+import { usage, XtablesError } from '../error.ts';
 import type { MatchExtension } from '../extension.ts';
 import { once, parseNumber } from '../values.ts';
 
@@ -36,6 +36,17 @@ function formatRate(each: number): string {
   return `${Math.floor((seconds * SCALE) / each)}/${name}`;
 }
 
+/** Credits that a limit earns in a millisecond: HZ * CREDITS_PER_JIFFY of a kernel of 250 or 1000 Hz, in xt_limit.c. */
+const CREDITS_PER_MS = 32;
+const WORD = 2 ** 32;
+
+/** Credits for a time in ten-thousandths of a second, in the 32 bits that Linux has for them (`user2credits`). */
+function credits(time: number): number {
+  const perSecond = CREDITS_PER_MS * 1000;
+  const fine = time <= Math.floor((WORD - 1) / perSecond);
+  return (fine ? Math.floor((time * perSecond) / SCALE) : Math.floor(time / SCALE) * perSecond) % WORD;
+}
+
 /** A token bucket: full, it lets `burst` packets through at once (xt_limit.c). */
 export const limit: MatchExtension = {
   name: 'limit',
@@ -49,20 +60,23 @@ export const limit: MatchExtension = {
       burstGiven === undefined ? DEFAULT_BURST : parseNumber(burstGiven.values[0] ?? '', 1, 10_000);
     if (burst === null) throw usage(`limit: bad --limit-burst "${burstGiven?.values[0] ?? ''}"`);
     const text = formatRate(each);
+    const cost = credits(each);
+    const full = credits((each * burst) % WORD);
     return {
       save: `--limit ${text}${burst === DEFAULT_BURST ? '' : ` --limit-burst ${burst}`}`,
       list: () => `limit: avg ${text} burst ${burst}`,
+      check: () => {
+        if (burst === 0 || full < cost) throw new XtablesError('Numerical result out of range.', 1);
+      },
       compile: ({ ns }) => {
         const { rt } = ns.kernel;
-        // In packets. The bucket fills by one every `cost` ms.
-        const cost = each / (SCALE / 1000);
-        let tokens = burst;
+        let credit = full;
         let at = rt.now;
         return () => {
-          tokens = Math.min(burst, tokens + (rt.now - at) / cost);
+          credit = Math.min(full, credit + (rt.now - at) * CREDITS_PER_MS);
           at = rt.now;
-          if (tokens < 1) return false;
-          tokens--;
+          if (credit < cost) return false;
+          credit -= cost;
           return true;
         };
       },
