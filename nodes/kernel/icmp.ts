@@ -18,6 +18,7 @@ import {
   ipHeaderLength,
   ipProto,
   ipSrc,
+  ipTos,
   ipTtl,
   PROTO_ICMP,
   PROTO_TCP,
@@ -153,7 +154,8 @@ export class IcmpLayer {
     const dst = ipDst(frame, ETH_HLEN);
     // From the address that was asked, which a local route may have made ours (`fib_compute_spec_dst`).
     const src = this.#isBroadcast(dst) ? 0 : dst;
-    this.#ns.ip.output(packet, { src, dst: ipSrc(frame, ETH_HLEN), proto: PROTO_ICMP });
+    const tos = ipTos(frame, ETH_HLEN);
+    this.#ns.ip.output(packet, { src, dst: ipSrc(frame, ETH_HLEN), proto: PROTO_ICMP, tos });
   }
 
   #error(frame: Uint8Array, message: Extract<IcmpMessage, { innerOffset: number }>): void {

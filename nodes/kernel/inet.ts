@@ -2,7 +2,7 @@ import { ETH_HLEN } from '../../protocols/ethernet.ts';
 import { ICMP_DEST_UNREACHABLE, UNREACH_PORT } from '../../protocols/icmp.ts';
 import type { IpAddress } from '../../protocols/ip.ts';
 import { LIMITED_BROADCAST } from '../../protocols/ip4.ts';
-import { IPV4_HLEN, ipDst, ipSrc, ipTtl, PROTO_TCP } from '../../protocols/ipv4.ts';
+import { IPV4_HLEN, ipDst, ipSrc, ipTos, ipTtl, PROTO_TCP } from '../../protocols/ipv4.ts';
 import type { Device } from './device.ts';
 import type { PacketOptions, SendError } from './ip/output.ts';
 import type { Path } from './ip/path.ts';
@@ -17,6 +17,8 @@ export interface InetLayer<A extends IpAddress> {
   source(frame: Uint8Array): A;
   destination(frame: Uint8Array): A;
   ttl(frame: Uint8Array): number;
+  /** DSCP and ECN. */
+  tos(frame: Uint8Array): number;
   /** See `IpLayer.output`. */
   output(buffer: Uint8Array, options: PacketOptions<A>, fill?: (src: A) => void): SendError | null;
   lookup(dst: A): Path<A> | null;
@@ -40,6 +42,7 @@ export function inet4(ns: Netns): InetLayer<number> {
     source: (frame) => ipSrc(frame, ETH_HLEN),
     destination: (frame) => ipDst(frame, ETH_HLEN),
     ttl: (frame) => ipTtl(frame, ETH_HLEN),
+    tos: (frame) => ipTos(frame, ETH_HLEN),
     output: (buffer, options, fill) => ns.ip.output(buffer, options, fill),
     lookup: (dst) => ns.lookup(dst, 0),
     sourceFor: (path) => (path.src !== 0 ? path.src : ns.sourceFor(path.device, path.nexthop)),

@@ -55,8 +55,11 @@ export class IpLayer {
     return this.#output.sendBy(path, skb);
   }
 
-  /** Sends an ICMP error about a packet, unless RFC 1122 §3.2.2 forbids one. `extra` is the message's second word. */
-  icmpError(type: number, code: number, extra: number, frame: Uint8Array): void {
-    sendIcmpError(this.#ns, type, code, extra, frame);
+  /**
+   * Sends an ICMP error about a packet, unless RFC 1122 §3.2.2 forbids one. `extra` is the message's second word, `about` what
+   * is known of the packet: the error belongs to its flow.
+   */
+  icmpError(type: number, code: number, extra: number, frame: Uint8Array, about: Skb | null = null): void {
+    sendIcmpError(this.#ns, type, code, extra, frame, about);
   }
 }

@@ -20,6 +20,9 @@ import type { Netns } from './netns.ts';
 import { closeError, type SocketError } from './socket-error.ts';
 import { PortInUseError } from './udp.ts';
 
+/** Explicit congestion notification in the type of service (RFC 3168 §5). */
+const ECN_MASK = 3;
+
 export interface TcpEndpoint<A extends IpAddress = number> {
   readonly addr: A;
   readonly port: number;
@@ -183,7 +186,9 @@ export class TcpLayer<A extends IpAddress = number> {
       ?.find((candidate) => candidate.addr === dst || candidate.addr === this.#inet.unspecified);
     if (listener !== undefined && (segment.flags & (SYN | ACK | RST)) === SYN)
       this.#accept(listener, segment, src, dst, ttl);
-    else if ((segment.flags & RST) === 0) this.#send(resetFor(segment), dst, src, undefined);
+    // The DSCP is that of the segment that is answered (`tcp_v4_send_reset`).
+    else if ((segment.flags & RST) === 0)
+      sendSegment(this.#inet, resetFor(segment), dst, src, { tos: this.#inet.tos(frame) & ~ECN_MASK });
   }
 
   #confirm(src: A, device: Device): void {
@@ -228,10 +233,6 @@ export class TcpLayer<A extends IpAddress = number> {
     socket.accept(syn);
   }
 
-  #send(segment: TcpSegment, src: A, dst: A, ttl: number | undefined): void {
-    sendSegment(this.#inet, segment, src, dst, ttl);
-  }
-
   #add(socket: KernelTcpSocket<A>): void {
     const byRemote = this.#sockets.get(socket.local.port) ?? new Map<number | string, KernelTcpSocket<A>>();
     byRemote.set(this.#inet.remoteKey(socket.remote.addr, socket.remote.port), socket);
@@ -264,13 +265,13 @@ function sendSegment<A extends IpAddress>(
   segment: TcpSegment,
   src: A,
   dst: A,
-  ttl: number | undefined,
+  options: { readonly ttl?: number | undefined; readonly tos?: number },
 ): void {
   const bytes = encodeTcp(segment, src, dst);
   const at = ETH_HLEN + inet.headerLength;
   const packet = frameBuffer(at + bytes.length);
   packet.set(bytes, at);
-  inet.output(packet, { src, dst, proto: PROTO_TCP, df: true, ttl });
+  inet.output(packet, { src, dst, proto: PROTO_TCP, df: true, ...options });
 }
 
 /** A connection with its one kernel timer. */
@@ -398,7 +399,7 @@ class KernelTcpSocket<A extends IpAddress> implements TcpSocket<A> {
       segment: (segment: TcpSegment, cause: EventId) => {
         const saved = rt.cause;
         rt.cause = cause;
-        sendSegment(this.#inet, segment, this.local.addr, this.remote.addr, this.#ttl);
+        sendSegment(this.#inet, segment, this.local.addr, this.remote.addr, { ttl: this.#ttl });
         rt.cause = saved;
       },
       connected: () => this.onConnected?.(),

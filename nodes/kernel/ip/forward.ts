@@ -32,10 +32,10 @@ export class IpForward {
   }
 
   /** Answers for a packet that came in and goes nowhere (`ip_error`). */
-  refuse(why: InputRefusal, frame: Uint8Array): void {
+  refuse(why: InputRefusal, frame: Uint8Array, skb: Skb | null): void {
     const ns = this.#ns;
     const code = REFUSAL_CODES[why];
-    if (code !== null) ns.ip.icmpError(ICMP_DEST_UNREACHABLE, code, 0, frame);
+    if (code !== null) ns.ip.icmpError(ICMP_DEST_UNREACHABLE, code, 0, frame, skb);
     // Nobody is told of what came as a broadcast.
     ns.kernel.drop(code !== null && isGroupFrame(frame) ? 'ip-link-broadcast' : REFUSAL_DROPS[why]);
   }
@@ -52,7 +52,7 @@ export class IpForward {
       return;
     }
     if (ipTtl(frame, ETH_HLEN) <= 1) {
-      ns.ip.icmpError(ICMP_TIME_EXCEEDED, EXCEEDED_TTL, 0, frame);
+      ns.ip.icmpError(ICMP_TIME_EXCEEDED, EXCEEDED_TTL, 0, frame, skb);
       ns.kernel.drop('ttl-exceeded');
       return;
     }
@@ -63,16 +63,17 @@ export class IpForward {
       ? ns.xfrm.mtu(ipSrc(frame, ETH_HLEN), ipDst(frame, ETH_HLEN), ipProto(frame, ETH_HLEN), pathMtu)
       : pathMtu;
     if (frame.length - ETH_HLEN > mtu && ipDf(frame, ETH_HLEN)) {
-      ns.ip.icmpError(ICMP_DEST_UNREACHABLE, UNREACH_FRAG_NEEDED, mtu, frame);
+      ns.ip.icmpError(ICMP_DEST_UNREACHABLE, UNREACH_FRAG_NEEDED, mtu, frame, skb);
       ns.kernel.drop('frag-needed');
       return;
     }
+    // Before a redirect, which quotes the packet as it goes on.
+    decrementTtl(frame, ETH_HLEN);
     if (path.device === device) {
       const flow = packetFlow(frame, device, skb?.mark ?? 0);
       if (wantsRedirect(ns, device, ipDst(frame, ETH_HLEN), flow, path))
-        this.#redirects.send(frame, path.nexthop);
+        this.#redirects.send(frame, path.nexthop, skb);
     }
-    decrementTtl(frame, ETH_HLEN);
     if (skb !== null) {
       skb.out = path.device;
       if (ns.netfilter.run(NF_FORWARD, skb) !== 'accept') return;

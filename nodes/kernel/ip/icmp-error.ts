@@ -8,9 +8,15 @@ import {
   ipHeaderLength,
   ipProto,
   ipSrc,
+  ipTos,
   PROTO_ICMP,
 } from '../../../protocols/ipv4.ts';
+import type { Skb } from '../netfilter/skb.ts';
 import type { Netns } from '../netns.ts';
+
+/** Bits of the type of service of a packet that an error about it keeps, and the precedence that it has (RFC 1812 §4.3.2.5). */
+const IPTOS_TOS_MASK = 0x1e;
+const IPTOS_PREC_INTERNETCONTROL = 0xc0;
 
 /** Whether a frame came as a link-layer broadcast or multicast; 0 stands in the place of addresses that do not exist. */
 export function isGroupFrame(frame: Uint8Array): boolean {
@@ -18,7 +24,14 @@ export function isGroupFrame(frame: Uint8Array): boolean {
 }
 
 /** Sends an ICMP error about a packet, unless RFC 1122 §3.2.2 forbids one (`icmp_send`). */
-export function sendIcmpError(ns: Netns, type: number, code: number, extra: number, frame: Uint8Array): void {
+export function sendIcmpError(
+  ns: Netns,
+  type: number,
+  code: number,
+  extra: number,
+  frame: Uint8Array,
+  about: Skb | null,
+): void {
   const src = ipSrc(frame, ETH_HLEN);
   const dst = ipDst(frame, ETH_HLEN);
   if (ipFragmentOffset(frame, ETH_HLEN) > 0 || src === 0 || isMulticast(src) || isMulticast(dst)) return;
@@ -31,6 +44,7 @@ export function sendIcmpError(ns: Netns, type: number, code: number, extra: numb
   const message = encodeIcmpError(type, code, extra, frame, ETH_HLEN, frame.length - ETH_HLEN);
   const buffer = new Uint8Array(ETH_HLEN + IPV4_HLEN + message.length);
   buffer.set(message, ETH_HLEN + IPV4_HLEN);
+  const tos = (ipTos(frame, ETH_HLEN) & IPTOS_TOS_MASK) | IPTOS_PREC_INTERNETCONTROL;
   // An error about a packet that was for us comes from the address it was for (icmp_send: saddr = iph->daddr).
-  ns.ip.output(buffer, { src: ns.isLocal(dst) ? dst : 0, dst: src, proto: PROTO_ICMP, tos: 0xc0 });
+  ns.ip.output(buffer, { src: ns.isLocal(dst) ? dst : 0, dst: src, proto: PROTO_ICMP, tos, about });
 }

@@ -77,7 +77,7 @@ export class IpInput {
     const way = routeInput(ns, device, dst, flowHash(frame, ETH_HLEN, flow.src, dst, policy), flow);
     const { rt, tracer } = ns.kernel;
     if (rt.cause < 0) tracer.step(ns, { at: 'route', way: describePath(way, dst) }, frame);
-    if (typeof way === 'string') this.#forward.refuse(way, frame);
+    if (typeof way === 'string') this.#forward.refuse(way, frame, skb);
     else if (way.type === 'unicast') this.#forward.forward(device, frame, way, skb);
     else this.#deliver(device, frame, skb);
   }

@@ -30,6 +30,8 @@ export interface PacketOptions<A extends IpAddress = number> {
   readonly tos?: number;
   /** The packet's fwmark (SO_MARK), 0 if absent. */
   readonly mark?: number | undefined;
+  /** The packet that an ICMP error is about. */
+  readonly about?: Skb | null;
   /** The only device that it may leave by. */
   readonly device?: Device | undefined;
 }
@@ -83,6 +85,7 @@ export class IpOutput {
     const skb = new Skb(buffer, null);
     if (rt.cause < 0) skb.trace = true;
     skb.mark = options.mark ?? 0;
+    if (options.about != null) skb.answers(options.about);
     return this.#localOut(path, skb, mtu);
   }
 

@@ -1,6 +1,7 @@
 import { ETH_HLEN } from '../../../protocols/ethernet.ts';
 import { ICMP_REDIRECT, REDIRECT_HOST } from '../../../protocols/icmp.ts';
 import { ipSrc } from '../../../protocols/ipv4.ts';
+import type { Skb } from '../netfilter/skb.ts';
 import type { Netns } from '../netns.ts';
 
 interface Told {
@@ -26,7 +27,7 @@ export class RedirectSender {
   }
 
   /** `gateway`: the router, or the host itself, that the packet's sender reaches without us. */
-  send(frame: Uint8Array, gateway: number): void {
+  send(frame: Uint8Array, gateway: number, skb: Skb | null): void {
     const { now } = this.#ns.kernel.rt;
     const src = ipSrc(frame, ETH_HLEN);
     const told = this.#told.get(src) ?? this.#remember(src);
@@ -36,7 +37,7 @@ export class RedirectSender {
       return;
     }
     if (told.count > 0 && now <= told.at + LOAD * 2 ** told.count) return;
-    this.#ns.ip.icmpError(ICMP_REDIRECT, REDIRECT_HOST, gateway, frame);
+    this.#ns.ip.icmpError(ICMP_REDIRECT, REDIRECT_HOST, gateway, frame, skb);
     told.at = now;
     told.count++;
   }

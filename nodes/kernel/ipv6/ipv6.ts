@@ -1,7 +1,14 @@
 import { ETH_HLEN } from '../../../protocols/ethernet.ts';
 import { ICMPV6_DEST_UNREACHABLE, UNREACH6_PORT } from '../../../protocols/icmpv6.ts';
 import { ANY_IP6, type Ip6, isMulticastIp6, readIp6Cached } from '../../../protocols/ip6.ts';
-import { IP6_DST, IP6_SRC, IPV6_HLEN, IPV6_MIN_MTU, ip6HopLimit } from '../../../protocols/ipv6.ts';
+import {
+  IP6_DST,
+  IP6_SRC,
+  IPV6_HLEN,
+  IPV6_MIN_MTU,
+  ip6HopLimit,
+  ip6TrafficClass,
+} from '../../../protocols/ipv6.ts';
 import type { Device } from '../device.ts';
 import type { InetLayer } from '../inet.ts';
 import type { Path } from '../ip/path.ts';
@@ -62,6 +69,7 @@ export class Ipv6 {
       source: (frame) => readIp6Cached(frame, ETH_HLEN + IP6_SRC),
       destination: (frame) => readIp6Cached(frame, ETH_HLEN + IP6_DST),
       ttl: (frame) => ip6HopLimit(frame, ETH_HLEN),
+      tos: (frame) => ip6TrafficClass(frame, ETH_HLEN),
       output: (buffer, options, fill) => layer.output(buffer, options, fill),
       lookup: (dst) => layer.lookup(dst, 0, null),
       sourceFor: (path, dst) => this.sourceFor(path, dst),

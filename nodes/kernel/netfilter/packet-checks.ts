@@ -58,6 +58,23 @@ export function checkTransport(
   }
 }
 
+/** Protocols of which REJECT knows that no checksum is over the whole of their payload. */
+const NOT_SUMMED: ReadonlySet<number> = new Set([33, 47, 50, 51, 132, 136]);
+
+/**
+ * Whether a packet that is refused may be told of: one with a wrong checksum may be of somebody else (`nf_reject_verify_csum`,
+ * `nf_ip_checksum`). A protocol that Linux does not know is taken for one whose payload adds up.
+ */
+export function mayTellOfReject(frame: Uint8Array): boolean {
+  const proto = ipProto(frame, ETH_HLEN);
+  const at = ETH_HLEN + ipHeaderLength(frame, ETH_HLEN);
+  const length = frame.length - at;
+  if (NOT_SUMMED.has(proto)) return true;
+  if (proto === PROTO_UDP && length >= UDP_HLEN && u16(frame, at + 6) === 0) return true;
+  if (proto === PROTO_TCP || proto === PROTO_UDP) return isSumRight(frame, at, length, proto);
+  return internetChecksum(frame, at, length) === 0;
+}
+
 function isSumRight(frame: Uint8Array, at: number, length: number, proto: number): boolean {
   const seed = pseudoHeaderSum(ipSrc(frame, ETH_HLEN), ipDst(frame, ETH_HLEN), proto, length);
   return internetChecksum(frame, at, length, seed) === 0;

@@ -40,6 +40,14 @@ export class Skb {
     this.in = input;
   }
 
+  /** Puts what the kernel sends of itself about a packet into that one's flow, the other way (`nf_conntrack_attach`). */
+  answers({ ct, ctDirection }: Skb): void {
+    if (ct === null) return;
+    this.ct = ct;
+    this.ctState = 'related';
+    this.ctDirection = ctDirection === 0 ? 1 : 0;
+  }
+
   /** For another frame of the same packet: a fragment, or a copy that a bridge floods (`skb_clone`). */
   copy(frame: Uint8Array): Skb {
     const copy = new Skb(frame, this.in);

@@ -14,6 +14,7 @@ import { resetFor } from '../../../../../protocols/tcp/reset.ts';
 import { decodeTcp, encodeTcp, RST } from '../../../../../protocols/tcp/segment.ts';
 import type { Netns } from '../../../netns.ts';
 import { NF_FORWARD, NF_LOCAL_IN, NF_LOCAL_OUT } from '../../hooks.ts';
+import { mayTellOfReject } from '../../packet-checks.ts';
 import { Skb } from '../../skb.ts';
 import { invalid, usage } from '../error.ts';
 import type { TargetExtension } from '../extension.ts';
@@ -61,7 +62,8 @@ export const reject: TargetExtension = {
         (skb) => {
           ns.kernel.drop('netfilter-reject');
           if (code === undefined) sendReset(ns, skb);
-          else ns.ip.icmpError(ICMP_DEST_UNREACHABLE, code, 0, skb.frame);
+          else if (ipFragmentOffset(skb.frame, ETH_HLEN) === 0 && mayTellOfReject(skb.frame))
+            ns.ip.icmpError(ICMP_DEST_UNREACHABLE, code, 0, skb.frame, skb);
           return 'drop';
         },
     };
@@ -83,5 +85,7 @@ function sendReset(ns: Netns, skb: Skb): void {
   const totalLength = IPV4_HLEN + bytes.length;
   const header = { src: dst, dst: src, proto: PROTO_TCP, ttl: TTL, id: 0, tos: 0, df: true };
   writeIpv4Header(answer, ETH_HLEN, { ...header, totalLength });
-  ns.ip.localOut(new Skb(answer, null));
+  const reset = new Skb(answer, null);
+  reset.answers(skb);
+  ns.ip.localOut(reset);
 }
