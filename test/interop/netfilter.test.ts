@@ -1,4 +1,3 @@
-import test from 'ava';
 import fc from 'fast-check';
 import { NF_FORWARD } from '../../nodes/kernel/netfilter/hooks.ts';
 import { setU16, setU32, u16 } from '../../protocols/bytes.ts';
@@ -11,19 +10,14 @@ import { BROADCAST_MAC, readMac } from '../../protocols/mac.ts';
 import { natTable, to } from '../nodes/kernel/netfilter/lab.ts';
 import { run } from '../nodes/tools/support/run.ts';
 import { bridgedMac, EmulatedRouter, frameOf, type Out } from '../support/router.ts';
-import { LinuxRouter, whyNoLinuxRouter } from './linux/router.ts';
+import { startLinuxRouter } from './linux/namespace.ts';
+import { linuxTest, runs } from './linux/suite.ts';
 
 /**
  * The same packets into a router of the Linux kernel and into ours, both with `-A FORWARD -m conntrack --ctstate INVALID -j
  * DROP`: the bytes that come out have to be the same, and what conntrack knows afterwards.
  */
-const why = whyNoLinuxRouter();
-const differential = why === null ? test.serial : test.skip;
-const named = (title: string) => (why === null ? title : `${title} (${why})`);
-
-/** The same packets each time; RUNS=1000 looks for others. */
-const RUNS =
-  process.env.RUNS === undefined ? { numRuns: 25, seed: 20 } : { numRuns: Number(process.env.RUNS) };
+const RUNS = runs(25, 20);
 
 const CLIENT_SIDE = 0;
 const SERVER_SIDE = 1;
@@ -174,9 +168,9 @@ function prologue(kind: 'none' | 'syn' | 'open' | 'closing'): Step[] {
   return steps.slice(0, { none: 0, syn: 1, open: 5, closing: 7 }[kind]);
 }
 
-differential(named('TCP: states, windows, NAT and checksums as Linux has them'), async (t) => {
+linuxTest('TCP: states, windows, NAT and checksums as Linux has them', async (t) => {
   t.timeout(60_000);
-  const linux = await LinuxRouter.start(RULES);
+  const linux = await startLinuxRouter(RULES);
   const ours = emulated();
   let srcPort = 20_000;
   try {
@@ -232,9 +226,9 @@ const datagrams = fc.array(
   { minLength: 1, maxLength: 10 },
 );
 
-differential(named('UDP, echoes and ICMP errors about them as Linux has them'), async (t) => {
+linuxTest('UDP, echoes and ICMP errors about them as Linux has them', async (t) => {
   t.timeout(60_000);
-  const linux = await LinuxRouter.start(RULES);
+  const linux = await startLinuxRouter(RULES);
   const ours = emulated();
   let number = 30_000;
   try {
@@ -332,9 +326,9 @@ const bridged = fc.array(
   { minLength: 1, maxLength: 10 },
 );
 
-differential(named('bridged packets, DNAT of them included, as br_netfilter has them'), async (t) => {
+linuxTest('bridged packets, DNAT of them included, as br_netfilter has them', async (t) => {
   t.timeout(60_000);
-  const linux = await LinuxRouter.start(
+  const linux = await startLinuxRouter(
     [
       'iptables -A FORWARD -m conntrack --ctstate INVALID -j DROP',
       'iptables -t nat -A PREROUTING -d 10.96.0.10 -p udp -j DNAT --to-destination 10.0.1.5',

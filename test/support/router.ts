@@ -4,8 +4,8 @@ import { ETH_HLEN, ETHERTYPE_IPV4, writeEthernet } from '../../protocols/etherne
 import { writeIpv4Header } from '../../protocols/ipv4.ts';
 import { FakeWorld, timings } from './runtime.ts';
 
-const ROUTER_MAC = 0x0200_0000_0001;
-const NEIGHBOR_MAC = 0x0200_0000_0002;
+export const ROUTER_MAC = 0x0200_0000_0001;
+export const NEIGHBOR_MAC = 0x0200_0000_0002;
 
 /** A frame that came out, and where. */
 export interface Out {
@@ -13,40 +13,24 @@ export interface Out {
   readonly frame: Uint8Array;
 }
 
-/**
- * A router with two ports, 10.0.1.1/24 and 10.0.2.1/24, that knows the neighbours .2 to .8 of each; or a bridge of the two with
- * 10.0.1.1/24. Its clock stands still unless it is moved.
- */
-export class EmulatedRouter {
+/** A kernel with ports that are up, and the test at their other ends. Its clock stands still unless it is moved. */
+export class EmulatedPorts {
   readonly world = new FakeWorld();
   readonly rt = this.world.runtime();
   readonly kernel: Kernel;
   #out: Out[] = [];
 
-  constructor(kind: 'router' | 'bridge' = 'router') {
+  constructor(ports: readonly { readonly name: string; readonly mac?: number }[]) {
     this.kernel = new Kernel(this.rt, {
       timings,
       transmit: (port, frame) => this.#out.push({ port, frame: frame.slice() }),
     });
     const { root } = this.kernel;
-    if (kind === 'bridge') root.addBridge({ name: 'br0', mac: ROUTER_MAC, mtu: 1500 });
-    for (const [port, name] of ['v0', 'w0'].entries()) {
-      root.addPort({ name, mac: ROUTER_MAC, mtu: 1500, port });
+    for (const [port, { name, mac = ROUTER_MAC }] of ports.entries()) {
+      root.addPort({ name, mac, mtu: 1500, port });
       root.setUp(name);
-      if (kind === 'bridge') root.setMaster(name, 'br0');
-      else this.#address(name, port + 1, () => NEIGHBOR_MAC);
-    }
-    if (kind === 'bridge') {
-      root.setUp('br0');
-      this.#address('br0', 1, bridgedMac);
     }
     root.ipForward = true;
-  }
-
-  #address(name: string, net: number, macOf: (host: number) => number): void {
-    const { root } = this.kernel;
-    root.addAddress(name, `10.0.${net}.1/24`);
-    for (let host = 2; host < 9; host++) root.setNeighbor(name, 0x0a00_0000 + net * 256 + host, macOf(host));
   }
 
   get root(): Netns {
@@ -58,6 +42,33 @@ export class EmulatedRouter {
     this.kernel.receive(port, frame.slice());
     this.world.advance(0);
     return this.#out;
+  }
+}
+
+/**
+ * A router with two ports, 10.0.1.1/24 and 10.0.2.1/24, that knows the neighbours .2 to .8 of each; or a bridge of the two with
+ * 10.0.1.1/24.
+ */
+export class EmulatedRouter extends EmulatedPorts {
+  constructor(kind: 'router' | 'bridge' = 'router') {
+    super([{ name: 'v0' }, { name: 'w0' }]);
+    const { root } = this;
+    if (kind === 'router') {
+      this.#address('v0', 1, () => NEIGHBOR_MAC);
+      this.#address('w0', 2, () => NEIGHBOR_MAC);
+      return;
+    }
+    root.addBridge({ name: 'br0', mac: ROUTER_MAC, mtu: 1500 });
+    root.setMaster('v0', 'br0');
+    root.setMaster('w0', 'br0');
+    root.setUp('br0');
+    this.#address('br0', 1, bridgedMac);
+  }
+
+  #address(name: string, net: number, macOf: (host: number) => number): void {
+    const { root } = this;
+    root.addAddress(name, `10.0.${net}.1/24`);
+    for (let host = 2; host < 9; host++) root.setNeighbor(name, 0x0a00_0000 + net * 256 + host, macOf(host));
   }
 }
 

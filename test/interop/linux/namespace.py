@@ -1,0 +1,145 @@
+"""A network namespace of the Linux kernel beside the one that this runs in, with ports: veths whose other ends are here. The first
+line of stdin is {"ports": [[name, mac, peer's mac], …], "setUp": [shell command, …]}. Each line after is a request:
+{"port": number, "frame": hex} sends a frame into a port and tells what came out of all, {"run": command} tells a shell command's
+stdout and whether it succeeded."""
+
+import json
+import os
+import shlex
+import socket
+import struct
+import subprocess
+import sys
+
+ETH_P_ALL = 0x0003
+ETH_P_8021Q = 0x8100
+ETH_P_IP = 0x0800
+ETH_P_IPV6 = 0x86DD
+ETH_P_SENTINEL = 0x88B5
+PACKET_AUXDATA = 8
+SOL_PACKET = 263
+TP_STATUS_CSUMNOTREADY = 1 << 3
+TP_STATUS_VLAN_VALID = 1 << 4
+# A frame crosses fewer queues than this between one port and another.
+ROUNDS = 6
+
+# What a veth is given waits in its CPU's queue, in order.
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+inner = subprocess.Popen(["unshare", "-n", "sh", "-c", "echo; exec cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+inner.stdout.readline()
+INSIDE = f"nsenter -t {inner.pid} -n sh -c "
+
+
+def sh(command, inside=True):
+    words = INSIDE + shlex.quote(command) if inside else command
+    subprocess.run(words, shell=True, check=True, stdout=subprocess.DEVNULL)
+
+
+def set_up(ports, commands):
+    sh("sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1", False)
+    script = [
+        "set -e",
+        "ip link set lo up",
+        "sysctl -qw net.ipv4.icmp_ratelimit=0 net.ipv4.icmp_msgs_per_sec=100000 net.ipv4.icmp_msgs_burst=100000",
+        "sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1",
+        "sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0",
+    ]
+    for dev, mac, far in ports:
+        script.append(f"ip link add {dev} address {mac} type veth peer name {dev}-far address {far}")
+        script.append(f"ip link set {dev}-far netns {os.getpid()}")
+        script.append(f"ip link set {dev} up")
+    sh("\n".join(script))
+    far_ends = [f"ip link set {dev}-far up" for dev, _, _ in ports]
+    sh("\n".join(["set -e", *far_ends, "ip link add q0 type veth peer name q1", "ip link set q0 up", "ip link set q1 up"]), False)
+    if commands:
+        sh("\n".join(["set -e", *commands]))
+
+
+def open_port(dev, kind=ETH_P_ALL):
+    port = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(kind))
+    port.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
+    port.bind((dev, kind))
+    return port
+
+
+def checksum(data, start=0):
+    total = start + sum(struct.unpack(f"!{len(data) // 2}H", data[: len(data) // 2 * 2]))
+    if len(data) % 2:
+        total += data[-1] << 8
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def completed(frame):
+    """A frame with the checksum that Linux leaves to the hardware."""
+    if frame[12:14] != b"\x08\x00" or frame[23] not in (6, 17):
+        return frame
+    at = 14 + (frame[14] & 15) * 4
+    end = 14 + struct.unpack_from("!H", frame, 16)[0]
+    field = at + (16 if frame[23] == 6 else 6)
+    body = frame[at : field] + b"\0\0" + frame[field + 2 : end]
+    pseudo = frame[26:34] + struct.pack("!HH", frame[23], end - at)
+    value = checksum(pseudo + body)
+    return frame[:field] + struct.pack("!H", value or 0xFFFF) + frame[field + 2 :]
+
+
+def receive(port):
+    """A frame as it was on the wire; None if it is one that this end sent."""
+    frame, control, _, address = port.recvmsg(65600, 128, socket.MSG_DONTWAIT)
+    if address[2] == socket.PACKET_OUTGOING or address[1] == ETH_P_IPV6:
+        return None
+    for level, kind, data in control:
+        if level == SOL_PACKET and kind == PACKET_AUXDATA:
+            status, _, _, _, _, tci, tpid = struct.unpack("=IIIHHHH", data)
+            if status & TP_STATUS_CSUMNOTREADY:
+                frame = completed(frame)
+            if status & TP_STATUS_VLAN_VALID:
+                frame = frame[:12] + struct.pack("!HH", tpid or ETH_P_8021Q, tci) + frame[12:]
+    return frame
+
+
+def drain(ports):
+    out = []
+    for number, port in enumerate(ports):
+        while True:
+            try:
+                frame = receive(port)
+            except BlockingIOError:
+                break
+            if frame is not None:
+                out.append([number, frame.hex()])
+    return out
+
+
+def main():
+    given = json.loads(sys.stdin.readline())
+    set_up(given["ports"], given["setUp"])
+    ports = [open_port(f"{dev}-far") for dev, _, _ in given["ports"]]
+    tail, head = open_port("q0", ETH_P_SENTINEL), open_port("q1", ETH_P_SENTINEL)
+    sentinel = b"\xff" * 6 + b"\x02\0\0\0\0\x09" + struct.pack("!H", ETH_P_SENTINEL) + bytes(46)
+
+    def settle():
+        """Waits until what was sent before, and what came of it, has been through the queues."""
+        for _ in range(ROUNDS):
+            tail.send(sentinel)
+            head.recv(100)
+
+    print("ready", flush=True)
+    for line in sys.stdin:
+        request = json.loads(line)
+        if "run" in request:
+            done = subprocess.run(INSIDE + shlex.quote(request["run"]), shell=True, capture_output=True, text=True)
+            print(json.dumps([done.stdout, done.returncode, done.stderr]), flush=True)
+            continue
+        settle()
+        drain(ports)
+        ports[request["port"]].send(bytes.fromhex(request["frame"]))
+        settle()
+        print(json.dumps(drain(ports)), flush=True)
+
+
+try:
+    main()
+finally:
+    inner.kill()

@@ -1,0 +1,104 @@
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { createInterface, type Interface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { formatMac } from '../../../protocols/mac.ts';
+import { NEIGHBOR_MAC, type Out, ROUTER_MAC } from '../../support/router.ts';
+
+const SCRIPT = fileURLToPath(new URL('namespace.py', import.meta.url));
+
+export interface LinuxPort {
+  readonly name: string;
+  readonly mac?: number;
+}
+
+/** A network namespace of the Linux kernel whose ports are in the test's hands. */
+export class LinuxNamespace {
+  readonly #process: ChildProcessWithoutNullStreams;
+  readonly #lines: Interface;
+  readonly #waiting: { readonly done: (line: string) => void; readonly failed: (why: Error) => void }[] = [];
+  #said = '';
+
+  private constructor(ports: readonly LinuxPort[], setUp: readonly string[]) {
+    this.#process = spawn('unshare', ['-n', 'python3', SCRIPT]);
+    this.#process.stderr.on('data', (data: Buffer) => {
+      this.#said += data.toString();
+    });
+    this.#process.on('close', () => {
+      for (const { failed } of this.#waiting.splice(0))
+        failed(new Error(`the namespace is gone:\n${this.#said}`));
+    });
+    this.#lines = createInterface(this.#process.stdout);
+    this.#lines.on('line', (line) => this.#waiting.shift()?.done(line));
+    const list = ports.map(({ name, mac = ROUTER_MAC }) => [name, formatMac(mac), formatMac(NEIGHBOR_MAC)]);
+    this.#process.stdin.write(`${JSON.stringify({ ports: list, setUp })}\n`);
+  }
+
+  /** Ports that are up, then what the shell commands make. */
+  static async start(ports: readonly LinuxPort[], setUp: readonly string[]): Promise<LinuxNamespace> {
+    const namespace = new LinuxNamespace(ports, setUp);
+    await namespace.#next();
+    return namespace;
+  }
+
+  #next(): Promise<string> {
+    return new Promise((done, failed) => this.#waiting.push({ done, failed }));
+  }
+
+  async #ask(request: unknown): Promise<unknown> {
+    this.#process.stdin.write(`${JSON.stringify(request)}\n`);
+    return JSON.parse(await this.#next());
+  }
+
+  /** What comes out of the ports for a frame that is sent into one. */
+  async send(port: number, frame: Uint8Array): Promise<Out[]> {
+    const out = await this.#ask({ port, frame: Buffer.from(frame).toString('hex') });
+    return (out as [number, string][]).map(([at, hex]) => ({
+      port: at,
+      frame: Uint8Array.from(Buffer.from(hex, 'hex')),
+    }));
+  }
+
+  /** A shell command's stdout, whatever its exit code. */
+  async run(command: string): Promise<string> {
+    return (await this.outcome(command)).stdout;
+  }
+
+  async outcome(
+    command: string,
+  ): Promise<{ readonly stdout: string; readonly code: number; readonly stderr: string }> {
+    const [stdout, code, stderr] = (await this.#ask({ run: command })) as [string, number, string];
+    return { stdout, code, stderr };
+  }
+
+  stop(): void {
+    this.#process.stdin.end();
+  }
+}
+
+const HOSTS = [2, 3, 4, 5, 6, 7, 8];
+
+/**
+ * With two ports, 10.0.1.1/24 and 10.0.2.1/24, that knows the neighbours .2 to .8 of each; or a bridge of the two with
+ * 10.0.1.1/24, whose neighbours have the MACs 02:00:00:00:02:02 to 08. What `EmulatedRouter` is for ours.
+ */
+export function startLinuxRouter(
+  setUp: readonly string[],
+  kind: 'router' | 'bridge' = 'router',
+): Promise<LinuxNamespace> {
+  const made =
+    kind === 'router'
+      ? ['v0', 'w0'].flatMap((dev, i) => [
+          `ip addr add 10.0.${i + 1}.1/24 dev ${dev}`,
+          ...HOSTS.map(
+            (host) => `ip neigh add 10.0.${i + 1}.${host} lladdr 02:00:00:00:00:02 dev ${dev} nud permanent`,
+          ),
+        ])
+      : [
+          'ip link add br0 address 02:00:00:00:00:01 type bridge mcast_snooping 0',
+          'ip link set v0 master br0; ip link set w0 master br0; ip addr add 10.0.1.1/24 dev br0; ip link set br0 up',
+          ...HOSTS.map(
+            (host) => `ip neigh add 10.0.1.${host} lladdr 02:00:00:00:02:0${host} dev br0 nud permanent`,
+          ),
+        ];
+  return LinuxNamespace.start([{ name: 'v0' }, { name: 'w0' }], [...made, ...setUp]);
+}

@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { setU16, u16 } from '../../../protocols/bytes.ts';
+import { ETH_HLEN, ETHERTYPE_IPV4 } from '../../../protocols/ethernet.ts';
+import { run } from '../../nodes/tools/support/run.ts';
+import { EmulatedPorts, type Out } from '../../support/router.ts';
+import { LinuxNamespace, type LinuxPort } from './namespace.ts';
+
+/** IP id of what tests send: what the kernels send of themselves may be numbered as each likes. */
+export const PACKET_ID = 4711;
+
+/** Words of a command line, divided by blanks; what stands in double quotes is one. */
+function words(line: string): string[] {
+  return [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '');
+}
+
+/** Our iptables is the legacy one, which Linux has under another name. */
+function onLinux(command: string): string {
+  return command.replace(/^iptables(-save|-restore)?(?= |$)/, 'iptables-legacy$1');
+}
+
+/** Frames as text, port first. */
+export function frameTexts(out: readonly Out[]): string[] {
+  return out.map(({ port, frame }) => {
+    const copy = frame.slice();
+    if (u16(copy, 12) === ETHERTYPE_IPV4 && u16(copy, ETH_HLEN + 4) !== PACKET_ID) {
+      setU16(copy, ETH_HLEN + 4, 0);
+      setU16(copy, ETH_HLEN + 10, 0);
+    }
+    return `${port} ${Buffer.from(copy).toString('hex')}`;
+  });
+}
+
+/** A namespace of the Linux kernel and one of ours, made by the same commands. */
+export class Twin {
+  readonly linux: LinuxNamespace;
+  readonly ours: EmulatedPorts;
+  /** What was done so far, to stand beside a difference. */
+  readonly #story: string[] = [];
+
+  private constructor(linux: LinuxNamespace, ours: EmulatedPorts) {
+    this.linux = linux;
+    this.ours = ours;
+  }
+
+  /** Commands of set-up are taken by both, or it is an error. Words with blanks stand in double quotes; the shell is not asked. */
+  static async start(ports: readonly LinuxPort[], setUp: readonly string[]): Promise<Twin> {
+    const ours = new EmulatedPorts(ports);
+    const linux = await LinuxNamespace.start(ports, setUp.map(onLinux));
+    const twin = new Twin(linux, ours);
+    for (const command of setUp) {
+      const { code, text } = run(words(command), ours.root);
+      assert.ok(code === 0, `${command}: ${text}`);
+      if (!command.startsWith('ip neigh')) twin.#story.push(command);
+    }
+    return twin;
+  }
+
+  /** Runs commands in both: each is taken by both or by neither. */
+  async all(commands: readonly string[]): Promise<void> {
+    const script = commands.map(
+      (command) => `${onLinux(command)} >/dev/null 2>&1 && echo taken || echo refused`,
+    );
+    const theirs = (await this.linux.run(script.join('\n'))).trim().split('\n');
+    for (const [i, command] of commands.entries()) {
+      const { code, text } = run(words(command), this.ours.root);
+      this.#story.push(`${command}   ${theirs[i]}`);
+      assert.equal(code === 0 ? 'taken' : 'refused', theirs[i], `${this.story()}\n${text}`);
+    }
+  }
+
+  /** A command's stdout and stderr in both has to be the same, once what may differ is taken out. */
+  async same(command: string, settle: (text: string) => string = (text) => text): Promise<void> {
+    const theirs = await this.linux.run(`${onLinux(command)} 2>&1`);
+    const { text } = run(words(command), this.ours.root);
+    this.#story.push(command);
+    assert.equal(settle(text), settle(theirs), this.story());
+  }
+
+  /** Sends a frame into a port of both: the same has to come out, in the order of the ports. What did. */
+  async send(port: number, frame: Uint8Array, told = ''): Promise<Out[]> {
+    const theirs = await this.linux.send(port, frame);
+    const mine = this.ours.send(port, frame);
+    this.#story.push(`> ${port} ${told} ${Buffer.from(frame.subarray(0, 100)).toString('hex')}`);
+    assert.deepEqual(frameTexts(mine).sort(), frameTexts(theirs).sort(), this.story());
+    for (const text of frameTexts(theirs)) this.#story.push(`  < ${text.slice(0, 200)}`);
+    return theirs;
+  }
+
+  story(): string {
+    return this.#story.join('\n');
+  }
+
+  stop(): void {
+    this.linux.stop();
+  }
+}
