@@ -1,9 +1,7 @@
-import { Command, InvalidArgumentError, Option } from 'commander';
-import { parseRate } from '../chaos/schema.ts';
+import { Command, Option } from 'commander';
 import { LabHome } from '../home.ts';
-import { DurationError, parseDuration } from '../lab/duration.ts';
 import { baseline, waitConverged } from '../observe/quiescence.ts';
-import { portsOf } from '../ports.ts';
+import { atLeastOne, count, duration, exits, labOption, logLevel, PLAIN, rate, seed } from './arguments.ts';
 import { withLab } from './attach.ts';
 import { type BgpCliOptions, bgp } from './bgp.ts';
 import { capture } from './capture.ts';
@@ -11,48 +9,18 @@ import type { CaptureCliOptions } from './capture-common.ts';
 import { chaosRun, churnCommand } from './chaos.ts';
 import { demo } from './demo.ts';
 import { type DumpOptions, dump } from './dump.ts';
-import { type GetOptions, get, getPast, KINDS, liveViews, parseKind } from './get.ts';
+import { type GetOptions, get, getPast, KINDS, parseKind } from './get.ts';
 import { down, ls } from './labs.ts';
 import { type LogOptions, log } from './log.ts';
 import { openflow } from './openflow.ts';
 import { bad, humanTime, write } from './output.ts';
 import { type PolicyTestOptions, policyTest } from './policy.ts';
 import { execIn, readStdin, resolveTarget, withAddresses } from './target.ts';
-import { changePorts, netemChanges, showPorts, type TcOptions } from './tc.ts';
 import { type TraceOptions, trace } from './trace.ts';
 import { oscillationLines, supervise, type UpOptions, up } from './up.ts';
 import { verify } from './verify.ts';
 import { warmUp } from './warm-up.ts';
-
-/** Faults given by their class' name are the user's to mend: their message is all there is to say. */
-const PLAIN = 1;
-
-function duration(text: string): number {
-  try {
-    return parseDuration(text);
-  } catch (error) {
-    if (error instanceof DurationError) throw new InvalidArgumentError(error.message);
-    throw error;
-  }
-}
-
-function rate(text: string): number {
-  const value = parseRate(text);
-  if (value === null) throw new InvalidArgumentError(`'${text}' is no rate; write it like 5/s or 30/m`);
-  return value;
-}
-
-function count(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 0) throw new InvalidArgumentError(`'${text}' is no whole number`);
-  return value;
-}
-
-function atLeastOne(text: string): number {
-  const value = count(text);
-  if (value === 0) throw new InvalidArgumentError('it is at least 1');
-  return value;
-}
+import { addWireCommands } from './wires.ts';
 
 const program = new Command('reroute')
   .description('What does my cluster network do when things break?')
@@ -60,20 +28,6 @@ const program = new Command('reroute')
   .showHelpAfterError('(reroute --help lists the commands)')
   .showSuggestionAfterError()
   .enablePositionalOptions();
-
-const labOption = () => new Option('--lab <name>', 'the lab, where there are several').env('REROUTE_LAB');
-const logLevel = () =>
-  new Option('--log-level <level>', "least level in the nodes' own log files")
-    .choices(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
-    .default('info');
-const seed = () => new Option('--seed <number>', 'seed of the choices').argParser(count).default(1);
-
-/** Runs a command and takes its result as the exit code. */
-function exits<A extends unknown[]>(run: (...args: A) => Promise<number | undefined> | Promise<void> | void) {
-  return async (...args: A) => {
-    process.exitCode = (await run(...args)) ?? 0;
-  };
-}
 
 program
   .command('up')
@@ -189,11 +143,11 @@ program
 
 program
   .command('show')
-  .description("show a node's BGP: summary, neighbors, why a route won, and birdc's own words")
+  .description("show a node's BGP and BFD: summary, neighbors, why a route won, and birdc's own words")
   .argument('<node>')
   .argument(
     '<what...>',
-    'bgp summary|neighbors [PEER]|route PREFIX|protocols|route|status …; calico for calicoctl node status',
+    'bgp summary|neighbors [PEER]|route PREFIX|protocols|route|status …; bfd; calico for calicoctl node status',
   )
   .addOption(labOption())
   .passThroughOptions()
@@ -265,110 +219,7 @@ program
     ),
   );
 
-const link = program.command('link').description('pull a cable, plug it in again');
-for (const carrier of ['down', 'up'] as const) {
-  link
-    .command(carrier)
-    .argument('<end>', 'node:interface, as n1:eth0')
-    .addOption(labOption())
-    .action(
-      exits((end: string, options: { lab?: string }) =>
-        withLab(options.lab, async (lab) => {
-          const [node = '', device = ''] = end.split(':');
-          if (node === '' || device === '') {
-            process.stderr.write(`reroute: '${end}' is no end of a link; write it like n1:eth0\n`);
-            return PLAIN;
-          }
-          await lab.act({ type: 'link', node, device, carrier });
-          write(`${end} is ${carrier}\n`);
-          return 0;
-        }),
-      ),
-    );
-}
-
-link
-  .command('cut')
-  .description(
-    'carry nothing in a direction, with the cable in: what a broken transceiver or a firewall does',
-  )
-  .argument('<port>', 'node:interface, a link, or a node for all of its interfaces')
-  .addOption(
-    new Option('--direction <direction>', 'seen from the port')
-      .choices(['in', 'out', 'both'])
-      .default('both'),
-  )
-  .addOption(labOption())
-  .action(
-    exits((target: string, options: { lab?: string; direction: 'in' | 'out' | 'both' }) =>
-      withLab(options.lab, (lab, home) =>
-        changePorts(lab, home.compiled(), target, { op: 'cut', cut: options.direction }),
-      ),
-    ),
-  );
-link
-  .command('mend')
-  .description('carry both directions again')
-  .argument('<port>')
-  .addOption(labOption())
-  .action(
-    exits((target: string, options: { lab?: string }) =>
-      withLab(options.lab, (lab, home) =>
-        changePorts(lab, home.compiled(), target, { op: 'cut', cut: 'none' }),
-      ),
-    ),
-  );
-
-const tc = program
-  .command('tc')
-  .description("delay, lose, double, spoil, slow down what ports send: tc's netem");
-tc.command('set')
-  .description('change some of it; what is not named stays')
-  .argument('<port>', 'node:interface, a link for both of its ends, or a node for all of its interfaces')
-  .argument(
-    '[netem...]',
-    'in words of tc-netem(8): netem delay 100ms 10ms distribution normal loss gemodel 1% 10%',
-  )
-  .option('--delay <duration>')
-  .option('--jitter <duration>')
-  .option('--distribution <name>', 'of the jitter: uniform, normal, pareto, paretonormal')
-  .option('--loss <share>', '10 or 10%, or a model: "gemodel 1% 10%", "state 1%"')
-  .option('--duplicate <share>')
-  .option('--reorder <share>')
-  .option('--corrupt <share>', 'a flipped bit (containerlab: --corruption)')
-  .addOption(new Option('--corruption <share>').hideHelp())
-  .option('--rate <rate>', '10mbit; a bare number is kbit/s')
-  .option('--limit <packets>', 'that may wait')
-  .addOption(labOption())
-  .action(
-    exits((target: string, words: string[], options: TcOptions & { lab?: string }) =>
-      withLab(options.lab, async (lab, home) => {
-        const changes = netemChanges(options, words);
-        await changePorts(lab, home.compiled(), target, { op: 'netem', changes });
-      }),
-    ),
-  );
-tc.command('show')
-  .argument('[port]')
-  .addOption(labOption())
-  .action(
-    exits((target: string | undefined, options: { lab?: string }) =>
-      withLab(options.lab, async (lab, home) => {
-        const compiled = home.compiled();
-        const all = compiled.nodes.flatMap(({ name }) => portsOf(compiled, name));
-        showPorts(target === undefined ? all : portsOf(compiled, target), await liveViews(lab, {}));
-      }),
-    ),
-  );
-tc.command('reset')
-  .description('no netem, whatever the lab file says')
-  .argument('<port>')
-  .addOption(labOption())
-  .action(
-    exits((target: string, options: { lab?: string }) =>
-      withLab(options.lab, (lab, home) => changePorts(lab, home.compiled(), target, { op: 'reset' })),
-    ),
-  );
+addWireCommands(program);
 
 program
   .command('wait')
