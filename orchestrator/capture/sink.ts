@@ -67,6 +67,18 @@ export class StreamSink implements CaptureSink {
     return 'taken';
   }
 
+  /** Resolves when a reader who is slow has taken what waited for it, or has gone. */
+  async room(): Promise<void> {
+    this.#flush();
+    const stream = this.#stream;
+    if (stream === null || this.#error !== null || !stream.writableNeedDrain) return;
+    await new Promise<void>((resolve) => {
+      stream.once('drain', () => resolve());
+      stream.once('close', () => resolve());
+      stream.once('error', () => resolve());
+    });
+  }
+
   /**
    * Resolves when all is written, or when a reader on a pipe has gone because it had read enough.
    * @throws CaptureFileError when it could not be written.

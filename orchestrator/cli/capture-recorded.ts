@@ -30,7 +30,7 @@ export async function captureRecorded(words: readonly string[], options: Capture
   const { from, to } = await times(home, options);
   const filter = await filterFor(home, options.filter);
   const sink = new StreamSink(options.write, 'keep');
-  const { counts, head } = replay(readRecording(home.recordingFolder), {
+  const { counts, head } = await replay(readRecording(home.recordingFolder), {
     compiled,
     sink,
     section: {
@@ -46,8 +46,9 @@ export async function captureRecorded(words: readonly string[], options: Capture
     comment: causeComment(compiled, options),
     from,
     to,
+    begin: () => sink.open(),
+    room: () => sink.room(),
   });
-  await sink.open();
   const where = options.write === '-' ? 'standard output' : options.write;
   say(`writing ${shortList(words.length > 0 ? words : head.targets)} as recorded to ${where}`);
   if (head.lost.frames > 0) {

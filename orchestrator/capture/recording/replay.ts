@@ -21,6 +21,10 @@ export interface ReplayOptions {
   /** Both ms on the lab's clock; frames of these times, both included. */
   readonly from: number;
   readonly to: number;
+  /** Called when all that was asked for is known to be there, before frames are written. */
+  readonly begin: () => Promise<void>;
+  /** Resolves when the sink has room again. */
+  readonly room: () => Promise<void>;
 }
 
 export interface Replayed {
@@ -31,6 +35,8 @@ export interface Replayed {
 
 /** How much later than others of its time a frame may have been recorded, ms: devices are read in batches. */
 const REORDER = 5_000;
+/** Entries between two looks at whether the sink has room. */
+const ROUND = 1_000;
 
 /**
  * Writes a recording as a capture of those times would have been.
@@ -38,15 +44,20 @@ const REORDER = 5_000;
  * @throws FilterError
  * @throws RecordingError
  */
-export function replay(entries: Iterable<RecordingEntry>, options: ReplayOptions): Replayed {
+export async function replay(entries: Iterable<RecordingEntry>, options: ReplayOptions): Promise<Replayed> {
   let replaying: Replaying | null = null;
   let last: RecordingHead | null = null;
+  let count = 0;
   for (const entry of entries) {
     if (entry.type === 'head') {
       last = entry;
-      replaying ??= new Replaying(entry, options);
+      if (replaying === null) {
+        replaying = new Replaying(entry, options);
+        await options.begin();
+      }
     } else replaying?.take(entry);
     if (replaying?.full) break;
+    if (++count % ROUND === 0) await options.room();
   }
   if (replaying === null || last === null) throw new RecordingError('the recording is empty');
   return { counts: replaying.finish(), head: last };

@@ -1,6 +1,7 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
+import { listPods } from '../../../orchestrator/pods.ts';
 import type { SimLab } from '../../../orchestrator/simulate/sim-lab.ts';
 import { run } from '../../support/lab.ts';
 import { temporaryFolder } from '../../support/nats.ts';
@@ -132,4 +133,19 @@ testWithTshark('a veth of a container by its name, ICMP errors and fragments', a
   t.true((await count(`frame.interface_name == "h1:${veth}" && ip.flags.mf == 1`)) >= 4);
   t.is(await count('frame.interface_name == "lan" && icmp.type == 8 && ip.reassembled.length'), 1);
   t.true((await count('icmp.type == 3 && icmp.code == 3')) >= 1);
+});
+
+testWithTshark('IPv6: neighbours, pings and BGP of a dual-stack cluster', async (t) => {
+  const yaml = readFileSync('examples/dual-stack.yaml', 'utf8');
+  const file = join(temporaryFolder(t), 'capture.pcapng');
+  const { bytes } = await simulateCapture(yaml, [], async (lab) => {
+    const pods = (await listPods(lab)).filter((pod) => pod.status?.podIPs?.[1] !== undefined);
+    const one = pods[0];
+    const two = pods.find((pod) => pod.spec.node !== one?.spec.node);
+    await shell(t, lab, `${one?.spec.name}`, `ping -6 -n -c 2 ${two?.status?.podIPs?.[1]}`);
+  });
+  writeFileSync(file, bytes);
+  t.deepEqual(await tshark(file, '-Y', WRONG, ...CHECKS), []);
+  for (const filter of ['icmpv6.type == 135', 'icmpv6.type == 136', 'bgp.type == 2'])
+    t.true((await tshark(file, '-Y', filter)).length > 0, filter);
 });

@@ -13,6 +13,7 @@ import { type ReplayOptions, replay } from '../../../orchestrator/capture/record
 import { RecordingWriter } from '../../../orchestrator/capture/recording/writer.ts';
 import { compileLab } from '../../../orchestrator/lab/compile.ts';
 import { waitConverged } from '../../../orchestrator/observe/quiescence.ts';
+import { recordSimulation } from '../../../orchestrator/simulate/recording.ts';
 import { SimLab } from '../../../orchestrator/simulate/sim-lab.ts';
 import { addressOf, run } from '../../support/lab.ts';
 import { temporaryFolder } from '../../support/nats.ts';
@@ -64,13 +65,13 @@ async function record(yaml: string, during: (lab: SimLab) => Promise<void> = pin
   return { compiled, files, lab };
 }
 
-function replayed(
+async function replayed(
   { compiled, files }: Pick<Awaited<ReturnType<typeof record>>, 'compiled' | 'files'>,
   words: readonly string[] = [],
   options: Partial<ReplayOptions> = {},
 ) {
   const sink = new MemorySink();
-  const { counts, head } = replay(files.entries(), {
+  const { counts, head } = await replay(files.entries(), {
     compiled,
     sink,
     section: SECTION,
@@ -81,6 +82,8 @@ function replayed(
     comment: () => '',
     from: Number.NEGATIVE_INFINITY,
     to: Number.POSITIVE_INFINITY,
+    begin: async () => {},
+    room: async () => {},
     ...options,
   });
   return { ...readCapture(sink.bytes), counts, head };
@@ -89,7 +92,7 @@ function replayed(
 for (const filter of ['', 'icmp', 'not udp'])
   test(`what was recorded is what a capture would have written, '${filter}'`, async (t) => {
     const live = readCapture((await simulateCapture(LAB, TARGETS, pingPods, { filter })).bytes);
-    const after = replayed(await record(LAB + RECORD), TARGETS, { filter });
+    const after = await replayed(await record(LAB + RECORD), TARGETS, { filter });
     t.true(live.packets.length >= 8);
     t.deepEqual(after.interfaces, live.interfaces);
     t.deepEqual(after.packets, live.packets);
@@ -99,25 +102,27 @@ for (const filter of ['', 'icmp', 'not udp'])
 test('a port is shown of the recording of its link, with its direction', async (t) => {
   const live = await simulateCapture(LAB, ['n1:eth0'], pingPods);
   const recorded = await record(`${LAB}record: frames\n`);
-  t.deepEqual(replayed(recorded, ['n1:eth0']).packets, readCapture(live.bytes).packets);
+  t.deepEqual((await replayed(recorded, ['n1:eth0'])).packets, readCapture(live.bytes).packets);
   t.deepEqual(
-    replayed(recorded).interfaces.map(({ name }) => name),
+    (await replayed(recorded)).interfaces.map(({ name }) => name),
     ['lan'],
   );
-  t.throws(() => replayed(recorded, ['n2:cni0']), { message: /n2:cni0 was not recorded; there are lan/ });
+  await t.throwsAsync(replayed(recorded, ['n2:cni0']), {
+    message: /n2:cni0 was not recorded; there are lan/,
+  });
 });
 
 test('of a recording a part can be had: by time, by count', async (t) => {
   const recorded = await record(`${LAB}record: frames\n`);
-  const { packets } = replayed(recorded);
+  const { packets } = await replayed(recorded);
   const ms = packets.map(({ at }) => Number(at) / 1e6);
   const [from, to] = [ms[5]!, ms[20]!];
   const wanted = packets.filter((_, i) => ms[i]! >= from - 1e-6 && ms[i]! <= to + 1e-6);
-  t.deepEqual(replayed(recorded, [], { from: from - 1e-6, to: to + 1e-6 }).packets, wanted);
-  t.deepEqual(replayed(recorded, [], { limit: 3 }).packets, packets.slice(0, 3));
+  t.deepEqual((await replayed(recorded, [], { from: from - 1e-6, to: to + 1e-6 })).packets, wanted);
+  t.deepEqual((await replayed(recorded, [], { limit: 3 })).packets, packets.slice(0, 3));
 });
 
-test('what would not fit goes, the oldest first, and it is told', (t) => {
+test('what would not fit goes, the oldest first, and it is told', async (t) => {
   const compiled = compileLab(LAB, 'sim.yaml');
   const files = new MemoryFiles();
   const options = { targets: ['lan'], segments: ['lan'], limit: 1e6, snapLength: 200, startedAt: 0 };
@@ -126,7 +131,7 @@ test('what would not fit goes, the oldest first, and it is told', (t) => {
   for (let i = 1; i <= 10_000; i++)
     writer.wire('lan', { frame: new Uint8Array(1_000), ...sender, sentAt: i, arrivesAt: i });
   writer.flush();
-  const { packets, head } = replayed({ compiled, files });
+  const { packets, head } = await replayed({ compiled, files });
   t.is(head.lost.frames + packets.length, 10_000);
   t.true(packets.length > 2_500 && packets.length < 5_000, String(packets.length));
   t.is(Number(packets[0]!.at) / 1e6, head.lost.until + 1);
@@ -146,7 +151,7 @@ test('a device is recorded again after its node has come back', async (t) => {
     await lab.sleep(30_000);
     said = await ping(lab);
   });
-  const { packets, interfaces } = replayed(recorded, ['n1:flannel0'], { filter: 'icmp' });
+  const { packets, interfaces } = await replayed(recorded, ['n1:flannel0'], { filter: 'icmp' });
   t.is(interfaces.length, 1);
   t.is(packets.length, 8, said);
 });
@@ -182,6 +187,21 @@ test('a file that a killed process has cut off is read as far as it goes; what i
   writeFileSync(join(folder, '00000001.frames'), encodeEntry(wire));
   t.throws(() => [...readRecording(folder)], { message: /no recording that this version/ });
   t.throws(() => [...readRecording(join(folder, 'none'))], { message: /has to say `record: frames`/ });
+});
+
+test('a simulated run leaves its recording in a folder', async (t) => {
+  const compiled = compileLab(LAB + RECORD, 'sim.yaml');
+  const lab = new SimLab(compiled);
+  const recording = recordSimulation(lab, compiled);
+  await lab.start();
+  recording?.followDevices();
+  await waitConverged(lab, { within: 60_000, since: { at: 0, reports: [] }, sessions: 'established' });
+  await pingPods(lab);
+  const folder = join(temporaryFolder(t), 'frames');
+  await recording?.save(folder);
+  const { files } = await record(LAB + RECORD);
+  t.deepEqual([...readRecording(folder)], [...files.entries()]);
+  t.is(recordSimulation(lab, compileLab(LAB, 'sim.yaml')), null);
 });
 
 test('record takes links, ports and devices, and says what is wrong', (t) => {
