@@ -147,7 +147,11 @@ export class LinkTable {
     const inherits = upper.kind === 'ipvlan' || (upper.kind === 'macvlan' && upper.mode === 'passthru');
     const mac = inherits ? parent.mac : (given.mac ?? parent.mac);
     const options = this.#options({ name, mac, mtu });
+    const modes = parent.uppers.map((other) => other.detail());
     const device = this.#add(makeUpper(this.#ns, options, parent, upper));
+    // The mode of an ipvlan device is that of its siblings too.
+    for (const [i, other] of parent.uppers.entries())
+      if (other.detail() !== modes[i]) other.ns.links.#changed(other);
     attachUpper(device);
     return device;
   }

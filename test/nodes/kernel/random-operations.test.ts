@@ -384,6 +384,19 @@ test('a device that is gone leaves no neighbours, though it never was up', (t) =
   t.deepEqual(fold.view().neighbors, kernel.snapshot().neighbors);
 });
 
+test('an ipvlan device of another mode changes its siblings', (t) => {
+  const rt = new FakeWorld().runtime();
+  const kernel = new Kernel(rt, { timings, transmit: () => {} });
+  const fold = new KernelFold();
+  const { links } = kernel.root;
+  kernel.root.addDummy({ name: 'd0', mac: 1, mtu: 1500 });
+  const parent = links.require('d0');
+  links.addUpper({ name: 'i0', parent, upper: { kind: 'ipvlan', mode: 'l2', flag: 'bridge' } });
+  links.addUpper({ name: 'i1', parent, upper: { kind: 'ipvlan', mode: 'l3', flag: 'bridge' } });
+  for (const { event } of rt.records) fold.apply(event as Parameters<KernelFold['apply']>[0]);
+  t.deepEqual(fold.view().links, kernel.snapshot().links);
+});
+
 test('a device that is gone hears nothing of its port', (t) => {
   const world = new FakeWorld();
   const rt = world.runtime();
