@@ -117,15 +117,23 @@ export class BridgeDevice extends Device implements BridgeMaster {
         this.#settings = old;
         throw new NetlinkError('RTNETLINK answers: Operation not permitted');
       }
-      for (const vlans of [this.#own, ...[...this.#ports.values()].map((port) => port.vlans)]) {
-        if (old.defaultPvid !== 0 && vlans.pvid === old.defaultPvid) vlans.delete(old.defaultPvid);
-        if (defaultPvid !== 0) vlans.add({ vid: defaultPvid, pvid: true, untagged: true });
-      }
+      for (const device of [this, ...this.ports])
+        this.#changeDefaultPvid(device, old.defaultPvid, defaultPvid);
     }
     // What was learned is by other keys from now on.
     if (vlanFiltering !== old.vlanFiltering)
       for (const entry of this.#entries())
         if (entry.kind === 'learned') this.deleteFdb(entry.mac, entry.vlan);
+  }
+
+  /** Tells of the VLANs of a port whose own ones are, or are no longer, those of all. */
+  #changeDefaultPvid(device: Device, old: number, pvid: number): void {
+    const vlans = this.#membership(device);
+    if (vlans === undefined) return;
+    const wasDefault = vlans.isDefault(old);
+    if (old !== 0 && vlans.pvid === old) vlans.delete(old);
+    if (pvid !== 0) vlans.add({ vid: pvid, pvid: true, untagged: true });
+    if (!wasDefault || !vlans.isDefault(pvid)) this.#emitVlans(device);
   }
 
   /** VLANs of a port, or of the bridge itself. */

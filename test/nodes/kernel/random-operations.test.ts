@@ -397,6 +397,28 @@ test('an ipvlan device of another mode changes its siblings', (t) => {
   t.deepEqual(fold.view().links, kernel.snapshot().links);
 });
 
+test("a bridge's default VLAN goes with those that somebody has set", (t) => {
+  const rt = new FakeWorld().runtime();
+  const kernel = new Kernel(rt, { timings, transmit: () => {} });
+  const fold = new KernelFold();
+  const { root } = kernel;
+  root.addBridge({ name: 'br0', mac: 1, mtu: 1500 });
+  root.addDummy({ name: 'd0', mac: 2, mtu: 1500 });
+  root.setMaster('d0', 'br0');
+  const bridge = root.links.require('br0');
+  if (!(bridge instanceof BridgeDevice)) return t.fail();
+  for (const [name, vid] of [
+    ['br0', 2],
+    ['d0', 3],
+  ] as const)
+    bridge.addVlan(root.links.require(name), { vid });
+  for (const defaultPvid of [2, 1, 3, 0]) {
+    root.links.configureBridge(bridge, { defaultPvid });
+    for (const { event } of rt.records.splice(0)) fold.apply(event as Parameters<KernelFold['apply']>[0]);
+    t.deepEqual(fold.view().bridgeVlans, kernel.snapshot().bridgeVlans, `${defaultPvid}`);
+  }
+});
+
 test('a device that is gone hears nothing of its port', (t) => {
   const world = new FakeWorld();
   const rt = world.runtime();
