@@ -1,3 +1,4 @@
+import { DEFAULT_SERVICE } from '../../nodes/kernel/netfilter/ipvs/service.ts';
 import { runIptables } from '../../nodes/tools/iptables/iptables.ts';
 import { restoreText } from '../../nodes/tools/iptables/restore.ts';
 import { formatIp4 } from '../../protocols/ip4.ts';
@@ -128,14 +129,7 @@ function services({ root }: Bare, count: number): void {
     const addr = VIPS + i;
     root.addAddress('kube-ipvs0', `${formatIp4(addr)}/32`);
     const key = { proto: PROTO_UDP, addr, port: 9 };
-    root.ipvs.addService(key, {
-      scheduler: 'rr',
-      shFallback: false,
-      shPort: false,
-      persistent: null,
-      netmask: 0xffffffff,
-      onePacket: false,
-    });
+    root.ipvs.addService(key, { ...DEFAULT_SERVICE, scheduler: 'rr' });
     const server = { addr: ip('10.1.0.9'), port: 9, weight: 1, upper: 0, lower: 0 };
     root.ipvs.addDestination(key, { ...server, forward: 'Masq' });
   }

@@ -1,7 +1,12 @@
 import { PROTO_UDP } from '../../../protocols/ipv4.ts';
 import { IpvsError } from '../../kernel/netfilter/ipvs/ipvs.ts';
 import { SCHEDULERS, type SchedulerName } from '../../kernel/netfilter/ipvs/schedulers.ts';
-import type { DestinationSpec, ServiceKey, ServiceSpec } from '../../kernel/netfilter/ipvs/service.ts';
+import {
+  DEFAULT_SERVICE,
+  type DestinationSpec,
+  type ServiceKey,
+  type ServiceSpec,
+} from '../../kernel/netfilter/ipvs/service.ts';
 import type { Netns } from '../../kernel/netns.ts';
 import { type Command, ToolError, type ToolOutput } from '../tool.ts';
 import { fail, type IpvsadmCommand, type IpvsadmOptions, parseIpvsadm, tryHelp } from './options.ts';
@@ -136,7 +141,7 @@ function serviceSpec(service: ServiceKey, options: IpvsadmOptions): ServiceSpec 
     throw fail('Zero port specified for non-persistent service');
   if (ops && 'proto' in service && service.proto !== PROTO_UDP)
     throw fail('One-Packet Scheduling is only for UDP virtual services');
-  const name = options.scheduler === '' ? 'wlc' : options.scheduler;
+  const name = options.scheduler === '' ? DEFAULT_SERVICE.scheduler : options.scheduler;
   const flags = schedulerFlags === '' ? [] : schedulerFlags.split(',');
   for (const flag of flags) {
     if (flag !== 'sh-fallback' && flag !== 'sh-port') throw fail(`invalid scheduler flag \`${flag}'`);

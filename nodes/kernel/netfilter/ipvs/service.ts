@@ -23,6 +23,16 @@ export interface ServiceSpec {
   readonly onePacket: boolean;
 }
 
+/** What `ipvsadm -A` has where nothing is said. */
+export const DEFAULT_SERVICE: ServiceSpec = {
+  scheduler: 'wlc',
+  shFallback: false,
+  shPort: false,
+  persistent: null,
+  netmask: 0xffffffff,
+  onePacket: false,
+};
+
 /** `struct ip_vs_dest_user_kern` */
 export interface DestinationSpec {
   readonly addr: number;

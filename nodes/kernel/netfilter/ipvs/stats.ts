@@ -1,5 +1,9 @@
 /** Rates are looked at every so many ms (`est_timer`). */
 const TICK = 2_000;
+/** Rates are whole numbers of 1/1024 a second; of bytes, which are many, 1/32. */
+const FINE = 1_024;
+const COARSE = 32;
+const UNITS = [FINE, FINE, FINE, COARSE, COARSE];
 
 /** What `ipvsadm --rate` shows. */
 export interface IpvsRates {
@@ -49,7 +53,9 @@ export class IpvsStats {
   /** `ip_vs_read_estimator` */
   rates(now: number): IpvsRates {
     if (now >= this.#next) this.#advance(now);
-    const [cps = 0, inpps = 0, outpps = 0, inbps = 0, outbps = 0] = this.#average.map(Math.round);
+    const [cps = 0, inpps = 0, outpps = 0, inbps = 0, outbps = 0] = this.#average.map((value, i) =>
+      Math.floor((value + UNITS[i]! / 2 - 1) / UNITS[i]!),
+    );
     return { cps, inpps, outpps, inbps, outbps };
   }
 
@@ -64,9 +70,11 @@ export class IpvsStats {
     const counts = [this.conns, this.inpkts, this.outpkts, this.inbytes, this.outbytes];
     const ticks = Math.floor((now - this.#next) / TICK) + 1;
     for (let i = 0; i < counts.length; i++) {
-      const rate = (counts[i]! - this.#last[i]!) / (TICK / 1_000);
-      const first = this.#average[i]! + (rate - this.#average[i]!) / 4;
-      this.#average[i] = first * 0.75 ** (ticks - 1);
+      const rate = (counts[i]! - this.#last[i]!) * (UNITS[i]! / (TICK / 1_000));
+      let average = this.#average[i]!;
+      average += Math.floor((rate - average) / 4);
+      for (let idle = 1; idle < ticks && average > 0; idle++) average += Math.floor(-average / 4);
+      this.#average[i] = average;
       this.#last[i] = counts[i]!;
     }
     this.#next += ticks * TICK;

@@ -137,6 +137,45 @@ test('a packet loses one hop to the director, and dies there where it has none l
   );
 });
 
+test('an error about an answer goes to the server that gave it', (t) => {
+  const { net, a, r, b } = routed();
+  const { root } = r.kernel;
+  kubeIpvs0(root, VIP);
+  sh(root, `ipvsadm -A -u ${VIP}:53 -s rr`, `ipvsadm -a -u ${VIP}:53 -r 10.0.2.2:5353 -m`);
+  const errors: { type: string; dst: number; dstPort: number }[] = [];
+  const asked: number[] = [];
+  const server = b.kernel.root.bindUdp({ addr: 0, port: 5353 }, ({ srcPort }) => asked.push(srcPort));
+  server.onError = ({ type, dst, dstPort }) => errors.push({ type, dst, dstPort });
+  const client = udpClient(a.kernel.root, 40_000);
+  client.send(VIP, 53, 'x');
+  net.advance(10);
+  t.deepEqual(asked, [40_000]);
+  client.socket.close();
+  server.sendTo(ip('10.0.1.2'), 40_000, new Uint8Array(4));
+  net.advance(10);
+  t.deepEqual(errors, [{ type: 'dest-unreachable', dst: ip('10.0.1.2'), dstPort: 40_000 }]);
+  t.deepEqual(foldOf(r.rt), r.kernel.snapshot());
+});
+
+/** By ip_vs_est.c: 10 connections in 2 s are 5 a second, of which a quarter counts at first: 1280 of 1024 parts, then 960. */
+test('rates are a moving average', (t) => {
+  const { net, a, r, b } = routed();
+  const { root } = r.kernel;
+  kubeIpvs0(root, VIP);
+  sh(root, `ipvsadm -A -u ${VIP}:53 -s rr`, `ipvsadm -a -u ${VIP}:53 -r 10.0.2.2:53 -m`);
+  udpEcho(b.kernel.root, 53);
+  for (let n = 0; n < 10; n++) udpClient(a.kernel.root, 40_000 + n).send(VIP, 53, 'x'.repeat(72));
+  const rates = () => sh(root, 'ipvsadm -Ln --rate').split('\n').at(-2);
+  net.advance(1_000);
+  t.is(rates(), '  -> 10.0.2.2:53                         0        0        0        0        0');
+  net.advance(1_000);
+  t.is(rates(), '  -> 10.0.2.2:53                         1        1        1      125      125');
+  net.advance(2_000);
+  t.is(rates(), '  -> 10.0.2.2:53                         1        1        1       94       94');
+  net.advance(60_000);
+  t.is(rates(), '  -> 10.0.2.2:53                         0        0        0        0        0');
+});
+
 test('thresholds: a server that has enough gets no more until it has fewer', (t) => {
   const { net, a, r, b, c } = routed();
   const { root } = r.kernel;

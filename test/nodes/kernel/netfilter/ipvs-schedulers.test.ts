@@ -1,11 +1,7 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { SCHEDULERS, type SchedulerName } from '../../../../nodes/kernel/netfilter/ipvs/schedulers.ts';
-import {
-  type Destination,
-  Destination as RealServer,
-  Service,
-} from '../../../../nodes/kernel/netfilter/ipvs/service.ts';
+import { DEFAULT_SERVICE, Destination, Service } from '../../../../nodes/kernel/netfilter/ipvs/service.ts';
 
 interface State {
   readonly weight: number;
@@ -18,7 +14,7 @@ interface State {
 function service(scheduler: SchedulerName, states: readonly State[], flags: readonly string[] = []): Service {
   const made = new Service({ proto: 6, addr: 1, port: 80 }, spec(scheduler, flags), 0);
   for (const [i, state] of [...states.entries()].reverse()) {
-    const server = new RealServer(
+    const server = new Destination(
       made,
       { addr: 100 + i, port: 80, forward: 'Masq', weight: state.weight, upper: 0, lower: 0 },
       0,
@@ -32,12 +28,10 @@ function service(scheduler: SchedulerName, states: readonly State[], flags: read
 
 function spec(scheduler: SchedulerName, flags: readonly string[] = []) {
   return {
+    ...DEFAULT_SERVICE,
     scheduler,
     shFallback: flags.includes('sh-fallback'),
     shPort: flags.includes('sh-port'),
-    persistent: null,
-    netmask: 0xffffffff,
-    onePacket: false,
   };
 }
 
