@@ -1,23 +1,14 @@
-import { ETH_HLEN } from '../../protocols/ethernet.ts';
-import { frameBuffer } from '../../protocols/frame-buffer.ts';
 import type { IpAddress } from '../../protocols/ip.ts';
-import { PROTO_TCP } from '../../protocols/ipv4.ts';
-import {
-  type TcpCloseReason,
-  TcpConnection,
-  type TcpOutput,
-  type TcpState,
-} from '../../protocols/tcp/connection.ts';
+import type { TcpCloseReason, TcpState } from '../../protocols/tcp/connection.ts';
 import { resetFor } from '../../protocols/tcp/reset.ts';
-import { ACK, decodeTcp, encodeTcp, RST, SYN, type TcpSegment } from '../../protocols/tcp/segment.ts';
-import type { EventId } from '../events/record.ts';
-import type { TimerHandle } from '../runtime.ts';
+import { ACK, decodeTcp, RST, SYN, type TcpSegment } from '../../protocols/tcp/segment.ts';
 import type { Device } from './device.ts';
 import type { InetLayer } from './inet.ts';
 import { pathError } from './ip/path.ts';
 import { ephemeralPort } from './local-ports.ts';
 import type { Netns } from './netns.ts';
-import { closeError, type SocketError } from './socket-error.ts';
+import type { SocketError } from './socket-error.ts';
+import { KernelTcpSocket, sendSegment } from './tcp-socket.ts';
 import { PortInUseError } from './udp.ts';
 
 /** Explicit congestion notification in the type of service (RFC 3168 §5). */
@@ -76,10 +67,6 @@ interface Listening<A extends IpAddress> {
   readonly optionsFor: (remote: A) => TcpSocketOptions;
   readonly onAccept: (socket: TcpSocket<A>) => void;
 }
-
-/** Linux' `tcp_retries2` of 15 comes to about this, ms; `tcp_syn_retries` of 6, with its first at one second. */
-const USER_TIMEOUT = 924_600;
-const SYN_TIMEOUT = 127_000;
 
 /** A socket as ss(8) lists it. */
 export type TcpSocketFacts<A extends IpAddress = number> =
@@ -252,182 +239,5 @@ export class TcpLayer<A extends IpAddress = number> {
     const port = ephemeralPort(this.#ns, (candidate) => this.#sockets.get(candidate)?.has(key) !== true);
     if (port === null) throw new PortInUseError(0);
     return port;
-  }
-}
-
-/** What a packet of `mtu` bytes has room for behind its IP header and that of TCP. */
-function mssOf(mtu: number, headerLength: number): number {
-  return Math.min(mtu - headerLength - 20, 65_495);
-}
-
-function sendSegment<A extends IpAddress>(
-  inet: InetLayer<A>,
-  segment: TcpSegment,
-  src: A,
-  dst: A,
-  options: { readonly ttl?: number | undefined; readonly tos?: number },
-): void {
-  const bytes = encodeTcp(segment, src, dst);
-  const at = ETH_HLEN + inet.headerLength;
-  const packet = frameBuffer(at + bytes.length);
-  packet.set(bytes, at);
-  inet.output(packet, { src, dst, proto: PROTO_TCP, df: true, ...options });
-}
-
-/** A connection with its one kernel timer. */
-class KernelTcpSocket<A extends IpAddress> implements TcpSocket<A> {
-  readonly local: TcpEndpoint<A>;
-  readonly remote: TcpEndpoint<A>;
-  onConnected: (() => void) | null = null;
-  onData: ((bytes: Uint8Array) => void) | null = null;
-  onPeerClosed: (() => void) | null = null;
-  onClosed: ((reason: TcpCloseReason) => void) | null = null;
-  onDrained: (() => void) | null = null;
-  readonly #ns: Netns;
-  readonly #inet: InetLayer<A>;
-  readonly minTtl: number;
-  readonly #ttl: number | undefined;
-  readonly #gone: () => void;
-  #connection: TcpConnection | null = null;
-  #timer: TimerHandle | null = null;
-  #unreachable: SocketError | null = null;
-  error: SocketError | null = null;
-
-  constructor(
-    ns: Netns,
-    inet: InetLayer<A>,
-    local: TcpEndpoint<A>,
-    remote: TcpEndpoint<A>,
-    { ttl, minTtl = 0 }: TcpSocketOptions,
-    gone: () => void,
-  ) {
-    this.#ns = ns;
-    this.#inet = inet;
-    this.minTtl = minTtl;
-    this.local = local;
-    this.remote = remote;
-    this.#ttl = ttl;
-    this.#gone = gone;
-  }
-
-  get state(): TcpState {
-    return this.#connection?.state ?? 'CLOSED';
-  }
-
-  get unacked(): number {
-    return this.#connection?.unacked ?? 0;
-  }
-
-  get queued(): number {
-    return this.#connection?.queued ?? 0;
-  }
-
-  connect(): void {
-    const { rt } = this.#ns.kernel;
-    this.#connection = TcpConnection.connect(this.#options(), this.#output(), rt.now, rt.cause);
-    this.#arm();
-  }
-
-  accept(syn: TcpSegment): void {
-    const { rt } = this.#ns.kernel;
-    this.#connection = TcpConnection.accept(this.#options(), syn, this.#output(), rt.now, rt.cause);
-    this.#arm();
-  }
-
-  receive(segment: TcpSegment): void {
-    const { rt } = this.#ns.kernel;
-    this.#connection?.receive(segment, rt.now, rt.cause);
-    this.#arm();
-  }
-
-  /** It could not even begin. */
-  fail(error: SocketError): void {
-    this.error = error;
-    this.onClosed?.('unreachable');
-  }
-
-  icmpError(kind: 'unreachable' | 'frag-needed', mtu: number, error: SocketError): void {
-    if (kind === 'unreachable') this.#unreachable = error;
-    const mss = mssOf(mtu, this.#inet.headerLength);
-    this.#connection?.icmpError(kind, this.#ns.kernel.rt.now, mss);
-    this.#arm();
-  }
-
-  send(bytes: Uint8Array): number {
-    const { rt } = this.#ns.kernel;
-    const taken = this.#connection?.send(bytes, rt.now, rt.cause) ?? 0;
-    this.#arm();
-    return taken;
-  }
-
-  close(): void {
-    const { rt } = this.#ns.kernel;
-    this.#connection?.close(rt.now, rt.cause);
-    this.#arm();
-  }
-
-  abort(): void {
-    this.#connection?.abort(this.#ns.kernel.rt.cause);
-    this.#arm();
-  }
-
-  pause(): void {
-    this.#connection?.pause();
-  }
-
-  resume(): void {
-    this.#connection?.resume(this.#ns.kernel.rt.cause);
-  }
-
-  #options() {
-    const { rt, timings } = this.#ns.kernel;
-    const path = this.#inet.lookup(this.remote.addr);
-    const { headerLength } = this.#inet;
-    return {
-      localPort: this.local.port,
-      remotePort: this.remote.port,
-      iss: rt.random.int(0, 0xffffffff),
-      mss: mssOf(path?.device.mtu ?? 1500, headerLength),
-      ...(path === null ? {} : { pathMss: mssOf(this.#inet.pathMtu(this.remote.addr, path), headerLength) }),
-      timings: { ...timings.tcp, userTimeout: USER_TIMEOUT, synTimeout: SYN_TIMEOUT },
-    };
-  }
-
-  #output(): TcpOutput {
-    const { rt } = this.#ns.kernel;
-    return {
-      segment: (segment: TcpSegment, cause: EventId) => {
-        const saved = rt.cause;
-        rt.cause = cause;
-        sendSegment(this.#inet, segment, this.local.addr, this.remote.addr, { ttl: this.#ttl });
-        rt.cause = saved;
-      },
-      connected: () => this.onConnected?.(),
-      data: (bytes) => this.onData?.(bytes),
-      peerClosed: () => this.onPeerClosed?.(),
-      closed: (reason) => {
-        this.#gone();
-        this.error = closeError(reason, this.#unreachable);
-        this.onClosed?.(reason);
-      },
-      drained: () => this.onDrained?.(),
-    };
-  }
-
-  /** One timer, left alone while it stands early enough: the connection's deadlines mostly move later. */
-  #arm(): void {
-    const { rt } = this.#ns.kernel;
-    const deadline = this.#connection?.nextDeadline() ?? Number.POSITIVE_INFINITY;
-    if (this.#timer !== null) {
-      if (this.#timer.at <= deadline && deadline < Number.POSITIVE_INFINITY) return;
-      rt.timers.cancel(this.#timer);
-      this.#timer = null;
-    }
-    if (deadline === Number.POSITIVE_INFINITY) return;
-    this.#timer = rt.timers.set(Math.max(deadline, rt.now), () => {
-      this.#timer = null;
-      this.#connection?.tick(rt.now);
-      this.#arm();
-    });
   }
 }
