@@ -47,6 +47,7 @@ export class IpForward {
       ns.kernel.drop('ip-link-broadcast');
       return;
     }
+    const { unsealing } = ns.xfrm;
     if (ns.xfrm.active && !ns.xfrm.check('fwd', frame, device)) {
       ns.kernel.drop('xfrm-in-policy');
       return;
@@ -69,7 +70,7 @@ export class IpForward {
     }
     // Before a redirect, which quotes the packet as it goes on.
     decrementTtl(frame, ETH_HLEN);
-    if (path.device === device) {
+    if (path.device === device && !unsealing) {
       const flow = packetFlow(frame, device, skb?.mark ?? 0);
       if (wantsRedirect(ns, device, ipDst(frame, ETH_HLEN), flow, path))
         this.#redirects.send(frame, path.nexthop, skb);

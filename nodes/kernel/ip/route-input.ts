@@ -71,7 +71,8 @@ export function validateSource(
 ): SourceValidity {
   const { all } = ns.sysctls;
   const { conf } = device;
-  const filter = Math.max(conf.rp_filter, all.rp_filter);
+  // What was sealed has proved where it is from.
+  const filter = ns.xfrm.unsealing ? 0 : Math.max(conf.rp_filter, all.rp_filter);
   const acceptLocal = (conf.accept_local | all.accept_local) !== 0;
   const back = out === device && (conf.send_redirects | all.send_redirects) !== 0;
   if (filter <= 0 && !back) {

@@ -74,6 +74,11 @@ export class Xfrm {
     return this.#policies.size > 0 || this.#path !== null;
   }
 
+  /** Whether the packet on its way up came sealed, until a policy has been asked about it (`secpath_exists`). */
+  get unsealing(): boolean {
+    return this.#path !== null;
+  }
+
   // ---- the databases
 
   /** The newest first, as the kernel lists them. */

@@ -165,6 +165,17 @@ test('what should have come through the tunnel and did not is dropped, and what 
   foldIsLive(t, a, b);
 });
 
+test('what came sealed is not asked whether its sender is reached by the device that it came by', (t) => {
+  const { b, ping } = gateways(t, GCM);
+  sh(t, b, 'ip link add d0 type dummy');
+  sh(t, b, 'ip link set d0 up');
+  sh(t, b, 'ip route add 10.244.1.0/24 dev d0');
+  sh(t, b, 'sysctl -w net.ipv4.conf.all.rp_filter=1');
+  ping(56);
+  t.is(ping(56), '56 bytes');
+  t.is(b.kernel.drops.get('ip-rp-filter'), undefined);
+});
+
 test('without an association nothing goes out, unless the policy says that it may', (t) => {
   const { a, ping } = gateways(t, GCM);
   sh(t, a, 'ip xfrm state flush');
