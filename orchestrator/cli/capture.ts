@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { arch, release, type } from 'node:os';
 import { connectBus } from '../../bus/connection.ts';
 import { busWires, settleWires, simWires } from '../capture/observe.ts';
@@ -5,6 +6,7 @@ import { CaptureSession } from '../capture/session.ts';
 import { StreamSink } from '../capture/sink.ts';
 import { CaptureTargetError, parseTargets, targetName } from '../capture/target.ts';
 import type { ObserveWire } from '../capture/wires.ts';
+import { LabHome, LabHomeError } from '../home.ts';
 import type { CompiledLab } from '../lab/compiled.ts';
 import { loadLab } from '../lab/load.ts';
 import type { RunningLab } from '../running-lab.ts';
@@ -52,6 +54,11 @@ export async function capture(words: readonly string[], options: CaptureCliOptio
 }
 
 function captureLive(words: readonly string[], options: CaptureCliOptions): Promise<number> {
+  const named = options.lab === undefined ? null : new LabHome(options.lab);
+  if (named !== null && !named.isRunning() && existsSync(named.recordingFolder))
+    throw new LabHomeError(
+      `lab ${named.name} is down; what it recorded is had with: reroute capture --recorded`,
+    );
   return withLab(options.lab, async (lab, home) => {
     const compiled = home.compiled();
     const bus = home.status()?.bus ?? { url: '', token: '' };

@@ -177,6 +177,8 @@ test('a lab of processes is captured on its wire and inside its nodes, and the f
   t.is((await recorded('n1:eth0', '-f', 'icmp')).packets.length, 4);
   t.true((await recorded('lan', '--from', '+0s', '--to', '+1h')).packets.length > some.length);
   t.is((await recorded('lan', '--to', '1970-01-01T00:00:00Z')).packets.length, 0);
+  const down = await cli(t, home, 'capture', '--lab', 'capture-live', '-w', file);
+  t.regex(down.stderr, /lab capture-live is down; what it recorded is had with: reroute capture --recorded/);
   const refused = await cli(t, home, 'capture', '--recorded', 'n2:lo', '-w', file);
   t.is(refused.code, 1);
   t.regex(refused.stderr, /n2:lo was not recorded; there are lan, web-n1-1:eth0/);
