@@ -160,7 +160,11 @@ function set(words: Words, ctx: IpContext, command: 'add' | 'change' | 'chg' | '
 /** Finds the device of a gateway that was given without one. @throws ToolError */
 function withDevice(ns: Netns, hop: NexthopFacts): NexthopFacts {
   if (hop.dev !== '') return hop;
-  const way = hop.via === '' ? undefined : ns.routes.lookup(parseIp4(hop.via) ?? 0)?.nexthops[0];
+  // By a route of the scope of a link alone: one that leads by a gateway itself does not count.
+  const gateway = hop.via === '' ? null : parseIp4(hop.via);
+  const route =
+    gateway === null ? null : ns.routes.lookupWhere(gateway, ({ facts }) => facts.scope !== 'global');
+  const way = route?.nexthops[0];
   if (way === undefined || way.via !== 0) throw refused('Error: Nexthop has invalid gateway.');
   return { ...hop, dev: way.device.name };
 }

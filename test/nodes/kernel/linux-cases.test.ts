@@ -4,6 +4,7 @@ import { split } from '../../../nodes/tools/iptables/restore.ts';
 import { setU16 } from '../../../protocols/bytes.ts';
 import { internetChecksum } from '../../../protocols/checksum.ts';
 import { EmulatedRouter } from '../../support/router.ts';
+import { run } from '../tools/support/run.ts';
 
 /** What once differed from Linux 6.18 in `test/interop/linux`: the frames into a router, and what Linux sent for them. */
 
@@ -100,4 +101,13 @@ test('a limit of more credits than Linux has bits for is refused', (t) => {
   ])
     t.is(iptables(at, `-A FORWARD -m limit ${refused}`), 1, refused);
   t.is(iptables(at, '-A FORWARD -m limit --limit 1/hour'), 0);
+});
+
+test('a gateway is looked for among the routes that lead to no other gateway', (t) => {
+  const { root } = router();
+  const ip = (line: string) => run(`ip route add ${line}`, root).text;
+  t.is(ip('10.0.2.0/25 via 10.0.2.2'), '');
+  t.is(ip('10.0.2.0/26 via 10.0.2.2 metric 100'), '');
+  t.is(ip('172.16.0.0/12 via 10.0.2.3'), '');
+  t.is(ip('172.17.0.0/16 via 172.16.0.1'), 'Error: Nexthop has invalid gateway.\n');
 });
