@@ -87,17 +87,27 @@ test('no server: its client is told that the port is unreachable', (t) => {
   );
 });
 
-test('an error about what went to a server names the virtual address', (t) => {
-  const { net, a, folds } = director();
-  // Nobody listens at b: port unreachable comes from there, about 10.0.2.2:5353.
-  const client = udpClient(a.kernel.root);
-  client.send(VIP, 53, 'x');
-  net.advance(10);
-  t.deepEqual(
-    client.errors.map(({ dst, dstPort }) => [dst, dstPort]),
-    [[ip(VIP), 53]],
-  );
-  folds(t);
+test('an error about what went to a server names the virtual address, masqueraded or not, from the node itself too', (t) => {
+  for (const masquerade of [false, true]) {
+    const { net, a, root, folds } = director();
+    if (masquerade)
+      sh(
+        root,
+        'sysctl -w net.ipv4.vs.conntrack=1',
+        'iptables -t nat -A POSTROUTING -d 10.0.2.0/24 -j MASQUERADE',
+      );
+    // Nobody listens at b and c: port unreachable comes from there, about 10.0.2.2:5353.
+    for (const from of masquerade ? [a.kernel.root, root] : [a.kernel.root]) {
+      const client = udpClient(from);
+      client.send(VIP, 53, 'x');
+      net.advance(10);
+      t.deepEqual(
+        client.errors.map(({ dst, dstPort }) => [dst, dstPort]),
+        [[ip(VIP), 53]],
+      );
+    }
+    folds(t);
+  }
 });
 
 test('weight 0: who is there stays, who comes goes elsewhere', (t) => {
