@@ -2,7 +2,7 @@ import type { ImpairmentChange } from '../../nodes/commands.ts';
 import type { Cut } from '../../nodes/events/kernel.ts';
 import type { NodeView } from '../../nodes/state/node-fold.ts';
 import type { NetemChanges } from '../../protocols/netem/parameters.ts';
-import { formatNetem, parseNetem } from '../../protocols/netem/words.ts';
+import { formatNetem, NetemError, parseNetem } from '../../protocols/netem/words.ts';
 import type { CompiledLab } from '../lab/compiled.ts';
 import { parseDuration } from '../lab/duration.ts';
 import { type Port, portsOf } from '../ports.ts';
@@ -12,6 +12,10 @@ import { table, write } from './output.ts';
 
 class NothingToSetError extends Error {
   override readonly name = 'NothingToSetError';
+}
+
+class TcWordsError extends Error {
+  override readonly name = 'TcWordsError';
 }
 
 /** Options of `tc set`, those of `containerlab tools netem set` among them. */
@@ -30,7 +34,7 @@ export interface TcOptions {
 
 /**
  * What options and words ask for. A number without a unit is what containerlab takes it for: percent, kbit/s.
- * @throws NetemError, DurationError
+ * @throws TcWordsError, DurationError
  */
 export function netemChanges(options: TcOptions, words: readonly string[]): NetemChanges {
   const spelled = words[0] === 'netem' ? words.slice(1) : words;
@@ -41,11 +45,23 @@ export function netemChanges(options: TcOptions, words: readonly string[]): Nete
     ([key, value]) => (value === undefined ? [] : [key, ...value.trim().split(/\s+/)]),
   );
   return {
-    ...parseNetem(spelled),
-    ...parseNetem(own),
+    ...netemWords(spelled),
+    ...netemWords(own),
     ...(delay === undefined ? {} : { delay: parseDuration(delay) }),
     ...(jitter === undefined ? {} : { jitter: parseDuration(jitter) }),
   };
+}
+
+/** tc's own complaint names neither the place nor the mend. */
+function netemWords(words: readonly string[]): NetemChanges {
+  try {
+    return parseNetem(words);
+  } catch (error) {
+    if (!(error instanceof NetemError)) throw error;
+    throw new TcWordsError(
+      `${words.join(' ')}: ${error.message}; write it like: delay 20ms 2ms loss 1% rate 10mbit (docs/links.md)`,
+    );
+  }
 }
 
 /** Does the same to every port of a target, and says what is wrong with them then. */

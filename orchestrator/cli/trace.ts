@@ -58,7 +58,10 @@ function ends(words: readonly string[]): readonly [string, string] {
 }
 
 async function destination(lab: RunningLab, text: string, options: TraceOptions) {
-  const [host = '', portText] = text.replace(/^@/, '').split(':');
+  const plain = text.replace(/^@/, '');
+  if (/^\[|:.*:/.test(plain))
+    throw new TraceError(`${text}: packets of IPv6 are not followed yet; name an IPv4 address or a pod`);
+  const [host = '', portText] = plain.split(':');
   const port = portText === undefined ? null : Number(portText);
   if (port !== null && !(Number.isInteger(port) && port > 0 && port < 65_536))
     throw new TraceError(`'${portText}' is no port`);
