@@ -50,5 +50,5 @@ function roles(nodes: readonly NodeConfig[]): string {
 }
 
 function count(number: number, word: string): string {
-  return `${number} ${word}${number === 1 ? '' : 's'}`;
+  return `${number} ${word}${number === 1 ? '' : word.endsWith('ch') ? 'es' : 's'}`;
 }

@@ -1,9 +1,13 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import test from 'ava';
 import type { OpenFlowRequest } from '../../nodes/commands.ts';
 import type { SimLab } from '../../orchestrator/simulate/sim-lab.ts';
 import { run, verifies } from '../support/lab.ts';
+import { temporaryFolder } from '../support/nats.ts';
 import { recordsOf, settle, simulate, snapshotOf } from '../support/sim.ts';
+import { complaints, testWithTshark, tshark } from '../support/tshark.ts';
+import { simulateCapture } from './capture/simulated.ts';
 
 const EXAMPLE = readFileSync('examples/openflow.yaml', 'utf8');
 
@@ -240,4 +244,27 @@ test('a port that goes down is told of, and comes back', async (t) => {
   await sim.act({ type: 'link', node: 's1', device: 'eth1', carrier: 'up' });
   t.is(await ping(sim, 'h1', '10.1.0.2'), 0);
   await verifies(t, sim);
+});
+
+testWithTshark('tshark reads what a controller and its switches say on the wire', async (t) => {
+  const captured = await simulateCapture(lab('secure'), ['ctl:eth0'], async (sim) => {
+    await run(sim, 'h1', 'ping -n -c 1 -W 1 10.1.0.2');
+    await sim.command('ctl', { type: 'openflow', request: { op: 'flows', switch: 's1' } });
+    await run(sim, 's1', 'ovs-ofctl add-flow br0 priority=9,arp,hard_timeout=1,send_flow_rem,actions=drop');
+    await sim.act({ type: 'link', node: 's1', device: 'eth3', carrier: 'down' });
+    await sim.sleep(12_000);
+  });
+  const file = join(temporaryFolder(t), 'openflow.pcapng');
+  writeFileSync(file, captured.bytes);
+  // The first attempts find the controller not yet up, and are given up.
+  const found = (await complaints(file)).filter((line) => !line.includes('[RST]'));
+  t.deepEqual(found, []);
+  const lines = await tshark(file, '-Y', 'openflow_v4', '-T', 'fields', '-e', 'openflow_v4.type');
+  const types = new Set(lines.flatMap((line) => line.split(',')));
+  // HELLO, ECHO, FEATURES, SET_CONFIG, PACKET_IN, FLOW_REMOVED, PORT_STATUS, PACKET_OUT, FLOW_MOD, MULTIPART, BARRIER
+  const all = ['0', '2', '3', '5', '6', '9', '10', '11', '12', '13', '14', '18', '19', '20', '21'];
+  t.deepEqual(
+    all.filter((type) => !types.has(type)),
+    [],
+  );
 });

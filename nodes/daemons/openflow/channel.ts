@@ -74,11 +74,6 @@ export class OpenFlowChannel {
     this.#writer.end();
   }
 
-  abort(): void {
-    if (this.#state !== 'closed') this.#ended('aborted');
-    this.#socket.abort();
-  }
-
   #ended(reason: string): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
