@@ -317,7 +317,8 @@ export class BridgeDevice extends Device implements BridgeMaster {
     if (entry === undefined) {
       this.#set({ mac, vlan, port, kind: 'learned', seen: now });
       this.#arm();
-    } else if (entry.kind === 'learned') {
+    } else if (entry.kind !== 'permanent') {
+      // A static row moves as well, unless it is sticky (`br_fdb_update`).
       entry.seen = now;
       if (entry.port !== port) {
         entry.port = port;
