@@ -81,7 +81,7 @@ topology:
   t.deepEqual(problemsOf(text), [
     "lab.yaml:2:7: seed: expected a number, not 'many'",
     'lab.yaml:5:9: topology.nodes.r1: expected a map, not 7',
-    "lab.yaml:6:16: topology.nodes.r2.kind: 'ruter' is none of node, reflector, router, host, external, bird, frr, gobgp; did you mean 'router'?",
+    "lab.yaml:6:16: topology.nodes.r2.kind: 'ruter' is none of node, reflector, router, host, switch, controller, external, bird, frr, gobgp; did you mean 'router'?",
     'lab.yaml:7:42: topology.nodes.r3.labels.version: expected text, not 1.1; a label is text; put it in quotes',
     "lab.yaml:7:62: topology.nodes.r3.schedulable: expected true or false, not 'yes'",
     "lab.yaml:8:35: topology.nodes.r4.loopbacks: expected a list, not '10.9.9.9'",
@@ -415,7 +415,7 @@ cluster:
   cni: weave
 `;
   t.deepEqual(problemsOf(text), [
-    "lab.yaml:4:22: topology.nodes.n1.color: unknown key 'color'; known: kind, group, labels, interfaces, ipv6, loopbacks, loopbacks6, gateway, gateway6, routes, bgp, routeReflectorClusterID, schedulable, docker, timers, external, …",
+    "lab.yaml:4:22: topology.nodes.n1.color: unknown key 'color'; known: kind, group, labels, interfaces, ipv6, loopbacks, loopbacks6, gateway, gateway6, routes, bgp, routeReflectorClusterID, schedulable, docker, timers, openflow, …",
     "lab.yaml:9:17: segments.bad.subnet: 'nowhere' is no CIDR; write it like 172.18.18.0/24",
     "lab.yaml:11:8: cluster.cni: 'weave' is none of calico, flannel; known: calico, flannel",
   ]);
