@@ -90,9 +90,12 @@ const SCENARIOS: readonly Scenario[] = [
 const LENGTH = 1_400;
 /** Offered rates, and how much of one must arrive in its time for the next to be tried. */
 const STEPS = [
-  10_000, 20_000, 30_000, 40_000, 60_000, 80_000, 100_000, 130_000, 160_000, 200_000, 250_000, 300_000,
+  10_000, 20_000, 40_000, 60_000, 80_000, 100_000, 130_000, 160_000, 200_000, 250_000, 320_000, 400_000,
+  500_000, 640_000, 800_000,
 ];
 const ENOUGH = 0.93;
+/** How often what lies between the highest that arrived and the first that did not is halved. */
+const HALVINGS = 3;
 const SECONDS = 1.5;
 
 /** Each path by real processes on a lab of its own. */
@@ -143,13 +146,26 @@ async function measurePath(lab: BusLab, scenario: Scenario): Promise<LabRow> {
   });
   await run(lab, from, `iperf -c ${goal} -u -l ${LENGTH} -b 5000pps -t 0.5`);
   let best = 0;
-  for (const offered of STEPS) {
+  const arrives = async (offered: number) => {
     const before = reports.length;
     await run(lab, from, `iperf -c ${goal} -u -l ${LENGTH} -b ${offered}pps -t ${SECONDS}`);
     while (reports.length === before) await lab.sleep(20);
     const { rate, share } = reports.at(-1)!;
     best = Math.max(best, rate);
-    if (rate < offered * ENOUGH || share < ENOUGH) break;
+    return rate >= offered * ENOUGH && share >= ENOUGH;
+  };
+  let [low, high] = [0, Number.POSITIVE_INFINITY];
+  for (const offered of STEPS) {
+    if (await arrives(offered)) low = offered;
+    else {
+      high = offered;
+      break;
+    }
+  }
+  for (let i = 0; i < HALVINGS && high < Number.POSITIVE_INFINITY; i++) {
+    const offered = Math.round((low + high) / 2);
+    if (await arrives(offered)) low = offered;
+    else high = offered;
   }
   stop.abort();
   await server;
