@@ -1,11 +1,11 @@
 import { spawnSync } from 'node:child_process';
-import test, { type ExecutionContext } from 'ava';
+import type { ExecutionContext } from 'ava';
 import fc from 'fast-check';
 import { compileFilter } from '../../protocols/pcap-filter/parse.ts';
+import { needing } from '../support/needs.ts';
 
 /** The differential partner: libpcap's own compiler and interpreter. */
 const TCPDUMP = 'tcpdump';
-const isThere = spawnSync(TCPDUMP, ['--version']).status === 0;
 
 const be16 = (value: number) => [(value >> 8) & 0xff, value & 0xff];
 const V4 = ['10.0.0.1', '10.0.0.2', '10.244.7.9', '224.0.0.5'].map((text) => text.split('.').map(Number));
@@ -290,8 +290,7 @@ function same(t: ExecutionContext, frames: readonly Uint8Array[], pcap: Buffer, 
   t.deepEqual(ours, taken(pcap, filter), filter);
 }
 
-const testWithTcpdump = (title: string, run: (t: ExecutionContext) => void) =>
-  isThere ? test(title, run) : test.skip(`${title} (needs tcpdump)`, run);
+const testWithTcpdump = needing(TCPDUMP, 'tcpdump');
 
 testWithTcpdump('a filter takes what tcpdump takes', (t) => {
   const frames = fc.sample(frame, { numRuns: 1_500, seed: 1 });

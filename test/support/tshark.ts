@@ -1,21 +1,11 @@
-import { execFile, execFileSync, spawnSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { promisify } from 'node:util';
-import test, { type ExecutionContext } from 'ava';
+import { needing } from './needs.ts';
 
 const PROGRAM = 'tshark';
 const INFO = 'capinfos';
-const isThere = spawnSync(PROGRAM, ['--version']).status === 0;
-
-/**
- * A test that needs Wireshark's tshark: skipped by name without it, failed if REROUTE_REQUIRE_INTEROP=1 says that what
- * reroute is compared with must be there.
- */
-export function testWithTshark(title: string, run: (t: ExecutionContext) => Promise<void>): void {
-  if (isThere) test(title, run);
-  else if (process.env.REROUTE_REQUIRE_INTEROP === '1')
-    test(title, (t) => t.fail('tshark is not on PATH; install the package tshark'));
-  else test.skip(`${title} (needs tshark)`, run);
-}
+/** A test that needs Wireshark's tshark. */
+export const testWithTshark = needing(PROGRAM, 'tshark');
 
 /** Lines that tshark prints of a capture. */
 export async function tshark(file: string, ...args: readonly string[]): Promise<string[]> {

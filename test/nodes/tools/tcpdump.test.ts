@@ -1,8 +1,9 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import test from 'ava';
 import fc from 'fast-check';
 import { PacketText } from '../../../nodes/tools/tcpdump/packet-text.ts';
 import { LINKTYPE_ETHERNET } from '../../../protocols/pcapng.ts';
+import { needing } from '../../support/needs.ts';
 import { saveCapture } from '../../support/save-capture.ts';
 import { filesOf, serveNames } from './support/names.ts';
 import { run } from './support/run.ts';
@@ -137,8 +138,7 @@ function traffic(): Uint8Array[] {
 }
 
 const PROGRAM = 'tcpdump';
-const isThere = spawnSync(PROGRAM, ['--version']).status === 0;
-const testWithTcpdump = isThere ? test : test.skip;
+const testWithTcpdump = needing(PROGRAM, 'tcpdump');
 
 for (const [name, flags, options] of [
   ['plain', [], NUMERIC],
@@ -146,7 +146,7 @@ for (const [name, flags, options] of [
   ['-q', ['-q'], { ...NUMERIC, quiet: true }],
   ['-S', ['-S'], { ...NUMERIC, numbers: 'absolute' }],
 ] as const) {
-  testWithTcpdump(`tcpdump itself prints the same lines: ${name} (needs tcpdump)`, (t) => {
+  testWithTcpdump(`tcpdump itself prints the same lines: ${name}`, (t) => {
     // With -v, what is inside of TCP and DNS is told at length by the real one alone.
     const told = (frame: Uint8Array) => name !== '-v' || frame[13] === 6 || frame[23] === 1;
     const frames = traffic().filter(told);

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import test, { type ExecutionContext } from 'ava';
 import { startTool } from '../../../nodes/tools/start.ts';
 import { parseIp4 } from '../../../protocols/ip4.ts';
+import { needing } from '../../support/needs.ts';
 import { type Host, Network } from '../../support/network.ts';
 
 function run(host: Host, argv: readonly string[], stdin = ''): { text: string; code: number } {
@@ -152,8 +153,7 @@ test('what wg complains of is what wireguard-tools 1.0.20210914 does', (t) => {
     t.deepEqual(run(host, ['wg', ...line.split(' ')]), { text: complaint, code: 1 }, line);
 });
 
-const isThere = spawnSync('wg', ['--version']).status === 0;
-(isThere ? test : test.skip)('wg pubkey and the usage text are those of the real wg', (t) => {
+needing('wg', 'wireguard-tools')('wg pubkey and the usage text are those of the real wg', (t) => {
   const host = new Network().host('h');
   const real = (args: string[], input = '') => {
     const { stdout, stderr, status } = spawnSync('wg', args, { input, encoding: 'utf8' });

@@ -1,0 +1,16 @@
+import { spawnSync } from 'node:child_process';
+import test, { type ExecutionContext } from 'ava';
+
+/**
+ * Tests that need a real program to compare with: skipped by name without it, failed if REROUTE_REQUIRE_INTEROP=1 says that what
+ * reroute is compared with must be there.
+ */
+export function needing(program: string, debianPackage: string) {
+  const isThere = spawnSync(program, ['--version']).status === 0;
+  return (title: string, run: (t: ExecutionContext) => void | Promise<void>): void => {
+    if (isThere) test(title, run);
+    else if (process.env.REROUTE_REQUIRE_INTEROP === '1')
+      test(title, (t) => t.fail(`${program} is not on PATH; install the package ${debianPackage}`));
+    else test.skip(`${title} (needs ${program})`, run);
+  };
+}
