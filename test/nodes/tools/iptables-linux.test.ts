@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import fc from 'fast-check';
 import { runIptables, saveTables } from '../../../nodes/tools/iptables/iptables.ts';
 import { Network } from '../../support/network.ts';
@@ -11,7 +11,14 @@ function hasLinux(): boolean {
   return status === 0;
 }
 
-const linux = hasLinux() ? test : test.skip;
+const WHY = 'needs root, network namespaces and iptables-legacy';
+
+/** Skipped by name where that is not to be had, failed if REROUTE_REQUIRE_INTEROP=1. */
+function linux(title: string, body: (t: ExecutionContext) => void): void {
+  if (hasLinux()) test(title, body);
+  else if (process.env.REROUTE_REQUIRE_INTEROP === '1') test(title, (t) => t.fail(WHY));
+  else test.skip(`${title} (${WHY})`, body);
+}
 
 type Words = readonly string[];
 
