@@ -324,7 +324,7 @@ export class Netns {
         this.ip.input(device, frame, skb);
         return;
       case ETHERTYPE_IPV6:
-        this.ipv6.layer.input(device, frame);
+        this.ipv6.layer.input(device, frame, skb);
         return;
       case ETHERTYPE_ARP:
         if (device.hasLinkLayer) device.neighbors.receiveArp(frame);

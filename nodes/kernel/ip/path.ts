@@ -1,7 +1,6 @@
 import { u16, u32 } from '../../../protocols/bytes.ts';
 import { ETH_HLEN } from '../../../protocols/ethernet.ts';
-import type { IpAddress } from '../../../protocols/ip.ts';
-import { formatIp4 } from '../../../protocols/ip4.ts';
+import { formatIp, type IpAddress } from '../../../protocols/ip.ts';
 import {
   IPV4_HLEN,
   ipHeaderLength,
@@ -131,15 +130,15 @@ function hasPorts(proto: number): boolean {
 }
 
 /** A routing decision as `ip route get` tells it, with the row that it comes from. */
-export function describePath(path: Path | string, dst: number): string {
+export function describePath<A extends IpAddress>(path: Path<A> | string, dst: A): string {
   if (typeof path === 'string') return path;
   const { type, device, nexthop, route } = path;
-  if (type === 'local') return `local ${formatIp4(dst)} dev ${device.name}`;
+  if (type === 'local') return `local ${formatIp(dst)} dev ${device.name}`;
   const row =
     route === null
       ? ''
       : ` (${route.facts.dst}${route.facts.protocol === 'kernel' ? '' : ` proto ${route.facts.protocol}`})`;
   if (type !== 'unicast' && type !== 'broadcast') return `${type}${row}`;
-  const via = nexthop === dst ? '' : ` via ${formatIp4(nexthop)}`;
-  return `${type === 'broadcast' ? 'broadcast ' : ''}${formatIp4(dst)}${via} dev ${device.name}${row}`;
+  const via = nexthop === dst ? '' : ` via ${formatIp(nexthop)}`;
+  return `${type === 'broadcast' ? 'broadcast ' : ''}${formatIp(dst)}${via} dev ${device.name}${row}`;
 }

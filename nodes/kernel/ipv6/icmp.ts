@@ -28,6 +28,7 @@ import {
 } from '../../../protocols/ipv6.ts';
 import type { Device } from '../device.ts';
 import type { IcmpErrorReport, IcmpHandlers, IcmpSocket } from '../icmp.ts';
+import type { Skb } from '../netfilter/skb.ts';
 import type { Netns } from '../netns.ts';
 
 /** Tokens that a host may have saved up (`XRLIM_BURST_FACTOR`), and hosts that are kept account of. */
@@ -151,9 +152,16 @@ export class Icmp6Layer {
 
   /**
    * Sends an error about a packet that came in by a device (null: by none that matters), unless RFC 4443 §2.4 forbids one.
-   * `extra` is the MTU or the pointer.
+   * `extra` is the MTU or the pointer, `about` what is known of the packet: the error belongs to its flow.
    */
-  sendError(type: number, code: number, extra: number, frame: Uint8Array, device: Device | null): void {
+  sendError(
+    type: number,
+    code: number,
+    extra: number,
+    frame: Uint8Array,
+    device: Device | null,
+    about: Skb | null = null,
+  ): void {
     const { ipv6 } = this.#ns;
     const src = readIp6Cached(frame, ETH_HLEN + IP6_SRC);
     const dst = readIp6Cached(frame, ETH_HLEN + IP6_DST);
@@ -171,7 +179,7 @@ export class Icmp6Layer {
     const packet = encodeIcmpv6Error(type, code, extra, frame.subarray(ETH_HLEN), at);
     const own = ipv6.addresses.isLocal(dst, device) ? dst : ANY_IP6;
     const out = device === null ? undefined : scopeDevice(device, src);
-    ipv6.layer.output(packet, { src: own, dst: src, proto: PROTO_ICMPV6, device: out }, (from) =>
+    ipv6.layer.output(packet, { src: own, dst: src, proto: PROTO_ICMPV6, device: out, about }, (from) =>
       sealIcmpv6(packet, at, packet.length - at, from, src),
     );
   }

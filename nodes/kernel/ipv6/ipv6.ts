@@ -12,6 +12,7 @@ import {
 import type { Device } from '../device.ts';
 import type { InetLayer } from '../inet.ts';
 import type { Path } from '../ip/path.ts';
+import { NetfilterHooks } from '../netfilter/hooks.ts';
 import type { Netns } from '../netns.ts';
 import { PathMtuCache } from '../path-mtu.ts';
 import type { RouteTable } from '../route-table.ts';
@@ -36,6 +37,7 @@ export class Ipv6 {
   readonly udp: UdpLayer<Ip6>;
   readonly tcp: TcpLayer<Ip6>;
   readonly pathMtus: PathMtuCache<Ip6>;
+  readonly netfilter = new NetfilterHooks();
 
   constructor(ns: Netns) {
     this.sysctls = new Ipv6Sysctls(ns, ns.kernel.ipv6);

@@ -12,6 +12,7 @@ import {
 } from '../../../protocols/icmpv6.ts';
 import {
   ANY_IP6,
+  formatIp6,
   type Ip6,
   isLinkLocal,
   isMulticastIp6,
@@ -26,6 +27,7 @@ import {
   IP6_SRC,
   IPV6_FRAGMENTS,
   IPV6_HLEN,
+  IPV6_MIN_MTU,
   ip6HopLimit,
   ip6NextHeader,
   ip6PayloadLength,
@@ -42,7 +44,15 @@ import { Reassembler } from '../../../protocols/reassembly.ts';
 import type { TimerHandle } from '../../runtime.ts';
 import type { Device } from '../device.ts';
 import type { PacketOptions, SendError } from '../ip/output.ts';
-import { chooseNexthop, type Path, pathError } from '../ip/path.ts';
+import { chooseNexthop, describePath, type Path, pathError } from '../ip/path.ts';
+import {
+  NF_FORWARD,
+  NF_LOCAL_IN,
+  NF_LOCAL_OUT,
+  NF_POST_ROUTING,
+  NF_PRE_ROUTING,
+} from '../netfilter/hooks.ts';
+import { Skb } from '../netfilter/skb.ts';
 import type { Netns } from '../netns.ts';
 
 /** `IPV6_FRAG_TIMEOUT`, ms (RFC 8200 §4.5). */
@@ -52,8 +62,8 @@ const UNREACH6_PROHIBITED = 1;
 const UNREACH6_SCOPE = 2;
 
 /**
- * The IPv6 layer of a namespace: input, forwarding, output (RFC 8200, net/ipv6). Netfilter's hooks stand where ip.ts has
- * them: PREROUTING at the head of `#route`, INPUT of `#demux`, FORWARD before `#emit` in `#forward`, OUTPUT in `output`.
+ * The IPv6 layer of a namespace: input, forwarding, output (RFC 8200, net/ipv6). A packet meets netfilter's hooks where one of
+ * IPv4 does, but for INPUT: that comes before the extension headers are looked at, and before fragments are put together.
  */
 export class Ip6Layer {
   readonly #ns: Netns;
@@ -65,9 +75,12 @@ export class Ip6Layer {
     this.#ns = ns;
   }
 
-  /** An IPv6 frame that is for this host at the link layer. */
-  input(device: Device, frame: Uint8Array): void {
-    const { kernel } = this.#ns;
+  /**
+   * An IPv6 frame that is for this host at the link layer. `carried` is what is known of it from its way out of this very
+   * namespace, where it comes back by lo.
+   */
+  input(device: Device, frame: Uint8Array, carried: Skb | null = null): void {
+    const { kernel, ipv6 } = this.#ns;
     if (!device.inet6.enabled) {
       kernel.drop('ip6-disabled');
       return;
@@ -78,25 +91,48 @@ export class Ip6Layer {
       return;
     }
     const end = ETH_HLEN + IPV6_HLEN + ip6PayloadLength(frame, ETH_HLEN);
-    this.#route(device, frame.length === end ? frame : frame.subarray(0, end));
+    const packet = frame.length === end ? frame : frame.subarray(0, end);
+    const src = readIp6Cached(packet, ETH_HLEN + IP6_SRC);
+    const dst = readIp6Cached(packet, ETH_HLEN + IP6_DST);
+    if (isMartian(device, src, dst)) {
+      kernel.drop('ip6-martian');
+      return;
+    }
+    if (!ipv6.netfilter.active) {
+      this.#route(device, packet, null);
+      return;
+    }
+    const skb = carried ?? new Skb(packet, device);
+    if (kernel.rt.cause < 0) skb.trace = true;
+    skb.frame = packet;
+    skb.in = device;
+    skb.out = null;
+    if (ipv6.netfilter.run(NF_PRE_ROUTING, skb) === 'accept') this.#route(device, skb.frame, skb);
   }
 
-  #route(device: Device, frame: Uint8Array): void {
+  /** `ip6_rcv_finish` */
+  #route(device: Device, frame: Uint8Array, skb: Skb | null): void {
     const { kernel, ipv6 } = this.#ns;
-    const src = readIp6Cached(frame, ETH_HLEN + IP6_SRC);
     const dst = readIp6Cached(frame, ETH_HLEN + IP6_DST);
-    if (isMartian(device, src, dst)) kernel.drop('ip6-martian');
-    else if (isMulticastIp6(dst)) {
-      if (device.kind === 'loopback' || device.inet6.listensTo(dst)) this.#deliver(device, frame);
+    if (isMulticastIp6(dst)) {
+      if (device.kind === 'loopback' || device.inet6.listensTo(dst)) this.#deliver(device, frame, skb);
       else kernel.drop('ip6-multicast');
-    } else if (ipv6.addresses.isLocal(dst, device)) this.#deliver(device, frame);
-    else this.#forward(device, frame, src, dst);
+    } else if (ipv6.addresses.isLocal(dst, device)) {
+      if (kernel.rt.cause < 0) this.#tell(`local ${formatIp6(dst)} dev lo`, frame);
+      this.#deliver(device, frame, skb);
+    } else this.#forward(device, frame, dst, skb);
+  }
+
+  /** Whoever follows the packet hears which way it goes. */
+  #tell(way: string, frame: Uint8Array | null): void {
+    this.#ns.kernel.tracer.step(this.#ns, { at: 'route', way }, frame);
   }
 
   /** In the order of Linux: `ip6_route_input` answers for what cannot be reached, `ip6_forward` comes after. */
-  #forward(device: Device, frame: Uint8Array, src: Ip6, dst: Ip6): void {
+  #forward(device: Device, frame: Uint8Array, dst: Ip6, skb: Skb | null): void {
     const { kernel, ipv6 } = this.#ns;
     const { icmp } = ipv6;
+    const src = readIp6Cached(frame, ETH_HLEN + IP6_SRC);
     if (ipv6.sysctls.all.forwarding === 0 || isLinkLocal(dst)) {
       kernel.drop('ip6-not-for-us');
       return;
@@ -106,9 +142,10 @@ export class Ip6Layer {
       return;
     }
     const path = this.lookup(dst, flowHash(frame), null);
+    if (kernel.rt.cause < 0) this.#tell(describePath(path ?? 'no-route', dst), frame);
     if (path === null || path.type === 'unreachable' || path.type === 'prohibit') {
       const code = path?.type === 'prohibit' ? UNREACH6_PROHIBITED : UNREACH6_NO_ROUTE;
-      icmp.sendError(ICMPV6_DEST_UNREACHABLE, code, 0, frame, device);
+      icmp.sendError(ICMPV6_DEST_UNREACHABLE, code, 0, frame, device, skb);
       kernel.drop('no-route');
       return;
     }
@@ -117,24 +154,30 @@ export class Ip6Layer {
       return;
     }
     if (ip6HopLimit(frame, ETH_HLEN) <= 1) {
-      icmp.sendError(ICMPV6_TIME_EXCEEDED, EXCEEDED6_HOP_LIMIT, 0, frame, device);
+      icmp.sendError(ICMPV6_TIME_EXCEEDED, EXCEEDED6_HOP_LIMIT, 0, frame, device, skb);
       kernel.drop('ttl-exceeded');
       return;
     }
     if (src === ANY_IP6 || isLinkLocal(src)) {
-      if (src !== ANY_IP6) icmp.sendError(ICMPV6_DEST_UNREACHABLE, UNREACH6_SCOPE, 0, frame, device);
+      if (src !== ANY_IP6) icmp.sendError(ICMPV6_DEST_UNREACHABLE, UNREACH6_SCOPE, 0, frame, device, skb);
       kernel.drop('ip6-scope');
       return;
     }
     const { mtu } = path.device.inet6;
-    if (frame.length - ETH_HLEN > mtu) {
-      icmp.sendError(ICMPV6_PACKET_TOO_BIG, 0, mtu, frame, device);
+    // What was put together here goes on in fragments as large as those that came.
+    const largest = skb !== null && skb.fragmentSize !== 0 ? skb.fragmentSize : frame.length - ETH_HLEN;
+    if (largest > mtu) {
+      icmp.sendError(ICMPV6_PACKET_TOO_BIG, 0, mtu, frame, device, skb);
       kernel.drop('packet-too-big');
       return;
     }
     frame[ETH_HLEN + 7] = ip6HopLimit(frame, ETH_HLEN) - 1;
+    if (skb !== null) {
+      skb.out = path.device;
+      if (ipv6.netfilter.run(NF_FORWARD, skb) !== 'accept') return;
+    }
     if (path.device !== device || !device.hasLinkLayer) kernel.forwarded++;
-    this.#emitFrame(path.device, path.nexthop, frame);
+    this.#finish(path, skb === null ? frame : skb.frame, mtu, skb);
   }
 
   /** The way to an address, by one device only where one is named. Null: no route. */
@@ -192,46 +235,129 @@ export class Ip6Layer {
       payloadLength: buffer.length - ETH_HLEN - IPV6_HLEN,
       trafficClass: options.tos ?? 0,
     });
-    this.#emit(path, buffer, mtu);
-    return null;
+    const { rt, tracer } = this.#ns.kernel;
+    if (rt.cause < 0) {
+      tracer.step(this.#ns, { at: 'socket.send' }, buffer);
+      this.#tell(describePath(path, dst), null);
+    }
+    if (!ipv6.netfilter.active) {
+      this.#emit(path, buffer, mtu, null);
+      return null;
+    }
+    const skb = new Skb(buffer, null);
+    if (rt.cause < 0) skb.trace = true;
+    skb.mark = options.mark ?? 0;
+    if (options.about != null) skb.answers(options.about);
+    return this.#localOut(path, skb, mtu);
   }
 
-  /** Fragments where needed, which is the source's affair alone. */
-  #emit({ device, nexthop }: Path<Ip6>, frame: Uint8Array, mtu: number): void {
-    if (frame.length - ETH_HLEN <= mtu) {
-      this.#emitFrame(device, nexthop, frame);
+  /**
+   * Sends a whole packet of the host's own, with room for an Ethernet header, through OUTPUT and POSTROUTING: what REJECT makes.
+   * What the skb knows (mark, ct) goes with it.
+   */
+  localOut(skb: Skb): SendError | null {
+    const path = this.#routeAgain(skb);
+    return typeof path === 'string' ? path : this.#localOut(path, skb, path.device.inet6.mtu);
+  }
+
+  /**
+   * Takes a packet of the host's own whose way is known through OUTPUT and POSTROUTING: what neighbour discovery sends. What is
+   * known of it then, null where nothing is registered; 'gone': it is not to be sent.
+   */
+  leave(device: Device, nexthop: Ip6, frame: Uint8Array): Skb | 'gone' | null {
+    const { netfilter } = this.#ns.ipv6;
+    if (!netfilter.active) return null;
+    const skb = new Skb(frame, null);
+    if (this.#ns.kernel.rt.cause < 0) skb.trace = true;
+    skb.out = device;
+    if (netfilter.run(NF_LOCAL_OUT, skb) !== 'accept') return 'gone';
+    skb.nexthop = nexthop;
+    return netfilter.run(NF_POST_ROUTING, skb) === 'accept' ? skb : 'gone';
+  }
+
+  /** `__ip6_local_out` */
+  #localOut(path: Path<Ip6>, skb: Skb, mtu: number): SendError | null {
+    const { ipv6, kernel } = this.#ns;
+    skb.out = path.device;
+    const verdict = ipv6.netfilter.run(NF_LOCAL_OUT, skb);
+    if (verdict !== 'accept') return verdict === 'drop' ? 'EPERM' : null;
+    if (!skb.reroute) return this.#finish(path, skb.frame, mtu, skb);
+    skb.reroute = false;
+    const other = this.#routeAgain(skb);
+    if (typeof other === 'string') {
+      kernel.drop('no-route');
+      return other;
+    }
+    return this.#finish(other, skb.frame, this.mtuOf(destinationOf(skb.frame), other), skb);
+  }
+
+  /** The way of a packet that is complete (`ip6_route_me_harder`). */
+  #routeAgain({ frame }: Skb): Path<Ip6> | SendError {
+    const dst = destinationOf(frame);
+    const path = this.lookup(dst, flowHash(frame), null);
+    if (this.#ns.kernel.rt.cause < 0) this.#tell(describePath(path ?? 'no-route', dst), frame);
+    return pathError(path) ?? path ?? 'ENETUNREACH';
+  }
+
+  /** What is routed goes out, through POSTROUTING where something is registered (`ip6_output`). */
+  #finish(path: Path<Ip6>, frame: Uint8Array, mtu: number, skb: Skb | null): SendError | null {
+    if (skb === null) {
+      this.#emit(path, frame, mtu, null);
+      return null;
+    }
+    skb.out = path.device;
+    skb.nexthop = path.nexthop;
+    const verdict = this.#ns.ipv6.netfilter.run(NF_POST_ROUTING, skb);
+    if (verdict === 'accept') this.#emit(path, skb.frame, mtu, skb);
+    return verdict === 'drop' ? 'EPERM' : null;
+  }
+
+  /** Fragments where needed, which is the affair of the source, and of who has put fragments together on the way. */
+  #emit({ device, nexthop }: Path<Ip6>, frame: Uint8Array, mtu: number, skb: Skb | null): void {
+    const came = skb === null ? 0 : skb.fragmentSize;
+    const limit = came === 0 ? mtu : Math.min(mtu, Math.max(came, IPV6_MIN_MTU));
+    if (frame.length - ETH_HLEN <= (came === 0 ? mtu : Math.min(mtu, came))) {
+      this.#emitFrame(device, nexthop, frame, skb);
       return;
     }
     this.#id = (this.#id + 1) >>> 0;
-    for (const fragment of fragmentIpv6(frame.subarray(ETH_HLEN), mtu, this.#id)) {
+    for (const fragment of fragmentIpv6(frame.subarray(ETH_HLEN), limit, this.#id)) {
       const part = frameBuffer(ETH_HLEN + fragment.length);
       part.set(fragment, ETH_HLEN);
-      this.#emitFrame(device, nexthop, part);
+      this.#emitFrame(device, nexthop, part, skb === null ? null : skb.copy(part));
     }
   }
 
-  #emitFrame(device: Device, nexthop: Ip6, frame: Uint8Array): void {
+  #emitFrame(device: Device, nexthop: Ip6, frame: Uint8Array, skb: Skb | null): void {
     const to = isMulticastIp6(nexthop) ? multicastMac(nexthop) : 0;
     writeEthernet(frame, device.hasLinkLayer ? to : 0, device.hasLinkLayer ? device.mac : 0, ETHERTYPE_IPV6);
-    if (!device.hasLinkLayer || to !== 0) device.transmit(frame);
+    if (!device.hasLinkLayer || to !== 0) device.transmit(frame, skb);
     else if (device.noArp) {
       writeMac(frame, 0, device.mac);
-      device.transmit(frame);
-    } else device.inet6.neighbors.output(nexthop, frame);
+      device.transmit(frame, skb);
+    } else device.inet6.neighbors.output(nexthop, frame, skb);
   }
 
-  #deliver(device: Device, frame: Uint8Array): void {
+  /** `ip6_input` */
+  #deliver(device: Device, frame: Uint8Array, skb: Skb | null): void {
+    if (skb === null) this.#process(device, frame, null);
+    else if (this.#ns.ipv6.netfilter.run(NF_LOCAL_IN, skb) === 'accept')
+      this.#process(device, skb.frame, skb);
+  }
+
+  /** By its extension headers to whom it is for (`ip6_protocol_deliver_rcu`). */
+  #process(device: Device, frame: Uint8Array, skb: Skb | null): void {
     const { icmp } = this.#ns.ipv6;
     const found = upperLayer(frame, ETH_HLEN, frame.length);
     switch (found.type) {
       case 'upper':
-        this.#demux(device, frame, found.proto, found.offset, found.namedAt);
+        this.#demux(device, frame, found.proto, found.offset, found.namedAt, skb);
         return;
       case 'fragment':
-        this.#fragment(device, frame, found.offset);
+        this.#fragment(device, frame, found.offset, skb);
         return;
       case 'problem':
-        icmp.sendError(ICMPV6_PARAMETER_PROBLEM, found.code, found.pointer, frame, device);
+        icmp.sendError(ICMPV6_PARAMETER_PROBLEM, found.code, found.pointer, frame, device, skb);
         this.#ns.kernel.drop('ip6-parameter-problem');
         return;
       default:
@@ -239,19 +365,19 @@ export class Ip6Layer {
     }
   }
 
-  #fragment(device: Device, frame: Uint8Array, at: number): void {
+  #fragment(device: Device, frame: Uint8Array, at: number, skb: Skb | null): void {
     const { rt } = this.#ns.kernel;
     const { icmp } = this.#ns.ipv6;
     const { offset, more } = readFragmentHeader(frame, at);
     const size = frame.length - at - 8;
     // RFC 8200 §4.5: of a length that no middle can have, or beyond what a packet can hold.
     if (more && size % 8 !== 0) {
-      icmp.sendError(ICMPV6_PARAMETER_PROBLEM, PROBLEM_HEADER, 4, frame, device);
+      icmp.sendError(ICMPV6_PARAMETER_PROBLEM, PROBLEM_HEADER, 4, frame, device, skb);
       this.#ns.kernel.drop('ip6-fragment');
       return;
     }
     if (offset + size > 65_535) {
-      icmp.sendError(ICMPV6_PARAMETER_PROBLEM, PROBLEM_HEADER, at + 2 - ETH_HLEN, frame, device);
+      icmp.sendError(ICMPV6_PARAMETER_PROBLEM, PROBLEM_HEADER, at + 2 - ETH_HLEN, frame, device, skb);
       this.#ns.kernel.drop('ip6-fragment');
       return;
     }
@@ -263,7 +389,7 @@ export class Ip6Layer {
     const rebuilt = frameBuffer(ETH_HLEN + whole.length);
     rebuilt.set(frame.subarray(0, ETH_HLEN));
     rebuilt.set(whole, ETH_HLEN);
-    this.#deliver(device, rebuilt);
+    this.#process(device, rebuilt, skb);
   }
 
   #arm(): void {
@@ -281,7 +407,14 @@ export class Ip6Layer {
     });
   }
 
-  #demux(device: Device, frame: Uint8Array, proto: number, at: number, namedAt: number): void {
+  #demux(
+    device: Device,
+    frame: Uint8Array,
+    proto: number,
+    at: number,
+    namedAt: number,
+    skb: Skb | null,
+  ): void {
     const { ipv6, kernel } = this.#ns;
     const length = frame.length - at;
     switch (proto) {
@@ -298,12 +431,23 @@ export class Ip6Layer {
         return;
       default:
         kernel.drop('unknown-protocol');
-        ipv6.icmp.sendError(ICMPV6_PARAMETER_PROBLEM, PROBLEM_NEXT_HEADER, namedAt - ETH_HLEN, frame, device);
+        ipv6.icmp.sendError(
+          ICMPV6_PARAMETER_PROBLEM,
+          PROBLEM_NEXT_HEADER,
+          namedAt - ETH_HLEN,
+          frame,
+          device,
+          skb,
+        );
     }
   }
 }
 
 const NO_NEXT_HEADER = 59;
+
+function destinationOf(frame: Uint8Array): Ip6 {
+  return readIp6Cached(frame, ETH_HLEN + IP6_DST);
+}
 
 /** What may not come from outside (`ip6_rcv_core`). */
 function isMartian(device: Device, src: Ip6, dst: Ip6): boolean {

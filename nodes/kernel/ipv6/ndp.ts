@@ -66,8 +66,11 @@ export class NdpLayer {
     });
     const to = mac ?? (isMulticastIp6(dst) ? multicastMac(dst) : null);
     writeEthernet(frame, to ?? 0, device.mac, ETHERTYPE_IPV6);
-    if (to === null) device.inet6.neighbors.output(dst, frame);
-    else device.transmit(frame);
+    const skb = this.#ns.ipv6.layer.leave(device, dst, frame);
+    if (skb === 'gone') return;
+    const sent = skb?.frame ?? frame;
+    if (to === null) device.inet6.neighbors.output(dst, sent, skb);
+    else device.transmit(sent, skb);
   }
 
   /** Asks whether anybody else has an address (RFC 4862 §5.4.2). */

@@ -166,7 +166,7 @@ export class Nat {
   masquerade(skb: Skb, ports: Pick<NatRange, 'minPort' | 'maxPort' | 'ports'>): Verdict {
     const { out, ct } = skb;
     if (out === null || !(ct instanceof Flow) || ipSrc(skb.frame, ETH_HLEN) === 0) return 'accept';
-    const addr = this.#ns.sourceFor(out, skb.nexthop);
+    const addr = typeof skb.nexthop === 'number' ? this.#ns.sourceFor(out, skb.nexthop) : 0;
     if (addr === 0) {
       this.#ns.kernel.drop('masquerade-no-address');
       return 'drop';

@@ -1,3 +1,4 @@
+import type { IpAddress } from '../../../protocols/ip.ts';
 import type { Device } from '../device.ts';
 import type { Conntrack, CtDirection, CtState } from './conntrack-entry.ts';
 
@@ -13,7 +14,7 @@ export class Skb {
   /** Where it will go out, from the routing decision on. */
   out: Device | null = null;
   /** Address that `out` is to resolve, from the routing decision on. */
-  nexthop = 0;
+  nexthop: IpAddress = 0;
   /** Bridge ports that a bridged packet came in and goes out by (`-m physdev`). */
   physIn: Device | null = null;
   physOut: Device | null = null;
