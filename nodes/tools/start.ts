@@ -36,6 +36,7 @@ import {
   type ToolOutput,
 } from './tool.ts';
 import { traceroute } from './traceroute.ts';
+import { extractHandshakes } from './wg/extract-handshakes.ts';
 import { wg } from './wg/wg.ts';
 import { wget } from './wget.ts';
 
@@ -67,6 +68,7 @@ const tools: ReadonlyMap<string, Tool> = new Map([
   ['getent', getent],
   ['wget', wget],
   ['wg', atOnce(wg)],
+  ['extract-handshakes', atOnce(extractHandshakes)],
   ['nc', nc],
   ['netcat', nc],
   ['sh', shell(startInShell)],

@@ -41,6 +41,15 @@ export interface PeerHost {
 /** Whether a message proved to be the peer's. */
 export type Verdict = 'authentic' | 'refused';
 
+/** What opens a captured handshake and the session that came of it, where one end's is known. */
+export interface HandshakeKeys {
+  readonly staticPrivate: Uint8Array;
+  readonly ephemeralPrivate: Uint8Array;
+  readonly presharedKey: Uint8Array;
+}
+
+/** Handshakes whose keys are kept: two hours of them. */
+const MAX_HANDSHAKES = 64;
 const MAX_STAGED = 128;
 const MAX_ATTEMPTS = REKEY_ATTEMPT_TIME / REKEY_TIMEOUT;
 const JITTER = 334;
@@ -66,6 +75,7 @@ export class Peer {
   lastHandshake: number | null = null;
   readonly #host: PeerHost;
   readonly #timers = new Map<TimerName, number>();
+  readonly #handshakes: HandshakeKeys[] = [];
   #staged: Uint8Array[] = [];
   #initiation: SentInitiation | null = null;
   #current: Session | null = null;
@@ -94,6 +104,18 @@ export class Peer {
   /** The session that packets are sealed with. */
   get session(): Session | null {
     return this.#current;
+  }
+
+  /** Keys of the latest handshakes, oldest first. */
+  get handshakes(): readonly HandshakeKeys[] {
+    return this.#handshakes;
+  }
+
+  #remember(ephemeralPrivate: Uint8Array): void {
+    const { keys } = this.#host;
+    if (keys === null) return;
+    this.#handshakes.push({ staticPrivate: keys.private, ephemeralPrivate, presharedKey: this.presharedKey });
+    if (this.#handshakes.length > MAX_HANDSHAKES) this.#handshakes.shift();
   }
 
   /** Sends a packet as soon as there is a session for it. */
@@ -195,6 +217,7 @@ export class Peer {
       this.#host.dropIndex(index);
       return 'refused';
     }
+    this.#remember(ephemeral);
     // What this end began itself has been overtaken.
     this.#dropInitiation();
     this.#drop(this.#next);
@@ -327,6 +350,7 @@ export class Peer {
       this.#host.dropIndex(index);
       return;
     }
+    this.#remember(ephemeral);
     this.#dropInitiation();
     this.#initiation = begun.state;
     this.#lastSentHandshake = now;

@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
 import type { KernelEvent } from '../../../../nodes/events/kernel.ts';
 import { WireguardDevice } from '../../../../nodes/kernel/tunnels/wireguard.ts';
@@ -320,4 +321,37 @@ testWithTshark('tshark reads handshake and data, and finds nothing malformed', a
   t.deepEqual(await complaints(file), []);
   const types = await tshark(file, '-Y', 'wg', '-T', 'fields', '-e', 'wg.type');
   t.deepEqual(types.slice(0, 4), ['1', '2', '4', '4']);
+});
+
+testWithTshark('tshark, given the keys of one end, reads what is sealed, of each session', async (t) => {
+  const { net, a, b, ping } = tunnelled(t);
+  wg(a).setPeer(publicOf(2), { presharedKey: secret(9) });
+  wg(b).setPeer(publicOf(1), { presharedKey: secret(9) });
+  t.is(ping(56), '56 bytes');
+  net.advance(130_000);
+  t.is(ping(56), '56 bytes');
+  net.advance(1_000);
+  t.is(ping(56), '56 bytes');
+  const frames = net.frames.filter(({ segment }) => segment === 'left').map(({ frame }) => frame);
+  const file = saveCapture(t, frames, LINKTYPE_ETHERNET);
+  t.deepEqual(await tshark(file, '-Y', 'icmp'), []);
+  for (const host of [a, b]) {
+    const keys = `${file}.${host.name}.keys`;
+    writeFileSync(keys, sh(t, host, 'extract-handshakes'));
+    const read = await tshark(
+      file,
+      '-o',
+      `wg.keylog_file:${keys}`,
+      '-Y',
+      'icmp',
+      '-T',
+      'fields',
+      '-e',
+      'ip.dst',
+    );
+    t.deepEqual(
+      read.map((line) => line.split(',').at(-1)),
+      Array(3).fill(['192.168.7.2', '192.168.7.1']).flat(),
+    );
+  }
 });
