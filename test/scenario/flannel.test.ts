@@ -1,28 +1,32 @@
 import test from 'ava';
 import { addressOf, converge, launch, pings, run, verifies } from '../support/lab.ts';
 
-const BACKENDS = ['udp', 'vxlan', 'host-gw', 'wireguard'] as const;
+const BACKENDS = ['udp', 'vxlan', 'host-gw', 'ipip', 'wireguard', 'ipsec'] as const;
 
 function flannel(backend: string): string {
+  // What goes to pods by ipsec goes by the default route until a policy takes it.
+  const node = backend === 'ipsec' ? '{ kind: node, gateway: 192.168.0.1 }' : '{ kind: node }';
+  const psk = backend === 'ipsec' ? `flannel: { psk: ${'k'.repeat(96)} }` : 'flannel: {}';
   return `
 name: scn-${backend}
 topology:
   nodes:
-    n1: { kind: node }
-    n2: { kind: node }
-    n3: { kind: node }
+    n1: ${node}
+    n2: ${node}
+    n3: ${node}
 segments:
   lan: { subnet: 192.168.0.0/24, rangeStart: 192.168.0.11, nodes: all }
 cluster:
   cni: flannel
   backend: ${backend}
+  ${psk}
   podCIDR: 10.244.0.0/16
   pods: 2
 `;
 }
 
 /** MTU of a pod's eth0 (REFERENCE §3): what the encapsulation leaves of 1500. */
-const MTU = { udp: 1472, vxlan: 1450, 'host-gw': 1500, wireguard: 1420 } as const;
+const MTU = { udp: 1472, vxlan: 1450, 'host-gw': 1500, ipip: 1480, wireguard: 1420, ipsec: 1423 } as const;
 
 for (const backend of BACKENDS) {
   test(`flannel ${backend}: rows, MTUs, and a restart that keeps the subnet`, async (t) => {
@@ -42,7 +46,12 @@ for (const backend of BACKENDS) {
       const fdb = (await run(lab, 'n1', 'bridge fdb show dev flannel.1')).output;
       t.true(fdb.includes(`${mac} dst 192.168.0.12 self permanent`), fdb);
     } else if (backend === 'host-gw') t.is(route, `${subnet} via 192.168.0.12 dev eth0`);
-    else {
+    else if (backend === 'ipip') t.is(route, `${subnet} via 192.168.0.12 dev flannel.ipip onlink`);
+    else if (backend === 'ipsec') {
+      t.is(route, '');
+      const { output } = await run(lab, 'n1', 'ip xfrm policy');
+      t.regex(output, new RegExp(`dst ${subnet} \n\tdir out .*\n\ttmpl src 192.168.0.11 dst 192.168.0.12\n`));
+    } else {
       const device = backend === 'udp' ? 'flannel0' : 'flannel-wg';
       t.regex(
         (await run(lab, 'n1', 'ip route')).output,
