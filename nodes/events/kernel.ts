@@ -114,7 +114,10 @@ export type RouteProtocol = 'kernel' | 'boot' | 'static' | 'bird' | 'bgp' | 'fla
 export type RouteScope = 'global' | 'link' | 'host';
 
 export interface NexthopFacts {
-  /** Gateway address, '' for a directly attached destination. */
+  /**
+   * Gateway address, '' for a directly attached destination. An IPv4 route may have an IPv6 address here (`via inet6`, RFC 8950):
+   * that of the neighbour whose link-layer address its packets get.
+   */
   readonly via: string;
   /** Device name, '' for a blackhole or unreachable route. */
   readonly dev: string;

@@ -125,7 +125,9 @@ function pathOf(ns: Netns, route: Route, dst: number, hash: number, { oif }: Flo
           ? chooseNexthop(route, hash)
           : (route.nexthops.find(({ device }) => device === oif && device.usable) ?? null);
       if (hop === null) return null;
-      return { type, device: hop.device, nexthop: hop.via === 0 ? dst : hop.via, src, route };
+      const { device, via, via6 } = hop;
+      if (via6 !== null) return { type, device, nexthop: dst, via6, src, route };
+      return { type, device, nexthop: via === 0 ? dst : via, src, route };
     }
   }
 }

@@ -29,7 +29,7 @@ export interface InetLayer<A extends IpAddress> {
   reachesAll(addr: A): boolean;
   pathMtu(dst: A, path: Path<A>): number;
   /** A reply of an upper layer proves that the neighbour is there. */
-  confirm(device: Device, nexthop: A): void;
+  confirm(path: Path<A>): void;
   portUnreachable(frame: Uint8Array, device: Device): void;
   /** Keys a map by a remote address and port. */
   remoteKey(addr: A, port: number): number | string;
@@ -54,7 +54,10 @@ export function inet4(ns: Netns): InetLayer<number> {
       const src = path.src !== 0 ? path.src : ns.sourceFor(path.device, path.nexthop);
       return ns.xfrm.mtu(src, dst, PROTO_TCP, mtu);
     },
-    confirm: (device, nexthop) => device.neighbors.confirm(nexthop),
+    confirm: ({ device, nexthop, via6 }) => {
+      if (via6 === undefined) device.neighbors.confirm(nexthop);
+      else device.inet6.neighbors.confirm(via6);
+    },
     portUnreachable: (frame) => ns.ip.icmpError(ICMP_DEST_UNREACHABLE, UNREACH_PORT, 0, frame),
     remoteKey: (addr, port) => addr * 65_536 + port,
   };

@@ -1,24 +1,30 @@
-import type { IpAddress } from '../../protocols/ip.ts';
-import { formatIp4, formatPrefix, parseIp4, parsePrefix } from '../../protocols/ip4.ts';
+import { formatIp, type IpAddress } from '../../protocols/ip.ts';
+import { formatPrefix, parseIp4, parsePrefix } from '../../protocols/ip4.ts';
+import { type Ip6, parseIp6 } from '../../protocols/ip6.ts';
 import { LpmTrie } from '../../protocols/trie.ts';
 import type { RouteChange, RouteFacts, RouteType } from '../events/kernel.ts';
 import type { Device } from './device.ts';
+import { gateway6 } from './ipv6/gateway.ts';
 import type { Netns } from './netns.ts';
+import { RouteError } from './route-error.ts';
 
 /** Main, as in /etc/iproute2/rt_tables. */
 export const MAIN_TABLE = 254;
 export const LOCAL_TABLE = 255;
 export const DEFAULT_TABLE = 253;
 
-export class RouteError extends Error {
-  override readonly name = 'RouteError';
-}
-
 export interface Nexthop<A extends IpAddress = number> {
   readonly device: Device;
-  /** The family's unspecified address for a destination that is attached directly. */
+  /** The family's unspecified address for a destination that is attached directly, or that is reached by `via6`. */
   readonly via: A;
+  /** The IPv6 neighbour that packets of IPv4 go to (`RTA_VIA`; RFC 8950, RFC 5549); null of all other next hops. */
+  readonly via6: Ip6 | null;
   readonly weight: number;
+}
+
+/** Whether what goes by a next hop has its destination on the link itself. */
+export function isAttached<A extends IpAddress>({ via, via6 }: Nexthop<A>, unspecified: A): boolean {
+  return via === unspecified && via6 === null;
 }
 
 /** A route as the forwarding path uses it. */
@@ -60,7 +66,6 @@ export interface RouteFamily<A extends IpAddress> {
   readonly rowPerDevice: boolean;
   trie(): PrefixTrie<A, Route<A>[]>;
   parse(text: string): A | null;
-  format(addr: A): string;
   parsePrefix(text: string): FamilyPrefix<A> | null;
   formatPrefix(prefix: FamilyPrefix<A>): string;
   /** Whether a gateway needs no route to it, only a device: a link-local one. */
@@ -74,7 +79,6 @@ const INET: RouteFamily<number> = {
   rowPerDevice: false,
   trie: () => new LpmTrie(),
   parse: parseIp4,
-  format: formatIp4,
   parsePrefix,
   formatPrefix,
   onLink: () => false,
@@ -239,10 +243,17 @@ export class RouteTable<A extends IpAddress = number> {
   }
 
   #resolve(facts: RouteFacts): Route<A> {
-    const { format, formatPrefix, onLink, parse, unspecified, name } = this.#family;
+    const { formatPrefix, onLink, parse, unspecified, name } = this.#family;
     const prefix = this.#parsePrefix(facts.dst);
     const src = facts.src === '' ? unspecified : (parse(facts.src) ?? unspecified);
     const nexthops = facts.nexthops.map((nexthop): Nexthop<A> => {
+      const { weight } = nexthop;
+      if (name === 'inet' && nexthop.via.includes(':')) {
+        const via6 = parseIp6(nexthop.via);
+        if (via6 === null)
+          throw new RouteError(`Error: inet6 address is expected rather than "${nexthop.via}".`);
+        return { device: gateway6(this.#ns, via6, nexthop), via: unspecified, via6, weight };
+      }
       const via = nexthop.via === '' ? unspecified : parse(nexthop.via);
       if (via === null)
         throw new RouteError(`Error: ${name} address is expected rather than "${nexthop.via}".`);
@@ -261,10 +272,10 @@ export class RouteTable<A extends IpAddress = number> {
           name === 'inet6' ? 'RTNETLINK answers: No route to host' : 'Error: Nexthop has invalid gateway.',
         );
       }
-      return { device, via, weight: nexthop.weight };
+      return { device, via, via6: null, weight };
     });
     const shown = nexthops.map((nexthop, i) => ({
-      via: nexthop.via === unspecified ? '' : format(nexthop.via),
+      via: isAttached(nexthop, unspecified) ? '' : formatIp(nexthop.via6 ?? nexthop.via),
       dev: nexthop.device.name,
       onlink: facts.nexthops[i]?.onlink ?? false,
       weight: nexthop.weight,
@@ -276,14 +287,18 @@ export class RouteTable<A extends IpAddress = number> {
 
   #deviceFor(via: A): Device | undefined {
     const nexthop = (this.lookup(via) ?? this.#main?.lookup(via))?.nexthops[0];
-    return nexthop?.via === this.#family.unspecified ? nexthop.device : undefined;
+    return nexthop !== undefined && isAttached(nexthop, this.#family.unspecified)
+      ? nexthop.device
+      : undefined;
   }
 
   #attached(via: A, device: Device): boolean {
     const { unspecified } = this.#family;
     const rows = this.#trie.lookupAll(via);
     const attached = rows.some((row) =>
-      row.some((route) => route.nexthops.some((hop) => hop.via === unspecified && hop.device === device)),
+      row.some((route) =>
+        route.nexthops.some((hop) => hop.device === device && isAttached(hop, unspecified)),
+      ),
     );
     // `fib_check_nh_v4_gw`: this table first, then as any packet is routed.
     const main = this.#main;

@@ -180,7 +180,7 @@ export class TcpLayer<A extends IpAddress = number> {
 
   #confirm(src: A, device: Device): void {
     const path = this.#inet.lookup(src);
-    if (path !== null && path.device === device) this.#inet.confirm(device, path.nexthop);
+    if (path !== null && path.device === device) this.#inet.confirm(path);
   }
 
   /** An ICMP error about a segment from a local port. */

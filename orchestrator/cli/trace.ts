@@ -212,7 +212,9 @@ function stepRow(step: PacketStep, row: Row): string {
     case 'neighbor':
       return row(
         'neighbour',
-        step.mac === '' ? `${step.ip} is asked for by ARP` : `${step.ip} lladdr ${step.mac} ${step.state}`,
+        step.mac === ''
+          ? `${step.ip} is asked for by ${step.ip.includes(':') ? 'NDP' : 'ARP'}`
+          : `${step.ip} lladdr ${step.mac} ${step.state}`,
       );
     case 'encapsulate':
       return row(step.dev, `into ${step.how}`);

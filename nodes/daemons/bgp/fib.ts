@@ -7,7 +7,8 @@ import { ANY_IP6, commonBits6, IP6_LENGTH, type Ip6, mappedIp4 } from '../../../
 import type { NexthopFacts, RouteChange, RouteFacts } from '../../events/kernel.ts';
 import type { Device } from '../../kernel/device.ts';
 import type { Netns } from '../../kernel/netns.ts';
-import { RouteError, type RouteTable } from '../../kernel/route-table.ts';
+import { RouteError } from '../../kernel/route-error.ts';
+import { isAttached, type RouteTable } from '../../kernel/route-table.ts';
 
 /** Cost of a next hop that is reached by a route without a cost of its own, as BIRD's IGP_METRIC_UNKNOWN. */
 export const UNKNOWN_METRIC = 0x8000_0000;
@@ -255,8 +256,8 @@ class FamilyFib<A extends IpAddress> {
     if (route === null || route.type !== 'unicast') return null;
     const usable = route.nexthops.filter(({ device }) => device.usable);
     if (usable.length === 0) return null;
-    const hops = usable.map(({ via, device }) =>
-      hop(formatIp(via === family.unspecified ? addr : via), device.name),
+    const hops = usable.map((next) =>
+      hop(formatIp(isAttached(next, family.unspecified) ? addr : (next.via6 ?? next.via)), next.device.name),
     );
     const metric = route.facts.protocol === 'bird' ? UNKNOWN_METRIC : route.metric;
     return { metric, hops };

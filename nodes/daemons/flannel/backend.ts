@@ -1,5 +1,6 @@
 import type { LeaseFacts } from '../../events/cluster.ts';
 import type { Netns } from '../../kernel/netns.ts';
+import { isAttached } from '../../kernel/route-table.ts';
 
 /** What flanneld has one of for each way of carrying packets between nodes. */
 export interface Backend {
@@ -31,5 +32,5 @@ export interface PublicInterface {
 /** Whether the route to a peer has no gateway (`ip.DirectRouting`). */
 export function isDirect(root: Netns, publicIP: number): boolean {
   const route = root.routes.lookup(publicIP);
-  return route !== null && route.nexthops.length === 1 && route.nexthops[0]!.via === 0;
+  return route !== null && route.nexthops.length === 1 && isAttached(route.nexthops[0]!, 0);
 }

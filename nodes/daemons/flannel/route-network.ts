@@ -1,6 +1,6 @@
 import type { RouteFacts } from '../../events/kernel.ts';
 import type { Netns } from '../../kernel/netns.ts';
-import { RouteError } from '../../kernel/route-table.ts';
+import { RouteError } from '../../kernel/route-error.ts';
 import type { Runtime, TimerHandle } from '../../runtime.ts';
 
 /** A route to each peer's subnet, and a look every now and then whether it is still there (flannel's `RouteNetwork`). */

@@ -2,7 +2,7 @@ import { parseIp4 } from '../../../protocols/ip4.ts';
 import { formatMac, parseMac } from '../../../protocols/mac.ts';
 import type { LeaseFacts } from '../../events/cluster.ts';
 import type { Netns } from '../../kernel/netns.ts';
-import { RouteError } from '../../kernel/route-table.ts';
+import { RouteError } from '../../kernel/route-error.ts';
 import { gatewayRoute } from '../route-facts.ts';
 import { type Backend, isDirect, type PublicInterface } from './backend.ts';
 

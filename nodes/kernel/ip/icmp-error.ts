@@ -18,6 +18,9 @@ import type { Netns } from '../netns.ts';
 const IPTOS_TOS_MASK = 0x1e;
 const IPTOS_PREC_INTERNETCONTROL = 0xc0;
 
+/** 192.0.0.8: whoever has no address of IPv4 at all sends errors from it (RFC 7600 §4.8, `INADDR_DUMMY`). */
+const DUMMY_ADDRESS = 0xc000_0008;
+
 /** Whether a frame came as a link-layer broadcast or multicast; 0 stands in the place of addresses that do not exist. */
 export function isGroupFrame(frame: Uint8Array): boolean {
   return (frame[0]! & 1) !== 0;
@@ -46,5 +49,12 @@ export function sendIcmpError(
   buffer.set(message, ETH_HLEN + IPV4_HLEN);
   const tos = (ipTos(frame, ETH_HLEN) & IPTOS_TOS_MASK) | IPTOS_PREC_INTERNETCONTROL;
   // An error about a packet that was for us comes from the address it was for (icmp_send: saddr = iph->daddr).
-  ns.ip.output(buffer, { src: ns.isLocal(dst) ? dst : 0, dst: src, proto: PROTO_ICMP, tos, about });
+  ns.ip.output(buffer, {
+    src: ns.isLocal(dst) ? dst : 0,
+    fallbackSrc: DUMMY_ADDRESS,
+    dst: src,
+    proto: PROTO_ICMP,
+    tos,
+    about,
+  });
 }

@@ -23,6 +23,8 @@ export type DontFragment = boolean | 'probe';
 export interface PacketOptions<A extends IpAddress = number> {
   /** The unspecified address takes the source that routing prefers. */
   readonly src: A;
+  /** The source of a packet that routing has none for. */
+  readonly fallbackSrc?: A;
   readonly dst: A;
   readonly proto: number;
   readonly ttl?: number | undefined;
@@ -55,7 +57,7 @@ export class IpOutput {
     const error = pathError(path);
     if (path === null || error !== null) return error;
     const preferred =
-      options.src !== 0 ? options.src : path.src !== 0 ? path.src : ns.sourceFor(path.device, path.nexthop);
+      options.src || path.src || ns.sourceFor(path.device, path.nexthop) || options.fallbackSrc || 0;
     const src = path.type === 'local' && options.src === 0 ? dst : preferred;
     const { df = false } = options;
     const pathMtu = df === 'probe' ? path.device.mtu : ns.pathMtus.of(dst, path);
@@ -189,7 +191,8 @@ export class IpOutput {
     }
   }
 
-  #emitFrame({ type, device, nexthop }: Path, frame: Uint8Array, skb: Skb | null): void {
+  #emitFrame(path: Path, frame: Uint8Array, skb: Skb | null): void {
+    const { type, device, nexthop } = path;
     if (!device.hasLinkLayer) {
       writeEthernet(frame, device.takesNexthop ? nexthop : 0, 0, ETHERTYPE_IPV4);
       device.transmit(frame, skb);
@@ -201,7 +204,13 @@ export class IpOutput {
       if (device.noArp) {
         writeMac(frame, 0, device.mac);
         device.transmit(frame, skb);
-      } else device.neighbors.output(nexthop, frame, skb);
+      } else sendToNeighbor(path, frame, skb);
     }
   }
+}
+
+/** Hands a frame of IPv4 to the neighbour that is next, of either family (`ip_neigh_for_gw`). */
+export function sendToNeighbor({ device, nexthop, via6 }: Path, frame: Uint8Array, skb: Skb | null): void {
+  if (via6 === undefined) device.neighbors.output(nexthop, frame, skb);
+  else device.inet6.neighbors.output(via6, frame, skb);
 }

@@ -1,6 +1,7 @@
 import { u16, u32 } from '../../../protocols/bytes.ts';
 import { ETH_HLEN } from '../../../protocols/ethernet.ts';
 import { formatIp, type IpAddress } from '../../../protocols/ip.ts';
+import { formatIp6, type Ip6 } from '../../../protocols/ip6.ts';
 import {
   IPV4_HLEN,
   ipHeaderLength,
@@ -22,6 +23,11 @@ export interface Path<A extends IpAddress = number> {
   readonly device: Device;
   /** Address to resolve on the device. */
   readonly nexthop: A;
+  /**
+   * The IPv6 neighbour that a packet of IPv4 goes to; absent where there is none. `nexthop` is then the destination, as Linux'
+   * `rt_nexthop` has it.
+   */
+  readonly via6?: Ip6;
   /** Preferred source of the route, the unspecified address if none. */
   readonly src: A;
   /** Null where no row of a table stands for it: the host's own addresses, a rule's refusal. */
@@ -132,13 +138,14 @@ function hasPorts(proto: number): boolean {
 /** A routing decision as `ip route get` tells it, with the row that it comes from. */
 export function describePath<A extends IpAddress>(path: Path<A> | string, dst: A): string {
   if (typeof path === 'string') return path;
-  const { type, device, nexthop, route } = path;
+  const { type, device, nexthop, via6, route } = path;
   if (type === 'local') return `local ${formatIp(dst)} dev ${device.name}`;
   const row =
     route === null
       ? ''
       : ` (${route.facts.dst}${route.facts.protocol === 'kernel' ? '' : ` proto ${route.facts.protocol}`})`;
   if (type !== 'unicast' && type !== 'broadcast') return `${type}${row}`;
-  const via = nexthop === dst ? '' : ` via ${formatIp(nexthop)}`;
+  const gateway = via6 === undefined ? formatIp(nexthop) : `inet6 ${formatIp6(via6)}`;
+  const via = nexthop === dst && via6 === undefined ? '' : ` via ${gateway}`;
   return `${type === 'broadcast' ? 'broadcast ' : ''}${formatIp(dst)}${via} dev ${device.name}${row}`;
 }

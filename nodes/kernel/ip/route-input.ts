@@ -2,6 +2,7 @@ import { isLoopback, isMulticast, LIMITED_BROADCAST } from '../../../protocols/i
 import type { Device } from '../device.ts';
 import { fibLookup } from '../fib-lookup.ts';
 import type { Netns } from '../netns.ts';
+import { isAttached } from '../route-table.ts';
 import type { FlowKey } from '../rules.ts';
 import type { Path } from './path.ts';
 
@@ -95,7 +96,7 @@ export function validateSource(
   if (path.type !== 'unicast' && (path.type !== 'local' || !acceptLocal)) return 'martian';
   const hops = path.route?.nexthops ?? [];
   const hop = hops.find((candidate) => candidate.device === device);
-  if (hop !== undefined) return hop.via === 0 ? 'attached' : 'ok';
+  if (hop !== undefined) return isAttached(hop, 0) ? 'attached' : 'ok';
   if (path.type === 'local') return 'ok';
   if (device.addresses.length === 0) return filter > 0 ? 'rp-filter' : 'ok';
   return filter === 1 ? 'rp-filter' : 'ok';
@@ -111,5 +112,6 @@ export function wantsRedirect(ns: Netns, device: Device, dst: number, flow: Flow
   const { conf } = device;
   if (path.device !== device || (conf.send_redirects | all.send_redirects) === 0) return false;
   if (validateSource(ns, device, dst, flow, device) !== 'attached') return false;
-  return (conf.shared_media | all.shared_media) !== 0 || ns.addresses.onLink(device, flow.src, path.nexthop);
+  const gateway = path.via6 === undefined ? path.nexthop : 0;
+  return (conf.shared_media | all.shared_media) !== 0 || ns.addresses.onLink(device, flow.src, gateway);
 }

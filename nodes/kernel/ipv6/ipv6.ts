@@ -9,7 +9,6 @@ import {
   ip6HopLimit,
   ip6TrafficClass,
 } from '../../../protocols/ipv6.ts';
-import type { Device } from '../device.ts';
 import type { InetLayer } from '../inet.ts';
 import type { Path } from '../ip/path.ts';
 import { NetfilterHooks } from '../netfilter/hooks.ts';
@@ -78,7 +77,7 @@ export class Ipv6 {
       isLocal: (addr) => addresses.isLocal(addr, null),
       reachesAll: isMulticastIp6,
       pathMtu: (dst, path) => layer.mtuOf(dst, path),
-      confirm: (device: Device, nexthop) => device.inet6.neighbors.confirm(nexthop),
+      confirm: ({ device, nexthop }) => device.inet6.neighbors.confirm(nexthop),
       portUnreachable: (frame, device) =>
         this.icmp.sendError(ICMPV6_DEST_UNREACHABLE, UNREACH6_PORT, 0, frame, device),
       remoteKey: (addr, port) => `${addr}${port}`,

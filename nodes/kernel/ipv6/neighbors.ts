@@ -1,4 +1,4 @@
-import { ETH_HLEN } from '../../../protocols/ethernet.ts';
+import { ETH_HLEN, ETHERTYPE_IPV6, etherType } from '../../../protocols/ethernet.ts';
 import { ICMPV6_DEST_UNREACHABLE, UNREACH6_ADDRESS } from '../../../protocols/icmpv6.ts';
 import { type Ip6, readIp6Cached, solicitedNode } from '../../../protocols/ip6.ts';
 import { IP6_SRC } from '../../../protocols/ipv6.ts';
@@ -6,7 +6,10 @@ import type { NdpMessage } from '../../../protocols/ndp.ts';
 import { NeighborCache } from '../neighbor-cache.ts';
 import type { NeighborPool } from '../neighbor-pool.ts';
 
-/** One device's IPv6 neighbours: neighbour discovery (RFC 4861 §7). */
+/**
+ * One device's IPv6 neighbours: neighbour discovery (RFC 4861 §7). Packets of IPv4 go to them too, whose routes have IPv6 next
+ * hops (`Nexthop.via6`).
+ */
 export class NdpTable extends NeighborCache<Ip6> {
   /** A solicitation tells of its sender; false if there is no room to remember it. */
   solicitedBy(ip: Ip6, mac: number): boolean {
@@ -34,7 +37,8 @@ export class NdpTable extends NeighborCache<Ip6> {
 
   protected override solicit(ip: Ip6, mac: number | null, waiting: Uint8Array | null): void {
     const { inet6, ns } = this.device;
-    const from = waiting === null ? null : readIp6Cached(waiting, ETH_HLEN + IP6_SRC);
+    const packet = waiting !== null && etherType(waiting) === ETHERTYPE_IPV6 ? waiting : null;
+    const from = packet === null ? null : readIp6Cached(packet, ETH_HLEN + IP6_SRC);
     const src = from !== null && inet6.holds(from) ? from : inet6.ownAddress();
     // Who has no address yet cannot ask: it would be taken for a claim to the target.
     if (src === null) return;
@@ -48,6 +52,10 @@ export class NdpTable extends NeighborCache<Ip6> {
 
   protected override unreachable(frame: Uint8Array): void {
     const { ns } = this.device;
+    if (etherType(frame) !== ETHERTYPE_IPV6) {
+      ns.neighborUnreachable(frame);
+      return;
+    }
     ns.kernel.drop('neighbor-failed');
     ns.ipv6.icmp.sendError(ICMPV6_DEST_UNREACHABLE, UNREACH6_ADDRESS, 0, frame, null);
   }

@@ -1,6 +1,5 @@
 import {
   ANY_IP6,
-  formatIp6,
   formatPrefix6,
   type Ip6,
   isLinkLocal,
@@ -22,7 +21,6 @@ const INET6: RouteFamily<Ip6> = {
   rowPerDevice: true,
   trie: () => new Lpm6Trie(),
   parse: parseIp6,
-  format: formatIp6,
   parsePrefix: parsePrefix6,
   formatPrefix: formatPrefix6,
   onLink: isLinkLocal,

@@ -3,6 +3,7 @@ import { fragmentIpv4, ipDst, ipTotalLength, validateIpv4 } from '../../../proto
 import { writeMac } from '../../../protocols/mac.ts';
 import type { BridgeDevice } from '../bridge.ts';
 import type { Device } from '../device.ts';
+import { sendToNeighbor } from '../ip/output.ts';
 import { pathError } from '../ip/path.ts';
 import type { Netns } from '../netns.ts';
 import type { SysctlSpec } from '../sysctl.ts';
@@ -90,7 +91,7 @@ export class BridgeNetfilter {
       return true;
     }
     skb.bridgedDnat = true;
-    bridge.neighbors.output(path.nexthop, frame, skb);
+    sendToNeighbor(path, frame, skb);
     return false;
   }
 

@@ -83,7 +83,7 @@ function columns(route: RouteFacts, format: RouteFormat) {
   return {
     type: details || route.type !== 'unicast' ? route.type : '',
     dst: destination(route.dst),
-    via: single !== undefined && shown('via') ? single.via : '',
+    via: single !== undefined && (shown('via') || isForeign(route, single)) ? single.via : '',
     dev: shown('dev') ? (single?.dev ?? (isInet6(route) && route.nexthops.length === 0 ? 'lo' : '')) : '',
     table: format.table ?? '',
     protocol: details || (protocol !== 'boot' && shown('protocol')) ? protocol : '',
@@ -105,7 +105,7 @@ function routeText(route: RouteFacts, format: RouteFormat, down: ReadonlySet<str
     format,
   );
   const words = type === '' ? [dst] : [type, dst];
-  if (via !== '') words.push('via', via);
+  if (via !== '' && single !== undefined) words.push('via', ...gatewayWords(route, single));
   if (dev !== '') words.push('dev', dev);
   if (table !== '') words.push('table', table);
   if (protocol !== '') words.push('proto', protocol);
@@ -116,11 +116,24 @@ function routeText(route: RouteFacts, format: RouteFormat, down: ReadonlySet<str
   if (single !== undefined) words.push(...flagsOf(single, down));
   const newline = format.style === 'oneline' ? '\\' : '\n';
   if (isInet6(route)) words.push('pref', 'medium');
-  return `${words.join(' ')}${isInet6(route) ? '' : ' '}${multipath.map((hop) => `${newline}\t${nexthopText(hop, down)}`).join('')}`;
+  return `${words.join(' ')}${isInet6(route) ? '' : ' '}${multipath.map((hop) => `${newline}\t${nexthopText(route, hop, down)}`).join('')}`;
 }
 
-function nexthopText(hop: NexthopFacts, down: ReadonlySet<string>): string {
-  const via = hop.via === '' ? '' : `via ${hop.via} `;
+/** Whether the gateway of an IPv4 route is one of IPv6 (`RTA_VIA`). */
+function isForeign(route: RouteFacts, { via }: NexthopFacts): boolean {
+  return via.includes(':') && !isInet6(route);
+}
+
+function gatewayWords(route: RouteFacts, hop: NexthopFacts): string[] {
+  return isForeign(route, hop) ? ['inet6', hop.via] : [hop.via];
+}
+
+function gatewayField(route: RouteFacts, hop: NexthopFacts) {
+  return isForeign(route, hop) ? { via: { family: 'inet6', host: hop.via } } : { gateway: hop.via };
+}
+
+function nexthopText(route: RouteFacts, hop: NexthopFacts, down: ReadonlySet<string>): string {
+  const via = hop.via === '' ? '' : `via ${gatewayWords(route, hop).join(' ')} `;
   const flags = flagsOf(hop, down)
     .map((flag) => `${flag} `)
     .join('');
@@ -135,7 +148,7 @@ function routeObject(route: RouteFacts, format: RouteFormat, down: ReadonlySet<s
   return {
     ...(type === '' ? {} : { type }),
     dst,
-    ...(via === '' ? {} : { gateway: via }),
+    ...(via === '' || single === undefined ? {} : gatewayField(route, single)),
     ...(dev === '' ? {} : { dev }),
     ...(table === '' ? {} : { table }),
     ...(protocol === '' ? {} : { protocol }),
@@ -148,7 +161,7 @@ function routeObject(route: RouteFacts, format: RouteFormat, down: ReadonlySet<s
       ? {}
       : {
           nexthops: multipath.map((hop) => ({
-            ...(hop.via === '' ? {} : { gateway: hop.via }),
+            ...(hop.via === '' ? {} : gatewayField(route, hop)),
             dev: hop.dev,
             weight: hop.weight,
             flags: flagsOf(hop, down),

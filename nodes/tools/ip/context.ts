@@ -12,7 +12,7 @@ import type { LinkFacts } from '../../events/kernel.ts';
 import type { Device } from '../../kernel/device.ts';
 import { NetlinkError } from '../../kernel/netlink.ts';
 import type { Netns } from '../../kernel/netns.ts';
-import { RouteError } from '../../kernel/route-table.ts';
+import { RouteError } from '../../kernel/route-error.ts';
 import type { JsonStyle } from '../format/json.ts';
 import { type ToolContext, ToolError, type ToolOutput } from '../tool.ts';
 import { EXIT_ARGUMENT, EXIT_KERNEL, garbage, notEmulated } from './words.ts';

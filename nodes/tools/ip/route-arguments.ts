@@ -123,10 +123,7 @@ function takeHopPart(hop: Hop, word: string, words: Words, family: IpOptions['fa
     case undefined:
       return false;
     case 'via': {
-      const text = words.argument();
-      if (text === 'inet6') throw notEmulated('via inet6');
-      const gateway = text === 'inet' ? words.argument() : text;
-      hop.via = formatIp(requireIpAddress(gateway, family));
+      hop.via = takeGateway(words, family).via;
       return true;
     }
     case 'dev':
@@ -144,6 +141,16 @@ function takeHopPart(hop: Hop, word: string, words: Words, family: IpOptions['fa
       return true;
     }
   }
+}
+
+const GATEWAY_FAMILIES = ['inet', 'inet6', 'mpls', 'bridge', 'link'];
+
+/** `via [ FAMILY ] ADDRESS`. @throws ToolError */
+export function takeGateway(words: Words, family: IpOptions['family']): { readonly via: string } {
+  const text = words.argument();
+  if (!GATEWAY_FAMILIES.includes(text)) return { via: formatIp(requireIpAddress(text, family)) };
+  if (text !== 'inet' && text !== 'inet6') throw notEmulated(`via ${text}`);
+  return { via: formatIp(requireIpAddress(words.argument(), text)) };
 }
 
 function typeOf(word: string): RouteType | undefined {
@@ -167,7 +174,8 @@ function familyOfRoute(ctx: IpContext, dst: string | null, hops: readonly Hop[])
   const vias = hops.flatMap(({ via }) => (via === '' ? [] : [familyOf(parseIp(via) ?? 0)]));
   const known = familySoFar(ctx, dst);
   const family = known === 'any' ? (vias[0] ?? 'inet') : known;
-  if (vias.some((via) => via !== family)) throw notEmulated('a gateway of the other family');
+  if (family === 'inet6' && vias.includes('inet'))
+    throw refused('Error: IPv6 does not support RTA_VIA attribute.');
   return family;
 }
 
@@ -193,7 +201,8 @@ SELECTOR := [ root PREFIX ] [ match PREFIX ] [ exact PREFIX ]
             [ via ADDRESS ] [ src ADDRESS ] [ type TYPE ] [ scope SCOPE ]
 ROUTE := [ TYPE ] PREFIX [ proto RTPROTO ] [ scope SCOPE ] [ metric METRIC ]
          [ src ADDRESS ] [ table TABLE_ID ] { NH | [ nexthop NH ]... }
-NH := [ via ADDRESS ] [ dev STRING ] [ weight NUMBER ] [ onlink ]
+NH := [ via [ FAMILY ] ADDRESS ] [ dev STRING ] [ weight NUMBER ] [ onlink ]
+FAMILY := [ inet | inet6 ]
 TYPE := { unicast | local | broadcast | throw | unreachable | prohibit | blackhole }
 TABLE_ID := [ local | main | default | all | NUMBER ]
 SCOPE := [ host | link | global | NUMBER ]

@@ -9,6 +9,7 @@ import type { RouteFacts, RouteProtocol, RouteScope } from '../../events/kernel.
 import { MAIN_TABLE } from '../../kernel/route-table.ts';
 import { protocolName, type RouteColumn } from '../format/routes.ts';
 import { type IpContext, requireDevice, requireIpAddress, requireIpPrefix, takeDevice } from './context.ts';
+import { takeGateway } from './route-arguments.ts';
 import { listedTable, metricOf, protocolOf, routeScopeOf } from './route-protocols.ts';
 import { garbage, notEmulated, type Words } from './words.ts';
 
@@ -55,7 +56,7 @@ export function parseRouteFilter(words: Words, ctx: IpContext): RouteFilter {
         break;
       }
       case 'via': {
-        const via = formatIp(requireIpAddress(words.argument(), ctx.options.family));
+        const { via } = takeGateway(words, ctx.options.family);
         hide.add('via');
         tests.push(({ nexthops }) => nexthops.length === 1 && nexthops[0]?.via === via);
         break;

@@ -1,4 +1,5 @@
 import { formatIp4 } from '../../../protocols/ip4.ts';
+import { formatIp6 } from '../../../protocols/ip6.ts';
 import type { Device } from '../../kernel/device.ts';
 import { type Path, pathError } from '../../kernel/ip/path.ts';
 import { type InputRefusal, routeInput, wantsRedirect } from '../../kernel/ip/route-input.ts';
@@ -164,7 +165,9 @@ function print(ctx: IpContext, { dst, from, flow }: Question, path: Path): void 
   const { ns, options } = ctx;
   const { iif, mark } = flow;
   const local = path.type === 'local';
+  const { via6 } = path;
   const gateway = path.type === 'unicast' && path.nexthop !== dst ? formatIp4(path.nexthop) : '';
+  const via = via6 === undefined ? gateway : `inet6 ${formatIp6(via6)}`;
   const source = local ? dst : path.src !== 0 ? path.src : ns.sourceFor(path.device, path.nexthop);
   const cache = path.type === 'unicast' ? [] : local ? ['local'] : ['local', 'brd'];
   if (iif !== null && path.type === 'unicast' && wantsRedirect(ns, iif, dst, flow, path))
@@ -173,13 +176,14 @@ function print(ctx: IpContext, { dst, from, flow }: Question, path: Path): void 
   const dev = iif !== null && path.type === 'broadcast' ? 'lo' : path.device.name;
   const table = shownTable(ctx, path);
   const learned = pathMtu(ctx, dst, path);
-  const showsSource = from === null && iif === null;
+  const showsSource = from === null && iif === null && source !== 0;
   if (options.json !== undefined) {
     const object = {
       ...(type === '' ? {} : { type }),
       dst: formatIp4(dst),
       ...(from === null ? {} : { from: formatIp4(from) }),
       ...(gateway === '' ? {} : { gateway }),
+      ...(via6 === undefined ? {} : { via: { family: 'inet6', host: formatIp6(via6) } }),
       dev,
       ...(table === '' ? {} : { table }),
       ...(showsSource ? { prefsrc: formatIp4(source) } : {}),
@@ -197,7 +201,7 @@ function print(ctx: IpContext, { dst, from, flow }: Question, path: Path): void 
     ...(type === '' ? [] : [type]),
     formatIp4(dst),
     ...(from === null ? [] : ['from', formatIp4(from)]),
-    ...(gateway === '' ? [] : ['via', gateway]),
+    ...(via === '' ? [] : ['via', via]),
     ...['dev', dev],
     ...(table === '' ? [] : ['table', table]),
     ...(showsSource ? ['src', formatIp4(source)] : []),

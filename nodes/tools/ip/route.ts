@@ -2,7 +2,7 @@ import type { IpFamily } from '../../../protocols/ip.ts';
 import { parseIp4 } from '../../../protocols/ip4.ts';
 import type { NexthopFacts, RouteFacts, RouteScope, RouteType } from '../../events/kernel.ts';
 import type { Netns } from '../../kernel/netns.ts';
-import { LOCAL_TABLE, MAIN_TABLE } from '../../kernel/route-table.ts';
+import { isAttached, LOCAL_TABLE, MAIN_TABLE } from '../../kernel/route-table.ts';
 import { formatJson } from '../format/json.ts';
 import { localTable, localTable6 } from '../format/local-table.ts';
 import { formatRoutes, protocolName, type RouteFormat, routeObjects } from '../format/routes.ts';
@@ -159,13 +159,13 @@ function set(words: Words, ctx: IpContext, command: 'add' | 'change' | 'chg' | '
 
 /** Finds the device of a gateway that was given without one. @throws ToolError */
 function withDevice(ns: Netns, hop: NexthopFacts): NexthopFacts {
-  if (hop.dev !== '') return hop;
+  if (hop.dev !== '' || hop.via.includes(':')) return hop;
   // By a route of the scope of a link alone: one that leads by a gateway itself does not count.
   const gateway = hop.via === '' ? null : parseIp4(hop.via);
   const route =
     gateway === null ? null : ns.routes.lookupWhere(gateway, ({ facts }) => facts.scope !== 'global');
   const way = route?.nexthops[0];
-  if (way === undefined || way.via !== 0) throw refused('Error: Nexthop has invalid gateway.');
+  if (way === undefined || !isAttached(way, 0)) throw refused('Error: Nexthop has invalid gateway.');
   return { ...hop, dev: way.device.name };
 }
 

@@ -36,9 +36,11 @@ function routeLine(facts: RouteFacts, numeric: boolean, style: 'route' | 'netsta
   if (prefix === null || facts.type === 'blackhole') return null;
   const refused = facts.type === 'unreachable';
   const destination = prefix.len === 0 && !numeric ? 'default' : formatIp4(prefix.addr);
-  const gateway = refused ? '-' : hop === undefined || hop.via === '' ? '0.0.0.0' : hop.via;
+  // An IPv6 gateway does not fit into its column, which has a flag all the same.
+  const via = hop?.via ?? '';
+  const gateway = refused ? '-' : via === '' || via.includes(':') ? '0.0.0.0' : via;
   const up = refused ? '!' : 'U';
-  const flags = `${up}${!refused && gateway !== '0.0.0.0' ? 'G' : ''}${prefix.len === 32 ? 'H' : ''}`;
+  const flags = `${up}${!refused && via !== '' ? 'G' : ''}${prefix.len === 32 ? 'H' : ''}`;
   const dev = refused || hop === undefined ? '-' : hop.dev;
   const head = [destination, gateway, formatIp4(prefixMask(prefix.len))]
     .map((text) => text.padEnd(15))

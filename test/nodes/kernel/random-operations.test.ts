@@ -5,7 +5,7 @@ import { BridgeDevice } from '../../../nodes/kernel/bridge.ts';
 import { Kernel } from '../../../nodes/kernel/kernel.ts';
 import { NetlinkError } from '../../../nodes/kernel/netlink.ts';
 import type { Netns } from '../../../nodes/kernel/netns.ts';
-import { RouteError } from '../../../nodes/kernel/route-table.ts';
+import { RouteError } from '../../../nodes/kernel/route-error.ts';
 import { SysctlError } from '../../../nodes/kernel/sysctl.ts';
 import type { UpperOptions } from '../../../nodes/kernel/uppers.ts';
 import { KernelFold } from '../../../nodes/state/kernel-fold.ts';

@@ -1,5 +1,4 @@
 import test from 'ava';
-import type { Netns } from '../../../nodes/kernel/netns.ts';
 import { mac, Network } from '../../support/network.ts';
 import { run } from './support/run.ts';
 import { readSession } from './support/session.ts';
@@ -8,11 +7,12 @@ import { readSession } from './support/session.ts';
  * Sessions of real iproute2 6.1.0 on Linux 6.18, recorded in a namespace of two interfaces, eth0 (10.0.0.1/24) and eth1
  * (10.5.0.1/24), and replayed here.
  */
-function host(): { readonly net: Network; readonly ns: Netns } {
+function host(addresses: readonly string[] = ['10.0.0.1/24', '10.5.0.1/24'], ipv6: 'on' | 'off' = 'off') {
   const net = new Network();
-  const { kernel } = net.host('h');
+  const { kernel } = net.host('h', ipv6);
   const { root: ns } = kernel;
-  for (const [i, address] of ['10.0.0.1/24', '10.5.0.1/24'].entries()) {
+  for (let i = 0; i < 2; i++) {
+    const address = addresses[i];
     ns.addVeth({
       name: `eth${i}`,
       mac: mac(`52:54:00:00:00:0${i + 1}`),
@@ -21,7 +21,7 @@ function host(): { readonly net: Network; readonly ns: Netns } {
     });
     ns.setUp(`far${i}`);
     ns.setUp(`eth${i}`);
-    ns.addAddress(`eth${i}`, address);
+    if (address !== undefined) ns.addAddress(`eth${i}`, address);
   }
   return { net, ns };
 }
@@ -95,5 +95,18 @@ test('ip xfrm policy, and what ip xfrm state complains of: to the byte', (t) => 
   for (const { command, output, code } of steps) {
     const got = run(command, ns);
     t.is(`$ ${command}\n${got.text}[exit ${got.code}]`, `$ ${command}\n${output}[exit ${code}]`);
+  }
+});
+
+/** Recorded with IPv6 on and no address of IPv4, once the link-local addresses were claimed. */
+test('ip route … via inet6: to the byte', (t) => {
+  const { net, ns } = host([], 'on');
+  net.advance(3000);
+  const steps = readSession('ip-via-inet6-6.1.session.txt');
+  t.true(steps.length > 60);
+  for (const { command, output, code } of steps) {
+    const got = run(command, ns);
+    t.is(`$ ${command}\n${got.text}[exit ${got.code}]`, `$ ${command}\n${output}[exit ${code}]`);
+    net.advance(1);
   }
 });
