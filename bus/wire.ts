@@ -1,4 +1,5 @@
 import type { NatsConnection, Subscription } from 'nats';
+import type { Block, BlockPool } from './blocks.ts';
 import { BROADCAST, wirePrefix } from './subjects.ts';
 
 /**
@@ -11,8 +12,6 @@ const FRAME_HEAD = 12;
 const VERSION = 2;
 /** A message that has grown so long is sent, bytes. */
 const MESSAGE_MAX = 131_072;
-/** Messages are cut from blocks of so many bytes: to make a buffer for each would cost more than to fill it. */
-const BLOCK = 524_288;
 
 export interface WireOptions {
   readonly lab: string;
@@ -46,15 +45,17 @@ export class WirePort {
   readonly #callback: (error: Error | null, message: { readonly data: Uint8Array }) => void;
   /** By the last token of the subject. */
   readonly #subscriptions = new Map<string, Subscription>();
+  readonly #pool: BlockPool;
   /** The message that is being filled: its subject, '' for none, and where in the block it begins and has got to. */
   #subject = '';
-  #block = new Uint8Array(0);
-  #view = new DataView(this.#block.buffer);
+  #block: Block | null = null;
   #start = 0;
   #end = 0;
 
-  constructor(nc: NatsConnection, options: WireOptions, onFrame: FrameHandler) {
+  /** `pool`: the memory of the same connection. */
+  constructor(nc: NatsConnection, pool: BlockPool, options: WireOptions, onFrame: FrameHandler) {
     this.#nc = nc;
+    this.#pool = pool;
     this.#options = options;
     this.#prefix = wirePrefix(options.lab, options.segment);
     this.#callback = (error, message) => {
@@ -94,23 +95,23 @@ export class WirePort {
    */
   send(frame: Uint8Array, cause: number, at: number): void {
     const subject = this.#subjectFor(frame);
-    const isFull =
-      this.#end - this.#start > MESSAGE_MAX || this.#end + FRAME_HEAD + frame.length > this.#block.length;
-    if (isFull || subject !== this.#subject) {
+    const needed = FRAME_HEAD + frame.length;
+    const isOpen = subject === this.#subject && this.#end - this.#start <= MESSAGE_MAX;
+    let block = this.#block;
+    if (!isOpen || block === null || this.#end + needed > block.bytes.length) {
       this.flush();
-      this.#begin(subject, at, frame.length);
+      block = this.#begin(subject, at, needed);
     }
-    const view = this.#view;
-    view.setFloat64(this.#end, cause);
-    view.setUint32(this.#end + 8, frame.length);
-    this.#block.set(frame, this.#end + FRAME_HEAD);
-    this.#end += FRAME_HEAD + frame.length;
+    block.view.setFloat64(this.#end, cause);
+    block.view.setUint32(this.#end + 8, frame.length);
+    block.bytes.set(frame, this.#end + FRAME_HEAD);
+    this.#end += needed;
   }
 
   /** Sends what was taken. */
   flush(): void {
-    if (this.#subject === '') return;
-    this.#nc.publish(this.#subject, this.#block.subarray(this.#start, this.#end));
+    if (this.#subject === '' || this.#block === null) return;
+    this.#nc.publish(this.#subject, this.#block.bytes.subarray(this.#start, this.#end));
     this.#subject = '';
   }
 
@@ -118,22 +119,24 @@ export class WirePort {
     this.#listen([]);
   }
 
-  #begin(subject: string, at: number, length: number): void {
-    const needed = HEAD + FRAME_HEAD + length;
-    // What is published may still be read from the old block.
-    if (this.#end + needed > this.#block.length) {
-      this.#block = new Uint8Array(Math.max(BLOCK, needed));
-      this.#view = new DataView(this.#block.buffer);
+  #begin(subject: string, at: number, needed: number): Block {
+    let block = this.#block;
+    if (block === null || this.#end + HEAD + needed > block.bytes.length) {
+      if (block !== null) this.#pool.giveBack(block);
+      block = this.#pool.take(HEAD + needed);
+      this.#block = block;
       this.#end = 0;
     }
     this.#subject = subject;
     this.#start = this.#end;
-    this.#block[this.#start] = VERSION;
-    this.#block[this.#start + 1] = 0;
-    this.#view.setUint16(this.#start + 2, this.#options.port);
-    this.#view.setUint32(this.#start + 4, this.#options.node);
-    this.#view.setFloat64(this.#start + 8, at);
+    const { bytes, view } = block;
+    bytes[this.#start] = VERSION;
+    bytes[this.#start + 1] = 0;
+    view.setUint16(this.#start + 2, this.#options.port);
+    view.setUint32(this.#start + 4, this.#options.node);
+    view.setFloat64(this.#start + 8, at);
     this.#end = this.#start + HEAD;
+    return block;
   }
 
   #subjectFor(frame: Uint8Array): string {

@@ -10,6 +10,8 @@ export type NodeInput =
   | { readonly type: 'boot' }
   /** A frame on a physical port. The machine owns the buffer from here on. A shell may reuse the input object. */
   | { readonly type: 'frame'; readonly port: number; readonly frame: Uint8Array; readonly cause: EventId }
+  /** So many frames came while the shell could hold no more, and are gone. */
+  | { readonly type: 'overrun'; readonly frames: number }
   /** Inputs that came together, in order. They are handled one by one; routes are decided after the last. */
   | { readonly type: 'batch'; readonly inputs: readonly NodeInput[] }
   /** The clock reached the deadline the machine asked for. */
@@ -52,6 +54,8 @@ export type SocketRequest =
 export interface NodeOutputs {
   /** A frame leaves by a port. The buffer belongs to the shell from here on. */
   transmit(port: number, frame: Uint8Array, cause: EventId): void;
+  /** Whether the wire takes frames; absent: always. What is sent into a full queue is dropped, as by a network card. */
+  txQueue?(): 'room' | 'full';
   /** A port wants other frames than those to the MAC address of the configuration; absent: all come anyway. */
   filter?(port: number, filter: PortFilter): void;
   /** An event for the node's log. */

@@ -123,6 +123,7 @@ export class NodeMachine implements Runtime {
     this.#runTimers();
     this.#take(input);
     this.#runTimers();
+    this.#dropReport.check();
   }
 
   #take(input: NodeInput): void {
@@ -136,7 +137,9 @@ export class NodeMachine implements Runtime {
       case 'frame':
         this.cause = input.cause;
         this.#kernel.receive(input.port, input.frame);
-        this.#dropReport.check();
+        break;
+      case 'overrun':
+        this.#kernel.drop('rx-queue-full', input.frames);
         break;
       case 'command':
         this.cause = input.cause;
@@ -202,6 +205,7 @@ export class NodeMachine implements Runtime {
       timings: config.timers,
       ipv6: config.ipv6 === true ? 'on' : 'off',
       transmit: (port, frame, cause) => this.#out.transmit(port, frame, cause),
+      txQueue: () => this.#out.txQueue?.() ?? 'room',
       filter: (port, filter) => this.#out.filter?.(port, filter),
     });
     const { root } = this.#kernel;

@@ -17,6 +17,8 @@ export interface KernelOptions {
   readonly ipv6?: 'on' | 'off';
   /** A frame leaves by a physical port; the buffer is the receiver's. */
   transmit(port: number, frame: Uint8Array, cause: EventId): void;
+  /** Whether physical ports take frames; absent: always. */
+  txQueue?(): 'room' | 'full';
   /** A physical port wants other frames than those to the MAC address that it began with. */
   filter?(port: number, filter: PortFilter): void;
 }
@@ -53,6 +55,7 @@ export class Kernel {
   onLinkChange: ((device: Device) => void) | null = null;
   readonly #bootedAt: number;
   readonly #transmit: KernelOptions['transmit'];
+  readonly #txQueue: KernelOptions['txQueue'];
   readonly #filter: KernelOptions['filter'];
   readonly #namespaces = new Map<string, Netns>();
   readonly #ports = new Map<number, PortDevice>();
@@ -66,6 +69,7 @@ export class Kernel {
     this.#bootedAt = rt.now;
     this.#transmit = options.transmit;
     this.ipv6 = options.ipv6 ?? 'off';
+    this.#txQueue = options.txQueue;
     this.#filter = options.filter;
     this.neighborPool = new NeighborPool(this);
     this.tracer = new PacketTracer(rt);
@@ -130,7 +134,8 @@ export class Kernel {
   }
 
   transmitOnPort(port: number, frame: Uint8Array): void {
-    this.#transmit(port, frame, this.rt.cause);
+    if (this.#txQueue?.() === 'full') this.drop('tx-queue-full');
+    else this.#transmit(port, frame, this.rt.cause);
   }
 
   filterPort(port: number, filter: PortFilter): void {
@@ -165,9 +170,9 @@ export class Kernel {
     }
   }
 
-  drop(reason: string): void {
-    this.dropped++;
-    this.drops.set(reason, (this.drops.get(reason) ?? 0) + 1);
+  drop(reason: string, count = 1): void {
+    this.dropped += count;
+    this.drops.set(reason, (this.drops.get(reason) ?? 0) + count);
     if (this.rt.cause < 0) this.tracer.dropped(reason);
   }
 

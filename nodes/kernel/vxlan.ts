@@ -1,6 +1,6 @@
 import { ARP_LEN, ARP_REPLY, ARP_REQUEST, decodeArp, encodeArp } from '../../protocols/arp.ts';
 import { ETH_HLEN, ETHERTYPE_ARP, etherType, writeEthernet } from '../../protocols/ethernet.ts';
-import { frameBuffer } from '../../protocols/frame-buffer.ts';
+import { copyFrame, frameBuffer, withHeadroom } from '../../protocols/frame-buffer.ts';
 import { formatIp4 } from '../../protocols/ip4.ts';
 import { IPV4_HLEN } from '../../protocols/ipv4.ts';
 import { formatMac, isGroupMac, readMac } from '../../protocols/mac.ts';
@@ -91,7 +91,9 @@ export class VxlanDevice extends Device implements VxlanEndpoint {
       return;
     }
     this.#sending = true;
-    for (const row of rows) this.#encapsulate(frame, row.dst, skb?.mark ?? 0);
+    const last = rows.length - 1;
+    for (let i = 0; i <= last; i++)
+      this.#encapsulate(i === last ? frame : copyFrame(frame), rows[i]!.dst, skb?.mark ?? 0);
     this.#sending = false;
   }
 
@@ -118,10 +120,9 @@ export class VxlanDevice extends Device implements VxlanEndpoint {
       tracer.step(this.ns, { at: 'encapsulate', dev: this.name, how }, frame);
     }
     const header = 14 + IPV4_HLEN + UDP_HLEN + VXLAN_HLEN;
-    const packet = frameBuffer(header + frame.length);
-    packet.set(frame, header);
-    writeVxlan(packet, header - VXLAN_HLEN, this.#options.vni);
     const srcPort = flowSourcePort(frame, 0, frame.length);
+    const packet = withHeadroom(frame, header);
+    writeVxlan(packet, header - VXLAN_HLEN, this.#options.vni);
     const { local, dstPort } = this.#options;
     this.#underlay.sendUdpPacket(packet, {
       src: local,

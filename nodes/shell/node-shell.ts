@@ -1,6 +1,7 @@
 import type { NatsConnection } from 'nats';
 import { type Logger, pino } from 'pino';
 import type { Subscription } from 'rxjs';
+import { BlockPool } from '../../bus/blocks.ts';
 import { encode } from '../../bus/codec.ts';
 import { serveCommands } from '../../bus/commands.ts';
 import { connectBus } from '../../bus/connection.ts';
@@ -38,6 +39,7 @@ export class NodeShell {
   #store!: Store;
   #machine!: NodeMachine;
   #intake!: Intake;
+  #pool!: BlockPool;
   #ports: WirePort[] = [];
   #bridge!: ExternalBridge;
   #timer: NodeJS.Timeout | null = null;
@@ -56,6 +58,7 @@ export class NodeShell {
     this.#guard();
     const { lab, node, bus, boot } = this.#boot;
     this.#nc = await connectBus({ ...bus, name: node, echo: 'off' });
+    this.#pool = new BlockPool(this.#nc);
     this.#store = await Store.bind(this.#nc, lab);
     const row = await this.#store.get(configKey(node));
     if (row === null) throw new Error(`the store holds no configuration for node ${node}`);
@@ -69,7 +72,7 @@ export class NodeShell {
     this.#machine = new NodeMachine(config, context, this.#outputs(config));
     this.#intake = new Intake(
       (input) => this.#step(input),
-      () => this.#booted && this.#publisher.lag < MAX_LAG / 2,
+      () => this.#booted && this.#publisher.lag < MAX_LAG / 2 && this.#pool.queue === 'room',
     );
     this.#bridge = new ExternalBridge(config.bgp?.neighbors ?? [], (input) => this.#intake.take(input));
     await this.#bridge.listen();
@@ -127,7 +130,7 @@ export class NodeShell {
     const { port, segment } = iface;
     const mac = parseMac(iface.mac) ?? 0;
     const options = { lab: this.#boot.lab, segment, mac, node: config.number, port };
-    return new WirePort(this.#nc, options, (frame, cause) =>
+    return new WirePort(this.#nc, this.#pool, options, (frame, cause) =>
       this.#intake.take({ type: 'frame', port, frame, cause }),
     );
   }
@@ -187,6 +190,7 @@ export class NodeShell {
   #outputs(config: NodeConfig): NodeOutputs {
     return {
       transmit: (port, frame, cause) => this.#ports[port]?.send(frame, cause, clock()),
+      txQueue: () => this.#pool.queue,
       filter: (port, filter) => this.#ports[port]?.filter(filter),
       record: (record) => this.#publisher.append(record),
       store: (request, op, cause) => {

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { connect as connectSocket } from 'node:net';
 import test from 'ava';
 import { filter, firstValueFrom, take, toArray } from 'rxjs';
+import { BlockPool } from '../../bus/blocks.ts';
 import { CommandClient, NoResponderError, serveCommands } from '../../bus/commands.ts';
 import { BusError, connectBus } from '../../bus/connection.ts';
 import { ensureLog, LogPublisher, LogReader } from '../../bus/log.ts';
@@ -32,9 +33,14 @@ test('a unicast frame reaches the owner of the MAC, a broadcast all but its send
   const nc = await connectTo(t, server);
   const seen: string[] = [];
   const port = (lab: string, node: number) =>
-    new WirePort(nc, { lab, segment: 'lan', mac: 0x020000000000 + node, node, port: 0 }, (bytes, cause) => {
-      seen.push(`${lab}/${node} ${Buffer.from(bytes.subarray(14)).toString()} ${cause}`);
-    });
+    new WirePort(
+      nc,
+      new BlockPool(nc),
+      { lab, segment: 'lan', mac: 0x020000000000 + node, node, port: 0 },
+      (bytes, cause) => {
+        seen.push(`${lab}/${node} ${Buffer.from(bytes.subarray(14)).toString()} ${cause}`);
+      },
+    );
   const one = port('a', 1);
   port('a', 2);
   port('a', 3);
@@ -52,9 +58,14 @@ test('a port that wants other addresses hears them too, one that wants all hears
   const nc = await connectTo(t, server);
   const seen: string[] = [];
   const port = (node: number) =>
-    new WirePort(nc, { lab: 'a', segment: 'lan', mac: 0x020000000000 + node, node, port: 0 }, (bytes) => {
-      seen.push(`${node} ${Buffer.from(bytes.subarray(14)).toString()}`);
-    });
+    new WirePort(
+      nc,
+      new BlockPool(nc),
+      { lab: 'a', segment: 'lan', mac: 0x020000000000 + node, node, port: 0 },
+      (bytes) => {
+        seen.push(`${node} ${Buffer.from(bytes.subarray(14)).toString()}`);
+      },
+    );
   const [one, two, three] = [port(1), port(2), port(3)];
   const heard = async (): Promise<string[]> => {
     one.send(frame([2, 0, 0, 0, 0, 2], 'own'), 0, 0);
@@ -79,12 +90,20 @@ test('frames come in the order they were sent in, whoever they are for, however 
   const other = await connectTo(t, server);
   const seen: number[] = [];
   let messages = 0;
-  new WirePort(other, { lab: 'a', segment: 's', mac: 0x020000000002, node: 2, port: 0 }, (bytes) =>
-    seen.push(Number(Buffer.from(bytes.subarray(14, 22)).toString())),
+  new WirePort(
+    other,
+    new BlockPool(other),
+    { lab: 'a', segment: 's', mac: 0x020000000002, node: 2, port: 0 },
+    (bytes) => seen.push(Number(Buffer.from(bytes.subarray(14, 22)).toString())),
   );
   other.subscribe('reroute.a.wire.s.>', { callback: () => messages++ });
   await other.flush();
-  const sender = new WirePort(nc, { lab: 'a', segment: 's', mac: 1, node: 1, port: 0 }, () => {});
+  const sender = new WirePort(
+    nc,
+    new BlockPool(nc),
+    { lab: 'a', segment: 's', mac: 1, node: 1, port: 0 },
+    () => {},
+  );
   const COUNT = 3_000;
   for (let i = 0; i < COUNT; i++) {
     const text = String(i)
@@ -107,7 +126,7 @@ test('what is no envelope comes as a frame of no bytes', async (t) => {
   const server = await startServer(t);
   const nc = await connectTo(t, server);
   const lengths: number[] = [];
-  new WirePort(nc, { lab: 'a', segment: 's', mac: 1, node: 1, port: 0 }, (frame) =>
+  new WirePort(nc, new BlockPool(nc), { lab: 'a', segment: 's', mac: 1, node: 1, port: 0 }, (frame) =>
     lengths.push(frame.length),
   );
   nc.publish('reroute.a.wire.s.bcast', new Uint8Array(5));

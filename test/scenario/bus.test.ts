@@ -1,4 +1,5 @@
 import test from 'ava';
+import { BlockPool } from '../../bus/blocks.ts';
 import { connectBus } from '../../bus/connection.ts';
 import { BROADCAST, wirePrefix } from '../../bus/subjects.ts';
 import { WirePort } from '../../bus/wire.ts';
@@ -91,6 +92,7 @@ test('truncated and random frames are counted and dropped, and harm nothing', as
   const mac = parseMac(target.mac)!;
   const port = new WirePort(
     nc,
+    new BlockPool(nc),
     { lab: 'scn-garbage', segment: target.segment, mac: 0x02_00_00_00_00_99, node: 99, port: 0 },
     () => {},
   );

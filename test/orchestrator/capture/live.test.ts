@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
+import { BlockPool } from '../../../bus/blocks.ts';
 import { wirePrefix } from '../../../bus/subjects.ts';
 import { WirePort } from '../../../bus/wire.ts';
 import { busWires, settleWires } from '../../../orchestrator/capture/observe.ts';
@@ -43,7 +44,7 @@ test('whoever observes a wire sees each frame once, as its sender stamped it, an
   const [nc, observer] = [await connectTo(t, server, 'off'), await connectTo(t, server)];
   const ports = [1, 2, 3].map((node) => {
     const options = { lab: 'capture-live', segment: 'lan', mac: node, node, port: 7 };
-    return new WirePort(nc, options, () => {});
+    return new WirePort(nc, new BlockPool(nc), options, () => {});
   });
   await nc.flush();
   const seen: WireFrame[] = [];
@@ -94,7 +95,12 @@ test('a capture takes what was sent before its end, also what it has not read by
     comment: () => '',
     warn: () => {},
   });
-  const port = new WirePort(nc, { lab: compiled.name, segment: 'lan', mac: 2, node: 1, port: 0 }, () => {});
+  const port = new WirePort(
+    nc,
+    new BlockPool(nc),
+    { lab: compiled.name, segment: 'lan', mac: 2, node: 1, port: 0 },
+    () => {},
+  );
   for (let tag = 1; tag <= 3; tag++) port.send(frame(BROADCAST_MAC, tag), 0, tag);
   port.flush();
   const counts = await session.finish();
