@@ -6,7 +6,7 @@ import type {
   MultipartRequest,
   OfBody,
 } from '../../../protocols/openflow/message.ts';
-import type { Flow } from '../../kernel/openflow/flow-table.ts';
+import type { Flow } from '../../kernel/openflow/flow.ts';
 import { TABLES } from '../../kernel/openflow/pipeline.ts';
 import type { Vswitchd } from './vswitchd.ts';
 
@@ -44,8 +44,8 @@ function answer({ bridge, config }: Vswitchd, request: MultipartRequest, now: nu
       return {
         kind: 'table',
         tables: Array.from({ length: TABLES }, (_, table) => {
-          const { flows, lookups, matched } = bridge.pipeline.table(table);
-          return { table, active: flows.length, lookups: BigInt(lookups), matched: BigInt(matched) };
+          const { size, lookups, matched } = bridge.pipeline.table(table);
+          return { table, active: size, lookups: BigInt(lookups), matched: BigInt(matched) };
         }),
       };
     case 'port_desc':

@@ -14,7 +14,7 @@ import type { OpenFlowSwitchConfig } from '../../config.ts';
 import type { Device } from '../../kernel/device.ts';
 import type { Netns } from '../../kernel/netns.ts';
 import { OpenFlowBridge, ruleOf } from '../../kernel/openflow/bridge.ts';
-import type { Flow } from '../../kernel/openflow/flow-table.ts';
+import type { Flow } from '../../kernel/openflow/flow.ts';
 import { type PacketIn, TABLES } from '../../kernel/openflow/pipeline.ts';
 import type { TcpSocket } from '../../kernel/tcp.ts';
 import type { Runtime, TimerHandle } from '../../runtime.ts';

@@ -6,7 +6,7 @@ import { formatFlow, formatRule } from '../../../protocols/openflow/flow-text.ts
 import type { FlowRemovedReason, OfPort } from '../../../protocols/openflow/message.ts';
 import type { BridgeMaster, Device } from '../device.ts';
 import type { Netns } from '../netns.ts';
-import type { Flow } from './flow-table.ts';
+import type { Flow } from './flow.ts';
 import { NormalForwarding } from './normal.ts';
 import { type PacketIn, Pipeline } from './pipeline.ts';
 

@@ -2,7 +2,7 @@ import { u16, u32 } from '../../../protocols/bytes.ts';
 import { ETH_HLEN, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from '../../../protocols/ethernet.ts';
 import { ipHeaderLength, PROTO_TCP, PROTO_UDP } from '../../../protocols/ipv4.ts';
 import { VID_PRESENT } from '../../../protocols/openflow/constants.ts';
-import { FIELDS, type FieldName, fieldOnes, type Match } from '../../../protocols/openflow/oxm.ts';
+import { FIELDS } from '../../../protocols/openflow/oxm.ts';
 import { vlanProtocol } from '../../../protocols/vlan.ts';
 
 /** Offsets of a frame's headers; -1 where it has none. */
@@ -94,29 +94,4 @@ function readArp(frame: Uint8Array, key: Uint32Array, off: number): void {
 function setMac(key: Uint32Array, word: number, frame: Uint8Array, off: number): void {
   key[word] = u16(frame, off);
   key[word + 1] = u32(frame, off + 2);
-}
-
-/** A match as words of a packet's key: index, mask, value, one after the other. */
-export function compileMatch(match: Match): Uint32Array {
-  const words: number[] = [];
-  for (const { field, value, mask } of match) {
-    const all = mask ?? fieldOnes(field);
-    const count = wordsOf(field);
-    for (let i = 0; i < count; i++) {
-      const shift = BigInt(32 * (count - 1 - i));
-      const bits = Number((all >> shift) & 0xffffffffn);
-      if (bits !== 0) words.push(FIELDS[field].word + i, bits, Number((value >> shift) & 0xffffffffn));
-    }
-  }
-  return Uint32Array.from(words);
-}
-
-function wordsOf(field: FieldName): number {
-  return Math.ceil(FIELDS[field].bits / 32);
-}
-
-export function matchesKey(compiled: Uint32Array, key: Uint32Array): boolean {
-  for (let i = 0; i < compiled.length; i += 3)
-    if ((key[compiled[i]!]! & compiled[i + 1]!) >>> 0 !== compiled[i + 2]) return false;
-  return true;
 }

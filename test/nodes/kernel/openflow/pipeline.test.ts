@@ -1,16 +1,12 @@
 import test from 'ava';
-import fc from 'fast-check';
-import { Flow, FlowTable } from '../../../../nodes/kernel/openflow/flow-table.ts';
-import { compileMatch, matchesKey } from '../../../../nodes/kernel/openflow/packet-key.ts';
+import type { Flow } from '../../../../nodes/kernel/openflow/flow.ts';
 import { type PacketIn, Pipeline } from '../../../../nodes/kernel/openflow/pipeline.ts';
 import { formatIp4, parseIp4 } from '../../../../protocols/ip4.ts';
 import { PROTO_TCP, validateIpv4 } from '../../../../protocols/ipv4.ts';
 import { OFP_NO_BUFFER, OpenFlowError, RESERVED_PORTS } from '../../../../protocols/openflow/constants.ts';
 import { parseFlow } from '../../../../protocols/openflow/flow-text.ts';
 import type { FlowMod, FlowRemovedReason } from '../../../../protocols/openflow/message.ts';
-import { FIELDS, KEY_WORDS, matchCovers } from '../../../../protocols/openflow/oxm.ts';
 import { decodeTcp, encodeTcp } from '../../../../protocols/tcp/segment.ts';
-import { match } from '../../../protocols/openflow/arbitrary.ts';
 import { frameOf } from '../../../support/router.ts';
 import { FakeWorld } from '../../../support/runtime.ts';
 
@@ -244,41 +240,4 @@ test('flows go when they are idle, and when their time is over', (t) => {
     s.removed.map(([, reason]) => reason),
     ['hard_timeout', 'idle_timeout'],
   );
-});
-
-test('a compiled match takes what the match covers', (t) => {
-  fc.assert(
-    fc.property(match, match, (rule, packet) => {
-      const key = new Uint32Array(KEY_WORDS);
-      // Ports of TCP and UDP have the same place: a packet has one protocol.
-      const fields = packet.filter(({ field, mask }) => mask === null && !field.startsWith('udp'));
-      const wanted = rule.filter(({ field }) => fields.some((one) => one.field === field));
-      for (const one of fields) {
-        const words = FIELDS[one.field].bits > 32 ? Math.ceil(FIELDS[one.field].bits / 32) : 1;
-        for (let i = 0; i < words; i++)
-          key[FIELDS[one.field].word + i] = Number((one.value >> BigInt(32 * (words - 1 - i))) & 0xffffffffn);
-      }
-      t.is(matchesKey(compileMatch(wanted), key), matchCovers(wanted, fields));
-    }),
-  );
-});
-
-test('a table finds what the naive search finds', (t) => {
-  const table = new FlowTable();
-  for (const text of [
-    'priority=1,in_port=1',
-    'priority=3,in_port=2',
-    'priority=3,eth_type=0x800',
-    'priority=2',
-  ])
-    table.add(new Flow(parseFlow(text), 0), 'allowed');
-  const key = new Uint32Array(KEY_WORDS);
-  key[FIELDS.in_port.word] = 2;
-  key[FIELDS.eth_type.word] = 0x800;
-  t.deepEqual(
-    table.flows.map(({ priority }) => priority),
-    [3, 3, 2, 1],
-  );
-  t.is(table.lookup(key), table.flows[0]);
-  t.deepEqual([table.lookups, table.matched], [1, 1]);
 });
