@@ -20,6 +20,8 @@ export interface LabStatus {
   readonly startedAt: number;
   /** Lab file it came from. */
   readonly file: string;
+  /** What has gone wrong since without ending the lab; absent in what an older version wrote. */
+  readonly warnings?: readonly string[];
   /** Simulated labs have no processes; their log is in the folder. */
   readonly shell: 'processes' | 'simulator';
 }

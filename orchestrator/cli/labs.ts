@@ -32,6 +32,7 @@ export async function down(name: string | undefined): Promise<void> {
       throw new LabHomeError(`lab ${home.name} does not end; its supervisor is process ${status.pid}`);
     await pause(LOOK);
   }
+  for (const text of home.status()?.warnings ?? []) process.stderr.write(`warning: ${text}\n`);
   write(`lab ${home.name} is down; its log stays: reroute log ${home.name}\n`);
 }
 
@@ -50,6 +51,7 @@ export function ls(output: OutputFormat): void {
       file: status?.file ?? '',
       bus: running ? (status?.bus.url ?? '') : '',
       folder: home.folder,
+      warnings: status?.warnings ?? [],
     };
   });
   printAs(output, data, (wide) =>
@@ -65,4 +67,6 @@ export function ls(output: OutputFormat): void {
       ]),
     ),
   );
+  for (const { name, warnings } of data)
+    for (const text of warnings) process.stderr.write(`warning: ${name}: ${text}\n`);
 }

@@ -25,10 +25,6 @@ export class FrameRecording {
     this.#nc = nc;
     this.#recorder = recorder;
     this.#flushing = setInterval(() => recorder.flush(), FLUSH);
-    recorder.onFailed = (error) => {
-      const reason = error instanceof Error ? error.message : String(error);
-      process.stderr.write(`warning: frames are recorded no more: ${reason}\n`);
-    };
   }
 
   /** Listens to the wires when it resolves. */
@@ -37,6 +33,7 @@ export class FrameRecording {
     compiled: CompiledLab,
     config: RecordConfig,
     address: BusAddress,
+    warn: (text: string) => void,
   ): Promise<FrameRecording> {
     const lab = await BusLab.attach(compiled.name, address);
     const nc = await connectBus({ ...address, name: 'recorder', echo: 'on' });
@@ -48,6 +45,10 @@ export class FrameRecording {
       files: new FolderFiles(home.recordingFolder),
       settle: () => settleWires(nc),
     });
+    recorder.onFailed = (error) => {
+      const reason = error instanceof Error ? error.message : String(error);
+      warn(`frames are recorded no more: ${reason}`);
+    };
     await nc.flush();
     return new FrameRecording(lab, nc, recorder);
   }

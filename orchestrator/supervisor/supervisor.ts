@@ -79,6 +79,7 @@ export class Supervisor implements ActionHost {
   readonly #queue: (() => void)[] = [];
   #down: Promise<void> | null = null;
   readonly #startedAt = Date.now();
+  readonly #warnings: string[] = [];
   /** Resolves when the lab is down, whoever asked for it. */
   readonly ended: Promise<void>;
   #end!: () => void;
@@ -106,7 +107,9 @@ export class Supervisor implements ActionHost {
         this.#nodes.get(config.name)!.config = config;
       await this.#openBus();
       if (lab.record !== undefined)
-        this.#recording = await FrameRecording.start(home, lab, lab.record, this.#address);
+        this.#recording = await FrameRecording.start(home, lab, lab.record, this.#address, (text) =>
+          this.#warn(text),
+        );
       this.#writeStatus('running');
       const nodes = [...this.#nodes.keys()];
       const cause = this.record({ type: 'lab.started', lab: lab.name, seed: lab.seed, nodes });
@@ -124,7 +127,7 @@ export class Supervisor implements ActionHost {
   }
 
   #originate(nodes: readonly NodeConfig[], cause: EventId): Promise<void> {
-    return originateDumps(this, nodes, cause, (text) => process.stderr.write(`warning: ${text}\n`));
+    return originateDumps(this, nodes, cause, (text) => this.#warn(text));
   }
 
   /** Ends the nodes, then the bus. The log and the store stay in the lab's folder. */
@@ -402,6 +405,14 @@ export class Supervisor implements ActionHost {
     }, RESTART_WAIT * node.restarts);
   }
 
+  /** Tells whoever watches now, and keeps it for who asks later: nobody reads what a lab in the background prints. */
+  #warn(text: string): void {
+    process.stderr.write(`warning: ${text}\n`);
+    this.#warnings.push(text);
+    const status = this.#options.home.status();
+    if (status !== null) this.#writeStatus(status.status, status.error);
+  }
+
   #writeStatus(status: LabStatus['status'], error = ''): void {
     const { home, file, bus } = this.#options;
     home.writeStatus({
@@ -413,6 +424,7 @@ export class Supervisor implements ActionHost {
       busOwner: bus.type === 'own' ? 'lab' : 'user',
       startedAt: this.#startedAt,
       file,
+      ...(this.#warnings.length === 0 ? {} : { warnings: this.#warnings }),
       shell: 'processes',
     });
   }
