@@ -276,6 +276,7 @@ export class NodeMachine implements Runtime {
     this.#bgpd = bgpd;
     this.#kernel.onFibChange = () => bgpd.fibChanged();
     this.#kernel.onLinkChange = (device) => bgpd.onLinkChange(device);
+    this.#kernel.onAddressReady = (device) => bgpd.onAddressReady(device);
     for (const prefix of prefixes) bgpd.originate(prefix);
     bgpd.start();
   }

@@ -211,6 +211,7 @@ class Target {
       },
       send: (id, bytes) => this.#send(id, bytes),
       close: (id, how) => this.#close(id, how),
+      linkTo: () => null,
       resolveNexthop: () => ({ metric: 0 }),
       installRoutes: () => {},
       sessionChanged: (peer, from, to, reason) => {

@@ -1,14 +1,17 @@
 import { formatAuth, readAuth } from '../../protocols/bfd/auth.ts';
 import { ControlPacket, readControl } from '../../protocols/bfd/control.ts';
 import { SLOW_INTERVAL } from '../../protocols/bfd/session.ts';
+import type { IpAddress } from '../../protocols/ip.ts';
+import { isLinkLocalAddress } from '../../protocols/scoped-address.ts';
 import type { BfdMode } from '../events/bfd.ts';
 import type { Netns } from '../kernel/netns.ts';
-import { PortInUseError, type ReceivedDatagram, type UdpSocket } from '../kernel/udp.ts';
+import { PortInUseError } from '../kernel/udp.ts';
 import type { Runtime } from '../runtime.ts';
 import { type BfdView, bfdView } from '../state/bfd-view.ts';
-import { BFD_PORTS, BFD_TTL, BfdPeer } from './bfd/peer.ts';
+import { BfdPeer } from './bfd/peer.ts';
 import { type BfdClient, type BfdRequest, type BfdStatus, checkRequest } from './bfd/request.ts';
 import { showBfd } from './bfd/show.ts';
+import { BFD_TTL, type BfdDatagram, type BfdSocket, bfdFamily, bindBfd, listenBfd } from './bfd/transport.ts';
 import type { ShellOutput } from './bgp/show.ts';
 
 /** RFC 5881 §4: where the source ports of sessions lie, a port for each. */
@@ -18,6 +21,12 @@ const SOURCE_PORT_MAX = 65_535;
 export interface BfddOptions {
   /** Least interval of a session that is not up, ms: 1000 (RFC 5880 §6.8.3) unless the lab's time runs faster. */
   readonly slowInterval?: number;
+}
+
+type SessionEnds = Pick<BfdRequest, 'remote' | 'local' | 'mode' | 'device'>;
+
+function endsOf(mode: BfdMode, { src: remote, dst: local, device }: BfdDatagram): SessionEnds {
+  return { remote, local, mode, device: device.name };
 }
 
 /**
@@ -30,9 +39,10 @@ export class Bfdd {
   readonly #slowInterval: number;
   readonly #peers = new Map<number, BfdPeer>();
   /** By the peer's address, for packets that do not know our discriminator yet. */
-  readonly #byRemote = new Map<number, BfdPeer[]>();
+  readonly #byRemote = new Map<IpAddress, BfdPeer[]>();
   readonly #peerOfClient = new Map<BfdClient, BfdPeer>();
-  readonly #listeners = new Map<BfdMode, UdpSocket>();
+  /** By mode and family. */
+  readonly #listeners = new Map<string, { close(): void }>();
   readonly #packet = new ControlPacket();
 
   constructor(rt: Runtime, netns: Netns, options: BfddOptions = {}) {
@@ -48,10 +58,9 @@ export class Bfdd {
    */
   add(request: BfdRequest, onState: (status: BfdStatus) => void): BfdClient {
     checkRequest(request);
-    const { local, remote, mode } = request;
-    this.#listen(mode);
+    this.#listen(request);
     return this.#aside(() => {
-      const peer = this.#find(remote, local, mode) ?? this.#create(request);
+      const peer = this.#find(request) ?? this.#create(request);
       const client = peer.attach(request, onState);
       this.#peerOfClient.set(client, peer);
       return client;
@@ -88,21 +97,20 @@ export class Bfdd {
     return showBfd(args, { peers: [...this.#peers.values()], netns: this.#netns, now: this.#rt.now });
   }
 
-  #listen(mode: BfdMode): void {
-    if (this.#listeners.has(mode)) return;
-    const local = { addr: 0, port: BFD_PORTS[mode] };
-    this.#listeners.set(
-      mode,
-      this.#netns.bindUdp(local, (datagram) => this.#receive(mode, datagram)),
-    );
+  #listen(request: BfdRequest): void {
+    const { mode } = request;
+    const family = bfdFamily(request);
+    const key = `${mode} ${family}`;
+    if (this.#listeners.has(key)) return;
+    const listener = listenBfd(this.#netns, family, mode, (datagram) => this.#receive(mode, datagram));
+    this.#listeners.set(key, listener);
   }
 
   #create(request: BfdRequest): BfdPeer {
     const { remote } = request;
     const peer = new BfdPeer(this.#rt, request, {
       discriminator: this.#discriminator(),
-      socket: this.#bindSource(request.local),
-      netns: this.#netns,
+      socket: this.#bindSource(request),
       slowInterval: this.#slowInterval,
     });
     this.#peers.set(peer.session.myDiscriminator, peer);
@@ -129,29 +137,32 @@ export class Bfdd {
     }
   }
 
-  #bindSource(local: number): UdpSocket {
+  #bindSource(request: BfdRequest): BfdSocket {
     for (;;) {
       const port = this.#rt.random.int(SOURCE_PORT_MIN, SOURCE_PORT_MAX);
       try {
-        return this.#netns.bindUdp({ addr: local, port }, () => this.#netns.kernel.drop('bfd-no-session'));
+        return bindBfd(this.#netns, request, port, () => this.#netns.kernel.drop('bfd-no-session'));
       } catch (error) {
         if (!(error instanceof PortInUseError)) throw error;
       }
     }
   }
 
-  #find(remote: number, local: number, mode: BfdMode): BfdPeer | undefined {
+  #find({ remote, local, mode, device }: SessionEnds): BfdPeer | undefined {
     const peers = this.#byRemote.get(remote);
     if (peers === undefined) return undefined;
+    // The same link-local address may be on several links.
+    const onLink = isLinkLocalAddress(remote);
     for (const peer of peers) {
       const { request } = peer;
-      if (request.local === local && request.mode === mode) return peer;
+      if (request.local !== local || request.mode !== mode) continue;
+      if (!onLink || request.device === device) return peer;
     }
     return undefined;
   }
 
   /** In the order of RFC 5880 §6.8.6. */
-  #receive(mode: BfdMode, datagram: ReceivedDatagram): void {
+  #receive(mode: BfdMode, datagram: BfdDatagram): void {
     const { payload } = datagram;
     const packet = this.#packet;
     if (mode === 'single-hop' && datagram.ttl !== BFD_TTL) {
@@ -172,21 +183,22 @@ export class Bfdd {
     if (refusal !== null) this.#discard(refusal, mode, datagram);
   }
 
-  #peerOf(packet: ControlPacket, mode: BfdMode, datagram: ReceivedDatagram): BfdPeer | undefined {
+  #peerOf(packet: ControlPacket, mode: BfdMode, datagram: BfdDatagram): BfdPeer | undefined {
     if (packet.yourDiscriminator !== 0) {
       // Nothing but the discriminator counts then (RFC 5880 §6.3), and that the TTL has been looked at where it must.
       const peer = this.#peers.get(packet.yourDiscriminator);
       return peer?.request.mode === mode ? peer : undefined;
     }
-    const peer = this.#find(datagram.src, datagram.dst, mode);
+    const peer = this.#find(endsOf(mode, datagram));
     const device = peer?.request.device;
     return device === undefined || device === datagram.device.name ? peer : undefined;
   }
 
-  #discard(reason: string, mode: BfdMode, { src, dst, ttl, payload }: ReceivedDatagram): void {
+  #discard(reason: string, mode: BfdMode, datagram: BfdDatagram): void {
+    const { ttl, payload } = datagram;
     this.#netns.kernel.drop(`bfd-${reason}`);
     const packet = this.#packet;
-    this.#find(src, dst, mode)?.reportDiscard(reason, () => {
+    this.#find(endsOf(mode, datagram))?.reportDiscard(reason, () => {
       if (reason === 'ttl') return `ttl: ${ttl}, where 255 says that nobody has forwarded the packet`;
       if (reason === 'no-session')
         return `${reason}: no session of this node has the discriminator ${packet.yourDiscriminator}`;

@@ -10,13 +10,16 @@ import type {
 } from '../../protocols/bgp/host.ts';
 import { formatKey, type PrefixKey } from '../../protocols/bgp/nlri.ts';
 import { compilePolicies } from '../../protocols/bgp/policy/policy.ts';
+import type { Session } from '../../protocols/bgp/session.ts';
 import { BgpSpeaker } from '../../protocols/bgp/speaker.ts';
 import type { SpeakerStats } from '../../protocols/bgp/speaker-report.ts';
+import { ANY_IP6 } from '../../protocols/ip6.ts';
 import type { BgpRequest } from '../commands.ts';
 import type { BgpConfig, Timings } from '../config.ts';
 import type { BgpSessionState } from '../events/bgp.ts';
 import type { EventId } from '../events/record.ts';
 import type { Device } from '../kernel/device.ts';
+import { scopeDevice } from '../kernel/ipv6/icmp.ts';
 import type { Netns } from '../kernel/netns.ts';
 import type { TcpListener } from '../kernel/tcp.ts';
 import type { SessionCount, SocketEvent } from '../machine-io.ts';
@@ -56,7 +59,7 @@ export class Bgpd {
   readonly #names: ProtocolNames;
   readonly #tcp: TcpSessions;
   readonly #external: ExternalSessions;
-  #listener: TcpListener | null = null;
+  #listeners: readonly TcpListener[] = [];
   #refresh: 'none' | 'routes' | 'links' = 'none';
   #startedAt = 0;
   #alive = true;
@@ -89,7 +92,7 @@ export class Bgpd {
         rt,
         speaker,
         sockets,
-        reaches: (address) => this.#fib.resolve(address) !== null,
+        reaches: (address, zone) => this.#fib.reaches(address, zone),
       },
       config.neighbors,
     );
@@ -98,11 +101,19 @@ export class Bgpd {
   /** Listens, originates the configured networks and starts the sessions. Addresses are to be there by then. */
   start(): void {
     this.#startedAt = this.#rt.now;
-    this.#listener = this.#netns.listenTcp(
-      { addr: 0, port: BGP_PORT },
-      (socket) => this.#tcp.accept(socket),
-      (remote) => this.#speaker.socketOptions(remote) ?? {},
-    );
+    const { tcp, ipv6 } = this.#netns;
+    this.#listeners = [
+      tcp.listen(
+        { addr: 0, port: BGP_PORT },
+        (socket) => this.#tcp.accept(socket),
+        (remote) => this.#speaker.socketOptions(remote) ?? {},
+      ),
+      ipv6.tcp.listen(
+        { addr: ANY_IP6, port: BGP_PORT },
+        (socket) => this.#tcp.accept(socket),
+        (remote, device) => this.#speaker.socketOptions(remote, scopeDevice(device, remote)?.name) ?? {},
+      ),
+    ];
     this.#speaker.start();
   }
 
@@ -110,7 +121,7 @@ export class Bgpd {
   die(): void {
     this.#alive = false;
     this.#aside(() => this.#bfd.end());
-    this.#listener?.close();
+    this.#stopListening();
     this.#external.die();
     this.#tcp.die();
   }
@@ -143,9 +154,13 @@ export class Bgpd {
 
   /** CEASE to every peer; routes learned from them leave the table. */
   shutdown(): void {
-    this.#listener?.close();
-    this.#listener = null;
+    this.#stopListening();
     this.#speaker.shutdown();
+  }
+
+  #stopListening(): void {
+    for (const listener of this.#listeners) listener.close();
+    this.#listeners = [];
   }
 
   /** Does nothing for a prefix that is originated already. @throws BgpConfigError */
@@ -221,13 +236,20 @@ export class Bgpd {
    */
   onLinkChange(device: Device): void {
     if (!device.usable) {
-      for (const { name, kind, localAddress, neighbor } of this.#speaker.sessions()) {
-        const direct = (kind === 'external' && neighbor.ttl <= 1) || this.#external.has(name);
-        if (!direct || !device.addresses.some(({ addr }) => addr === localAddress)) continue;
+      for (const session of this.#speaker.sessions()) {
+        const { name, kind, zone, neighbor } = session;
+        const direct = kind === 'external' && (neighbor.ttl <= 1 || zone !== '');
+        if (!(direct || this.#external.has(name)) || !isFrom(device, session)) continue;
         this.#speaker.neighborLost(name, 'Network is down');
       }
     }
     this.#speaker.topologyChanged();
+    this.#scheduleRefresh('links');
+  }
+
+  /** An IPv6 address of the device may be used from now on: sessions from it wait no longer. */
+  onAddressReady({ inet6, name }: Device): void {
+    for (const { addr, dad } of inet6.addresses) if (dad === null) this.#speaker.addressReady(addr, name);
     this.#scheduleRefresh('links');
   }
 
@@ -256,8 +278,23 @@ export class Bgpd {
       sessions: sessions.map((session) =>
         this.#external.has(session.peer) ? { ...session, farEnd: 'external' } : session,
       ),
-      pendingWork: pendingWork + (this.#refresh === 'none' ? 0 : 1) + this.#external.unsettled,
+      pendingWork:
+        pendingWork + (this.#refresh === 'none' ? 0 : 1) + this.#external.unsettled + this.#awaitingAddress,
     };
+  }
+
+  /** Sessions that are about to come up from an address which is still being claimed. */
+  get #awaitingAddress(): number {
+    let count = 0;
+    for (const { localAddress, zone, state, stopped } of this.#speaker.sessions()) {
+      if (typeof localAddress !== 'string' || state === 'Established' || stopped) continue;
+      const devices = zone === '' ? this.#netns.devices() : [this.#netns.device(zone)];
+      const claimed = devices.some(
+        (device) => device?.usable === true && device.inet6.find(localAddress)?.dad === 'tentative',
+      );
+      if (claimed) count++;
+    }
+    return count;
   }
 
   get stats(): SpeakerStats {
@@ -326,6 +363,8 @@ export class Bgpd {
       connect: (id, request) => this.#connect(id, request),
       send: (id, bytes, cause) => this.#send(id, bytes, cause),
       close: (id, how) => this.#close(id, how),
+      // A real daemon is on no link of the lab.
+      linkTo: (peer, address, zone) => (this.#external.has(peer) ? null : this.#fib.linkTo(address, zone)),
       resolveNexthop: (addr) => this.#fib.resolve(addr),
       installRoutes: (changes) => this.#install(changes),
       sessionChanged: (peer: string, from: BgpSessionState, to: BgpSessionState, reason: string) => {
@@ -360,11 +399,15 @@ export class Bgpd {
     };
   }
 
-  #connect(id: ConnectionId, { peer, localAddress, address, ttl, minTtl }: ConnectRequest): void {
+  #connect(id: ConnectionId, request: ConnectRequest): void {
+    const { peer, localAddress: src, address: dst, zone, ttl, minTtl } = request;
+    const options = { port: BGP_PORT, ttl, minTtl };
     if (this.#external.has(peer)) this.#external.connect(id, peer);
-    else {
-      const options = { src: localAddress, dst: address, port: BGP_PORT, ttl, minTtl };
-      this.#tcp.connecting(id, this.#netns.connectTcp(options));
+    else if (typeof src === 'number' && typeof dst === 'number')
+      this.#tcp.connecting(id, this.#netns.connectTcp({ ...options, src, dst }));
+    else if (typeof src === 'string' && typeof dst === 'string') {
+      const device = zone === '' ? undefined : this.#netns.device(zone);
+      this.#tcp.connecting(id, this.#netns.ipv6.tcp.connect({ ...options, src, dst, device }));
     }
   }
 
@@ -376,4 +419,10 @@ export class Bgpd {
   #close(id: ConnectionId, how: CloseMode): void {
     if (!this.#tcp.close(id, how)) this.#external.close(id, how);
   }
+}
+
+/** Whether a session's own address is one of the device. */
+function isFrom(device: Device, { localAddress, zone }: Session): boolean {
+  if (typeof localAddress === 'number') return device.addresses.some(({ addr }) => addr === localAddress);
+  return (zone === '' || zone === device.name) && device.inet6.find(localAddress) !== undefined;
 }

@@ -189,8 +189,8 @@ export class IcmpLayer {
       const kind = fragNeeded ? 'frag-needed' : 'unreachable';
       this.#ns.tcp.error(
         u16(frame, inner),
-        report.dst,
-        report.dstPort,
+        { addr: report.dst, port: report.dstPort },
+        undefined,
         kind,
         report.mtu,
         unreachableError(code),

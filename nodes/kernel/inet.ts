@@ -21,7 +21,8 @@ export interface InetLayer<A extends IpAddress> {
   tos(frame: Uint8Array): number;
   /** See `IpLayer.output`. */
   output(buffer: Uint8Array, options: PacketOptions<A>, fill?: (src: A) => void): SendError | null;
-  lookup(dst: A): Path<A> | null;
+  /** By one device alone where one is named. */
+  lookup(dst: A, device?: Device): Path<A> | null;
   /** The address to send from by a path. */
   sourceFor(path: Path<A>, dst: A): A;
   isLocal(addr: A): boolean;
@@ -31,8 +32,10 @@ export interface InetLayer<A extends IpAddress> {
   /** A reply of an upper layer proves that the neighbour is there. */
   confirm(path: Path<A>): void;
   portUnreachable(frame: Uint8Array, device: Device): void;
-  /** Keys a map by a remote address and port. */
-  remoteKey(addr: A, port: number): number | string;
+  /** The device, for an address that means something on its link alone; undefined for any other. */
+  scope(addr: A, device: Device): Device | undefined;
+  /** Keys a map by a remote address, with its scope, and port. */
+  remoteKey(addr: A, port: number, scope: Device | undefined): number | string;
 }
 
 export function inet4(ns: Netns): InetLayer<number> {
@@ -59,6 +62,7 @@ export function inet4(ns: Netns): InetLayer<number> {
       else device.inet6.neighbors.confirm(via6);
     },
     portUnreachable: (frame) => ns.ip.icmpError(ICMP_DEST_UNREACHABLE, UNREACH_PORT, 0, frame),
+    scope: () => undefined,
     remoteKey: (addr, port) => addr * 65_536 + port,
   };
 }

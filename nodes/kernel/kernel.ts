@@ -53,6 +53,8 @@ export class Kernel {
   onFibChange: (() => void) | null = null;
   /** Called after a physical port has lost or regained its carrier. */
   onLinkChange: ((device: Device) => void) | null = null;
+  /** Called after an IPv6 address of the root namespace has become usable. */
+  onAddressReady: ((device: Device) => void) | null = null;
   readonly #bootedAt: number;
   readonly #transmit: KernelOptions['transmit'];
   readonly #txQueue: KernelOptions['txQueue'];
@@ -187,6 +189,10 @@ export class Kernel {
 
   fibChanged(ns: Netns): void {
     if (ns === this.root) this.onFibChange?.();
+  }
+
+  addressReady(device: Device): void {
+    if (device.ns === this.root) this.onAddressReady?.(device);
   }
 
   linkChanged(device: Device): void {

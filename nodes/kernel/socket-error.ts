@@ -2,7 +2,13 @@ import type { TcpCloseReason } from '../../protocols/tcp/connection.ts';
 import type { SendError } from './ip.ts';
 
 /** What connect(2), recv(2) and send(2) fail with. */
-export type SocketError = SendError | 'ECONNREFUSED' | 'ECONNRESET' | 'ETIMEDOUT' | 'ECONNABORTED';
+export type SocketError =
+  | SendError
+  | 'EADDRNOTAVAIL'
+  | 'ECONNREFUSED'
+  | 'ECONNRESET'
+  | 'ETIMEDOUT'
+  | 'ECONNABORTED';
 
 /** What a code of ICMP's 'destination unreachable' makes a socket fail with (`icmp_err_convert`). */
 export function unreachableError(code: number): SocketError {

@@ -11,6 +11,7 @@ import {
 import { encodeTcp, type TcpSegment } from '../../protocols/tcp/segment.ts';
 import type { EventId } from '../events/record.ts';
 import type { TimerHandle } from '../runtime.ts';
+import type { Device } from './device.ts';
 import type { InetLayer } from './inet.ts';
 import type { Netns } from './netns.ts';
 import { closeError, type SocketError } from './socket-error.ts';
@@ -31,7 +32,7 @@ export function sendSegment<A extends IpAddress>(
   segment: TcpSegment,
   src: A,
   dst: A,
-  options: { readonly ttl?: number | undefined; readonly tos?: number },
+  options: { readonly ttl?: number | undefined; readonly tos?: number; readonly device?: Device | undefined },
 ): void {
   const bytes = encodeTcp(segment, src, dst);
   const at = ETH_HLEN + inet.headerLength;
@@ -52,6 +53,7 @@ export class KernelTcpSocket<A extends IpAddress> implements TcpSocket<A> {
   readonly #ns: Netns;
   readonly #inet: InetLayer<A>;
   readonly minTtl: number;
+  readonly scope: Device | undefined;
   readonly #ttl: number | undefined;
   readonly #gone: () => void;
   #connection: TcpConnection | null = null;
@@ -65,6 +67,7 @@ export class KernelTcpSocket<A extends IpAddress> implements TcpSocket<A> {
     local: TcpEndpoint<A>,
     remote: TcpEndpoint<A>,
     { ttl, minTtl = 0 }: TcpSocketOptions,
+    scope: Device | undefined,
     gone: () => void,
   ) {
     this.#ns = ns;
@@ -72,6 +75,7 @@ export class KernelTcpSocket<A extends IpAddress> implements TcpSocket<A> {
     this.minTtl = minTtl;
     this.local = local;
     this.remote = remote;
+    this.scope = scope;
     this.#ttl = ttl;
     this.#gone = gone;
   }
@@ -147,7 +151,7 @@ export class KernelTcpSocket<A extends IpAddress> implements TcpSocket<A> {
 
   #options() {
     const { rt, timings } = this.#ns.kernel;
-    const path = this.#inet.lookup(this.remote.addr);
+    const path = this.#inet.lookup(this.remote.addr, this.scope);
     const { headerLength } = this.#inet;
     return {
       localPort: this.local.port,
@@ -165,7 +169,10 @@ export class KernelTcpSocket<A extends IpAddress> implements TcpSocket<A> {
       segment: (segment: TcpSegment, cause: EventId) => {
         const saved = rt.cause;
         rt.cause = cause;
-        sendSegment(this.#inet, segment, this.local.addr, this.remote.addr, { ttl: this.#ttl });
+        sendSegment(this.#inet, segment, this.local.addr, this.remote.addr, {
+          ttl: this.#ttl,
+          device: this.scope,
+        });
         rt.cause = saved;
       },
       connected: () => this.onConnected?.(),

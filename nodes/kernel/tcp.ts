@@ -23,6 +23,8 @@ export interface TcpEndpoint<A extends IpAddress = number> {
 export interface TcpSocket<A extends IpAddress = number> {
   readonly local: TcpEndpoint<A>;
   readonly remote: TcpEndpoint<A>;
+  /** The link that the remote address is of, where it means something there alone. */
+  readonly scope: Device | undefined;
   readonly state: TcpState;
   /** SO_ERROR: what it has ended with, from `onClosed` on; null while it goes on, or where it ended in order. */
   readonly error: SocketError | null;
@@ -48,6 +50,8 @@ export interface TcpConnectOptions<A extends IpAddress = number> {
   readonly src: A;
   readonly dst: A;
   readonly port: number;
+  /** The only device to connect by: the scope of a link-local address (`sin6_scope_id`). */
+  readonly device?: Device | undefined;
   /** Port to connect from; absent: any that is free. */
   readonly srcPort?: number;
   readonly ttl?: number;
@@ -64,7 +68,7 @@ export interface TcpListener {
 
 interface Listening<A extends IpAddress> {
   readonly addr: A;
-  readonly optionsFor: (remote: A) => TcpSocketOptions;
+  readonly optionsFor: (remote: A, device: Device) => TcpSocketOptions;
   readonly onAccept: (socket: TcpSocket<A>) => void;
 }
 
@@ -86,11 +90,14 @@ export class TcpLayer<A extends IpAddress = number> {
     this.#inet = inet;
   }
 
-  /** `optionsFor` tells how the socket with a remote address is to be. @throws PortInUseError */
+  /**
+   * `optionsFor` tells how the socket with a remote address, heard by a device, is to be.
+   * @throws PortInUseError
+   */
   listen(
     local: TcpEndpoint<A>,
     onAccept: (socket: TcpSocket<A>) => void,
-    optionsFor: (remote: A) => TcpSocketOptions = () => ({}),
+    optionsFor: (remote: A, device: Device) => TcpSocketOptions = () => ({}),
   ): TcpListener {
     const listeners = this.#listeners.get(local.port) ?? [];
     if (listeners.some((other) => other.addr === local.addr)) throw new PortInUseError(local.port);
@@ -118,23 +125,36 @@ export class TcpLayer<A extends IpAddress = number> {
    */
   connect(options: TcpConnectOptions<A>): TcpSocket<A> {
     const { kernel } = this.#ns;
-    const { dst, port } = options;
-    const path = this.#inet.lookup(dst);
+    const { dst, port, device } = options;
+    const path = this.#inet.lookup(dst, device);
+    const scope = device === undefined ? undefined : this.#inet.scope(dst, device);
     const src =
       options.src !== this.#inet.unspecified || path === null ? options.src : this.#inet.sourceFor(path, dst);
     const { srcPort } = options;
-    if (srcPort !== undefined && this.#sockets.get(srcPort)?.has(this.#inet.remoteKey(dst, port)) === true)
+    if (
+      srcPort !== undefined &&
+      this.#sockets.get(srcPort)?.has(this.#inet.remoteKey(dst, port, scope)) === true
+    )
       throw new PortInUseError(srcPort);
-    const local = { addr: src, port: srcPort ?? this.#ephemeral(dst, port) };
+    const local = { addr: src, port: srcPort ?? this.#ephemeral(this.#inet.remoteKey(dst, port, scope)) };
     const socket: KernelTcpSocket<A> = new KernelTcpSocket(
       this.#ns,
       this.#inet,
       local,
       { addr: dst, port },
       options,
+      scope,
       () => this.#remove(socket),
     );
     this.#add(socket);
+    const bound = options.src === this.#inet.unspecified || this.#inet.isLocal(options.src);
+    if (!bound) {
+      kernel.rt.timers.set(kernel.rt.now, () => {
+        this.#remove(socket);
+        socket.fail('EADDRNOTAVAIL');
+      });
+      return socket;
+    }
     const unreachable = pathError(path) !== null;
     if (unreachable) {
       kernel.rt.timers.set(kernel.rt.now, () => {
@@ -153,7 +173,9 @@ export class TcpLayer<A extends IpAddress = number> {
       this.#ns.kernel.drop('tcp-malformed');
       return;
     }
-    const socket = this.#sockets.get(segment.dstPort)?.get(this.#inet.remoteKey(src, segment.srcPort));
+    const socket = this.#sockets
+      .get(segment.dstPort)
+      ?.get(this.#inet.remoteKey(src, segment.srcPort, this.#inet.scope(src, device)));
     const { rt, tracer } = this.#ns.kernel;
     if (rt.cause < 0)
       tracer.step(this.#ns, { at: 'socket.receive', socket: `TCP port ${segment.dstPort}` }, frame);
@@ -172,27 +194,31 @@ export class TcpLayer<A extends IpAddress = number> {
       .get(segment.dstPort)
       ?.find((candidate) => candidate.addr === dst || candidate.addr === this.#inet.unspecified);
     if (listener !== undefined && (segment.flags & (SYN | ACK | RST)) === SYN)
-      this.#accept(listener, segment, src, dst, ttl);
+      this.#accept(listener, segment, device, { src, dst }, ttl);
     // The DSCP is that of the segment that is answered (`tcp_v4_send_reset`).
     else if ((segment.flags & RST) === 0)
-      sendSegment(this.#inet, resetFor(segment), dst, src, { tos: this.#inet.tos(frame) & ~ECN_MASK });
+      sendSegment(this.#inet, resetFor(segment), dst, src, {
+        tos: this.#inet.tos(frame) & ~ECN_MASK,
+        device: this.#inet.scope(src, device),
+      });
   }
 
   #confirm(src: A, device: Device): void {
-    const path = this.#inet.lookup(src);
+    const path = this.#inet.lookup(src, this.#inet.scope(src, device));
     if (path !== null && path.device === device) this.#inet.confirm(path);
   }
 
-  /** An ICMP error about a segment from a local port. */
+  /** An ICMP error about a segment from a local port to a remote end. */
   error(
     localPort: number,
-    dst: A,
-    dstPort: number,
+    { addr, port }: TcpEndpoint<A>,
+    scope: Device | undefined,
     kind: 'unreachable' | 'frag-needed',
     mtu: number,
     error: SocketError = 'EHOSTUNREACH',
   ): void {
-    this.#sockets.get(localPort)?.get(this.#inet.remoteKey(dst, dstPort))?.icmpError(kind, mtu, error);
+    const key = this.#inet.remoteKey(addr, port, scope);
+    this.#sockets.get(localPort)?.get(key)?.icmpError(kind, mtu, error);
   }
 
   /** Resets every connection, as the kernel does for a process that dies. */
@@ -201,16 +227,29 @@ export class TcpLayer<A extends IpAddress = number> {
       for (const socket of [...byRemote.values()]) socket.abort();
   }
 
-  #accept(listener: Listening<A>, syn: TcpSegment, src: A, dst: A, ttl: number): void {
-    const options = listener.optionsFor(src);
+  #accept(
+    listener: Listening<A>,
+    syn: TcpSegment,
+    device: Device,
+    { src, dst }: { readonly src: A; readonly dst: A },
+    ttl: number,
+  ): void {
+    const options = listener.optionsFor(src, device);
     if (ttl < (options.minTtl ?? 0)) {
       this.#ns.kernel.drop('tcp-min-ttl');
       return;
     }
     const local = { addr: dst, port: syn.dstPort };
     const remote = { addr: src, port: syn.srcPort };
-    const socket: KernelTcpSocket<A> = new KernelTcpSocket(this.#ns, this.#inet, local, remote, options, () =>
-      this.#remove(socket),
+    const scope = this.#inet.scope(src, device);
+    const socket: KernelTcpSocket<A> = new KernelTcpSocket(
+      this.#ns,
+      this.#inet,
+      local,
+      remote,
+      options,
+      scope,
+      () => this.#remove(socket),
     );
     this.#add(socket);
     socket.onConnected = () => {
@@ -222,20 +261,23 @@ export class TcpLayer<A extends IpAddress = number> {
 
   #add(socket: KernelTcpSocket<A>): void {
     const byRemote = this.#sockets.get(socket.local.port) ?? new Map<number | string, KernelTcpSocket<A>>();
-    byRemote.set(this.#inet.remoteKey(socket.remote.addr, socket.remote.port), socket);
+    byRemote.set(this.#keyOf(socket), socket);
     this.#sockets.set(socket.local.port, byRemote);
   }
 
   #remove(socket: KernelTcpSocket<A>): void {
     const byRemote = this.#sockets.get(socket.local.port);
-    const key = this.#inet.remoteKey(socket.remote.addr, socket.remote.port);
+    const key = this.#keyOf(socket);
     if (byRemote?.get(key) !== socket) return;
     byRemote.delete(key);
     if (byRemote.size === 0) this.#sockets.delete(socket.local.port);
   }
 
-  #ephemeral(dst: A, dstPort: number): number {
-    const key = this.#inet.remoteKey(dst, dstPort);
+  #keyOf({ remote, scope }: TcpSocket<A>): number | string {
+    return this.#inet.remoteKey(remote.addr, remote.port, scope);
+  }
+
+  #ephemeral(key: number | string): number {
     const port = ephemeralPort(this.#ns, (candidate) => this.#sockets.get(candidate)?.has(key) !== true);
     if (port === null) throw new PortInUseError(0);
     return port;

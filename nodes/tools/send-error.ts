@@ -6,6 +6,7 @@ import type { SocketError } from '../kernel/socket-error.ts';
 const TEXT: Readonly<Record<SocketError, string>> = {
   ENETUNREACH: 'Network is unreachable',
   EHOSTUNREACH: 'No route to host',
+  EADDRNOTAVAIL: 'Cannot assign requested address',
   EINVAL: 'Invalid argument',
   EMSGSIZE: 'Message too long',
   ECONNREFUSED: 'Connection refused',

@@ -12,7 +12,7 @@ import type { Peer } from '../../protocols/bgp/path.ts';
 import { parseCommunity, withCommunity } from '../../protocols/bgp/policy/community-pattern.ts';
 import { type CompiledPolicy, compilePolicies, type PolicyTrace } from '../../protocols/bgp/policy/policy.ts';
 import type { PolicyContext } from '../../protocols/bgp/route-policy.ts';
-import { parseIp4 } from '../../protocols/ip4.ts';
+import { parseScoped } from '../../protocols/scoped-address.ts';
 import { loadLab } from '../lab/load.ts';
 import { suggest } from '../lab/suggest.ts';
 import { bad, faint, good, strong, write } from './output.ts';
@@ -154,8 +154,10 @@ function peerOf({ asn }: BgpConfig, neighbor: BgpNeighbor): Peer {
     kind: neighbor.remoteAs === asn ? 'internal' : 'external',
     asn: neighbor.remoteAs,
     identifier: 0,
-    address: parseIp4(neighbor.address) ?? 0,
-    localAddress: parseIp4(neighbor.localAddress) ?? 0,
+    address: parseScoped(neighbor.address)?.addr ?? 0,
+    localAddress: parseScoped(neighbor.localAddress)?.addr ?? 0,
+    link: null,
+    extendedNextHop: 'yes',
     client: neighbor.routeReflectorClient,
     nextHopSelf: neighbor.nextHopSelf,
     asSize: 4,
@@ -179,15 +181,15 @@ function attributesOf(
   const names: readonly string[] = ORIGIN_NAMES;
   const index = names.indexOf(origin);
   if (index < 0) throw new PolicyTestError(`'${options.origin}' is no origin: igp, egp or incomplete`);
-  const nextHop = parseIp4(
-    options.nextHop ?? (direction === 'in' ? neighbor.address : neighbor.localAddress),
-  );
-  if (nextHop === null) throw new PolicyTestError(`'${options.nextHop}' is no IPv4 address`);
+  const hop = parseScoped(options.nextHop ?? (direction === 'in' ? neighbor.address : neighbor.localAddress));
+  if (hop === null) throw new PolicyTestError(`'${options.nextHop}' is no address`);
+  const { addr } = hop;
   let attributes: AttributeFields = {
     ...NO_ATTRIBUTES,
     origin: index as 0 | 1 | 2,
     asPath: options.asPath === undefined ? ownPath : parseAsPath(options.asPath),
-    nextHop,
+    nextHop: typeof addr === 'number' ? addr : null,
+    nextHop6: typeof addr === 'number' ? null : addr,
     med: numberOf('--med', options.med),
     localPref: numberOf('--local-pref', options.localPref),
   };

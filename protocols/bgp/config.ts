@@ -78,8 +78,12 @@ export interface NeighborOptions {
   readonly holdTime?: number;
   readonly keepalive?: number;
   readonly mrai?: number;
-  /** IPv6 next hop of routes told to the peer; without, the IPv4-mapped form of our address on the session. */
+  /** IPv6 next hop of routes told to the peer; without, our address on the session, an IPv4 one in its mapped form. */
   readonly nextHop6?: string;
+  /** IPv4 next hop of routes told over a session of IPv6 addresses to a peer without RFC 8950; without, there are none. */
+  readonly nextHop4?: string;
+  /** RFC 8950: whether IPv4 routes with IPv6 next hops are agreed on. Default 'on' over IPv6, and where both families are carried. */
+  readonly extendedNextHop?: 'on' | 'off';
   /** RFC 5882: the session falls with the BFD session to the peer, which runs while it is established. */
   readonly bfd?: BfdOptions;
   /** Names of policies, applied in order; a route that none of them decides on is rejected. */
@@ -90,6 +94,7 @@ export interface NeighborOptions {
 export interface NeighborConfig extends NeighborOptions {
   /** Unique on the speaker; the `peer` of every event. */
   readonly name: string;
+  /** IPv4 or IPv6; a link-local one with its interface, `fe80::1%eth1`, as the local one is then too. */
   readonly address: string;
   readonly localAddress: string;
   readonly remoteAs: number;
@@ -97,6 +102,7 @@ export interface NeighborConfig extends NeighborOptions {
 
 /** `bgp listen range PREFIX peer-group …` */
 export interface DynamicNeighbors extends NeighborOptions {
+  /** IPv4 or IPv6. */
   readonly prefix: string;
   /** AS numbers that are taken; any other gets Bad Peer AS. */
   readonly remoteAs: readonly number[];

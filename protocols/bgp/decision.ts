@@ -1,3 +1,4 @@
+import { compareIp } from '../ip.ts';
 import { type AsPath, formatAsPath } from './as-path.ts';
 import { WellKnown } from './community.ts';
 import type { CompareMed } from './config.ts';
@@ -193,23 +194,23 @@ function neighborAs(path: Path, asn: number): number {
 }
 
 /** RFC 4271 §9.1.2.2 f, g; RFC 4456 §9; RFC 7911 for paths of one peer. */
-const TIE_BREAKS: readonly (readonly [DecisionStep, (path: Path) => number])[] = [
-  ['router-id', identifier],
-  ['cluster-list-length', (path) => path.attributes.clusterList.length],
-  ['peer-address', (path) => path.peer?.address ?? 0],
-  ['path-id', (path) => path.pathId],
+const TIE_BREAKS: readonly (readonly [DecisionStep, (a: Path, b: Path) => number])[] = [
+  ['router-id', (a, b) => identifier(a) - identifier(b)],
+  ['cluster-list-length', (a, b) => a.attributes.clusterList.length - b.attributes.clusterList.length],
+  ['peer-address', (a, b) => compareIp(a.peer?.address ?? 0, b.peer?.address ?? 0)],
+  ['path-id', (a, b) => a.pathId - b.pathId],
 ];
 
 function compareTieBreaks(a: Path, b: Path): number {
-  for (const [, rank] of TIE_BREAKS) {
-    const difference = rank(a) - rank(b);
+  for (const [, compare] of TIE_BREAKS) {
+    const difference = compare(a, b);
     if (difference !== 0) return difference;
   }
   return 0;
 }
 
 function tieBreakStep(path: Path, best: Path): DecisionStep {
-  const found = TIE_BREAKS.find(([, rank]) => rank(path) !== rank(best));
+  const found = TIE_BREAKS.find(([, compare]) => compare(path, best) !== 0);
   return found?.[0] ?? 'path-id';
 }
 

@@ -1,10 +1,12 @@
-import { mapIp4, parseIp6 } from '../ip6.ts';
+import { parseIp4 } from '../ip4.ts';
+import { type Ip6, isLinkLocal, mapIp4, parseIp6 } from '../ip6.ts';
 import { asPathContains, isPrivateAs, mapAsPath, prependAs } from './as-path.ts';
 import type { AttributeTable } from './attribute-table.ts';
 import type { AttributeFields, PathAttributes } from './attributes.ts';
 import { WellKnown } from './community.ts';
 import { BgpConfigError, type FamilyName, type LoopAvoidance } from './config.ts';
 import { DEFAULT_LOCAL_PREF } from './constants.ts';
+import { splitNextHop } from './nexthops.ts';
 import { familyOf, type PrefixKey } from './nlri.ts';
 import type { Path, Peer } from './path.ts';
 import { mayReflect, reflected } from './reflection.ts';
@@ -32,13 +34,15 @@ export type Withheld =
   | 'long-lived-stale'
   | 'export-policy'
   | 'no-export-policy'
+  | 'no-next-hop'
+  | 'no-extended-next-hop'
   | 'too-long';
 
 /** What was made of an attribute set for export to peers of one kind; then what was made of it for others. */
 export interface Exported {
   readonly variant: number;
   source: Peer | null;
-  result: PathAttributes;
+  result: PathAttributes | Withheld;
   readonly next: Exported | null;
 }
 
@@ -50,10 +54,12 @@ export class ExportVariants {
   readonly #variants = new Map<string, number>();
 
   /** The number of a peer's kind. */
-  of({ kind, asn, nextHopSelf, localAddress, options }: Peer, family: FamilyName): number {
-    const { privateAs = '', asOverride = 'off', med = '', nextHop6 = '' } = options;
+  of(peer: Peer, family: FamilyName): number {
+    const { kind, asn, nextHopSelf, extendedNextHop, options } = peer;
+    const { privateAs = '', asOverride = 'off', med = '' } = options;
     const override = asOverride === 'on' ? asn : '';
-    const name = [family, kind, nextHopSelf, localAddress, privateAs, override, med, nextHop6].join(' ');
+    const own = Object.values(ownNextHop(peer, family) ?? {});
+    const name = [family, kind, nextHopSelf, extendedNextHop, privateAs, override, med, ...own].join(' ');
     const known = this.#variants.get(name);
     if (known !== undefined) return known;
     this.#variants.set(name, this.#variants.size);
@@ -67,7 +73,8 @@ export class Exporter {
   readonly #context: ExportContext;
   readonly #policy: RoutePolicy | null;
   readonly #variants: Readonly<Record<FamilyName, number>>;
-  readonly #nextHop6: string;
+  /** What it says of itself, by family; null: it has nothing to say. */
+  readonly #own: Readonly<Record<FamilyName, NextHopFields | null>>;
   /** The last result: a run of destinations with one path's attributes is worked out once. */
   #lastAttributes: PathAttributes | null = null;
   #lastSource: Peer | null = null;
@@ -79,7 +86,7 @@ export class Exporter {
     this.#context = context;
     this.#policy = policy;
     this.#variants = { ipv4: context.variants.of(peer, 'ipv4'), ipv6: context.variants.of(peer, 'ipv6') };
-    this.#nextHop6 = nextHop6Of(peer);
+    this.#own = { ipv4: ownNextHop(peer, 'ipv4'), ipv6: ownNextHop(peer, 'ipv6') };
   }
 
   /** Attributes to advertise the path with; null if the peer is not to have it. */
@@ -126,13 +133,14 @@ export class Exporter {
 
   #attributes(path: Path, key: PrefixKey): PathAttributes | Withheld {
     const made = this.#made(path, key);
+    if (typeof made === 'string') return made;
     const decided = this.#policy === null ? made : this.#applyPolicy(path, key, made);
     if (decided === null) return 'export-policy';
     return fitsMessage(decided, this.#peer.asSize, this.#peer.maxMessage) ? decided : 'too-long';
   }
 
   /** What policy aside the peer is told, worked out once for all peers of its kind. */
-  #made(path: Path, key: PrefixKey): PathAttributes {
+  #made(path: Path, key: PrefixKey): PathAttributes | Withheld {
     const { attributes, peer: source } = path;
     const variant = this.#variants[familyOf(key)];
     let made = attributes.exported;
@@ -164,12 +172,14 @@ export class Exporter {
    * RFC 4271 §5.1.2 b, §5.1.3, §5.1.4, §5.1.5: own AS in front, own address as next hop; LOCAL_PREF and the reflection
    * attributes stay inside the AS, and a MED that came from another AS goes no further.
    */
-  #toExternal({ attributes, peer: source }: Path, key: PrefixKey): PathAttributes {
+  #toExternal({ attributes, peer: source }: Path, key: PrefixKey): PathAttributes | Withheld {
     const { options } = this.#peer;
+    const own = this.#own[familyOf(key)];
+    if (own === null) return 'no-next-hop';
     const inherited = source === null ? attributes.med : null;
     return this.#context.attributes.intern({
       ...attributes,
-      ...this.#ownNextHop(key),
+      ...own,
       asPath: prependAs(this.#cleaned(attributes), this.#context.asn),
       med: options.med ?? inherited,
       localPref: null,
@@ -192,32 +202,66 @@ export class Exporter {
   }
 
   /** The next hop is kept but for own routes, and with next-hop-self for what came from another AS. */
-  #toInternal({ attributes, peer: source }: Path, key: PrefixKey): PathAttributes {
+  #toInternal({ attributes, peer: source }: Path, key: PrefixKey): PathAttributes | Withheld {
     const { attributes: table, clusterId } = this.#context;
     const self = source === null || (this.#peer.nextHopSelf && source.kind === 'external');
+    const nextHop = self ? (this.#own[familyOf(key)] ?? 'no-next-hop') : this.#kept(attributes, key);
+    if (typeof nextHop === 'string') return nextHop;
     const changed: AttributeFields = {
       ...attributes,
-      ...(self ? this.#ownNextHop(key) : {}),
+      ...nextHop,
       localPref: attributes.localPref ?? DEFAULT_LOCAL_PREF,
     };
     if (source?.kind !== 'internal' || clusterId === null) return table.intern(changed);
     return table.intern(reflected(changed, source, clusterId));
   }
 
-  #ownNextHop(key: PrefixKey): Pick<AttributeFields, 'nextHop' | 'nextHop6'> {
-    return typeof key === 'number'
-      ? { nextHop: this.#peer.localAddress, nextHop6: null }
-      : { nextHop: null, nextHop6: this.#nextHop6 };
+  /** A next hop that is passed on, without what means nothing beyond its link (RFC 2545 §3). */
+  #kept({ nextHop, nextHop6 }: PathAttributes, key: PrefixKey): NextHopFields | Withheld {
+    const family = familyOf(key);
+    if (nextHop6 === null) return { nextHop, nextHop6 };
+    const { global } = splitNextHop(nextHop6);
+    if (global === null) return this.#own[family] ?? 'no-next-hop';
+    if (family === 'ipv4' && this.#peer.extendedNextHop === 'no') return 'no-extended-next-hop';
+    return { nextHop: null, nextHop6: global };
   }
+}
+
+type NextHopFields = Pick<AttributeFields, 'nextHop' | 'nextHop6'>;
+
+/** Our next hop for a peer; null if there is none that it would understand. @throws BgpConfigError */
+function ownNextHop(peer: Peer, family: FamilyName): NextHopFields | null {
+  const { localAddress, extendedNextHop, options, name } = peer;
+  if (family === 'ipv6') return { nextHop: null, nextHop6: ownNextHop6(peer) };
+  if (typeof localAddress === 'number') return { nextHop: localAddress, nextHop6: null };
+  if (extendedNextHop === 'yes') return { nextHop: null, nextHop6: ownNextHop6(peer) };
+  if (options.nextHop4 === undefined) return null;
+  const nextHop = parseIp4(options.nextHop4);
+  if (nextHop === null)
+    throw new BgpConfigError(`BGP neighbor ${name}: ${options.nextHop4} is not an IPv4 address`);
+  return { nextHop, nextHop6: null };
 }
 
 function knowsLongLived({ longLived }: Peer): boolean {
   return longLived === 'yes';
 }
 
-/** @throws BgpConfigError */
-function nextHop6Of({ options, localAddress, name }: Peer): string {
-  if (options.nextHop6 === undefined) return mapIp4(localAddress);
+/** With our link-local address for a peer on the same link (RFC 2545 §3); twice that one where there is no other, as FRR has it. */
+function ownNextHop6(peer: Peer): string {
+  const global = ownGlobal(peer);
+  const linkLocal = peer.link?.linkLocal ?? null;
+  if (global === null) return typeof peer.localAddress === 'string' ? peer.localAddress.repeat(2) : '';
+  // One in the mapped form is no address of the link.
+  const near = typeof peer.localAddress === 'string' || peer.options.nextHop6 !== undefined;
+  return near && linkLocal !== null ? `${global}${linkLocal}` : global;
+}
+
+/** null: the session has link-local addresses alone. @throws BgpConfigError */
+function ownGlobal({ options, localAddress, name }: Peer): Ip6 | null {
+  if (options.nextHop6 === undefined) {
+    if (typeof localAddress === 'number') return mapIp4(localAddress);
+    return isLinkLocal(localAddress) ? null : localAddress;
+  }
   const address = parseIp6(options.nextHop6);
   if (address === null)
     throw new BgpConfigError(`BGP neighbor ${name}: ${options.nextHop6} is not an IPv6 address`);

@@ -1,3 +1,5 @@
+import type { IpAddress } from '../ip.ts';
+import type { Ip6 } from '../ip6.ts';
 import type { FamilyName } from './config.ts';
 import type { Destination } from './destination.ts';
 import type { SessionState } from './fsm.ts';
@@ -8,7 +10,7 @@ import type { PrefixKey } from './nlri.ts';
 export type ConnectionId = number;
 
 export interface Endpoint {
-  readonly addr: number;
+  readonly addr: IpAddress;
   readonly port: number;
 }
 
@@ -21,11 +23,21 @@ export type CloseMode = 'fin' | 'rst';
 
 export interface ConnectRequest {
   readonly peer: string;
-  readonly localAddress: number;
-  readonly address: number;
+  readonly localAddress: IpAddress;
+  readonly address: IpAddress;
+  /** Interface whose link the addresses are of, '' unless they are link-local. */
+  readonly zone: string;
   readonly ttl: number;
   /** Least TTL of what may come in, RFC 5082; 0 for any. */
   readonly minTtl: number;
+}
+
+/** The link of ours that a peer is on. */
+export interface PeerLink {
+  /** Name of the interface. */
+  readonly dev: string;
+  /** Our link-local address there; null while there is none. */
+  readonly linkLocal: Ip6 | null;
 }
 
 /** A change for the forwarding table: next hops as BGP has them, still to be resolved; empty to remove the route. */
@@ -59,6 +71,8 @@ export interface SpeakerHost {
   /** No `tcpClosed` follows. */
   close(connection: ConnectionId, how: CloseMode): void;
 
+  /** Where a peer is whose packets nobody forwards; null if it is on none of our links. */
+  linkTo(peer: string, address: IpAddress, zone: string): PeerLink | null;
   /** Cost of reaching a next hop; null if it cannot be reached, or is this node itself. */
   resolveNexthop(addr: NextHopAddress): { readonly metric: number } | null;
   installRoutes(changes: readonly ForwardingChange[]): void;

@@ -31,10 +31,14 @@ export function rejectionOf(
   if (attributes.originatorId === context.identifier) return 'own-originator';
   if (context.clusterId !== null && attributes.clusterList.includes(context.clusterId)) return 'cluster-loop';
   if (attributes.nextHop === null && attributes.nextHop6 === null) return 'no-next-hop';
-  if (attributes.nextHop === peer.localAddress) return 'own-next-hop';
+  if (attributes.nextHop === peer.localAddress || isOwn(attributes.nextHop6, peer)) return 'own-next-hop';
   if (enforceFirstAs === 'on' && peer.kind === 'external' && attributes.neighborAs !== peer.asn)
     return 'first-as';
   return null;
+}
+
+function isOwn(nextHop6: string | null, { localAddress }: Peer): boolean {
+  return nextHop6 !== null && typeof localAddress === 'string' && nextHop6.startsWith(localAddress);
 }
 
 /** The way from what one peer sent to what becomes of it. One a session. */

@@ -1,3 +1,4 @@
+import type { IpFamily } from '../ip.ts';
 import type { AsSize } from './as-path.ts';
 import type { UpdateContext } from './attribute-decode.ts';
 import type { Capability } from './capability.ts';
@@ -25,6 +26,8 @@ export interface LocalSide {
   readonly remoteAs: readonly number[];
   readonly timings: SpeakerTimings;
   readonly options: NeighborOptions;
+  /** Family of the session's own addresses. */
+  readonly transport: IpFamily;
   /** null without graceful restart. */
   readonly gracefulRestart: GracefulRestartConfig | null;
   /** Whether this speaker has just restarted, and has kept its forwarding state through it. */
@@ -61,6 +64,8 @@ export interface Negotiated {
   readonly context: UpdateContext;
   /** Path identifiers in ours. */
   readonly sendsPathIds: MpPathIds;
+  /** Whether IPv4 routes may have IPv6 next hops, RFC 8950. */
+  readonly extendedNextHop: 'yes' | 'no';
   /** null if graceful restart is not agreed on. */
   readonly restart: PeerRestart | null;
   readonly capabilities: readonly Capability[];
@@ -91,14 +96,22 @@ export function localOpen(side: LocalSide): Open {
   };
 }
 
-function localCapabilities({ asn, options, gracefulRestart, restarting }: LocalSide): Capability[] {
+/** RFC 8950 where it can be of use: an IPv6 next hop has to come from somewhere. */
+function offersExtendedNextHop({ options, transport }: LocalSide): boolean {
+  const { families = ['ipv4'], extendedNextHop = 'on' } = options;
+  const useful = transport === 'inet6' || families.includes('ipv6');
+  return extendedNextHop === 'on' && useful && families.includes('ipv4');
+}
+
+function localCapabilities(side: LocalSide): Capability[] {
+  const { asn, options, gracefulRestart, restarting } = side;
   const families = familiesOf(options);
   const { addPath = 'off', extendedMessages = 'on' } = options;
   const capabilities: Capability[] = [
     ...families.map((family): Capability => ({ type: 'multiprotocol', family })),
     { type: 'route-refresh' },
   ];
-  if (families.includes(IPV4_UNICAST) && families.includes(IPV6_UNICAST)) {
+  if (offersExtendedNextHop(side)) {
     const entries = [{ family: IPV4_UNICAST, nextHopAfi: IPV6_UNICAST.afi }];
     capabilities.push({ type: 'extended-next-hop', entries });
   }
@@ -149,6 +162,17 @@ export function updateContext(receiver: Open, sender: Open): UpdateContext {
 
 function has(open: Open, type: Capability['type']): boolean {
   return open.capabilities.some((capability) => capability.type === type);
+}
+
+/** RFC 8950 §4: IPv6 next hops of IPv4 unicast. */
+function takesExtendedNextHop(open: Open): boolean {
+  return open.capabilities.some(
+    (capability) =>
+      capability.type === 'extended-next-hop' &&
+      capability.entries.some(
+        ({ family, nextHopAfi }) => sameFamily(family, IPV4_UNICAST) && nextHopAfi === IPV6_UNICAST.afi,
+      ),
+  );
 }
 
 /** RFC 7911 §4: the receiver is able to receive, and the sender to send. */
@@ -202,6 +226,7 @@ export function negotiate(side: LocalSide, remote: Open): Negotiated | Notificat
     maxMessage: extended ? MAX_EXTENDED_MESSAGE : MAX_MESSAGE,
     context,
     sendsPathIds: updateContext(remote, local).pathIds,
+    extendedNextHop: takesExtendedNextHop(local) && takesExtendedNextHop(remote) ? 'yes' : 'no',
     restart: side.gracefulRestart === null ? null : peerRestart(side.gracefulRestart, remote, families),
     capabilities: remote.capabilities,
   };

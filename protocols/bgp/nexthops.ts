@@ -1,12 +1,57 @@
 import { formatIp4 } from '../ip4.ts';
-import { formatIp6, IP6_LENGTH } from '../ip6.ts';
+import { ANY_IP6, formatIp6, IP6_LENGTH, type Ip6, isLinkLocal } from '../ip6.ts';
 
-/** IPv4 as a number; IPv6 as 16 characters, or 32 with the link-local address behind the global one. */
+/**
+ * IPv4 as a number; IPv6 as 16 characters, or 32 with the link-local address behind the global one. The next hop of a path has
+ * the interface of the link behind it where a link-local address is to be used: `%eth1`.
+ */
 export type NextHopAddress = number | string;
 
-/** Without the link-local address, which means something on its link alone. */
+/** What an IPv6 next hop says: an address that is routed to, a link-local one, or both; and the interface, '' for none. */
+export interface Ip6NextHop {
+  readonly global: Ip6 | null;
+  readonly linkLocal: Ip6 | null;
+  readonly zone: string;
+}
+
+/**
+ * Daemons put a link-local next hop that is the only one by itself, behind `::` (BIRD), or behind itself (FRR), where RFC 2545 §3
+ * knows but a global one with or without it.
+ */
+export function splitNextHop(text: string): Ip6NextHop {
+  const percent = text.indexOf('%', IP6_LENGTH);
+  const end = percent === IP6_LENGTH || percent === 2 * IP6_LENGTH ? percent : text.length;
+  const first = text.slice(0, IP6_LENGTH);
+  const second = end > IP6_LENGTH ? text.slice(IP6_LENGTH, end) : null;
+  const alone = first === ANY_IP6 || isLinkLocal(first);
+  return {
+    global: alone ? null : first,
+    linkLocal: second !== null && isLinkLocal(second) ? second : isLinkLocal(first) ? first : null,
+    zone: text.slice(end + 1),
+  };
+}
+
+/** The global address, or the link-local one where there is no other. */
 export function formatNextHop(addr: NextHopAddress): string {
-  return typeof addr === 'number' ? formatIp4(addr) : formatIp6(addr.slice(0, IP6_LENGTH));
+  if (typeof addr === 'number') return formatIp4(addr);
+  const { global, linkLocal } = splitNextHop(addr);
+  return formatIp6(global ?? linkLocal ?? addr.slice(0, IP6_LENGTH));
+}
+
+/** The same with the link-local address behind the global one, as BIRD prints it. */
+export function formatNextHops(addr: NextHopAddress): string {
+  if (typeof addr === 'number') return formatIp4(addr);
+  const { global, linkLocal } = splitNextHop(addr);
+  return global === null || linkLocal === null
+    ? formatNextHop(addr)
+    : `${formatIp6(global)} ${formatIp6(linkLocal)}`;
+}
+
+/** A next hop that came from a peer on a link of ours (`zone`, '' for none), in the form that it is resolved in. */
+export function resolvableNextHop(text: string, zone: string): NextHopAddress {
+  const { global, linkLocal } = splitNextHop(text);
+  if (linkLocal === null || (global !== null && zone === '')) return global ?? text;
+  return `${global ?? ''}${linkLocal}%${zone}`;
 }
 
 /** A next hop that paths refer to, and what the forwarding table says of it. */

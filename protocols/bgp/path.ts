@@ -1,6 +1,8 @@
+import type { IpAddress } from '../ip.ts';
 import type { AsSize } from './as-path.ts';
 import type { PathAttributes } from './attributes.ts';
 import type { NeighborOptions } from './config.ts';
+import type { PeerLink } from './host.ts';
 import type { MpPathIds } from './mp-nlri.ts';
 import type { NextHop } from './nexthops.ts';
 
@@ -12,9 +14,13 @@ export interface Peer {
   readonly kind: PeerKind;
   readonly asn: number;
   readonly identifier: number;
-  readonly address: number;
+  readonly address: IpAddress;
   /** Our address on the session. */
-  readonly localAddress: number;
+  readonly localAddress: IpAddress;
+  /** Where it is on a link of ours and the session crosses no router; else null. */
+  readonly link: PeerLink | null;
+  /** Whether IPv4 routes with IPv6 next hops are agreed on, RFC 8950. */
+  readonly extendedNextHop: 'yes' | 'no';
   readonly client: boolean;
   readonly nextHopSelf: boolean;
   readonly asSize: AsSize;

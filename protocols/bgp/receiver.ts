@@ -10,7 +10,7 @@ import type { Destination } from './destination.ts';
 import type { Importer } from './import.ts';
 import type { LocRib } from './loc-rib.ts';
 import { nlriKeys } from './mp-nlri.ts';
-import type { NextHop, NextHopTable } from './nexthops.ts';
+import { type NextHop, type NextHopTable, resolvableNextHop } from './nexthops.ts';
 import { familyOf, type PrefixKey } from './nlri.ts';
 import { CeaseError, ErrorCode, type Notification, notification } from './notification.ts';
 import type { Path, Peer, Rejection } from './path.ts';
@@ -144,7 +144,12 @@ export class Receiver {
   #rejudge(ribIn: AdjRibIn, { destination, path }: Route, importer: Importer, cause: number): void {
     const { attributes, rejection } = importer.judge(destination.key, path.received);
     if (attributes === path.attributes && rejection === path.rejection) return;
-    const judged: Path = { ...path, attributes, rejection, nextHop: this.#nextHop(attributes, rejection) };
+    const judged: Path = {
+      ...path,
+      attributes,
+      rejection,
+      nextHop: this.#nextHop(attributes, rejection, path.peer),
+    };
     this.#put(ribIn, destination, path, judged, cause);
   }
 
@@ -197,7 +202,7 @@ export class Receiver {
         shared.attributes !== attributes ||
         shared.rejection !== rejection
       ) {
-        const nextHop = this.#nextHop(attributes, rejection);
+        const nextHop = this.#nextHop(attributes, rejection, peer);
         shared = {
           peer,
           pathId,
@@ -219,8 +224,15 @@ export class Receiver {
     return damping?.isSuppressed(session.name, key, pathId, session.host.now) ?? false;
   }
 
-  #nextHop({ nextHop, nextHop6 }: PathAttributes, rejection: Rejection | null): NextHop | null {
-    return rejection === null ? this.#context.nextHops.get(nextHop ?? nextHop6 ?? 0) : null;
+  #nextHop(
+    { nextHop, nextHop6 }: PathAttributes,
+    rejection: Rejection | null,
+    peer: Peer | null,
+  ): NextHop | null {
+    if (rejection !== null) return null;
+    const { nextHops } = this.#context;
+    if (nextHop !== null || nextHop6 === null) return nextHops.get(nextHop ?? 0);
+    return nextHops.get(resolvableNextHop(nextHop6, peer?.link?.dev ?? ''));
   }
 
   /** Puts a path in the place of another, or of none. */

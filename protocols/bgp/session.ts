@@ -1,4 +1,5 @@
-import { parseIp4 } from '../ip4.ts';
+import { compareIp, familyOf, formatIp, type IpAddress } from '../ip.ts';
+import { isLinkLocalAddress, parseScoped, type ScopedAddress } from '../scoped-address.ts';
 import { AdjRibIn } from './adj-rib-in.ts';
 import type { Advertiser } from './advertiser.ts';
 import { BgpConfigError, type FamilyName, type NeighborConfig, type SpeakerTimings } from './config.ts';
@@ -31,8 +32,10 @@ const RANK: Readonly<Record<SessionState, number>> = {
 export class Session implements ConnectionOwner {
   readonly name: string;
   readonly neighbor: NeighborConfig;
-  readonly address: number;
-  readonly localAddress: number;
+  readonly address: IpAddress;
+  readonly localAddress: IpAddress;
+  /** Interface of link-local addresses, '' of others. */
+  readonly zone: string;
   readonly kind: PeerKind;
   readonly origin: 'configured' | 'dynamic';
   readonly ribIn: AdjRibIn;
@@ -65,8 +68,10 @@ export class Session implements ConnectionOwner {
     this.ribIn = new AdjRibIn(() => owner.locRib.destinations());
     this.neighbor = neighbor;
     this.name = neighbor.name;
-    this.address = parseAddress(neighbor.address, neighbor.name);
-    this.localAddress = parseAddress(neighbor.localAddress, neighbor.name);
+    const { remote, local } = endsOf(neighbor);
+    this.address = remote.addr;
+    this.localAddress = local.addr;
+    this.zone = remote.zone;
     this.kind = neighbor.remoteAs === asn ? 'internal' : 'external';
     this.origin = options.origin;
     this.#primary = new Connection(this, neighbor);
@@ -85,6 +90,7 @@ export class Session implements ConnectionOwner {
       remoteAs,
       timings,
       options: neighbor,
+      transport: familyOf(this.address),
       gracefulRestart,
       restarting: restarting(),
     };
@@ -167,8 +173,14 @@ export class Session implements ConnectionOwner {
   get key(): string {
     const { local, remote, state } = this.connection;
     if (state !== 'Established' || local === null || remote === null) return '';
-    const ends = [local, remote].sort((a, b) => a.addr - b.addr || a.port - b.port);
-    return ends.map(({ addr, port }) => `${addr.toString(16)}:${port}`).join('-');
+    const ends = [local, remote].sort((a, b) => compareIp(a.addr, b.addr) || a.port - b.port);
+    const text = ends.map(
+      ({ addr, port }) => `${typeof addr === 'number' ? addr.toString(16) : formatIp(addr)}:${port}`,
+    );
+    if (this.zone === '') return text.join('-');
+    // The same link-local addresses may be on any number of links.
+    const identifiers = [this.#options.identifier, this.#peer?.identifier ?? 0].sort((a, b) => a - b);
+    return [...text, ...identifiers.map((each) => each.toString(16))].join('-');
   }
 
   /** Time to the end of the IdleHoldTimer, ms; null while it does not run. */
@@ -219,6 +231,15 @@ export class Session implements ConnectionOwner {
   /** The node's links are others now: what could not be reached may be reachable, so that it has to be tried again. */
   topologyChanged(): void {
     if (this.#state !== 'Established') this.#unsettle();
+  }
+
+  /** Our address on the session may be used from now on: no sense in waiting for the next attempt. */
+  addressReady(): void {
+    if (this.#state === 'Established' || this.#stopped) return;
+    this.topologyChanged();
+    const { id, state } = this.#primary;
+    if (id === null && (state === 'Active' || state === 'Connect'))
+      this.#primary.handle('ConnectRetryTimer_Expires');
   }
 
   /** The way to the neighbour is gone: as if its TCP connections had failed. */
@@ -406,6 +427,8 @@ export class Session implements ConnectionOwner {
       identifier: negotiated.identifier,
       address: this.address,
       localAddress: connection.local?.addr ?? this.localAddress,
+      link: this.#isSingleHop ? this.host.linkTo(this.name, this.address, this.zone) : null,
+      extendedNextHop: negotiated.extendedNextHop,
       client: neighbor.routeReflectorClient && kind === 'internal',
       nextHopSelf: neighbor.nextHopSelf,
       asSize: negotiated.asSize,
@@ -418,6 +441,12 @@ export class Session implements ConnectionOwner {
     };
     this.#exchange = this.#owner.established(this, this.#peer, negotiated);
     this.#staleness.established(negotiated);
+  }
+
+  /** BIRD's `direct`: the two ends are on one link, and say so. */
+  get #isSingleHop(): boolean {
+    const { ttl, ttlSecurity } = this.neighbor;
+    return this.zone !== '' || ttlSecurity === 1 || (ttlSecurity === undefined && ttl === 1);
   }
 
   #unsettle(): void {
@@ -478,8 +507,22 @@ export class Session implements ConnectionOwner {
   }
 }
 
-function parseAddress(text: string, name: string): number {
-  const addr = parseIp4(text);
-  if (addr === null) throw new BgpConfigError(`BGP neighbor ${name}: ${text} is not an IPv4 address`);
-  return addr;
+/** @throws BgpConfigError if they are none, or not of one family and one link. */
+function endsOf({ name, address, localAddress }: NeighborConfig): {
+  readonly remote: ScopedAddress;
+  readonly local: ScopedAddress;
+} {
+  const fault = (text: string) => new BgpConfigError(`BGP neighbor ${name}: ${text}`);
+  const [remote, local] = [address, localAddress].map((text) => {
+    const parsed = parseScoped(text);
+    if (parsed === null) throw fault(`${text} is neither an IPv4 nor an IPv6 address`);
+    if (parsed.zone === '' && isLinkLocalAddress(parsed.addr))
+      throw fault(`${text} is of a link: name the interface, ${text}%eth0`);
+    return parsed;
+  }) as [ScopedAddress, ScopedAddress];
+  if (familyOf(remote.addr) !== familyOf(local.addr))
+    throw fault(`${address} and ${localAddress} are of two families`);
+  if (remote.zone !== '' && remote.zone !== local.zone)
+    throw fault(`${address} can be reached from a link-local address of ${remote.zone} alone`);
+  return { remote, local };
 }

@@ -1,3 +1,4 @@
+import type { IpAddress } from '../ip.ts';
 import { parseIp4 } from '../ip4.ts';
 import { Advertiser } from './advertiser.ts';
 import type { UpdateFault } from './attribute-decode.ts';
@@ -11,7 +12,7 @@ import {
 } from './config.ts';
 import type { Connection } from './connection.ts';
 import { Damping } from './damping.ts';
-import { dynamicNeighbor } from './dynamic-neighbors.ts';
+import { type Arrival, dynamicNeighbor } from './dynamic-neighbors.ts';
 import { type ExportContext, ExportVariants } from './export.ts';
 import { messageBody } from './header.ts';
 import type { ConnectionId, Endpoint, SpeakerHost, TimerHandle } from './host.ts';
@@ -108,7 +109,7 @@ export class BgpSpeaker implements SessionOwner {
     this.#inputs = new InputQueue(host, () => this.#finish());
     for (const neighbor of config.neighbors) {
       const session = this.#createSession(neighbor, [neighbor.remoteAs], 'configured');
-      if (this.#sessions.has(neighbor.name) || this.#sessionOf(session.address) !== undefined) {
+      if (this.#sessions.has(neighbor.name) || this.#sessionOf(session.address, session.zone) !== undefined) {
         throw new BgpConfigError(`BGP neighbor ${neighbor.name} (${neighbor.address}) is configured twice`);
       }
       this.#sessions.set(neighbor.name, session);
@@ -217,6 +218,15 @@ export class BgpSpeaker implements SessionOwner {
     this.#input(() => this.#sessions.get(name)?.neighborLost(reason));
   }
 
+  /** An address of this node may be used from now on: sessions from it that wait for their next attempt wait no more. */
+  addressReady(local: IpAddress, zone: string): void {
+    this.#input(() => {
+      for (const session of this.#sessions.values())
+        if (session.localAddress === local && (session.zone === '' || session.zone === zone))
+          session.addressReady();
+    });
+  }
+
   /** The connection begun by `host.connect` is there. */
   tcpConnected(id: ConnectionId, local: Endpoint, remote: Endpoint): void {
     this.#input(() => this.#connections.get(id)?.tcpConnected(local, remote));
@@ -226,15 +236,15 @@ export class BgpSpeaker implements SessionOwner {
    * A connection to port 179 has come from this address: the number that it is to have, to be followed by `tcpAccepted`;
    * null if the address is no configured neighbour's, or none of its connections is wanted now: the host resets it.
    */
-  admit(remote: number, local = 0): ConnectionId | null {
-    const session = this.#sessionOf(remote) ?? this.#dynamicSession(remote, local);
+  admit(remote: IpAddress, local: IpAddress = 0, zone = ''): ConnectionId | null {
+    const session = this.#sessionOf(remote, zone) ?? this.#dynamicSession({ remote, local, zone });
     const connection = session?.acceptor() ?? null;
     return connection === null ? null : this.#register(connection);
   }
 
   /** What a socket with this peer has to be like; null if nobody is configured there. */
-  socketOptions(remote: number): SocketOptions | null {
-    const session = this.#sessionOf(remote);
+  socketOptions(remote: IpAddress, zone = ''): SocketOptions | null {
+    const session = this.#sessionOf(remote, zone);
     return session === undefined ? null : socketOptions(session.neighbor);
   }
 
@@ -271,8 +281,8 @@ export class BgpSpeaker implements SessionOwner {
 
   connect(session: Session, connection: Connection): ConnectionId {
     const id = this.#register(connection);
-    const { address, localAddress, name, neighbor } = session;
-    this.host.connect(id, { peer: name, address, localAddress, ...socketOptions(neighbor) });
+    const { address, localAddress, name, neighbor, zone } = session;
+    this.host.connect(id, { peer: name, address, localAddress, zone, ...socketOptions(neighbor) });
     return id;
   }
 
@@ -391,9 +401,9 @@ export class BgpSpeaker implements SessionOwner {
   }
 
   /** A session for a peer that nobody has named, if its address is in one of the ranges that are listened to. */
-  #dynamicSession(remote: number, local: number): Session | undefined {
+  #dynamicSession(arrival: Arrival): Session | undefined {
     const present = [...this.#sessions.values()].filter(({ origin }) => origin === 'dynamic').length;
-    const found = dynamicNeighbor(this.config, remote, local, present);
+    const found = dynamicNeighbor(this.config, arrival, present);
     if (found === null) return undefined;
     const session = this.#createSession(found.neighbor, found.remoteAs, 'dynamic');
     this.#sessions.set(session.name, session);
@@ -413,8 +423,9 @@ export class BgpSpeaker implements SessionOwner {
     });
   }
 
-  #sessionOf(address: number): Session | undefined {
-    for (const session of this.#sessions.values()) if (session.address === address) return session;
+  #sessionOf(address: IpAddress, zone: string): Session | undefined {
+    for (const session of this.#sessions.values())
+      if (session.address === address && session.zone === zone) return session;
     return undefined;
   }
 

@@ -7,24 +7,11 @@ import {
 } from '../../../protocols/bfd/control.ts';
 import type { BfdSessionHost } from '../../../protocols/bfd/host.ts';
 import { BfdSession, type SessionDiscard } from '../../../protocols/bfd/session.ts';
-import { ETH_HLEN } from '../../../protocols/ethernet.ts';
-import { formatIp4 } from '../../../protocols/ip4.ts';
-import { IPV4_HLEN } from '../../../protocols/ipv4.ts';
-import { UDP_HLEN } from '../../../protocols/udp.ts';
 import type { BfdSessionKey } from '../../events/bfd.ts';
-import type { Netns } from '../../kernel/netns.ts';
-import type { UdpPacketOptions, UdpSocket } from '../../kernel/udp.ts';
 import type { Runtime, TimerHandle } from '../../runtime.ts';
 import type { BfdSessionFacts } from '../../state/bfd-view.ts';
-import { type BfdClient, type BfdRequest, type BfdStatus, mergeRequests } from './request.ts';
-
-const PAYLOAD = ETH_HLEN + IPV4_HLEN + UDP_HLEN;
-/** A packet that somebody has forwarded has less (RFC 5881 §5). */
-export const BFD_TTL = 255;
-/** Internetwork control (CS6), which bfdd and BIRD send with. */
-const TOS = 0xc0;
-/** UDP ports by mode: RFC 5881 §4, RFC 5883 §5. */
-export const BFD_PORTS = { 'single-hop': 3784, multihop: 4784 } as const;
+import { type BfdClient, type BfdRequest, type BfdStatus, endsText, mergeRequests } from './request.ts';
+import type { BfdSocket } from './transport.ts';
 
 interface Binding {
   readonly request: BfdRequest;
@@ -33,9 +20,7 @@ interface Binding {
 
 export interface PeerOptions {
   readonly discriminator: number;
-  /** Bound to a port that is the session's own, RFC 5881 §4. */
-  readonly socket: UdpSocket;
-  readonly netns: Netns;
+  readonly socket: BfdSocket;
   /** µs */
   readonly slowInterval: number;
 }
@@ -47,33 +32,20 @@ export class BfdPeer implements BfdSessionHost {
   /** Time of the last change of state, ms. */
   since: number;
   readonly #rt: Runtime;
-  readonly #netns: Netns;
   readonly #key: BfdSessionKey;
-  readonly #socket: UdpSocket;
-  readonly #packetOptions: UdpPacketOptions;
+  readonly #socket: BfdSocket;
   readonly #clients = new Map<BfdClient, Binding>();
   /** What has been reported as discarded since the state changed. */
   readonly #discarded = new Set<string>();
   #retiring: TimerHandle | null = null;
 
   constructor(rt: Runtime, request: BfdRequest, options: PeerOptions) {
-    const { local, remote, mode } = request;
-    const { discriminator, socket, netns, slowInterval } = options;
+    const { discriminator, socket, slowInterval } = options;
     this.#rt = rt;
-    this.#netns = netns;
     this.request = request;
     this.since = rt.now;
-    this.#key = { local: formatIp4(local), remote: formatIp4(remote), mode };
+    this.#key = { ...endsText(request), mode: request.mode };
     this.#socket = socket;
-    this.#packetOptions = {
-      src: local,
-      dst: remote,
-      srcPort: socket.port,
-      dstPort: BFD_PORTS[mode],
-      ttl: BFD_TTL,
-      tos: TOS,
-      checksum: 'compute',
-    };
     this.session = new BfdSession(this, { discriminator, slowInterval, ...mergeRequests([request]) });
     rt.emit({ type: 'bfd.added', ...this.#key, discriminator, transmit: this.session.transmitInterval });
     this.session.start();
@@ -144,11 +116,10 @@ export class BfdPeer implements BfdSessionHost {
   }
 
   transmit(flags: number): void {
-    // A socket bound to an address that has gone sends nothing.
-    if (!this.#netns.isLocal(this.request.local)) return;
-    const packet = new Uint8Array(PAYLOAD + CONTROL_LENGTH);
-    writeControl(packet, PAYLOAD, this.session, flags);
-    this.#netns.sendUdpPacket(packet, this.#packetOptions);
+    const { room } = this.#socket;
+    const packet = new Uint8Array(room + CONTROL_LENGTH);
+    writeControl(packet, room, this.session, flags);
+    this.#socket.send(packet);
   }
 
   // ---- the session's host

@@ -1,13 +1,17 @@
 import type { BfdParameters, BfdRole } from '../../../protocols/bfd/host.ts';
-import { formatIp4 } from '../../../protocols/ip4.ts';
+import { familyOf, formatIp, type IpAddress } from '../../../protocols/ip.ts';
+import { ANY_IP6 } from '../../../protocols/ip6.ts';
+import { formatScoped, isLinkLocalAddress } from '../../../protocols/scoped-address.ts';
 import type { BfdIntervals, BfdMode, BfdSessionState } from '../../events/bfd.ts';
 
 /** A session that a client asks for. */
 export interface BfdRequest {
   /** Address of the node. */
-  readonly local: number;
-  readonly remote: number;
-  /** Single hop: the device that the peer's first packets are to come in by; any if absent. */
+  readonly local: IpAddress;
+  readonly remote: IpAddress;
+  /**
+   * Single hop: the device that the peer's first packets are to come in by; any if absent. Link-local addresses are of its link.
+   */
   readonly device?: string;
   readonly mode: BfdMode;
   /** Desired Min TX, ms; in use once the session is up. */
@@ -50,10 +54,15 @@ export class BfdConfigError extends Error {
 }
 
 /** @throws BfdConfigError if a session cannot be what is asked for; it names the peer and the mend. */
-export function checkRequest({ local, remote, minTx, minRx, multiplier }: BfdRequest): void {
-  const fault = (text: string) => new BfdConfigError(`BFD with ${formatIp4(remote)}: ${text}`);
-  if (local === 0 || remote === 0)
-    throw fault('a session has two addresses, and 0.0.0.0 is neither; name both');
+export function checkRequest({ local, remote, device, minTx, minRx, multiplier }: BfdRequest): void {
+  const fault = (text: string) => new BfdConfigError(`BFD with ${formatIp(remote)}: ${text}`);
+  const nobody = [local, remote].find((address) => address === 0 || address === ANY_IP6);
+  if (nobody !== undefined)
+    throw fault(`a session has two addresses, and ${formatIp(nobody)} is neither; name both`);
+  if (familyOf(local) !== familyOf(remote))
+    throw fault(`${formatIp(local)} is of the other family; name an address of the same`);
+  if (isLinkLocalAddress(remote) && device === undefined)
+    throw fault('the address is of a link; name the device');
   if (!Number.isInteger(multiplier) || multiplier < 1 || multiplier > 255)
     throw fault(`a multiplier is a whole number from 1 to 255, and ${multiplier} is none`);
   for (const [name, value] of [
@@ -63,6 +72,15 @@ export function checkRequest({ local, remote, minTx, minRx, multiplier }: BfdReq
     if (!(value >= 0.001 && value <= LONGEST))
       throw fault(`${name} is a time from 1 µs to 4294967 ms, and ${value} ms is none`);
   }
+}
+
+/** The names that events and tables have for a session's ends. */
+export function endsText({ local, remote, device = '' }: BfdRequest): {
+  readonly local: string;
+  readonly remote: string;
+} {
+  const text = (addr: IpAddress) => formatScoped({ addr, zone: isLinkLocalAddress(addr) ? device : '' });
+  return { local: text(local), remote: text(remote) };
 }
 
 /** What a session shared by several clients runs with: it is as fast as the one that is in the greatest hurry. */

@@ -1,9 +1,10 @@
 import { formatDiagnostic } from '../../../protocols/bfd/control.ts';
-import { formatIp4 } from '../../../protocols/ip4.ts';
+import { compareIp } from '../../../protocols/ip.ts';
 import type { Netns } from '../../kernel/netns.ts';
 import { since } from '../bgp/format.ts';
 import { failure, type ShellOutput } from '../bgp/show.ts';
 import type { BfdPeer } from './peer.ts';
+import { endsText } from './request.ts';
 
 export interface BfdShowContext {
   readonly peers: readonly BfdPeer[];
@@ -29,7 +30,7 @@ export function showBfd(
     return failure(`syntax error, unexpected ${word}; use show bfd sessions [all]`);
   }
   const head = [`${PROTOCOL}:`, `${row('IP address', 'Interface', 'State', 'Since')}  Interval  Timeout`];
-  const peers = [...context.peers].sort((a, b) => a.request.remote - b.request.remote);
+  const peers = [...context.peers].sort((a, b) => compareIp(a.request.remote, b.request.remote));
   const lines = peers.flatMap((peer) => [line(peer, context), ...(all ? detail(peer) : [])]);
   return { text: `${[...head, ...lines].join('\n')}\n`, code: 0 };
 }
@@ -41,14 +42,18 @@ function row(address: string, device: string, state: string, at: string): string
 function line(peer: BfdPeer, context: BfdShowContext): string {
   const { session, request } = peer;
   const at = since(peer.since, context.now);
-  const left = row(formatIp4(request.remote), deviceOf(peer, context), session.state, at);
+  const left = row(endsText(request).remote, deviceOf(peer, context), session.state, at);
   return `${left}  ${seconds(session.transmitInterval)}  ${seconds(session.detectionTime)}`;
 }
 
 /** Where the packets go out by, as the routes are now. */
 function deviceOf({ request }: BfdPeer, { netns }: BfdShowContext): string {
   if (request.mode === 'multihop') return '---';
-  return request.device ?? netns.lookup(request.remote, 0)?.device.name ?? '---';
+  const { remote, device } = request;
+  if (device !== undefined) return device;
+  const path =
+    typeof remote === 'number' ? netns.lookup(remote, 0) : netns.ipv6.layer.lookup(remote, 0, null);
+  return path?.device.name ?? '---';
 }
 
 function detail({ session, request, clients }: BfdPeer): string[] {
@@ -64,7 +69,7 @@ function detail({ session, request, clients }: BfdPeer): string[] {
         ];
   return [
     `  Mode:             ${request.mode}, ${clients} ${clients === 1 ? 'client' : 'clients'}`,
-    `  Source address:   ${formatIp4(request.local)}`,
+    `  Source address:   ${endsText(request).local}`,
     `  Discriminators:   local ${session.myDiscriminator}, remote ${session.yourDiscriminator}`,
     `  Diagnostic:       ${formatDiagnostic(session.diag)}`,
     `  Local timers:     ${timers(session.desiredMinTx, session.requiredMinRx, session.detectMult)}`,

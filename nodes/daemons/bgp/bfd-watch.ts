@@ -1,4 +1,5 @@
 import type { BgpSpeaker } from '../../../protocols/bgp/speaker.ts';
+import type { IpAddress } from '../../../protocols/ip.ts';
 import type { BfdClient } from '../bfd/request.ts';
 import type { Bfdd } from '../bfdd.ts';
 
@@ -6,11 +7,11 @@ import type { Bfdd } from '../bfdd.ts';
 export class BfdWatch {
   readonly #bfdd: Bfdd | null;
   readonly #speaker: BgpSpeaker;
-  readonly #isOnLink: (address: number) => boolean;
+  readonly #isOnLink: (address: IpAddress) => boolean;
   readonly #watched = new Map<string, BfdClient>();
 
   /** `isOnLink` tells single-hop sessions (RFC 5881) from multihop ones (RFC 5883). */
-  constructor(bfdd: Bfdd | null, speaker: BgpSpeaker, isOnLink: (address: number) => boolean) {
+  constructor(bfdd: Bfdd | null, speaker: BgpSpeaker, isOnLink: (address: IpAddress) => boolean) {
     this.#bfdd = bfdd;
     this.#speaker = speaker;
     this.#isOnLink = isOnLink;
@@ -20,9 +21,10 @@ export class BfdWatch {
     const session = this.#speaker.session(peer);
     const options = session?.neighbor.bfd;
     if (session === undefined || options === undefined || this.#bfdd === null) return;
-    const { address: remote, localAddress: local } = session;
-    const mode = this.#isOnLink(remote) ? 'single-hop' : 'multihop';
-    const client = this.#bfdd.add({ local, remote, mode, ...options }, ({ pathFailed }) => {
+    const { address: remote, localAddress: local, zone } = session;
+    const device = zone === '' ? {} : { device: zone };
+    const mode = zone !== '' || this.#isOnLink(remote) ? 'single-hop' : 'multihop';
+    const client = this.#bfdd.add({ local, remote, mode, ...device, ...options }, ({ pathFailed }) => {
       if (pathFailed) this.#speaker.neighborLost(peer, 'BFD session down');
     });
     this.#watched.set(peer, client);

@@ -7,11 +7,12 @@ import {
 } from '../../../protocols/bgp/community.ts';
 import { type DecisionStep, explain, localPref, rankPaths } from '../../../protocols/bgp/decision.ts';
 import type { Destination } from '../../../protocols/bgp/destination.ts';
-import { formatNextHop } from '../../../protocols/bgp/nexthops.ts';
+import { formatNextHops } from '../../../protocols/bgp/nexthops.ts';
 import { formatKey } from '../../../protocols/bgp/nlri.ts';
 import type { Path, Rejection } from '../../../protocols/bgp/path.ts';
 import type { Session } from '../../../protocols/bgp/session.ts';
 import type { BgpSpeaker } from '../../../protocols/bgp/speaker.ts';
+import { formatIp } from '../../../protocols/ip.ts';
 import { formatIp4 } from '../../../protocols/ip4.ts';
 
 const REFUSED: Readonly<Record<Rejection, string>> = {
@@ -35,6 +36,8 @@ const WITHHELD: Readonly<Record<string, string>> = {
   'long-lived-stale': 'long-lived stale, which the peer does not know of (RFC 9494 §4.6)',
   'export-policy': 'export policy rejects it',
   'no-export-policy': 'there is no export policy (RFC 8212)',
+  'no-next-hop': 'over IPv6 without RFC 8950 the session needs an IPv4 next hop: set nextHop4',
+  'no-extended-next-hop': 'its next hop is an IPv6 one, and the peer takes none for IPv4 (RFC 8950)',
   'too-long': 'its attributes do not fit into a message (RFC 4271 §9.2)',
 };
 
@@ -63,7 +66,7 @@ function valueAt(step: DecisionStep, path: Path): string {
     case 'cluster-list-length':
       return `${attributes.clusterList.length} clusters`;
     case 'peer-address':
-      return `peer address ${formatIp4(peer?.address ?? 0)}`;
+      return `peer address ${formatIp(peer?.address ?? 0)}`;
     case 'path-id':
       return `path id ${path.pathId}`;
   }
@@ -111,7 +114,7 @@ function sourceOf({ peer, pathId, attributes }: Path): string {
   if (peer === null) return 'originated here';
   const id = pathId === 0 ? '' : ` path ${pathId}`;
   const via = attributes.nextHop ?? attributes.nextHop6;
-  const hop = via === null ? '' : ` via ${formatNextHop(via)}`;
+  const hop = via === null ? '' : ` via ${formatNextHops(via)}`;
   return `from ${peer.name}${id} (AS ${peer.asn}, ${peer.kind})${hop}`;
 }
 
@@ -145,7 +148,7 @@ function toldLines({ name, advertiser, state }: Session, destination: Destinatio
       const id = pathId === 0 ? '' : `path ${pathId}, `;
       const path = formatAsPath(attributes.asPath);
       const via = attributes.nextHop ?? attributes.nextHop6;
-      return `> told to ${name}: ${id}AS path ${path === '' ? 'empty' : path}, next hop ${via === null ? 'none' : formatNextHop(via)}`;
+      return `> told to ${name}: ${id}AS path ${path === '' ? 'empty' : path}, next hop ${via === null ? 'none' : formatNextHops(via)}`;
     });
   }
   const { best } = destination;
@@ -211,6 +214,7 @@ export function neighborText(session: Session, now: number): string {
       `  Hold time ${negotiated.holdTime / 1000} s, keepalive ${negotiated.keepalive / 1000} s`,
       `  Families: ${families.join(', ')}`,
       `  AS numbers of ${negotiated.asSize} bytes, messages up to ${negotiated.maxMessage} bytes, route refresh: ${negotiated.routeRefresh}`,
+      `  IPv4 routes with IPv6 next hops (RFC 8950): ${negotiated.extendedNextHop}`,
       `  Path identifiers received: ${withPathIds(context.pathIds)}; sent: ${withPathIds(sendsPathIds)}`,
       restart === null
         ? '  Graceful restart: not agreed on'

@@ -1,6 +1,7 @@
 import type { CloseMode, ConnectionId } from '../../../protocols/bgp/host.ts';
 import type { BgpSpeaker } from '../../../protocols/bgp/speaker.ts';
-import { parseIp4 } from '../../../protocols/ip4.ts';
+import type { IpAddress } from '../../../protocols/ip.ts';
+import { parseScoped } from '../../../protocols/scoped-address.ts';
 import type { BgpNeighbor, ExternalTransport } from '../../config.ts';
 import type { SocketEvent, SocketRequest } from '../../machine-io.ts';
 import type { Runtime } from '../../runtime.ts';
@@ -11,8 +12,9 @@ const SEND_WINDOW = 262_144;
 interface Neighbor {
   readonly name: string;
   /** Emulated addresses of the session. */
-  readonly address: number;
-  readonly localAddress: number;
+  readonly address: IpAddress;
+  readonly localAddress: IpAddress;
+  readonly zone: string;
   readonly transport: ExternalTransport;
   /** Messages counted on the session when it was last looked at, and when they last changed, ms. */
   counted: string;
@@ -52,7 +54,7 @@ export interface ExternalHost {
   /** Where there are no neighbours outside of the lab, nobody asks. */
   readonly sockets: RealSockets;
   /** Whether there is a way to an emulated address: a pulled cable cuts the real connection too. */
-  readonly reaches: (address: number) => boolean;
+  readonly reaches: (address: IpAddress, zone: string) => boolean;
 }
 
 /**
@@ -70,10 +72,12 @@ export class ExternalSessions {
     this.#host = host;
     for (const { name, address, localAddress, external } of neighbors) {
       if (external === undefined) continue;
+      const remote = parseScoped(address);
       this.#neighbors.set(name, {
         name,
-        address: parseIp4(address) ?? 0,
-        localAddress: parseIp4(localAddress) ?? 0,
+        address: remote?.addr ?? 0,
+        localAddress: parseScoped(localAddress)?.addr ?? 0,
+        zone: remote?.zone ?? '',
         transport: external,
         counted: '',
         movedAt: 0,
@@ -88,7 +92,7 @@ export class ExternalSessions {
   connect(id: ConnectionId, peer: string): void {
     const neighbor = this.#neighbors.get(peer);
     if (neighbor === undefined) return;
-    if (!this.#host.reaches(neighbor.address)) {
+    if (!this.#host.reaches(neighbor.address, neighbor.zone)) {
       const { rt, speaker } = this.#host;
       rt.timers.set(rt.now, () => speaker.tcpClosed(id, 'Network is down'));
       return;
@@ -187,8 +191,8 @@ export class ExternalSessions {
   #accept(socket: number, event: Extract<SocketEvent, { type: 'accepted' }>): void {
     const neighbor = this.#neighbors.get(event.peer);
     const { sockets, reaches, speaker } = this.#host;
-    const wanted = neighbor !== undefined && reaches(neighbor.address);
-    const id = wanted ? speaker.admit(neighbor.address, neighbor.localAddress) : null;
+    const wanted = neighbor !== undefined && reaches(neighbor.address, neighbor.zone);
+    const id = wanted ? speaker.admit(neighbor.address, neighbor.localAddress, neighbor.zone) : null;
     if (neighbor === undefined || id === null) {
       sockets.ask({ type: 'close', socket, how: 'rst' });
       return;

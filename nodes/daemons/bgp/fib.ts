@@ -1,9 +1,9 @@
-import type { ForwardingChange } from '../../../protocols/bgp/host.ts';
-import type { NextHopAddress } from '../../../protocols/bgp/nexthops.ts';
+import type { ForwardingChange, PeerLink } from '../../../protocols/bgp/host.ts';
+import { type NextHopAddress, splitNextHop } from '../../../protocols/bgp/nexthops.ts';
 import { formatKey, isIpv6Key, type PrefixKey, parseKey } from '../../../protocols/bgp/nlri.ts';
 import { formatIp, type IpAddress } from '../../../protocols/ip.ts';
 import { prefixMask } from '../../../protocols/ip4.ts';
-import { ANY_IP6, commonBits6, IP6_LENGTH, type Ip6, mappedIp4 } from '../../../protocols/ip6.ts';
+import { ANY_IP6, commonBits6, type Ip6, mappedIp4 } from '../../../protocols/ip6.ts';
 import type { NexthopFacts, RouteChange, RouteFacts } from '../../events/kernel.ts';
 import type { Device } from '../../kernel/device.ts';
 import type { Netns } from '../../kernel/netns.ts';
@@ -19,10 +19,16 @@ export interface Resolution {
   readonly hops: readonly NexthopFacts[];
 }
 
-interface Installed<A> {
-  readonly nextHops: readonly A[];
+interface Installed {
+  readonly nextHops: readonly NextHopAddress[];
   /** As handed to the kernel; null while it is not in the kernel's table. */
   facts: RouteFacts | null;
+}
+
+/** Where a next hop is: an address that is routed to, and the neighbour that it stands for on a link of ours. */
+interface Target<A> {
+  readonly addr: A | null;
+  readonly neighbor: { readonly via: A; readonly dev: string } | null;
 }
 
 /** What an address family has to do with routes of BGP. */
@@ -30,15 +36,24 @@ interface FibFamily<A extends IpAddress> {
   readonly unspecified: A;
   readonly routes: RouteTable<A>;
   owns(prefix: PrefixKey): boolean;
-  /** The address that a next hop of BGP is for the kernel; null: it is none. */
-  address(nextHop: NextHopAddress): A | null;
+  /** Whether the kernel has a way to destinations of this family by the next hop. */
+  takes(nextHop: NextHopAddress): boolean;
+  /** Of a next hop that is an address of this family. */
+  target(nextHop: A): Target<A>;
   isLocal(addr: A): boolean;
   /** Whether an address of the device is of a subnet that another is in. */
   isOnLink(device: Device, addr: A): boolean;
 }
 
+/** Next hops of both families, as routes of either have them. */
+interface NextHopResolver {
+  resolve(nextHop: NextHopAddress): Resolution | null;
+  /** Whether it is on a link of ours. */
+  isDirect(nextHop: NextHopAddress): boolean;
+}
+
 /** The speaker's routes in the main tables: BGP next hops resolved to gateways and devices, as BIRD's kernel protocol does. */
-export class BgpFib {
+export class BgpFib implements NextHopResolver {
   readonly #netns: Netns;
   readonly #inet: FamilyFib<number>;
   readonly #inet6: FamilyFib<Ip6>;
@@ -46,8 +61,8 @@ export class BgpFib {
   /** 'adopt' leaves what an earlier run of the daemon has left in the tables until `dropLeftOver`. */
   constructor(netns: Netns, rows: 'fresh' | 'adopt' = 'fresh') {
     this.#netns = netns;
-    this.#inet = new FamilyFib(netns, inet(netns), rows);
-    this.#inet6 = new FamilyFib(netns, inet6(netns), rows);
+    this.#inet = new FamilyFib(netns, inet(netns), this, rows);
+    this.#inet6 = new FamilyFib(netns, inet6(netns), this, rows);
   }
 
   /** Takes out what is left of an earlier run. */
@@ -64,7 +79,29 @@ export class BgpFib {
     if (typeof addr === 'number') return this.#inet.resolve(addr);
     const mapped = mappedIp4(addr);
     if (mapped !== null) return this.#inet.resolve(mapped);
-    return this.#hasIpv6 ? this.#inet6.resolve(addr.slice(0, IP6_LENGTH)) : { metric: 0, hops: [] };
+    return this.#hasIpv6 ? this.#inet6.resolve(addr) : { metric: 0, hops: [] };
+  }
+
+  /** Whether there is a way to a peer's address. */
+  reaches(address: IpAddress, zone: string): boolean {
+    return this.resolve(zone === '' ? address : `${address}%${zone}`) !== null;
+  }
+
+  isDirect(nextHop: NextHopAddress): boolean {
+    return typeof nextHop === 'number' ? this.#inet.isOnLink(nextHop) : this.#inet6.isOnLink(nextHop);
+  }
+
+  /** See `SpeakerHost.linkTo`. An address that is still being claimed will be ours by the time that anybody sends to it. */
+  linkTo(address: IpAddress, zone: string): PeerLink | null {
+    const device =
+      zone !== ''
+        ? this.#netns.device(zone)
+        : typeof address === 'number'
+          ? this.#inet.linkOf(address)
+          : this.#inet6.linkOf(address);
+    if (device === undefined) return null;
+    const own = device.inet6.addresses.find(({ scope, dad }) => scope === 'link' && dad !== 'failed');
+    return { dev: device.name, linkLocal: own?.addr ?? null };
   }
 
   install(changes: readonly ForwardingChange[]): void {
@@ -101,7 +138,8 @@ export class BgpFib {
 class FamilyFib<A extends IpAddress> {
   readonly #netns: Netns;
   readonly #family: FibFamily<A>;
-  readonly #installed = new Map<PrefixKey, Installed<A>>();
+  readonly #nextHops: NextHopResolver;
+  readonly #installed = new Map<PrefixKey, Installed>();
   readonly #resolved = new Map<A, Resolution | null>();
   /** Installed prefixes that the kernel's table does not have: another protocol's route is there, or it refused ours. */
   readonly #absent = new Set<PrefixKey>();
@@ -109,8 +147,9 @@ class FamilyFib<A extends IpAddress> {
   /** Rows of an earlier run of the daemon that this one has not said anything of. */
   readonly #leftOver: Set<string>;
 
-  constructor(netns: Netns, family: FibFamily<A>, rows: 'fresh' | 'adopt') {
+  constructor(netns: Netns, family: FibFamily<A>, nextHops: NextHopResolver, rows: 'fresh' | 'adopt') {
     this.#netns = netns;
+    this.#nextHops = nextHops;
     this.#family = family;
     const ours = family.routes.list().filter((row) => isOurs(row) && row.type === 'unicast');
     this.#leftOver = new Set(rows === 'adopt' ? ours.map(({ dst }) => dst) : []);
@@ -137,9 +176,11 @@ class FamilyFib<A extends IpAddress> {
     const batch: RouteChange[] = [];
     for (const { key: prefix, nextHops: all } of changes) {
       if (!this.#family.owns(prefix)) continue;
-      const nextHops = all.map((addr) => this.#family.address(addr)).filter((addr) => addr !== null);
+      const nextHops = all.every((addr) => this.#family.takes(addr))
+        ? all
+        : all.filter((addr) => this.#family.takes(addr));
       if (nextHops.length > 0) {
-        const installed: Installed<A> = { nextHops, facts: null };
+        const installed: Installed = { nextHops, facts: null };
         this.#installed.set(prefix, installed);
         this.#stage(batch, prefix, installed);
       } else {
@@ -180,7 +221,7 @@ class FamilyFib<A extends IpAddress> {
     return this.#installed.get(prefix)?.facts ?? undefined;
   }
 
-  #stage(batch: RouteChange[], prefix: PrefixKey, installed: Installed<A>): void {
+  #stage(batch: RouteChange[], prefix: PrefixKey, installed: Installed): void {
     const dst = formatKey(prefix);
     this.#leftOver.delete(dst);
     const facts = this.#facts(dst, installed.nextHops);
@@ -228,10 +269,10 @@ class FamilyFib<A extends IpAddress> {
     }
   }
 
-  #facts(dst: string, nextHops: readonly A[]): RouteFacts | null {
+  #facts(dst: string, nextHops: readonly NextHopAddress[]): RouteFacts | null {
     const hops: NexthopFacts[] = [];
     for (const nextHop of nextHops) {
-      for (const hop of this.resolve(nextHop)?.hops ?? []) {
+      for (const hop of this.#nextHops.resolve(nextHop)?.hops ?? []) {
         if (!hops.some((other) => other.via === hop.via && other.dev === hop.dev)) hops.push(hop);
       }
     }
@@ -239,12 +280,25 @@ class FamilyFib<A extends IpAddress> {
     return { dst, type: 'unicast', protocol: 'bird', scope: 'global', metric: 0, src: '', nexthops: hops };
   }
 
-  #lookup(addr: A): Resolution | null {
+  /** The link of ours that an address is on. */
+  linkOf(addr: A): Device | undefined {
+    return this.#netns.devices().find((device) => device.usable && this.#family.isOnLink(device, addr));
+  }
+
+  isOnLink(nextHop: A): boolean {
+    const { addr } = this.#family.target(nextHop);
+    return addr === null || this.linkOf(addr) !== undefined;
+  }
+
+  #lookup(nextHop: A): Resolution | null {
     const family = this.#family;
+    const { addr, neighbor } = family.target(nextHop);
+    if (addr === null) return neighbor === null ? null : this.#onLink(neighbor.via, neighbor.dev);
     if (family.isLocal(addr)) return null;
-    for (const device of this.#netns.devices()) {
-      if (!device.usable || !family.isOnLink(device, addr)) continue;
-      return { metric: 0, hops: [hop(formatIp(addr), device.name)] };
+    const link = this.linkOf(addr);
+    if (link !== undefined) {
+      const via = neighbor?.dev === link.name ? neighbor.via : addr;
+      return { metric: 0, hops: [hop(formatIp(via), link.name)] };
     }
     // A route of ours that is itself resolved through a route resolves nothing, least of all itself: what is behind it
     // counts, as in FRR, whose next hop tracking passes a route that would resolve itself. What is found so does not
@@ -263,13 +317,16 @@ class FamilyFib<A extends IpAddress> {
     return { metric, hops };
   }
 
+  #onLink(via: A, dev: string): Resolution | null {
+    const usable = this.#netns.device(dev)?.usable === true && !this.#family.isLocal(via);
+    return usable ? { metric: 0, hops: [hop(formatIp(via), dev)] } : null;
+  }
+
   /** Whether a route of ours has its next hops on our links. */
   #isDirect(dst: string): boolean {
     const key = parseKey(dst);
     const installed = key === null ? undefined : this.#installed.get(key);
-    if (installed === undefined) return false;
-    const devices = this.#netns.devices().filter((device) => device.usable);
-    return installed.nextHops.every((addr) => devices.some((device) => this.#family.isOnLink(device, addr)));
+    return installed?.nextHops.every((nextHop) => this.#nextHops.isDirect(nextHop)) ?? false;
   }
 }
 
@@ -291,7 +348,9 @@ function inet(netns: Netns): FibFamily<number> {
     unspecified: 0,
     routes: netns.routes,
     owns: (prefix) => !isIpv6Key(prefix),
-    address: (nextHop) => (typeof nextHop === 'number' ? nextHop : null),
+    // By an IPv6 neighbour too (RFC 8950), but not one of an IPv4-mapped address.
+    takes: (nextHop) => typeof nextHop === 'number' || mappedIp4(nextHop) === null,
+    target: (addr) => ({ addr, neighbor: null }),
     isLocal: (addr) => netns.isLocal(addr),
     isOnLink: ({ addresses }, addr) =>
       addresses.some((own) => {
@@ -307,8 +366,14 @@ function inet6(netns: Netns): FibFamily<Ip6> {
     routes: netns.ipv6.routes,
     owns: isIpv6Key,
     // The kernel has no way to an IPv6 destination by an IPv4 gateway.
-    address: (nextHop) =>
-      typeof nextHop === 'number' || mappedIp4(nextHop) !== null ? null : nextHop.slice(0, IP6_LENGTH),
+    takes: (nextHop) => typeof nextHop === 'string' && mappedIp4(nextHop) === null,
+    target: (nextHop) => {
+      const { global, linkLocal, zone } = splitNextHop(nextHop);
+      return {
+        addr: global,
+        neighbor: linkLocal === null || zone === '' ? null : { via: linkLocal, dev: zone },
+      };
+    },
     isLocal: (addr) => netns.devices().some((device) => device.inet6.find(addr) !== undefined),
     isOnLink: ({ inet6: { addresses } }, addr) =>
       addresses.some(

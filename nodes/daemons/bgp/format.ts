@@ -46,7 +46,7 @@ export class ProtocolNames {
 }
 
 function protocolName({ name, address, type }: BgpNeighbor): string {
-  const suffix = address.replaceAll('.', '_');
+  const suffix = address.replaceAll(/[^A-Za-z0-9]/g, '_');
   switch (type) {
     case 'node-to-node mesh':
       return `Mesh_${suffix}`;

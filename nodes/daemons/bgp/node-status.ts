@@ -6,16 +6,23 @@ const HEAD = ['PEER ADDRESS', 'PEER TYPE', 'STATE', 'SINCE', 'INFO'];
 
 /** The text of `calicoctl node status`: one row a neighbour, in order of configuration. */
 export function nodeStatus(config: BgpConfig, speaker: BgpSpeaker, now: number): string {
-  const rows: string[][] = [];
+  const rows: Record<'4' | '6', string[][]> = { 4: [], 6: [] };
   for (const { name, address, type } of config.neighbors) {
     const session = speaker.session(name);
     if (session === undefined) continue;
     const { state, error } = protocolInfo(session);
     const info = error === '' ? state : `${state} ${error}`;
-    rows.push([address, type, protocolState(session), since(session.since, now), info]);
+    rows[address.includes(':') ? '6' : '4'].push([
+      address,
+      type,
+      protocolState(session),
+      since(session.since, now),
+      info,
+    ]);
   }
-  const ipv4 = rows.length === 0 ? 'No IPv4 peers found.\n' : table(rows);
-  return `Calico process is running.\n\nIPv4 BGP status\n${ipv4}\nIPv6 BGP status\nNo IPv6 peers found.\n\n`;
+  const status = (version: '4' | '6') =>
+    `IPv${version} BGP status\n${rows[version].length === 0 ? `No IPv${version} peers found.\n` : table(rows[version])}\n`;
+  return `Calico process is running.\n\n${status('4')}${status('6')}`;
 }
 
 function table(rows: readonly (readonly string[])[]): string {

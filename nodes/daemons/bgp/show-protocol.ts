@@ -1,6 +1,7 @@
 import type { Capability } from '../../../protocols/bgp/capability.ts';
 import { holdTimeSeconds } from '../../../protocols/bgp/negotiate.ts';
 import type { Session } from '../../../protocols/bgp/session.ts';
+import { formatIp } from '../../../protocols/ip.ts';
 import { formatIp4 } from '../../../protocols/ip4.ts';
 import type { ShowContext } from './show.ts';
 
@@ -64,14 +65,14 @@ function established(session: Session): string[] {
   if (negotiated === null || peer === null) return [];
   const names = new Set(negotiated.capabilities.map(({ type }) => CAPABILITY_NAMES[type]));
   const caps = CAPABILITY_ORDER.filter((name) => names.has(name));
-  const hops = kind === 'internal' || neighbor.ttl > 1 ? ' multihop' : '';
+  const hops = session.zone === '' && (kind === 'internal' || neighbor.ttl > 1) ? ' multihop' : '';
   const reflector = neighbor.routeReflectorClient ? ' route-reflector' : '';
   const as4 = negotiated.asSize === 4 ? ' AS4' : '';
   const lines = [
     `    Neighbor ID:      ${formatIp4(negotiated.identifier)}`,
     `    Neighbor caps:    ${caps.join(' ')}`,
     `    Session:          ${kind}${hops}${reflector}${as4}`,
-    `    Source address:   ${formatIp4(peer.localAddress)}`,
+    `    Source address:   ${formatIp(peer.localAddress)}`,
   ];
   if (connection.timers.holdLeft === null) return lines;
   return [

@@ -3,11 +3,20 @@ import type { PathAttributes } from '../../../protocols/bgp/attributes.ts';
 import { formatExtendedCommunity } from '../../../protocols/bgp/community.ts';
 import { localPref } from '../../../protocols/bgp/decision.ts';
 import type { Destination } from '../../../protocols/bgp/destination.ts';
-import { formatNextHop } from '../../../protocols/bgp/nexthops.ts';
-import { compareKeys, formatKey, keyAddress, keyLength, parseKey } from '../../../protocols/bgp/nlri.ts';
-import type { Path } from '../../../protocols/bgp/path.ts';
+import { formatNextHop, formatNextHops } from '../../../protocols/bgp/nexthops.ts';
+import {
+  compareKeys,
+  formatKey,
+  keyAddress,
+  keyLength,
+  type PrefixKey,
+  parseKey,
+} from '../../../protocols/bgp/nlri.ts';
+import type { Path, Peer } from '../../../protocols/bgp/path.ts';
 import type { Session } from '../../../protocols/bgp/session.ts';
-import { formatIp4, parsePrefix, prefixContains } from '../../../protocols/ip4.ts';
+import { formatIp, type IpPrefix, ipPrefixContains, parseIpPrefix } from '../../../protocols/ip.ts';
+import { formatIp4 } from '../../../protocols/ip4.ts';
+import { IP6_LENGTH } from '../../../protocols/ip6.ts';
 import { UNKNOWN_METRIC } from './fib.ts';
 import { since } from './format.ts';
 import { failure, type ShellOutput, type ShowContext } from './show.ts';
@@ -42,15 +51,19 @@ function select({ prefix, match }: RouteQuery, { speaker }: ShowContext): Destin
   if (prefix === null) return all;
   const exact = parseKey(prefix);
   if (match === 'exact') return exact === null ? null : all.filter(({ key }) => key === exact);
-  const wanted = parsePrefix(prefix);
+  const wanted = parseIpPrefix(prefix);
   if (wanted === null) return null;
   const covering = all.filter(({ key, paths }) => {
-    if (typeof key !== 'number') return false;
-    const own = { addr: keyAddress(key), len: keyLength(key) };
-    return paths.length > 0 && own.len <= wanted.len && prefixContains(own, wanted.addr);
+    const own = prefixOf(key);
+    return paths.length > 0 && own.len <= wanted.len && ipPrefixContains(own, wanted.addr);
   });
   const longest = covering.sort((a, b) => keyLength(b.key) - keyLength(a.key))[0];
   return longest === undefined ? [] : [longest];
+}
+
+function prefixOf(key: PrefixKey): IpPrefix {
+  const addr = typeof key === 'number' ? keyAddress(key) : key.slice(0, IP6_LENGTH);
+  return { addr, len: keyLength(key) };
 }
 
 function showDestination(destination: Destination, query: RouteQuery, context: ShowContext): string {
@@ -77,9 +90,13 @@ function routeLine(prefix: string, path: Path, destination: Destination, context
   }
   const { via, hops } = way(path, destination, context);
   const protocol = names.of(path.peer.name);
-  const from = path.attributes.nextHop === path.peer.address ? '' : ` from ${formatIp4(path.peer.address)}`;
+  const from = isFromItsNextHop(path.attributes, path.peer) ? '' : ` from ${formatIp(path.peer.address)}`;
   const line = `${column} ${via} [${protocol} ${since(path.at, now)}${from}]${mark}${info(path)}\n`;
   return line + hops.map((hop) => `\t${hop}\n`).join('');
+}
+
+function isFromItsNextHop({ nextHop, nextHop6 }: PathAttributes, { address }: Peer): boolean {
+  return typeof address === 'number' ? nextHop === address : (nextHop6?.includes(address) ?? false);
 }
 
 /** A prefix of ours: from the `direct` protocol if it is a link's, else a static one as Calico's blocks are. */
@@ -91,9 +108,9 @@ function ownRoute(dst: string, { netns }: ShowContext) {
 }
 
 /** `via GATEWAY on DEVICE`, or `multipath` and a line for each way. */
-function way({ attributes }: Path, { nextHops, best }: Destination, { fib }: ShowContext) {
+function way({ attributes, nextHop }: Path, { nextHops, best }: Destination, { fib }: ShowContext) {
   const several = best?.attributes === attributes && nextHops.length > 1;
-  const addresses = several ? nextHops : [attributes.nextHop ?? attributes.nextHop6 ?? 0];
+  const addresses = several ? nextHops : [nextHop?.addr ?? attributes.nextHop ?? attributes.nextHop6 ?? 0];
   const [only] = addresses;
   const resolved = addresses.flatMap((addr) => fib.resolve(addr)?.hops ?? []);
   const [first] = resolved;
@@ -127,7 +144,7 @@ function attributes(path: PathAttributes, preference: number): string[] {
   const rows = [
     `BGP.origin: ${ORIGIN_TEXT[path.origin]}`,
     `BGP.as_path: ${formatAsPath(path.asPath)}`,
-    `BGP.next_hop: ${formatNextHop(path.nextHop ?? path.nextHop6 ?? 0)}`,
+    `BGP.next_hop: ${formatNextHops(path.nextHop ?? path.nextHop6 ?? 0)}`,
   ];
   if (path.med !== null) rows.push(`BGP.med: ${path.med}`);
   rows.push(`BGP.local_pref: ${preference}`);

@@ -1,6 +1,7 @@
 import type { Session } from '../../../protocols/bgp/session.ts';
 import type { BgpSpeaker } from '../../../protocols/bgp/speaker.ts';
-import { formatIp4, parseIp4 } from '../../../protocols/ip4.ts';
+import { parseIp } from '../../../protocols/ip.ts';
+import { formatIp4 } from '../../../protocols/ip4.ts';
 import type { Netns } from '../../kernel/netns.ts';
 import { explainRoute, neighborText, summary } from './explain.ts';
 import type { BgpFib } from './fib.ts';
@@ -146,7 +147,7 @@ function routeQuery(args: readonly string[], { speaker, names }: ShowContext): R
       const session = names.find(name, speaker);
       if (session === undefined) return `${name} is not a protocol`;
       query.session = session;
-    } else if (parseIp4(word.split('/')[0] ?? '') !== null && query.prefix === null) {
+    } else if (parseIp(word.split('/')[0] ?? '') !== null && query.prefix === null) {
       query.prefix = word;
       if (!word.includes('/')) query.match = 'longest';
     } else {

@@ -1,5 +1,6 @@
 import type { CloseMode, ConnectionId } from '../../../protocols/bgp/host.ts';
 import type { BgpSpeaker } from '../../../protocols/bgp/speaker.ts';
+import type { Ip6 } from '../../../protocols/ip6.ts';
 import type { EventId } from '../../events/record.ts';
 import type { TcpSocket } from '../../kernel/tcp.ts';
 import type { Runtime } from '../../runtime.ts';
@@ -14,11 +15,13 @@ const CLOSE_REASONS = {
   aborted: 'Software caused connection abort',
 } as const;
 
+type BgpSocket = TcpSocket | TcpSocket<Ip6>;
+
 /** The speaker's connections over sockets of the emulated kernel. */
 export class TcpSessions {
   readonly #rt: Runtime;
   readonly #speaker: BgpSpeaker;
-  readonly #sockets = new Map<ConnectionId, TcpSocket>();
+  readonly #sockets = new Map<ConnectionId, BgpSocket>();
 
   constructor(rt: Runtime, speaker: BgpSpeaker) {
     this.#rt = rt;
@@ -26,8 +29,8 @@ export class TcpSessions {
   }
 
   /** A connection that somebody has opened to us. */
-  accept(socket: TcpSocket): void {
-    const id = this.#speaker.admit(socket.remote.addr, socket.local.addr);
+  accept(socket: BgpSocket): void {
+    const id = this.#speaker.admit(socket.remote.addr, socket.local.addr, socket.scope?.name);
     if (id === null) {
       socket.abort();
       return;
@@ -37,7 +40,7 @@ export class TcpSessions {
   }
 
   /** A connection of ours, which is on its way. */
-  connecting(id: ConnectionId, socket: TcpSocket): void {
+  connecting(id: ConnectionId, socket: BgpSocket): void {
     this.#bind(id, socket);
     socket.onConnected = () => this.#speaker.tcpConnected(id, socket.local, socket.remote);
   }
@@ -68,7 +71,7 @@ export class TcpSessions {
     for (const id of [...this.#sockets.keys()]) this.close(id, 'rst');
   }
 
-  #bind(id: ConnectionId, socket: TcpSocket): void {
+  #bind(id: ConnectionId, socket: BgpSocket): void {
     this.#sockets.set(id, socket);
     socket.onData = (bytes) => this.#speaker.tcpData(id, bytes);
     socket.onDrained = () => this.#speaker.tcpWritable(id);
@@ -79,11 +82,12 @@ export class TcpSessions {
     };
     socket.onClosed = (reason) => {
       this.#release(id, socket);
-      this.#speaker.tcpClosed(id, CLOSE_REASONS[reason]);
+      const noAddress = socket.error === 'EADDRNOTAVAIL';
+      this.#speaker.tcpClosed(id, noAddress ? 'Cannot assign requested address' : CLOSE_REASONS[reason]);
     };
   }
 
-  #release(id: ConnectionId, socket: TcpSocket): void {
+  #release(id: ConnectionId, socket: BgpSocket): void {
     this.#sockets.delete(id);
     socket.onConnected = null;
     socket.onData = null;

@@ -80,6 +80,7 @@ export class AddressTable6 {
     this.#emit(device, address);
     if (device.up) this.#addPrefixRoute(device, address);
     inet6.begin(address);
+    if (address.dad === null) this.#ns.kernel.addressReady(device);
     return address;
   }
 
@@ -103,8 +104,10 @@ export class AddressTable6 {
 
   /** Duplicate address detection has ended, or the lifetimes have moved. */
   changed(device: Device, address: Inet6Address): void {
+    const usable = this.#good.has(address);
     this.#count(address, address.dad === null ? 1 : -1);
     this.#emit(device, address);
+    if (!usable && address.dad === null) this.#ns.kernel.addressReady(device);
   }
 
   deviceUp(device: Device): void {

@@ -90,7 +90,7 @@ export class Icmp6Layer {
         this.#ns.kernel.drop('icmp6-unknown-type');
         return;
       default:
-        this.#error(frame, message, src);
+        this.#error(device, frame, message, src);
     }
   }
 
@@ -104,7 +104,12 @@ export class Icmp6Layer {
     this.#ns.ipv6.layer.output(packet, options, (own) => sealIcmpv6(packet, start, length, own, from));
   }
 
-  #error(frame: Uint8Array, message: Extract<Icmpv6Message, { innerOffset: number }>, from: Ip6): void {
+  #error(
+    device: Device,
+    frame: Uint8Array,
+    message: Extract<Icmpv6Message, { innerOffset: number }>,
+    from: Ip6,
+  ): void {
     const { innerOffset: inner, innerLength, type, code, extra } = message;
     const { kernel, ipv6 } = this.#ns;
     const end = inner + innerLength;
@@ -145,7 +150,8 @@ export class Icmp6Layer {
     if (proto === PROTO_UDP) ipv6.udp.error(u16(frame, at), report);
     if (proto === PROTO_TCP && (type === 'packet-too-big' || type === 'dest-unreachable')) {
       const kind = type === 'packet-too-big' ? 'frag-needed' : 'unreachable';
-      ipv6.tcp.error(u16(frame, at), dst, report.dstPort, kind, report.mtu);
+      const remote = { addr: dst, port: report.dstPort };
+      ipv6.tcp.error(u16(frame, at), remote, scopeDevice(device, dst), kind, report.mtu);
     }
     for (const socket of [...this.#sockets]) socket.onError(report);
   }

@@ -18,7 +18,7 @@ import type { RouteTable } from '../route-table.ts';
 import { TcpLayer } from '../tcp.ts';
 import { UdpLayer } from '../udp.ts';
 import { AddressTable6 } from './addresses.ts';
-import { Icmp6Layer } from './icmp.ts';
+import { Icmp6Layer, scopeDevice } from './icmp.ts';
 import { Ip6Layer } from './layer.ts';
 import { NdpLayer } from './ndp.ts';
 import { inet6RouteTable } from './route-table.ts';
@@ -72,7 +72,7 @@ export class Ipv6 {
       ttl: (frame) => ip6HopLimit(frame, ETH_HLEN),
       tos: (frame) => ip6TrafficClass(frame, ETH_HLEN),
       output: (buffer, options, fill) => layer.output(buffer, options, fill),
-      lookup: (dst) => layer.lookup(dst, 0, null),
+      lookup: (dst, device) => layer.lookup(dst, 0, device ?? null),
       sourceFor: (path, dst) => this.sourceFor(path, dst),
       isLocal: (addr) => addresses.isLocal(addr, null),
       reachesAll: isMulticastIp6,
@@ -80,7 +80,8 @@ export class Ipv6 {
       confirm: ({ device, nexthop }) => device.inet6.neighbors.confirm(nexthop),
       portUnreachable: (frame, device) =>
         this.icmp.sendError(ICMPV6_DEST_UNREACHABLE, UNREACH6_PORT, 0, frame, device),
-      remoteKey: (addr, port) => `${addr}${port}`,
+      scope: (addr, device) => scopeDevice(device, addr),
+      remoteKey: (addr, port, scope) => `${addr}${port}${scope === undefined ? '' : `%${scope.ifindex}`}`,
     };
   }
 }

@@ -1,4 +1,4 @@
-import { parseIp4 } from '../../ip4.ts';
+import { parseIp } from '../../ip.ts';
 import { asPathLength, formatAsPath, isPrivateAs, mapAsPath, neighborAs, prependAs } from '../as-path.ts';
 import type { AttributeFields, Origin } from '../attributes.ts';
 import { DEFAULT_LOCAL_PREF } from '../constants.ts';
@@ -278,14 +278,15 @@ function actionsOf(set: Actions): { readonly text: string; readonly run: Action 
   }
   if (origin !== undefined) add(`origin ${origin}`, (fields) => ({ ...fields, origin: ORIGINS[origin] }));
   if (nextHop !== undefined) {
-    const address = typeof nextHop === 'string' ? null : parseIp4(nextHop.address);
+    const address = typeof nextHop === 'string' ? null : parseIp(nextHop.address);
     if (typeof nextHop !== 'string' && address === null)
-      throw new PolicyError(`'${nextHop.address}' is no IPv4 address`);
-    add(`next hop ${typeof nextHop === 'string' ? nextHop : nextHop.address}`, (fields, { peer }) => ({
-      ...fields,
-      nextHop6: null,
-      nextHop: address ?? (nextHop === 'self' ? peer.localAddress : peer.address),
-    }));
+      throw new PolicyError(`'${nextHop.address}' is no address`);
+    add(`next hop ${typeof nextHop === 'string' ? nextHop : nextHop.address}`, (fields, { peer }) => {
+      const chosen = address ?? (nextHop === 'self' ? peer.localAddress : peer.address);
+      return typeof chosen === 'number'
+        ? { ...fields, nextHop: chosen, nextHop6: null }
+        : { ...fields, nextHop: null, nextHop6: chosen };
+    });
   }
   if (privateAs !== undefined) {
     add(`private AS numbers: ${privateAs}`, (fields, { asn }) => ({

@@ -199,6 +199,7 @@ class NarrowSocket implements TcpSocket {
   readonly error = null;
   readonly local = { addr: 0, port: 7 };
   readonly remote = { addr: 0, port: 9 };
+  readonly scope = undefined;
   readonly state = 'ESTABLISHED';
   readonly unacked = 0;
   readonly queued = 0;

@@ -61,6 +61,8 @@ function path(sketch: Sketch): Path {
     identifier: sketch.identifier ?? 1,
     address: sketch.address ?? 1,
     localAddress: 2,
+    link: null,
+    extendedNextHop: 'no',
     client: false,
     nextHopSelf: false,
     asSize: 4,
@@ -168,7 +170,7 @@ function middle(p: Path): Key {
 function tail(p: Path): Key {
   const { attributes, peer } = p;
   const identifier = attributes.originatorId ?? peer?.identifier ?? 0;
-  return [identifier, attributes.clusterList.length, peer?.address ?? 0, p.pathId];
+  return [identifier, attributes.clusterList.length, Number(peer?.address ?? 0), p.pathId];
 }
 
 function group(p: Path): number {

@@ -102,6 +102,10 @@ class Host implements SpeakerHost {
   close(id: ConnectionId): void {
     this.closed.add(id);
   }
+  linkTo(): null {
+    return null;
+  }
+
   resolveNexthop(): { readonly metric: number } {
     return { metric: 0 };
   }

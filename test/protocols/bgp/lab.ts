@@ -14,6 +14,7 @@ import { formatNextHop, type NextHopAddress } from '../../../protocols/bgp/nexth
 import { formatKey } from '../../../protocols/bgp/nlri.ts';
 import { BgpSpeaker } from '../../../protocols/bgp/speaker.ts';
 import { BinaryHeap } from '../../../protocols/heap.ts';
+import type { IpAddress } from '../../../protocols/ip.ts';
 import { parseIp4 } from '../../../protocols/ip4.ts';
 import { mappedIp4 } from '../../../protocols/ip6.ts';
 
@@ -101,7 +102,7 @@ export class LabNode implements SpeakerHost {
   cause = 0;
   up = true;
   readonly pipes = new Map<ConnectionId, Pipe>();
-  readonly own = new Set<number>();
+  readonly own = new Set<IpAddress>();
 
   constructor(lab: Lab, name: string, config: SpeakerConfig, timings: SpeakerTimings, unit: () => number) {
     this.lab = lab;
@@ -151,6 +152,10 @@ export class LabNode implements SpeakerHost {
   }
 
   /** IPv6 next hops count as on the link, but for mapped IPv4 ones. */
+  linkTo(): null {
+    return null;
+  }
+
   resolveNexthop(nextHop: NextHopAddress): { readonly metric: number } | null {
     const addr = typeof nextHop === 'number' ? nextHop : mappedIp4(nextHop);
     if (addr === null) return { metric: 0 };

@@ -138,6 +138,7 @@ const SIDE: LocalSide = {
   identifier: 0x0a000001,
   remoteAs: [65002],
   timings: FAST,
+  transport: 'inet',
   options: OPTIONS,
   gracefulRestart: null,
   restarting: 'no',

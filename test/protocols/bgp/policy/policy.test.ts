@@ -39,6 +39,8 @@ function peer(name: string, kind: 'internal' | 'external' = 'external', asn = 65
     identifier: 1,
     address: ip('10.0.0.1'),
     localAddress: ip('10.0.0.9'),
+    link: null,
+    extendedNextHop: 'no',
     client: false,
     nextHopSelf: false,
     asSize: 4,
@@ -391,7 +393,7 @@ test('what a policy names and is not there, or cannot be, is told', (t) => {
     [term({ asPaths: ['x'] }), /no AS path set x/],
     [term({ communities: { which: 'any', sets: ['x'] } }), /no community set x/],
     [term({}, { communities: { add: ['65536:1'], remove: [], keep: 'yes' } }), /'65536:1' is no community/],
-    [term({}, { nextHop: { address: '10.0.0' } }), /'10.0.0' is no IPv4 address/],
+    [term({}, { nextHop: { address: '10.0.0' } }), /'10.0.0' is no address/],
   ];
   for (const [bad, says] of cases) {
     const error = t.throws(() => compile([bad]), { instanceOf: PolicyError });
