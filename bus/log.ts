@@ -43,6 +43,7 @@ export class LogPublisher<R extends Numbered> {
   #unstored = 0;
   #timer: NodeJS.Timeout | null = null;
   #idle: (() => void)[] = [];
+  #abandoned = false;
 
   constructor(nc: NatsConnection, lab: string, node: string, onError: (error: unknown) => void = () => {}) {
     this.#js = nc.jetstream({ timeout: ACK_TIMEOUT });
@@ -69,6 +70,11 @@ export class LogPublisher<R extends Numbered> {
     return new Promise((resolve) => this.#idle.push(resolve));
   }
 
+  /** Stores nothing more, and does not try again. */
+  abandon(): void {
+    this.#abandoned = true;
+  }
+
   #close(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
@@ -92,6 +98,7 @@ export class LogPublisher<R extends Numbered> {
     const bytes = encode(batch);
     const msgID = `${batch[0]?.id ?? 0}`;
     for (;;) {
+      if (this.#abandoned) return;
       try {
         await this.#js.publish(this.#subject, bytes, { msgID });
         break;

@@ -1,6 +1,7 @@
 import type { NeighborConfig, SpeakerConfig } from '../protocols/bgp/config.ts';
 import type { PolicyConfig } from '../protocols/bgp/policy/config.ts';
 import type { NetemParameters } from '../protocols/netem/parameters.ts';
+import type { BfdMode } from './events/bfd.ts';
 
 /** What a node is told at boot: the part of the compiled lab that concerns it. Times are ms, already scaled. */
 export interface NodeConfig {
@@ -87,6 +88,8 @@ export interface ExternalTransport {
   /** Port to take connections on; null for none. */
   readonly listen: number | null;
   readonly patience: Patience;
+  /** Which BFD the daemon speaks on the session, where it has any: by that, the UDP port on both ends. */
+  readonly bfd?: BfdMode;
 }
 
 /** The OpenFlow bridge of a switch. */

@@ -21,7 +21,9 @@ export type NodeInput =
   /** The store's answer to the request numbered `request`. */
   | { readonly type: 'stored'; readonly request: number; readonly result: StoreResult }
   /** Something about a real TCP connection with a daemon outside of the lab. */
-  | { readonly type: 'external'; readonly socket: number; readonly event: SocketEvent };
+  | { readonly type: 'external'; readonly socket: number; readonly event: SocketEvent }
+  /** The payload of a UDP packet of a real daemon's BFD. */
+  | { readonly type: 'bfd'; readonly peer: string; readonly payload: Uint8Array };
 
 /** What becomes of a real TCP connection. Its number comes from whoever opened it: the machine counts up from 1, the shell down from -1. */
 export type SocketEvent =
@@ -47,6 +49,13 @@ export type SocketRequest =
   | { readonly type: 'taken'; readonly socket: number; readonly bytes: number }
   | { readonly type: 'close'; readonly socket: number; readonly how: 'fin' | 'rst' };
 
+/** A real daemon is to be sent a packet of BFD. */
+export interface BfdDatagram {
+  readonly type: 'bfd';
+  readonly peer: string;
+  readonly payload: Uint8Array;
+}
+
 /**
  * Everything that a node can do to the world. The shell gives it to the machine, which calls it within `step`:
  * a sink in place of a list of outputs, so that forwarding a frame allocates nothing.
@@ -64,7 +73,7 @@ export interface NodeOutputs {
   store(request: number, op: StoreOp, cause: EventId): void;
   reply(id: string, reply: CommandReply): void;
   /** Asked only where the configuration has neighbours outside of the lab. */
-  external(request: SocketRequest): void;
+  external(request: SocketRequest | BfdDatagram): void;
   /** The node ends after this step: 'halt' as a power cut, 'exit' in order. */
   end(how: 'halt' | 'exit'): void;
 }

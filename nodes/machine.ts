@@ -161,6 +161,10 @@ export class NodeMachine implements Runtime {
         this.cause = NO_CAUSE;
         this.#bgpd?.external(input.socket, input.event);
         break;
+      case 'bfd':
+        this.cause = NO_CAUSE;
+        this.#bfdd.receiveReal(input.peer, input.payload);
+        break;
       default:
     }
   }
@@ -211,7 +215,10 @@ export class NodeMachine implements Runtime {
     const { root } = this.#kernel;
     this.#dropReport = new DropReport(this, this.#kernel);
     configureNetwork(this.#kernel, config, this.#boot.carrierDown, this.#boot.impaired);
-    this.#bfdd = new Bfdd(this, root, config.timers.bfd);
+    this.#bfdd = new Bfdd(this, root, {
+      ...config.timers.bfd,
+      sendReal: (peer, payload) => this.#out.external({ type: 'bfd', peer, payload }),
+    });
     const advertised = config.interfaces.filter(({ ra }) => ra === true);
     if (advertised.length > 0)
       new Radvd(

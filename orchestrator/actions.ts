@@ -25,8 +25,8 @@ export interface ActionHost {
   readonly impaired: Map<string, Impairment>;
   /** What is wrong with a port by the lab file. */
   netemOf(node: string, device: string): NetemParameters | null;
-  /** Ends the node's process at once (SIGKILL); resolves when it is gone. */
-  halt(node: string): Promise<void>;
+  /** Ends the node at once; resolves when it is gone. After a 'silent' end none of its peers hears of it, real daemons neither. */
+  halt(node: string, how: 'reset' | 'silent'): Promise<void>;
   startNode(node: string, cause: EventId): Promise<void>;
   store(op: StoreOp, cause: EventId): Promise<StoreResult>;
   readonly random: Random;
@@ -46,7 +46,7 @@ export async function perform(host: ActionHost, action: LabAction): Promise<Even
       const id = host.record({ type: 'action', action });
       if (action.how === 'reset')
         await host.command(action.node, { type: 'crash', how: 'reset' }, { cause: id });
-      await host.halt(action.node);
+      await host.halt(action.node, action.how);
       return id;
     }
     case 'start': {

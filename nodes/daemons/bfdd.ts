@@ -11,7 +11,15 @@ import { type BfdView, bfdView } from '../state/bfd-view.ts';
 import { BfdPeer } from './bfd/peer.ts';
 import { type BfdClient, type BfdRequest, type BfdStatus, checkRequest } from './bfd/request.ts';
 import { showBfd } from './bfd/show.ts';
-import { BFD_TTL, type BfdDatagram, type BfdSocket, bfdFamily, bindBfd, listenBfd } from './bfd/transport.ts';
+import {
+  BFD_TTL,
+  type BfdSocket,
+  bfdFamily,
+  bindBfd,
+  listenBfd,
+  realBfd,
+  type SendReal,
+} from './bfd/transport.ts';
 import type { ShellOutput } from './bgp/show.ts';
 
 /** RFC 5881 §4: where the source ports of sessions lie, a port for each. */
@@ -21,12 +29,17 @@ const SOURCE_PORT_MAX = 65_535;
 export interface BfddOptions {
   /** Least interval of a session that is not up, ms: 1000 (RFC 5880 §6.8.3) unless the lab's time runs faster. */
   readonly slowInterval?: number;
+  /** Absent where no neighbour is a real daemon. */
+  readonly sendReal?: SendReal;
 }
 
-type SessionEnds = Pick<BfdRequest, 'remote' | 'local' | 'mode' | 'device'>;
+type SessionEnds = Pick<BfdRequest, 'remote' | 'local' | 'mode' | 'device' | 'external'>;
 
-function endsOf(mode: BfdMode, { src: remote, dst: local, device }: BfdDatagram): SessionEnds {
-  return { remote, local, mode, device: device.name };
+/** A packet as it has come: between which ends, and with which TTL; a real socket does not tell that, it is null. */
+interface Arrival {
+  readonly ends: SessionEnds;
+  readonly ttl: number | null;
+  readonly payload: Uint8Array;
 }
 
 /**
@@ -37,6 +50,7 @@ export class Bfdd {
   readonly #rt: Runtime;
   readonly #netns: Netns;
   readonly #slowInterval: number;
+  readonly #sendReal: SendReal;
   readonly #peers = new Map<number, BfdPeer>();
   /** By the peer's address, for packets that do not know our discriminator yet. */
   readonly #byRemote = new Map<IpAddress, BfdPeer[]>();
@@ -49,6 +63,7 @@ export class Bfdd {
     this.#rt = rt;
     this.#netns = netns;
     this.#slowInterval = options.slowInterval === undefined ? SLOW_INTERVAL : options.slowInterval * 1000;
+    this.#sendReal = options.sendReal ?? (() => {});
   }
 
   /**
@@ -58,7 +73,7 @@ export class Bfdd {
    */
   add(request: BfdRequest, onState: (status: BfdStatus) => void): BfdClient {
     checkRequest(request);
-    this.#listen(request);
+    if (request.external === undefined) this.#listen(request);
     return this.#aside(() => {
       const peer = this.#find(request) ?? this.#create(request);
       const client = peer.attach(request, onState);
@@ -88,6 +103,17 @@ export class Bfdd {
     this.#peerOfClient.clear();
   }
 
+  /**
+   * A real daemon's packet, by a real socket. Nobody tells the TTL that it has come with: that it has not been forwarded
+   * (RFC 5881 §5) is not looked at.
+   */
+  receiveReal(external: string, payload: Uint8Array): void {
+    const peer = [...this.#peers.values()].find(({ request }) => request.external === external);
+    if (peer === undefined) this.#netns.kernel.drop('bfd-no-session');
+    else if (!peer.reachable) this.#netns.kernel.drop('bfd-unreachable');
+    else this.#receive({ ends: peer.request, ttl: null, payload });
+  }
+
   snapshot(): BfdView {
     return bfdView(Array.from(this.#peers.values(), (peer) => peer.facts()));
   }
@@ -102,15 +128,24 @@ export class Bfdd {
     const family = bfdFamily(request);
     const key = `${mode} ${family}`;
     if (this.#listeners.has(key)) return;
-    const listener = listenBfd(this.#netns, family, mode, (datagram) => this.#receive(mode, datagram));
+    const listener = listenBfd(
+      this.#netns,
+      family,
+      mode,
+      ({ src: remote, dst: local, device, ttl, payload }) =>
+        this.#receive({ ends: { remote, local, mode, device: device.name }, ttl, payload }),
+    );
     this.#listeners.set(key, listener);
   }
 
   #create(request: BfdRequest): BfdPeer {
-    const { remote } = request;
+    const { remote, external } = request;
     const peer = new BfdPeer(this.#rt, request, {
       discriminator: this.#discriminator(),
-      socket: this.#bindSource(request),
+      socket:
+        external === undefined
+          ? this.#bindSource(request)
+          : realBfd(this.#netns, request, external, this.#sendReal),
       slowInterval: this.#slowInterval,
     });
     this.#peers.set(peer.session.myDiscriminator, peer);
@@ -148,57 +183,56 @@ export class Bfdd {
     }
   }
 
-  #find({ remote, local, mode, device }: SessionEnds): BfdPeer | undefined {
+  #find({ remote, local, mode, device, external }: SessionEnds): BfdPeer | undefined {
     const peers = this.#byRemote.get(remote);
     if (peers === undefined) return undefined;
     // The same link-local address may be on several links.
     const onLink = isLinkLocalAddress(remote);
     for (const peer of peers) {
       const { request } = peer;
-      if (request.local !== local || request.mode !== mode) continue;
+      if (request.local !== local || request.mode !== mode || request.external !== external) continue;
       if (!onLink || request.device === device) return peer;
     }
     return undefined;
   }
 
   /** In the order of RFC 5880 §6.8.6. */
-  #receive(mode: BfdMode, datagram: BfdDatagram): void {
-    const { payload } = datagram;
+  #receive(arrival: Arrival): void {
+    const { payload, ends, ttl } = arrival;
     const packet = this.#packet;
-    if (mode === 'single-hop' && datagram.ttl !== BFD_TTL) {
-      this.#discard('ttl', mode, datagram);
+    if (ends.mode === 'single-hop' && ttl !== null && ttl !== BFD_TTL) {
+      this.#discard('ttl', arrival);
       return;
     }
     const fault = readControl(payload, 0, payload.length, packet);
     if (fault !== null) {
-      this.#discard(fault, mode, datagram);
+      this.#discard(fault, arrival);
       return;
     }
-    const peer = this.#peerOf(packet, mode, datagram);
+    const peer = this.#peerOf(packet, ends);
     if (peer === undefined) {
-      this.#discard('no-session', mode, datagram);
+      this.#discard('no-session', arrival);
       return;
     }
     const refusal = peer.receive(packet);
-    if (refusal !== null) this.#discard(refusal, mode, datagram);
+    if (refusal !== null) this.#discard(refusal, arrival);
   }
 
-  #peerOf(packet: ControlPacket, mode: BfdMode, datagram: BfdDatagram): BfdPeer | undefined {
+  #peerOf(packet: ControlPacket, ends: SessionEnds): BfdPeer | undefined {
     if (packet.yourDiscriminator !== 0) {
       // Nothing but the discriminator counts then (RFC 5880 §6.3), and that the TTL has been looked at where it must.
       const peer = this.#peers.get(packet.yourDiscriminator);
-      return peer?.request.mode === mode ? peer : undefined;
+      return peer?.request.mode === ends.mode && peer.request.external === ends.external ? peer : undefined;
     }
-    const peer = this.#find(endsOf(mode, datagram));
+    const peer = this.#find(ends);
     const device = peer?.request.device;
-    return device === undefined || device === datagram.device.name ? peer : undefined;
+    return device === undefined || device === ends.device ? peer : undefined;
   }
 
-  #discard(reason: string, mode: BfdMode, datagram: BfdDatagram): void {
-    const { ttl, payload } = datagram;
+  #discard(reason: string, { ends, ttl, payload }: Arrival): void {
     this.#netns.kernel.drop(`bfd-${reason}`);
     const packet = this.#packet;
-    this.#find(endsOf(mode, datagram))?.reportDiscard(reason, () => {
+    this.#find(ends)?.reportDiscard(reason, () => {
       if (reason === 'ttl') return `ttl: ${ttl}, where 255 says that nobody has forwarded the packet`;
       if (reason === 'no-session')
         return `${reason}: no session of this node has the discriminator ${packet.yourDiscriminator}`;

@@ -81,7 +81,12 @@ export class Bgpd {
     const speaker = new BgpSpeaker({ ...config, ...policies }, timings, this.#host());
     this.#speaker = speaker;
     this.#tcp = new TcpSessions(rt, speaker);
-    this.#bfd = new BfdWatch(bfdd, speaker, (address) => this.#fib.resolve(address)?.metric === 0);
+    this.#bfd = new BfdWatch(
+      bfdd,
+      speaker,
+      config.neighbors,
+      (address) => this.#fib.resolve(address)?.metric === 0,
+    );
     if (start !== 'boot') {
       this.#held = new Map();
       const forwarding = start === 'forwarding-kept' ? 'kept' : 'lost';

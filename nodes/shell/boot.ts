@@ -18,6 +18,14 @@ export interface ProcessBoot {
   readonly logLevel: string;
 }
 
+/**
+ * What the supervisor writes to the node's standard input for the node to be dumb from then on, with its real sockets open. That
+ * it is, the node tells by closing the pipe.
+ */
+export const POWER_CUT = 'power cut\n';
+/** Descriptor of that pipe, which a node has that real daemons have connections to. */
+export const POWER_PIPE = 3;
+
 /** Published on the lab's `ready` subject when a node's process has loaded all it needs to boot. */
 export interface ReadyMessage {
   readonly node: string;

@@ -1,3 +1,4 @@
+import { closeSync } from 'node:fs';
 import type { NatsConnection } from 'nats';
 import { type Logger, pino } from 'pino';
 import type { Subscription } from 'rxjs';
@@ -18,7 +19,7 @@ import { NodeMachine } from '../machine.ts';
 import type { NodeInput, NodeOutputs } from '../machine-io.ts';
 import { NodeFold } from '../state/node-fold.ts';
 import type { StoreValue } from '../store.ts';
-import { configKey, type ProcessBoot, type ReadyMessage } from './boot.ts';
+import { configKey, POWER_CUT, POWER_PIPE, type ProcessBoot, type ReadyMessage } from './boot.ts';
 import { ExternalBridge } from './external/bridge.ts';
 import { Intake } from './intake.ts';
 
@@ -46,6 +47,7 @@ export class NodeShell {
   #timerAt = Number.POSITIVE_INFINITY;
   #booted = false;
   #ended = false;
+  #dumb = false;
 
   constructor(boot: ProcessBoot) {
     this.#boot = boot;
@@ -100,7 +102,13 @@ export class NodeShell {
   /** Ends the process with whoever started it, and says why it ends when it must. */
   #guard(): void {
     process.stdin.resume();
-    process.stdin.once('end', () => this.#exit(0, 'the supervisor has gone'));
+    process.stdin.once('end', () => {
+      if (this.#dumb) process.exit(0);
+      this.#exit(0, 'the supervisor has gone');
+    });
+    process.stdin.on('data', (text) => {
+      if (String(text) === POWER_CUT) this.#cutPower();
+    });
     process.stdin.once('error', () => this.#exit(0, 'the supervisor has gone'));
     // Ctrl-C reaches the whole process group; the supervisor ends its nodes in order.
     process.on('SIGINT', () => {});
@@ -207,6 +215,17 @@ export class NodeShell {
         this.#exit(0, how);
       },
     };
+  }
+
+  /** To its peers it is gone without a word; but the process stays, for the host would tell real ones by closing its sockets. */
+  #cutPower(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#dumb = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#bridge?.fallSilent();
+    this.#publisher?.abandon();
+    void this.#nc?.close().finally(() => closeSync(POWER_PIPE));
   }
 
   #exit(code: number, reason: string): void {

@@ -20,6 +20,10 @@ export const bird: DaemonProgram = {
   tool: (_node, tool, args) => [tool, '-s', CONTROL, ...args],
   probe: () => ['birdc', '-s', CONTROL, 'show', 'status'],
   afterStart: () => [],
+  complaint: (log) =>
+    log.includes('Socket error: SO_PRIORITY: Operation not permitted')
+      ? 'its BFD may not set SO_PRIORITY; run reroute as root, give it the right by: sudo setcap cap_net_admin,cap_net_raw+ep "$(command -v bird || echo /usr/sbin/bird)", or take bfd out of the lab file'
+      : null,
   show: (words) => {
     const [what = 'protocols', ...rest] = words;
     if (what === 'summary') return ['birdc', 'show', 'protocols'];
@@ -35,6 +39,7 @@ function birdConfig(node: DaemonConfig): string {
     'log stderr all;',
     `router id ${node.routerId};`,
     'protocol device {}',
+    ...bfdProtocol(node),
     '',
     '# No interface has the addresses of the lab; next hops there are resolved by these.',
     ...statics(
@@ -61,6 +66,11 @@ function birdConfig(node: DaemonConfig): string {
     ...node.sessions.flatMap((session) => [...protocol(node, session), '']),
     node.extra,
   ].join('\n');
+}
+
+/** Every own address has a socket of its own: other daemons on this host have the same ports. */
+function bfdProtocol({ sessions }: DaemonConfig): string[] {
+  return sessions.some(({ bfd }) => bfd !== null) ? ['protocol bfd { strict bind yes; }'] : [];
 }
 
 function statics(name: string, family: 'ipv4' | 'ipv6', routes: readonly string[]): string[] {
@@ -91,6 +101,7 @@ function protocol(node: DaemonConfig, session: DaemonSession): string[] {
     ...(node.clusterId === null || session.kind === 'external' ? [] : [`rr cluster id ${node.clusterId};`]),
     ...(neighbor.extendedMessages === 'on' ? ['enable extended messages yes;'] : []),
     ...gracefulRestart(node, session),
+    ...bfd(node, session),
   ];
   const channels = session.families.flatMap((family) => [
     `${family} {`,
@@ -122,6 +133,23 @@ function gracefulRestart(node: DaemonConfig, { neighbor }: DaemonSession): strin
     'graceful restart yes;',
     `graceful restart time ${Math.ceil(restartTime / 1000)};`,
     ...(longLivedTime > 0 ? longLived : []),
+  ];
+}
+
+/** With graceful restart, a neighbour that BFD misses may be one that restarts (RFC 5882 §4.3.2). */
+function bfd(node: DaemonConfig, { neighbor, bfd: times }: DaemonSession): string[] {
+  if (times === null) return [];
+  const { minTx, minRx, idleTx, multiplier } = times;
+  const restart = neighbor.gracefulRestart ?? node.gracefulRestart;
+  const isHelped = restart !== null && restart !== undefined && restart !== 'off';
+  return [
+    isHelped ? 'bfd graceful;' : 'bfd yes;',
+    'bfd {',
+    `  min tx interval ${minTx} ms;`,
+    `  min rx interval ${minRx} ms;`,
+    `  idle tx interval ${idleTx} ms;`,
+    `  multiplier ${multiplier};`,
+    '};',
   ];
 }
 

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, fstatSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { DaemonKind } from '../../nodes/config.ts';
@@ -48,6 +48,8 @@ export class DaemonProcess {
   readonly #options: DaemonOptions;
   readonly #child: ChildProcess;
   readonly #pid: Promise<number>;
+  /** Where in the log its own words begin, bytes. */
+  readonly #logStart: number;
   #knownPid = 0;
   #gone = false;
   #frozen = false;
@@ -63,6 +65,7 @@ export class DaemonProcess {
     mkdirSync(folder, { recursive: true });
     for (const [name, text] of Object.entries(program.files(config))) writeFileSync(join(folder, name), text);
     const log = openSync(logFile, 'a');
+    this.#logStart = fstatSync(log).size;
     const argv = [executable, ...program.args(config, start)];
     // A process group of its own: Ctrl-C in the terminal is for the supervisor alone.
     const child = spawn('sh', ['-c', GUARD, 'sh', ...argv], {
@@ -109,6 +112,9 @@ export class DaemonProcess {
       const { code, output } = await this.run(line);
       if (code !== 0) throw new DaemonError(`${config.name}: ${line.join(' ')}: ${output.trim()}`);
     }
+    const complaint = program.complaint?.(this.#said());
+    if (typeof complaint === 'string')
+      throw new DaemonError(`${config.name}: ${program.title}: ${complaint}`);
   }
 
   /** Runs a command line in its folder to its end. */
@@ -179,9 +185,13 @@ export class DaemonProcess {
     }
   }
 
+  #said(): string {
+    return readFileSync(this.#options.logFile).subarray(this.#logStart).toString();
+  }
+
   #lastWords(): string {
-    const { logFile, program } = this.#options;
-    const lines = readFileSync(logFile, 'utf8').trim().split('\n').slice(-3).join('; ');
+    const { program } = this.#options;
+    const lines = this.#said().trim().split('\n').slice(-3).join('; ');
     return `${program.title} did not start: ${lines === '' ? 'it said nothing' : lines}`;
   }
 }

@@ -22,6 +22,8 @@ export interface DaemonProgram {
   probe(node: DaemonConfig): readonly string[];
   /** Command lines to run after that, before the node counts as started. */
   afterStart(node: DaemonConfig): readonly (readonly string[])[];
+  /** What its log says to be wrong though it runs, and the mend; null if nothing. */
+  complaint?(log: string): string | null;
   /** Command line for `birdc show WORDS`, which is what `reroute show NODE bgp WORDS` becomes. */
   show(words: readonly string[]): readonly string[];
 }
@@ -62,8 +64,18 @@ export interface DaemonSession {
   /** Its own addresses in the lab, which are next hops in place of the real ones. */
   readonly nextHop4: string;
   readonly nextHop6: string;
+  /** Whole ms; null for none. */
+  readonly bfd: BfdTimes | null;
   /** Whether routes of other peers are passed on with its own next hop as well. */
   readonly nextHopSelf: boolean;
+}
+
+export interface BfdTimes {
+  readonly minTx: number;
+  readonly minRx: number;
+  /** Between two packets while the session is not up. */
+  readonly idleTx: number;
+  readonly multiplier: number;
 }
 
 export class DaemonError extends Error {
@@ -116,11 +128,26 @@ function sessionOf(node: NodeConfig, neighbor: BgpNeighbor): DaemonSession[] {
       idleHold: seconds(timers.idleHold, 1),
       idleHoldMax: seconds(timers.idleHoldMax, 1),
       families: neighbor.families ?? ['ipv4'],
+      bfd: bfdOf(node, neighbor),
       nextHop4: neighbor.localAddress,
       nextHop6: neighbor.nextHop6 ?? `::ffff:${neighbor.localAddress}`,
       nextHopSelf: kind === 'external' || neighbor.nextHopSelf,
     },
   ];
+}
+
+/** RFC 5880 §6.8.3 */
+const BFD_IDLE = 1_000;
+
+function bfdOf({ timers }: NodeConfig, { bfd }: BgpNeighbor): BfdTimes | null {
+  if (bfd === undefined) return null;
+  const whole = (ms: number) => Math.max(Math.round(ms), 1);
+  return {
+    minTx: whole(bfd.minTx),
+    minRx: whole(bfd.minRx),
+    idleTx: whole(timers.bfd?.slowInterval ?? BFD_IDLE),
+    multiplier: bfd.multiplier,
+  };
 }
 
 function subnetOf(text: string): string {

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import type { BgpNeighbor, DaemonKind, ExternalTransport, NodeConfig, Patience } from '../../nodes/config.ts';
 import { formatIp4 } from '../../protocols/ip4.ts';
@@ -15,6 +16,7 @@ const place = {
   port: port.optional(),
   local: ip.optional(),
   listen: port.optional(),
+  bfd: z.enum(['single-hop', 'multihop']).optional(),
 };
 
 /** Keys of a node that is a real daemon. */
@@ -57,6 +59,7 @@ const SESSION_OPTIONS: readonly string[] = [
   'extendedMessages',
   'holdTime',
   'keepalive',
+  'bfd',
 ] satisfies readonly (keyof BgpNeighbor)[];
 
 /** What a daemon does one way alone, whatever it is told. */
@@ -67,11 +70,19 @@ const FIXED: Readonly<Record<DaemonKind, readonly string[]>> = {
   gobgp: ['extendedMessages'],
 };
 
-/** What a session with a real daemon cannot have, as its packets are not those of the lab; and why. */
-const BEYOND_REACH = {
-  bfd: 'its packets would run between the addresses of the lab, which the daemon does not have',
-  ttlSecurity: 'the real connection does not go over the hops of the lab',
-} as const satisfies Partial<Record<keyof BgpNeighbor, string>>;
+/** What a session with a real daemon of a kind cannot have; and why. */
+function beyondReach(kind: DaemonKind): Readonly<Partial<Record<keyof BgpNeighbor, string>>> {
+  const bfd = NO_BFD[kind];
+  return {
+    ttlSecurity: 'the real connection does not go over the hops of the lab',
+    ...(bfd === undefined ? {} : { bfd }),
+  };
+}
+
+const NO_BFD: Readonly<Partial<Record<DaemonKind, string>>> = {
+  frr: "its bgpd is told of BFD by zebra alone, which would change the host's own routes and is not run",
+  gobgp: 'GoBGP has no BFD',
+};
 
 const SPEAKER_OPTIONS: readonly string[] = [
   'asn',
@@ -164,10 +175,10 @@ class Connector {
     const neighbors = config.bgp.neighbors.map((neighbor): BgpNeighbor => {
       const daemon = this.#daemons.get(neighbor.address);
       if (daemon === undefined) return neighbor;
-      this.#checkReach(config.name, neighbor);
+      this.#checkReach(config.name, daemon.kind, neighbor);
       const external =
         daemon.kind === 'external'
-          ? this.#toForeign(daemon.node, config.name)
+          ? this.#toForeign(daemon.node, config.name, neighbor)
           : this.#toLaunched(daemon, neighbor);
       const passive = neighbor.passive || external.remote === null;
       return { ...neighbor, passive, external: { ...external, patience: PATIENCE[daemon.kind] } };
@@ -175,13 +186,13 @@ class Connector {
     return { ...config, bgp: { ...config.bgp, neighbors } };
   }
 
-  #checkReach(name: string, neighbor: BgpNeighbor): void {
+  #checkReach(name: string, kind: DaemonKind, neighbor: BgpNeighbor): void {
     const node = this.#nodes.find((candidate) => candidate.name === name);
-    for (const [option, reason] of Object.entries(BEYOND_REACH)) {
+    for (const [option, reason] of Object.entries(beyondReach(kind))) {
       if (node === undefined || !(option in neighbor)) continue;
       this.#reporter.problem(
         node.origin('bgp'),
-        `${name} cannot have ${option} with ${neighbor.name}, a real daemon: ${reason}`,
+        `${name} cannot have ${option} with ${neighbor.name}: ${reason}`,
         `set it for other sessions alone, in bgp.peers or bgp.groups`,
         'key',
       );
@@ -197,18 +208,31 @@ class Connector {
       listen: UNPLACED_PORT,
       patience: PATIENCE[daemon.kind],
     });
-    return { remote: end(daemon.transport), local, listen: UNPLACED_PORT };
+    // Between loopback addresses a daemon has no interface that is a neighbour's: to it, all are several hops away.
+    const bfd = neighbor.bfd === undefined ? {} : ({ bfd: 'multihop' } as const);
+    return { remote: end(daemon.transport), local, listen: UNPLACED_PORT, ...bfd };
   }
 
-  #toForeign(node: ResolvedNode, from: string): Omit<ExternalTransport, 'patience'> {
+  #toForeign(node: ResolvedNode, from: string, neighbor: BgpNeighbor): Omit<ExternalTransport, 'patience'> {
     const { sessions = {}, ...shared } = node.definition.external ?? {};
-    const { address, port = BGP_PORT, local, listen = null } = { ...shared, ...sessions[from] };
+    const place = { ...shared, ...sessions[from] };
+    const { address, port = BGP_PORT, local, listen = null, bfd: mode = 'multihop' } = place;
     if (address === undefined && listen === null) {
       const mend = `add external: {address: 127.0.0.2, port: 1790}, or listen: for one that connects itself`;
       this.#reporter.problem(node.origin('external'), `where is the daemon ${node.name}?`, mend, 'key');
     }
+    const hasAddresses = local !== undefined && address !== undefined && isIP(address) !== 0;
+    if (neighbor.bfd !== undefined && !hasAddresses) {
+      this.#reporter.problem(
+        node.origin('external'),
+        `${from} has BFD with ${node.name}: between which addresses?`,
+        'set external.address and external.local to IP addresses',
+        'key',
+      );
+    }
     const remote = address === undefined ? null : { address, port };
-    return { remote, local: local === undefined ? '' : formatIp4(local), listen };
+    const bfd = neighbor.bfd === undefined ? {} : { bfd: mode };
+    return { remote, local: local === undefined ? '' : formatIp4(local), listen, ...bfd };
   }
 
   /** The daemon's own side, from which its configuration is written. */
@@ -233,12 +257,16 @@ class Connector {
     };
   }
 
-  #checkOptions(node: ResolvedNode, { bgp, role }: NodeConfig): void {
-    const fixed = isDaemon(role) ? FIXED[role] : [];
+  #checkOptions(node: ResolvedNode, { name, bgp, role }: NodeConfig): void {
+    if (!isDaemon(role)) return;
+    const fixed = FIXED[role];
+    for (const neighbor of bgp?.neighbors ?? []) this.#checkReach(name, role, neighbor);
     const unknown = Object.keys(bgp ?? {}).filter((key) => !SPEAKER_OPTIONS.includes(key));
     for (const { external: _, ...neighbor } of bgp?.neighbors ?? [])
       unknown.push(
-        ...Object.keys(neighbor).filter((key) => !SESSION_OPTIONS.includes(key) || fixed.includes(key)),
+        ...Object.keys(neighbor).filter(
+          (key) => (!SESSION_OPTIONS.includes(key) && !(key in beyondReach(role))) || fixed.includes(key),
+        ),
       );
     for (const option of new Set(unknown)) {
       this.#reporter.problem(

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
-import type { ProcessBoot } from '../../nodes/shell/boot.ts';
+import { Readable } from 'node:stream';
+import { POWER_CUT, POWER_PIPE, type ProcessBoot } from '../../nodes/shell/boot.ts';
 
 export interface Exit {
   readonly code: number | null;
@@ -9,19 +10,24 @@ export interface Exit {
 
 /** The process of one node. It ends when the pipe to its standard input does: with whoever started it. */
 export class NodeProcess {
-  readonly #child: ChildProcess;
   readonly exited: Promise<Exit>;
+  readonly #child: ChildProcess;
+  readonly #sockets: 'emulated' | 'real';
+  #leave: (exit: Exit) => void = () => {};
 
-  constructor(program: string, boot: ProcessBoot) {
+  /** `sockets`: whether real daemons have connections to it, which the host would close with the process. */
+  constructor(program: string, boot: ProcessBoot, sockets: 'emulated' | 'real') {
+    this.#sockets = sockets;
     const errors = openSync(`${boot.logFile}.stderr`, 'a');
     this.#child = spawn(process.execPath, [program], {
-      stdio: ['pipe', 'ignore', errors],
+      stdio: ['pipe', 'ignore', errors, ...(sockets === 'real' ? (['pipe'] as const) : [])],
       env: { ...process.env, REROUTE_NODE_BOOT: JSON.stringify(boot) },
     });
     closeSync(errors);
     // A pipe to a process that has just died is no error of ours.
     this.#child.stdin?.on('error', () => {});
     this.exited = new Promise((resolve) => {
+      this.#leave = resolve;
       this.#child.once('exit', (code, signal) => resolve({ code, signal }));
       this.#child.once('error', () => resolve({ code: -1, signal: null }));
     });
@@ -35,6 +41,31 @@ export class NodeProcess {
   async kill(): Promise<void> {
     this.#child.kill('SIGKILL');
     await this.exited;
+  }
+
+  /**
+   * A power cut: it says nothing more, and nobody says so. Where real daemons have connections to it the process stays and
+   * holds them, dumb, until `bury`; to everyone else it has exited.
+   */
+  async cut(): Promise<void> {
+    if (this.#sockets === 'emulated') return this.kill();
+    const dumb = new Promise<void>((resolve) => {
+      // The node closes its end of the pipe.
+      const pipe = this.#child.stdio[POWER_PIPE];
+      pipe?.once('close', () => resolve());
+      if (pipe instanceof Readable) pipe.resume();
+    });
+    this.#child.stdin?.write(POWER_CUT);
+    await Promise.race([dumb, this.exited]);
+    this.#leave({ code: null, signal: 'SIGKILL' });
+  }
+
+  /** Ends what `cut` has left. */
+  async bury(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    const gone = new Promise((resolve) => this.#child.once('exit', resolve));
+    this.#child.kill('SIGKILL');
+    await gone;
   }
 
   /** Ends it in order, by closing its standard input. */

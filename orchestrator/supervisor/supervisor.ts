@@ -51,6 +51,8 @@ const COMMAND_TIMEOUT = 10_000;
 interface Supervised {
   config: NodeConfig;
   process: NodeProcess | RunningDaemon | null;
+  /** What a power cut has left of its process. */
+  remains: NodeProcess | null;
   state: NodeState;
   boot: number;
   restarts: number;
@@ -89,7 +91,7 @@ export class Supervisor implements ActionHost {
     this.#daemons = new DaemonHost(options.home);
     this.random = seededRandom(deriveSeed(options.lab.seed, ORCHESTRATOR));
     for (const config of options.lab.nodes) {
-      const fresh = { process: null, boot: 0, restarts: 0, expected: false, ready: null };
+      const fresh = { process: null, remains: null, boot: 0, restarts: 0, expected: false, ready: null };
       this.#nodes.set(config.name, { config, state: 'down', ...fresh });
     }
     this.ended = new Promise((resolve) => {
@@ -141,6 +143,7 @@ export class Supervisor implements ActionHost {
     for (const node of this.#nodes.values()) node.expected = true;
     await Promise.all(
       [...this.#nodes.values()].map(async (node) => {
+        await node.remains?.bury();
         if (node.process === null) return;
         const kill = setTimeout(() => void node.process?.kill(), 5_000);
         await node.process.end();
@@ -288,11 +291,15 @@ export class Supervisor implements ActionHost {
     return this.#store.write(op, cause);
   }
 
-  async halt(name: string): Promise<void> {
+  async halt(name: string, how: 'reset' | 'silent'): Promise<void> {
     const node = this.#nodes.get(name);
-    if (node === undefined || node.process === null) return;
+    const child = node?.process;
+    if (node === undefined || child === null || child === undefined) return;
     node.expected = true;
-    await node.process.kill();
+    if (how === 'silent' && child instanceof NodeProcess) {
+      node.remains = child;
+      await child.cut();
+    } else await child.kill();
   }
 
   async startNode(name: string, cause: EventId): Promise<void> {
@@ -332,7 +339,10 @@ export class Supervisor implements ActionHost {
       await this.#startDaemon(node);
       return;
     }
-    const child = new NodeProcess(nodeProgram, {
+    await node.remains?.bury();
+    node.remains = null;
+    const isPeerOfDaemon = node.config.bgp?.neighbors.some(({ external }) => external !== undefined) === true;
+    const launch = {
       lab: lab.name,
       node: name,
       bus: this.#address,
@@ -343,7 +353,8 @@ export class Supervisor implements ActionHost {
       cause,
       logFile: home.logFile(name),
       logLevel,
-    });
+    };
+    const child = new NodeProcess(nodeProgram, launch, isPeerOfDaemon ? 'real' : 'emulated');
     node.process = child;
     const ready = new Promise<'ready'>((resolve) => {
       node.ready = () => resolve('ready');

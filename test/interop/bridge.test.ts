@@ -1,3 +1,5 @@
+import { randomInt } from 'node:crypto';
+import { createSocket } from 'node:dgram';
 import { connect, createServer, type Socket } from 'node:net';
 import test, { type ExecutionContext } from 'ava';
 import type { BgpNeighbor } from '../../nodes/config.ts';
@@ -25,6 +27,7 @@ function neighbor(name: string, external: NonNullable<BgpNeighbor['external']>):
 /** A machine's side of a bridge: what it is told, to be waited for. */
 class Machine {
   readonly seen: { readonly socket: number; readonly event: SocketEvent }[] = [];
+  readonly bfd: { readonly peer: string; readonly text: string }[] = [];
   /** Bytes that have come in, in all. */
   received = 0;
   readonly bridge: ExternalBridge;
@@ -32,6 +35,10 @@ class Machine {
 
   constructor(neighbors: readonly BgpNeighbor[]) {
     this.bridge = new ExternalBridge(neighbors, (input: NodeInput) => {
+      if (input.type === 'bfd') {
+        this.bfd.push({ peer: input.peer, text: String(input.payload) });
+        this.#wake();
+      }
       if (input.type !== 'external') return;
       if (input.event.type === 'data') this.received += input.event.bytes.length;
       this.seen.push(input);
@@ -201,3 +208,57 @@ test('says in strerror’s words why there is no connection', async (t) => {
   t.is((await machine.event(2, 'closed')).reason, 'Cannot assign requested address');
   t.is((await machine.event(3, 'closed')).reason, 'Destination address required');
 });
+
+test('carries BFD over UDP of its own, from one port, with a TTL of 255', async (t) => {
+  const [ours, theirs] = bfdAddresses();
+  const machine = new Machine([bfdNeighbor('far', ours, theirs), bfdNeighbor('other', ours, '127.200.1.9')]);
+  await machine.bridge.listen();
+  const daemon = await udp(t, theirs, 4784);
+  const heard: { readonly text: string; readonly port: number; readonly address: string }[] = [];
+  const arrivals = new Promise<void>((resolve) => {
+    daemon.on('message', (bytes, { address, port }) => {
+      heard.push({ text: String(bytes), port, address });
+      if (heard.length === 2) resolve();
+    });
+  });
+  for (const text of ['one', 'two'])
+    machine.bridge.handle({ type: 'bfd', peer: 'far', payload: Buffer.from(text) });
+  await arrivals;
+  t.deepEqual(
+    heard.map(({ text }) => text),
+    ['one', 'two'],
+  );
+  t.deepEqual([...new Set(heard.map(({ address }) => address))], [ours]);
+  const ports = [...new Set(heard.map(({ port }) => port))];
+  t.is(ports.length, 1);
+  t.true(ports[0]! >= 49_152, 'RFC 5881 §4');
+
+  const stranger = await udp(t, '127.200.1.8', 0);
+  stranger.send('not of a neighbour', 4784, ours);
+  daemon.send('answer', 4784, ours);
+  while (machine.bfd.length === 0) await machine.moved();
+  t.deepEqual(machine.bfd, [{ peer: 'far', text: 'answer' }]);
+
+  const second = new Machine([bfdNeighbor('late', ours, theirs)]);
+  const refusal = await t.throwsAsync(second.bridge.listen());
+  t.regex(refusal?.message ?? '', /^cannot have BFD with late at [\d.]+:4784: .*EADDRINUSE/);
+});
+
+function bfdNeighbor(name: string, local: string, address: string): BgpNeighbor {
+  const external = { remote: { address, port: 1 }, local, listen: null, bfd: 'multihop' } as const;
+  const bfd = { minTx: 100, minRx: 100, multiplier: 3 };
+  return { ...neighbor(name, { ...external, patience: { opening: 0, message: 0 } }), bfd };
+}
+
+/** BFD's port is always the same: other runs of this test have other addresses. */
+function bfdAddresses(): [string, string] {
+  const range = `127.202.${randomInt(1, 255)}`;
+  return [`${range}.1`, `${range}.2`];
+}
+
+async function udp(t: ExecutionContext, address: string, port: number) {
+  const socket = createSocket('udp4');
+  t.teardown(() => void socket.close());
+  await new Promise<void>((resolve) => socket.bind({ address, port, exclusive: true }, resolve));
+  return socket;
+}

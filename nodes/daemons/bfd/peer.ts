@@ -104,6 +104,11 @@ export class BfdPeer implements BfdSessionHost {
 
   // ---- packets
 
+  /** Whether the peer's packets have a way here. */
+  get reachable(): boolean {
+    return this.#socket.reachable;
+  }
+
   receive(packet: ControlPacket): SessionDiscard | null {
     return this.session.receive(packet);
   }

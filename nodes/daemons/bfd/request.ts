@@ -14,6 +14,8 @@ export interface BfdRequest {
    */
   readonly device?: string;
   readonly mode: BfdMode;
+  /** Of a real daemon: the neighbour's name, by which the shell knows where its packets really go. */
+  readonly external?: string;
   /** Desired Min TX, ms; in use once the session is up. */
   readonly minTx: number;
   /** Required Min RX, ms. */

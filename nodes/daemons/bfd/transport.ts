@@ -18,8 +18,13 @@ export const BFD_PORTS = { 'single-hop': 3784, multihop: 4784 } as const;
 
 export type BfdDatagram = ReceivedDatagram | ReceivedDatagram<string>;
 
+/** Sends a real daemon, by the name of the neighbour, the payload of a UDP packet. */
+export type SendReal = (peer: string, payload: Uint8Array) => void;
+
 /** What a session's packets go out by: a port of its own, RFC 5881 §4. */
 export interface BfdSocket {
+  /** Whether what comes from the peer would get here. */
+  readonly reachable: boolean;
   /** Bytes of the headers before a packet. */
   readonly room: number;
   /** `packet` has room for the headers. A socket bound to an address that has gone sends nothing. */
@@ -74,6 +79,7 @@ function sender<A extends IpAddress>(
 ): BfdSocket {
   const options = { ...ends, srcPort: socket.port, ttl: BFD_TTL, tos: TOS, checksum: 'compute' } as const;
   return {
+    reachable: true,
     room: ETH_HLEN + headerLength + UDP_HLEN,
     send: (packet) => {
       const { device, usable } = way();
@@ -81,6 +87,30 @@ function sender<A extends IpAddress>(
     },
     close: () => socket.close(),
   };
+}
+
+/** Past the emulated network, by the shell's real sockets. A pulled cable cuts them off too. */
+export function realBfd(netns: Netns, request: BfdRequest, peer: string, send: SendReal): BfdSocket {
+  return {
+    get reachable() {
+      return hasWay(netns, request);
+    },
+    room: 0,
+    send: (packet) => {
+      if (hasWay(netns, request)) send(peer, packet);
+    },
+    close: () => {},
+  };
+}
+
+function hasWay(netns: Netns, { local, remote, device }: BfdRequest): boolean {
+  const link = device === undefined ? null : (netns.device(device) ?? null);
+  if (typeof local === 'number' || typeof remote === 'number') {
+    if (typeof local !== typeof remote) return false;
+    return netns.isLocal(local as number) && netns.lookup(remote as number, 0)?.device.usable === true;
+  }
+  const { addresses, layer } = netns.ipv6;
+  return addresses.isLocal(local, link) && layer.lookup(remote, 0, link)?.device.usable === true;
 }
 
 /** The family of a session's addresses. */

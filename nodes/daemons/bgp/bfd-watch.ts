@@ -1,5 +1,7 @@
 import type { BgpSpeaker } from '../../../protocols/bgp/speaker.ts';
 import type { IpAddress } from '../../../protocols/ip.ts';
+import type { BgpNeighbor } from '../../config.ts';
+import type { BfdMode } from '../../events/bfd.ts';
 import type { BfdClient } from '../bfd/request.ts';
 import type { Bfdd } from '../bfdd.ts';
 
@@ -8,13 +10,23 @@ export class BfdWatch {
   readonly #bfdd: Bfdd | null;
   readonly #speaker: BgpSpeaker;
   readonly #isOnLink: (address: IpAddress) => boolean;
+  /** By the names of neighbours that are real daemons, whose packets go by ways of their own. */
+  readonly #real = new Map<string, BfdMode>();
   readonly #watched = new Map<string, BfdClient>();
 
   /** `isOnLink` tells single-hop sessions (RFC 5881) from multihop ones (RFC 5883). */
-  constructor(bfdd: Bfdd | null, speaker: BgpSpeaker, isOnLink: (address: IpAddress) => boolean) {
+  constructor(
+    bfdd: Bfdd | null,
+    speaker: BgpSpeaker,
+    neighbors: readonly BgpNeighbor[],
+    isOnLink: (address: IpAddress) => boolean,
+  ) {
     this.#bfdd = bfdd;
     this.#speaker = speaker;
     this.#isOnLink = isOnLink;
+    for (const { name, external } of neighbors) {
+      if (external?.bfd !== undefined) this.#real.set(name, external.bfd);
+    }
   }
 
   watch(peer: string): void {
@@ -22,9 +34,16 @@ export class BfdWatch {
     const options = session?.neighbor.bfd;
     if (session === undefined || options === undefined || this.#bfdd === null) return;
     const { address: remote, localAddress: local, zone } = session;
-    const device = zone === '' ? {} : { device: zone };
-    const mode = zone !== '' || this.#isOnLink(remote) ? 'single-hop' : 'multihop';
-    const client = this.#bfdd.add({ local, remote, mode, ...device, ...options }, ({ pathFailed }) => {
+    const real = this.#real.get(peer);
+    const request = {
+      local,
+      remote,
+      mode: real ?? (zone !== '' || this.#isOnLink(remote) ? 'single-hop' : 'multihop'),
+      ...(zone === '' ? {} : { device: zone }),
+      ...(real === undefined ? {} : { external: peer }),
+      ...options,
+    };
+    const client = this.#bfdd.add(request, ({ pathFailed }) => {
       if (pathFailed) this.#speaker.neighborLost(peer, 'BFD session down');
     });
     this.#watched.set(peer, client);

@@ -1,23 +1,27 @@
-import { connect, createServer, type Socket } from 'node:net';
+import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { BgpNeighbor, ExternalTransport } from '../../config.ts';
-import type { NodeInput, SocketRequest } from '../../machine-io.ts';
+import type { BfdDatagram, NodeInput, SocketRequest } from '../../machine-io.ts';
+import { BfdSockets } from './bfd-sockets.ts';
 import { RealSocket } from './real-socket.ts';
 
 type ExternalNeighbor = BgpNeighbor & { readonly external: ExternalTransport };
 
 /**
- * The real end of sessions with daemons outside of the lab: opens, accepts and drives TCP connections as the node's machine
- * asks, and brings it what they bring as inputs.
+ * The real end of sessions with daemons outside of the lab: opens, accepts and drives TCP connections, and sends BFD's
+ * packets, as the node's machine asks, and brings it what comes as inputs.
  */
 export class ExternalBridge {
   readonly #neighbors: readonly ExternalNeighbor[];
   readonly #take: (input: NodeInput) => void;
   readonly #sockets = new Map<number, RealSocket>();
+  readonly #bfd: BfdSockets;
+  readonly #servers: Server[] = [];
   #accepted = 0;
 
   constructor(neighbors: readonly BgpNeighbor[], take: (input: NodeInput) => void) {
     this.#neighbors = neighbors.filter((each): each is ExternalNeighbor => each.external !== undefined);
     this.#take = take;
+    this.#bfd = new BfdSockets(neighbors, (peer, payload) => take({ type: 'bfd', peer, payload }));
   }
 
   /** @throws Error that names the neighbour if an address or port is not to be had. */
@@ -29,10 +33,10 @@ export class ExternalBridge {
       const place = `${local} ${listen}`;
       places.set(place, [...(places.get(place) ?? []), neighbor]);
     }
-    await Promise.all([...places.values()].map((sharing) => this.#listen(sharing)));
+    await Promise.all([...[...places.values()].map((sharing) => this.#listen(sharing)), this.#bfd.open()]);
   }
 
-  handle(request: SocketRequest): void {
+  handle(request: SocketRequest | BfdDatagram): void {
     switch (request.type) {
       case 'connect':
         this.#connect(request.socket, request.peer);
@@ -46,7 +50,15 @@ export class ExternalBridge {
       case 'close':
         this.#sockets.get(request.socket)?.close(request.how);
         this.#sockets.delete(request.socket);
+        return;
+      case 'bfd':
+        this.#bfd.send(request.peer, request.payload);
     }
+  }
+
+  /** Takes no more connections. Those that are there stay, for the other ends to notice nothing. */
+  fallSilent(): void {
+    for (const server of this.#servers) server.close();
   }
 
   #connect(id: number, peer: string): void {
@@ -72,6 +84,7 @@ export class ExternalBridge {
     const server = createServer({ pauseOnConnect: true }, (socket) => this.#accept(socket, sharing));
     // The node lives by its bus, not by what it listens for.
     server.unref();
+    this.#servers.push(server);
     await new Promise<void>((resolve, reject) => {
       server.once('error', (error) => {
         const place = `${local === '' ? '*' : local}:${listen}`;

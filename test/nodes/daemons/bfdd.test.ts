@@ -397,6 +397,69 @@ test('a peer that was started anew is taken up again with its new discriminator'
   t.deepEqual(a.folded, a.bfdd.snapshot());
 });
 
+/** a and b again, each of them a real daemon to the other: what they send is handed on, and no frame carries it. */
+function real() {
+  const { net, a, b, c } = lan();
+  const bfdds: Bfdd[] = [];
+  const told: BfdStatus[][] = [[], []];
+  const cut = { now: false };
+  [a, b].forEach(({ host }, i) => {
+    const sendReal = (peer: string, payload: Uint8Array) => {
+      const [name, copy] = [peer === 'a' ? 'b' : 'a', payload.slice()];
+      if (!cut.now) host.rt.timers.set(host.rt.now, () => bfdds[1 - i]!.receiveReal(name, copy));
+    };
+    bfdds.push(new Bfdd(host.rt, host.kernel.root, { sendReal }));
+  });
+  const addresses = [ip('10.0.0.1'), ip('10.0.0.2')] as const;
+  bfdds.forEach((bfdd, i) => {
+    const request = { ...FAST, mode: 'multihop', local: addresses[i]!, remote: addresses[1 - i]! } as const;
+    bfdd.add({ ...request, external: i === 0 ? 'b' : 'a' }, (status) => told[i]!.push(status));
+  });
+  net.advance(5_000);
+  return {
+    net,
+    a,
+    b,
+    c,
+    cut,
+    bfdds,
+    told,
+    states: () => bfdds.map((each) => each.snapshot().sessions[0]?.state),
+  };
+}
+
+test('with a real daemon packets go past the emulated network, and none of its own are taken for them', (t) => {
+  const { net, a, c, bfdds, states, cut, told } = real();
+  t.deepEqual(states(), ['Up', 'Up']);
+  t.deepEqual(packetsOf(net), []);
+  t.deepEqual(a.folded, bfdds[0]!.snapshot());
+  // Somebody in the lab who knows the discriminator.
+  const { discriminator } = bfdds[0]!.snapshot().sessions[0]!;
+  bfdds[0]!.add({ ...FAST, mode: 'multihop', local: ip('10.0.0.1'), remote: ip('10.0.0.3') }, () => {});
+  forge(c.host, '10.0.0.1', { yourDiscriminator: discriminator, state: 'Down' }, { port: 4784 });
+  net.advance(100);
+  t.deepEqual(states(), ['Up', 'Up']);
+  t.is(a.drops['bfd-no-session'], 1);
+  bfdds[0]!.receiveReal('nobody', new Uint8Array(24));
+  t.is(a.drops['bfd-no-session'], 2);
+  cut.now = true;
+  net.advance(200);
+  t.deepEqual(states(), ['Down', 'Down']);
+  t.like(told[0]!.at(-1), { diag: 'Control Detection Time Expired', pathFailed: true });
+});
+
+test('a pulled cable cuts a real daemon off too', (t) => {
+  const { net, a, states, bfdds } = real();
+  a.host.kernel.setCarrier(0, 'down');
+  net.advance(200);
+  t.deepEqual(states(), ['Down', 'Down']);
+  t.true((a.drops['bfd-unreachable'] ?? 0) > 0);
+  a.host.kernel.setCarrier(0, 'up');
+  net.advance(5_000);
+  t.deepEqual(states(), ['Up', 'Up']);
+  t.deepEqual(a.folded, bfdds[0]!.snapshot());
+});
+
 test('a daemon that shuts down tells its peers, and leaves no timer and no socket', (t) => {
   const { net, a, b } = up();
   b.told.length = 0;

@@ -1,5 +1,7 @@
 import test from 'ava';
+import { bird } from '../../../orchestrator/external/bird.ts';
 import { placeLab } from '../../../orchestrator/external/loopback.ts';
+import { daemonConfig } from '../../../orchestrator/external/program.ts';
 import { SimLab } from '../../../orchestrator/simulate/sim-lab.ts';
 import { compile, neighborsOf, nodeOf, problemsOf, sessionsOf } from './support.ts';
 
@@ -116,17 +118,77 @@ test('what the real connection would have to carry and does not is no option', (
 name: x
 topology:
   nodes:
-    r1: { kind: router, bgp: { as: 65001, peers: { d: { bfd: true }, r2: { bfd: true } } } }
+    r1: { kind: router, bgp: { as: 65001, peers: { f: { bfd: true }, g: { bfd: true } } } }
     r2: { kind: router, bgp: { as: 65002, peers: { d: { ttlSecurity: 1 } } } }
     d: { kind: bird, bgp: { as: 65003 } }
+    f: { kind: frr, bgp: { as: 65004, peers: { r1: { bfd: true } } } }
+    g: { kind: gobgp, bgp: { as: 65005, peers: { r1: { bfd: true } } } }
 segments:
   lan: { subnet: 10.0.0.0/24, nodes: all }
 `),
     [
-      'lab.yaml:5:25: topology.nodes.r1.bgp: r1 cannot have bfd with d, a real daemon: its packets would run between the addresses of the lab, which the daemon does not have; set it for other sessions alone, in bgp.peers or bgp.groups',
-      'lab.yaml:6:25: topology.nodes.r2.bgp: r2 cannot have ttlSecurity with d, a real daemon: the real connection does not go over the hops of the lab; set it for other sessions alone, in bgp.peers or bgp.groups',
+      `lab.yaml:5:25: topology.nodes.r1.bgp: r1 cannot have bfd with f: ${NO_BFD.frr}`,
+      `lab.yaml:5:25: topology.nodes.r1.bgp: r1 cannot have bfd with g: ${NO_BFD.gobgp}`,
+      'lab.yaml:6:25: topology.nodes.r2.bgp: r2 cannot have ttlSecurity with d: the real connection does not go over the hops of the lab; set it for other sessions alone, in bgp.peers or bgp.groups',
+      `lab.yaml:8:21: topology.nodes.f.bgp: f cannot have bfd with r1: ${NO_BFD.frr}`,
+      `lab.yaml:9:23: topology.nodes.g.bgp: g cannot have bfd with r1: ${NO_BFD.gobgp}`,
     ],
   );
+});
+
+const NO_BFD = {
+  frr: "its bgpd is told of BFD by zebra alone, which would change the host's own routes and is not run; set it for other sessions alone, in bgp.peers or bgp.groups",
+  gobgp: 'GoBGP has no BFD; set it for other sessions alone, in bgp.peers or bgp.groups',
+};
+
+test('BFD runs between the real addresses of a session, and is written into the configuration of BIRD', (t) => {
+  const lab = compile(`
+name: x
+topology:
+  nodes:
+    r1: { kind: router, bgp: { as: 65001, session: { bfd: true } } }
+    d: { kind: bird, bgp: { as: 65003, session: { bfd: { minTx: 50ms, minRx: 80ms, multiplier: 5 } } } }
+    e: { kind: external, bgp: { as: 65004 }, external: { address: 192.0.2.10, local: 192.0.2.1, bfd: single-hop } }
+  links:
+    - { endpoints: ["r1:eth1", "d:eth1"] }
+    - { endpoints: ["r1:eth2", "e:eth1"] }
+timers: { scale: 0.1 }
+`);
+  const [d, e] = lab.nodes.find(({ name }) => name === 'r1')!.bgp!.neighbors;
+  t.is(d?.external?.bfd, 'multihop');
+  t.is(e?.external?.bfd, 'single-hop');
+  const config = daemonConfig(lab.nodes.find(({ name }) => name === 'd')!);
+  t.deepEqual(config.sessions[0]?.bfd, { minTx: 5, minRx: 8, multiplier: 5, idleTx: 100 });
+  const text = bird.files(config)['bird.conf'] ?? '';
+  t.true(text.includes('protocol bfd { strict bind yes; }\n'));
+  t.true(
+    text.includes(
+      '  bfd yes;\n  bfd {\n    min tx interval 5 ms;\n    min rx interval 8 ms;\n    idle tx interval 100 ms;\n    multiplier 5;\n  };\n',
+    ),
+  );
+});
+
+test('BFD with a daemon that runs elsewhere needs both addresses', (t) => {
+  const problem = (node: string, mend: string) =>
+    `lab.yaml:6:${node}: topology.nodes.e.external: r1 has BFD with e: between which addresses?; ${mend}`;
+  for (const external of [
+    '{ address: 192.0.2.10 }',
+    '{ local: 192.0.2.1, listen: 1790 }',
+    '{ address: host.example, local: 192.0.2.1 }',
+  ])
+    t.deepEqual(
+      problemsOf(`
+name: x
+topology:
+  nodes:
+    r1: { kind: router, bgp: { as: 65001, session: { bfd: true } } }
+    e: { kind: external, bgp: { as: 65004 }, external: ${external} }
+  links:
+    - { endpoints: ["r1:eth1", "e:eth1"] }
+`),
+      [problem('46', 'set external.address and external.local to IP addresses')],
+      external,
+    );
 });
 
 test('the simulator has no real time to offer', (t) => {
