@@ -3,7 +3,6 @@ import { ControlPacket, readControl } from '../../protocols/bfd/control.ts';
 import { SLOW_INTERVAL } from '../../protocols/bfd/session.ts';
 import type { IpAddress } from '../../protocols/ip.ts';
 import { isLinkLocalAddress } from '../../protocols/scoped-address.ts';
-import type { BfdMode } from '../events/bfd.ts';
 import type { Netns } from '../kernel/netns.ts';
 import { PortInUseError } from '../kernel/udp.ts';
 import type { Runtime } from '../runtime.ts';
