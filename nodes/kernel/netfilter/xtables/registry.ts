@@ -4,6 +4,7 @@ import { comment } from './match/comment.ts';
 import { conntrack, state } from './match/conntrack.ts';
 import { dscp, iprange, length, tos, ttl } from './match/header.ts';
 import { icmp } from './match/icmp.ts';
+import { ipvs } from './match/ipvs.ts';
 import { mac, physdev, pkttype } from './match/link.ts';
 import { connmark, mark } from './match/mark.ts';
 import { limit, statistic } from './match/rate.ts';
@@ -29,6 +30,7 @@ export const matches: ReadonlyMap<string, MatchExtension> = byName([
   dscp,
   icmp,
   iprange,
+  ipvs,
   length,
   limit,
   mac,
@@ -100,7 +102,6 @@ export const NOT_EMULATED: ReadonlySet<string> = new Set([
   'esp',
   'hashlimit',
   'helper',
-  'ipvs',
   'nfacct',
   'osf',
   'owner',
