@@ -47,6 +47,28 @@ export interface DockerEndpointFacts {
   readonly mac: string;
   /** Name of the interface in the container. */
   readonly ifname: string;
+  /** Absent: the container is no service's. */
+  readonly service?: DockerServiceFacts;
+}
+
+/** A port that every node of a swarm has for a service (`mode=ingress`). */
+export interface DockerIngressPort {
+  readonly proto: 'tcp' | 'udp' | 'sctp';
+  readonly published: number;
+  readonly target: number;
+}
+
+/** The service that an endpoint is a task of, as swarm's endpoint_table tells of it. */
+export interface DockerServiceFacts {
+  readonly id: string;
+  readonly name: string;
+  readonly aliases: readonly string[];
+  /** The service's virtual address in the network, '' with `--endpoint-mode dnsrr`. */
+  readonly vip: string;
+  /** In the ingress network alone. */
+  readonly ports: readonly DockerIngressPort[];
+  /** The task is on its way out: its connections end, new ones go elsewhere. */
+  readonly disabled?: true;
 }
 
 /** A port as `80/tcp` and where on the host it is to be had. */
@@ -139,6 +161,9 @@ export interface DockerPeerFacts {
   readonly node: string;
   /** What the embedded DNS knows it as. */
   readonly names: readonly string[];
+  readonly service?: DockerServiceFacts;
+  /** Of a node's load balancer in the network. */
+  readonly role?: 'load-balancer';
 }
 
 export type DockerEvent =

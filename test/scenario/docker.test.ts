@@ -46,11 +46,7 @@ test('an overlay network and a service across three processes, over the bus’ o
       host.out(`docker inspect -f '{{.NetworkSettings.Networks.over.IPAddress}}' ${name}`),
     ),
   );
-  t.deepEqual(
-    addresses.map((text) => text.trim()).sort(),
-    ['10.0.1.2', '10.0.1.3', '10.0.1.4'],
-    'no address twice, however they race',
-  );
+  t.is(new Set(addresses).size, 3, 'no address twice, however they race');
   await n1.out('docker service create --name web --replicas 3 --endpoint-mode dnsrr --network over nginx');
   await until(lab, 'three tasks run', async () =>
     /web +replicated +3\/3/.test(await n1.out('docker service ls')),

@@ -10,7 +10,8 @@ import type { ContainerFiles } from './files.ts';
 import type { DockerLedger } from './ledger.ts';
 import type { LinkRules } from './link-rules.ts';
 import { startResolver } from './network/resolver.ts';
-import type { Sandbox, Sandboxes } from './sandbox.ts';
+import { plainAddress, type Sandbox, type Sandboxes } from './sandbox.ts';
+import { redirectIngress } from './swarm/virtual-services.ts';
 
 /** runconfig's words for what does not go together. */
 const CONFLICT_HOST = 'container cannot be disconnected from host network or connected to host network';
@@ -158,7 +159,9 @@ export class Attachments {
     if (!isUserDefined(endpoint.network)) return this.#sandboxes.join(sandbox, container, endpoint);
     const aliases = [...new Set([...endpoint.aliases, container.id.slice(0, 12)])];
     const joined = this.#sandboxes.join(sandbox, container, { ...endpoint, aliases });
-    if (this.#ledger.network(joined.networkId).scope === 'swarm') this.#onSwarmJoin(container, joined);
+    if (this.#ledger.network(joined.networkId).scope !== 'swarm') return joined;
+    if (joined.service !== undefined) redirectIngress(sandbox.ns, plainAddress(joined), joined.service);
+    this.#onSwarmJoin(container, joined);
     return joined;
   }
 

@@ -3,6 +3,7 @@ import type {
   DockerEndpointFacts,
   DockerPortBinding,
   DockerRestartPolicy,
+  DockerServiceFacts,
 } from '../../events/docker.ts';
 import type { Runtime } from '../../runtime.ts';
 import { randomHex } from '../random-names.ts';
@@ -40,6 +41,8 @@ export interface CreateSpec {
   readonly extraHosts: readonly string[];
   readonly restart: DockerRestartPolicy;
   readonly autoRemove: boolean;
+  /** Networks that it is to be in beside that of its mode, and what of its places in them. */
+  readonly endpoints?: readonly DockerEndpointFacts[];
 }
 
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
@@ -137,13 +140,13 @@ export function createContainer(
     sandboxId: '',
     endpoints: mode.startsWith('container:')
       ? []
-      : [
+      : (spec.endpoints ?? [
           unjoined(networkName(mode), {
             ip: spec.ip,
             aliases: spec.aliases,
             links: isUserDefined(mode) ? spec.links : [],
           }),
-        ],
+        ]),
     published: [],
   });
 }
@@ -155,6 +158,8 @@ export interface WantedEndpoint {
   readonly aliases: readonly string[];
   /** `container` or `container:alias` */
   readonly links: readonly string[];
+  /** Of a task. */
+  readonly service?: DockerServiceFacts;
 }
 
 /** A place in a network that a container will take when it runs. */
@@ -170,6 +175,7 @@ export function unjoined(network: string, wanted: WantedEndpoint): DockerEndpoin
     gateway: '',
     mac: '',
     ifname: '',
+    ...(wanted.service === undefined ? {} : { service: wanted.service }),
   };
 }
 

@@ -3,7 +3,7 @@ import type { DockerConfig } from '../../config.ts';
 import type { DockerContainerFacts, DockerNetworkFacts } from '../../events/docker.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
 import type { Netns } from '../../kernel/netns.ts';
-import type { Runtime } from '../../runtime.ts';
+import type { Random, Runtime } from '../../runtime.ts';
 import type { DockerView } from '../../state/docker-view.ts';
 import type { StoreChange } from '../../store.ts';
 import { StoreClient } from '../store-client.ts';
@@ -28,13 +28,15 @@ import { MacvlanDriver } from './network/drivers/macvlan.ts';
 import { OverlayDriver } from './network/drivers/overlay.ts';
 import { Parents } from './network/drivers/parent.ts';
 import { Firewall, type Iptables } from './network/firewall.ts';
+import { IngressFirewall } from './network/ingress-firewall.ts';
 import { type NetworkSpec, Networks } from './network/networks.ts';
 import { LOCAL_POOLS, SubnetPools } from './network/pools.ts';
 import { PortAllocator } from './network/port-allocator.ts';
 import { GATEWAY_NETWORK, Sandboxes } from './sandbox.ts';
+import { LoadBalancers } from './swarm/load-balancers.ts';
 import { Peers } from './swarm/peers.ts';
-import { type ServiceRow, swarmKeys, type TaskRow } from './swarm/rows.ts';
-import { Services, type TaskContainer } from './swarm/services.ts';
+import { swarmKeys } from './swarm/rows.ts';
+import { Services } from './swarm/services.ts';
 import { Swarm } from './swarm/swarm.ts';
 
 export interface DockerdOptions {
@@ -62,6 +64,7 @@ export class Dockerd {
   readonly #store: StoreClient;
   readonly swarm: Swarm;
   readonly services: Services;
+  readonly balancers: LoadBalancers;
   readonly #firewall: Firewall | null;
 
   constructor(rt: Runtime, options: DockerdOptions) {
@@ -122,13 +125,22 @@ export class Dockerd {
       prepare: (container, done) => this.swarm.attach(container, container.endpoints, done),
       unprepare: ({ id }) => networks.dropAttachments(id),
     });
+    this.balancers = new LoadBalancers({
+      sandboxes,
+      networks,
+      allocate: (network, done) => this.swarm.takeAddress(network, done),
+      free: (networkId, { addr }) => this.swarm.freeAddress(networkId, addr),
+      onJoined: (endpoint) => this.swarm.balancerJoined(endpoint),
+      ingress: (gateway) => new IngressFirewall(kernel.root, this.#firewall, GATEWAY_NETWORK, gateway),
+    });
     this.swarm = new Swarm(rt, {
       node: options.node,
       address: options.address,
       ledger,
       networks,
       overlay,
-      peers: new Peers(ledger, overlay),
+      peers: new Peers(ledger, overlay, this.balancers),
+      balancers: this.balancers,
       store: this.#store,
       ensureGateway: () => this.#ensureGateway(),
       onJoined: () => this.services.start(),
@@ -137,9 +149,14 @@ export class Dockerd {
       node: options.node,
       store: this.#store,
       swarm: this.swarm,
+      networks: () => ledger.networks,
       containers: () => ledger.containers,
-      run: (task) => this.#runTask(task),
+      create: (spec) => this.create(spec),
+      start: (id, done) => this.containers.start(id, null, done),
+      stop: (id, grace, done) => this.containers.stop(id, grace, done),
       remove: (id) => this.containers.remove(id, true),
+      onExit: (id, done) => this.containers.onExit(id, done),
+      disable: (id) => this.#disable(id),
     });
   }
 
@@ -184,6 +201,16 @@ export class Dockerd {
     const container = this.ledger.container(ref);
     checkName(this.ledger, name);
     this.ledger.putContainer({ ...container, name, naming: 'given' });
+  }
+
+  /** Calls back after so many ms. */
+  later(ms: number, act: () => void): void {
+    this.#rt.timers.set(this.#rt.now + ms, act);
+  }
+
+  /** A name for a service that was given none. */
+  serviceName(make: (random: Random, isTaken: (name: string) => boolean) => string): string {
+    return make(this.#rt.random, (name) => this.services.store.services.some((other) => other.name === name));
   }
 
   /** The namespace that a running container is in. */
@@ -283,42 +310,19 @@ export class Dockerd {
     );
   }
 
-  /** Whether a task's container runs: here, or by what its host has told of its endpoint. */
-  runsTask({ name, network }: ServiceRow, { id, slot, node }: TaskRow): boolean {
-    const container = `${name}.${slot}.${id}`;
-    if (node === this.#options.node)
-      return this.ledger.containers.some((it) => it.name === container && it.state.status === 'running');
-    return network === '' || this.swarm.knows(container);
-  }
-
-  #runTask({ name, service, labels, aliases }: TaskContainer): void {
-    const { image, command, env, network, publish } = service;
-    const { id } = this.create({
-      name,
-      image,
-      entrypoint: null,
-      command,
-      hostname: '',
-      env,
-      labels,
-      tty: false,
-      openStdin: false,
-      expose: [],
-      publish,
-      publishAll: false,
-      networkMode: network === '' ? 'default' : network,
-      ip: '',
-      macAddress: '',
-      links: [],
-      aliases: network === '' ? [] : aliases,
-      dns: [],
-      dnsSearch: [],
-      dnsOptions: [],
-      extraHosts: [],
-      restart: { name: 'always', maximumRetryCount: 0 },
-      autoRemove: false,
-    });
-    this.containers.start(id, null, () => {});
+  /** A task is on its way out: those who balance its services send nobody new to it. */
+  #disable(id: string): void {
+    const { ledger } = this;
+    const container = ledger.containerById(id);
+    if (container === undefined) return;
+    const endpoints = container.endpoints.map((endpoint) =>
+      endpoint.service === undefined
+        ? endpoint
+        : { ...endpoint, service: { ...endpoint.service, disabled: true as const } },
+    );
+    const disabled = ledger.putContainer({ ...container, endpoints });
+    for (const endpoint of endpoints)
+      if (endpoint.service !== undefined && endpoint.endpointId !== '') this.swarm.joined(disabled, endpoint);
   }
 
   #ensureGateway(): void {

@@ -21,6 +21,8 @@ interface Joined {
 /** A container's network namespace and its places in networks (libnetwork's Sandbox). */
 export interface Sandbox {
   readonly id: string;
+  /** Of a container; or of a node's load balancer in an overlay network, in that of the routing mesh. */
+  readonly kind: 'container' | 'load-balancer' | 'ingress';
   readonly ns: Netns;
   readonly joined: Joined[];
   /** Interfaces are numbered on, however many have gone. */
@@ -53,24 +55,24 @@ export class Sandboxes {
   }
 
   /** A new namespace with nothing but lo, as `--network none` leaves it. */
-  create(): Sandbox {
+  create(kind: Sandbox['kind'] = 'container', name = ''): Sandbox {
     const id = randomHex(this.#rt.random, 64);
-    const ns = this.#options.kernel.addNetns(id.slice(0, 12));
+    const ns = this.#options.kernel.addNetns(name === '' ? id.slice(0, 12) : name);
     // No network here has IPv6 addresses: it is off in the container, lo included (`setIPv6`).
     ns.sysctls.set('ipv6.conf.*.disable_ipv6', 1, 'all');
-    return sandboxOf(id, ns);
+    return sandboxOf(id, ns, kind);
   }
 
   /** `--network host`: the node's own. */
   host(): Sandbox {
-    return sandboxOf(randomHex(this.#rt.random, 64), this.#options.kernel.root);
+    return sandboxOf(randomHex(this.#rt.random, 64), this.#options.kernel.root, 'container');
   }
 
   /**
    * Creates an endpoint and joins it: reserves an address, makes the interface, sets the default route.
    * @throws DockerError when nothing has changed
    */
-  join(sandbox: Sandbox, container: DockerContainerFacts, wanted: DockerEndpointFacts): DockerEndpointFacts {
+  join(sandbox: Sandbox, container: Owner, wanted: DockerEndpointFacts): DockerEndpointFacts {
     const { ledger, networks } = this.#options;
     const network = ledger.network(wanted.networkId === '' ? wanted.network : wanted.networkId);
     const endpointId = randomHex(this.#rt.random, 64);
@@ -84,6 +86,7 @@ export class Sandboxes {
       mac: macOf(container.macAddress),
       ns: sandbox.ns,
       ifname: `eth${sandbox.nextInterface}`,
+      role: sandbox.kind === 'container' ? 'container' : 'load-balancer',
     };
     let info: JoinInfo;
     try {
@@ -127,8 +130,9 @@ export class Sandboxes {
   }
 
   /** An overlay network leads nowhere else: a container that has no other way out gets one by docker_gwbridge. */
-  #joinGateway(sandbox: Sandbox, container: DockerContainerFacts): void {
+  #joinGateway(sandbox: Sandbox, container: Owner): void {
     const { ledger, networks } = this.#options;
+    if (sandbox.kind === 'load-balancer') return;
     if (sandbox.joined.some(({ info }) => info.gateway.type !== 'none')) return;
     const network = ledger.networks.find(({ name }) => name === GATEWAY_NETWORK);
     if (network === undefined) return;
@@ -143,6 +147,7 @@ export class Sandboxes {
       mac: 0,
       ns: sandbox.ns,
       ifname,
+      role: 'container',
     };
     sandbox.joined.push({ plan, info: networks.driver(network).join(plan) });
   }
@@ -226,8 +231,11 @@ export class Sandboxes {
   }
 }
 
-function sandboxOf(id: string, ns: Netns): Sandbox {
-  return { id, ns, joined: [], nextInterface: 0, published: [], publishedBy: null, proxies: [] };
+/** Whose a sandbox is. */
+type Owner = Pick<DockerContainerFacts, 'id' | 'macAddress'>;
+
+function sandboxOf(id: string, ns: Netns, kind: Sandbox['kind']): Sandbox {
+  return { id, kind, ns, joined: [], nextInterface: 0, published: [], publishedBy: null, proxies: [] };
 }
 
 /** The bridge by which containers in overlay networks reach what is elsewhere. */

@@ -36,6 +36,9 @@ export class CliError extends Error {
   }
 }
 
+/** Of arguments: as many as there are. */
+export const ANY = Number.POSITIVE_INFINITY;
+
 /** Exit codes of `docker run`: the daemon's error, a program that cannot be run, one that is not there. */
 export const EXIT_DAEMON = 125;
 export const EXIT_CANNOT_RUN = 126;

@@ -3,7 +3,17 @@ export interface Flag {
   readonly name: string;
   readonly short?: string;
   /** 'bool' takes no value but by `=`; 'list' and 'map' may be given again. */
-  readonly type: 'bool' | 'string' | 'int' | 'list' | 'map' | 'ip' | 'network' | 'filter' | 'ipSlice';
+  readonly type:
+    | 'bool'
+    | 'string'
+    | 'int'
+    | 'list'
+    | 'map'
+    | 'ip'
+    | 'network'
+    | 'networks'
+    | 'filter'
+    | 'ipSlice';
   readonly help: string;
   /** Another name of the same flag, not shown in the help. */
   readonly alias?: string;
@@ -74,8 +84,7 @@ export function parseFlags(
   const args: string[] = [];
   const set = (flag: Flag, value: string, shown: string) => {
     check(flag, value, shown);
-    const many =
-      flag.type === 'list' || flag.type === 'map' || flag.type === 'filter' || flag.type === 'ipSlice';
+    const many = MANY.has(flag.type);
     values.set(flag.name, many ? [...(values.get(flag.name) ?? []), value] : [value]);
   };
   for (let i = 0; i < words.length; i++) {
@@ -144,7 +153,14 @@ function check(flag: Flag, value: string, shown: string): void {
   if (flag.type === 'filter' && !value.includes('=')) invalid('bad format of filter (expected name=value)');
 }
 
-const SHOWN: Readonly<Partial<Record<Flag['type'], string>>> = { bool: '', ipSlice: 'strings' };
+/** Those that may be given again. */
+const MANY: ReadonlySet<Flag['type']> = new Set(['list', 'map', 'filter', 'ipSlice', 'networks']);
+
+const SHOWN: Readonly<Partial<Record<Flag['type'], string>>> = {
+  bool: '',
+  ipSlice: 'strings',
+  networks: 'network',
+};
 
 /** The options as `--help` lists them. */
 export function flagsHelp(flags: readonly Flag[]): string {

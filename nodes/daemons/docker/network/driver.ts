@@ -14,6 +14,7 @@ export interface EndpointPlan {
   readonly ns: Netns;
   /** Name that its interface is to have. */
   readonly ifname: string;
+  readonly role: 'container' | 'load-balancer';
 }
 
 /** What there is after a join. */

@@ -1,4 +1,4 @@
-import type { DockerPortBinding } from '../../../events/docker.ts';
+import type { DockerIngressPort, DockerPortBinding } from '../../../events/docker.ts';
 import { DockerError } from '../error.ts';
 
 /** Runs iptables(8) in the node's namespace with these arguments. */
@@ -16,6 +16,9 @@ export interface BridgeRules {
   readonly icc: boolean;
 }
 
+/** Chain of the ports that every node of a swarm has. */
+const INGRESS = 'DOCKER-INGRESS';
+
 interface Rule {
   readonly table: 'filter' | 'nat';
   readonly chain: string;
@@ -26,6 +29,8 @@ interface Rule {
 export class Firewall {
   readonly #iptables: Iptables;
   readonly #userlandProxy: boolean;
+  /** Whether the chains of the routing mesh are there. */
+  #ingress = false;
 
   constructor(iptables: Iptables, userlandProxy: boolean) {
     this.#iptables = iptables;
@@ -54,9 +59,33 @@ export class Firewall {
     for (const rule of this.#natRules(rules)) this.#insert(rule);
     for (const rule of this.#forwardRules(rules)) this.#insert(rule);
     for (const rule of this.#isolationRules(rules)) this.#insert(rule);
-    // `arrangeUserFilterRule`: the user's chain stays first, the isolation second.
+    // `arrangeUserFilterRule`, `arrangeIngressFilterRule`: the user's chain stays first, the isolation last.
     this.#first('DOCKER-ISOLATION-STAGE-1');
+    if (this.#ingress) this.#first(INGRESS);
     this.#first('DOCKER-USER');
+  }
+
+  /** The chains of the routing mesh; `bridge` leads to the ingress sandbox. */
+  startIngress(bridge: string): void {
+    if (this.#ingress) return;
+    this.#ingress = true;
+    this.#line('nat', `-N ${INGRESS}`);
+    this.#line('filter', `-N ${INGRESS}`);
+    this.#line('nat', `-A ${INGRESS} -j RETURN`);
+    this.#line('filter', `-A ${INGRESS} -j RETURN`);
+    for (const chain of ['OUTPUT', 'PREROUTING'])
+      this.#line('nat', `-I ${chain} -m addrtype --dst-type LOCAL -j ${INGRESS}`);
+    this.#line('filter', `-I FORWARD -j ${INGRESS}`);
+    this.#first('DOCKER-USER');
+    this.#line('nat', `-I POSTROUTING -m addrtype --src-type LOCAL -o ${bridge} -j MASQUERADE`);
+  }
+
+  publishIngress(port: DockerIngressPort, gateway: string): void {
+    for (const rule of this.#ingressRules(port, gateway)) this.#insert(rule);
+  }
+
+  unpublishIngress(port: DockerIngressPort, gateway: string): void {
+    for (const rule of this.#ingressRules(port, gateway)) this.#delete(rule);
   }
 
   removeBridge(rules: BridgeRules): void {
@@ -144,6 +173,22 @@ export class Firewall {
     return [
       { table: 'filter', chain: stage1, spec: `-i ${bridge} ! -o ${bridge} -j DOCKER-ISOLATION-STAGE-2` },
       { table: 'filter', chain: 'DOCKER-ISOLATION-STAGE-2', spec: `-o ${bridge} -j DROP` },
+    ];
+  }
+
+  #ingressRules({ proto, published }: DockerIngressPort, gateway: string): Rule[] {
+    return [
+      {
+        table: 'nat',
+        chain: INGRESS,
+        spec: `-p ${proto} --dport ${published} -j DNAT --to-destination ${gateway}:${published}`,
+      },
+      {
+        table: 'filter',
+        chain: INGRESS,
+        spec: `-m state -p ${proto} --sport ${published} --state ESTABLISHED,RELATED -j ACCEPT`,
+      },
+      { table: 'filter', chain: INGRESS, spec: `-p ${proto} --dport ${published} -j ACCEPT` },
     ];
   }
 

@@ -1,12 +1,41 @@
 import { formatIp4, parseIp4 } from '../../../../protocols/ip4.ts';
-import type { DockerContainerFacts, DockerEndpointFacts } from '../../../events/docker.ts';
+import type {
+  DockerContainerFacts,
+  DockerEndpointFacts,
+  DockerServiceFacts,
+} from '../../../events/docker.ts';
 import { isUserDefined } from '../create.ts';
 import type { DockerLedger } from '../ledger.ts';
 import { plainAddress } from '../sandbox.ts';
 
-/** The user-defined networks that a container is in. */
+/** The user-defined networks that a container is in; the routing mesh's last (libnetwork's `ResolveName`). */
 function scopes(container: DockerContainerFacts): DockerEndpointFacts[] {
-  return container.endpoints.filter(({ network, address }) => isUserDefined(network) && address !== '');
+  return container.endpoints
+    .filter(({ network, address }) => isUserDefined(network) && address !== '')
+    .toSorted((a, b) => Number(isIngress(a)) - Number(isIngress(b)));
+}
+
+function isIngress({ network }: DockerEndpointFacts): boolean {
+  return network === 'ingress';
+}
+
+/**
+ * Addresses that a name stands for where an endpoint is: its own for its names and for `tasks.` with its service's, the virtual one
+ * for its service's (libnetwork's `addEndpointNameResolution`).
+ */
+function answersOf(
+  name: string,
+  {
+    names,
+    address,
+    service,
+  }: { names: readonly string[]; address: string; service?: DockerServiceFacts | undefined },
+): string[] {
+  const own = names.some((one) => one.toLowerCase() === name);
+  if (service === undefined || service.disabled === true) return own ? [address] : [];
+  const known = [service.name, ...service.aliases].map((one) => one.toLowerCase());
+  if (known.includes(name)) return [service.vip === '' ? address : service.vip];
+  return own || known.some((one) => `tasks.${one}` === name) ? [address] : [];
 }
 
 /** Names that an endpoint has in its network: the container's, if somebody gave it one, and its aliases. */
@@ -28,21 +57,17 @@ export function resolveName(ledger: DockerLedger, asking: DockerContainerFacts, 
         (entry) => entry.slice(entry.indexOf(':') + 1).toLowerCase() === candidate,
       );
       const meant = link === undefined ? candidate : link.slice(0, link.indexOf(':')).toLowerCase();
-      const remote = ledger.peers.flatMap(({ networkId, names: own, address }) =>
-        networkId === scope.networkId && own.some((one) => one.toLowerCase() === meant)
-          ? [parseIp4(address) ?? 0]
-          : [],
+      const remote = ledger.peers.flatMap((peer) =>
+        peer.networkId === scope.networkId ? answersOf(meant, peer) : [],
       );
       const local = ledger.containers.flatMap((container) =>
-        container.endpoints.flatMap((endpoint) =>
-          endpoint.networkId === scope.networkId &&
-          endpoint.address !== '' &&
-          namesOf(container, endpoint).some((own) => own.toLowerCase() === meant)
-            ? [parseIp4(plainAddress(endpoint)) ?? 0]
-            : [],
-        ),
+        container.endpoints.flatMap((endpoint) => {
+          if (endpoint.networkId !== scope.networkId || endpoint.address === '') return [];
+          const names = namesOf(container, endpoint);
+          return answersOf(meant, { names, address: plainAddress(endpoint), service: endpoint.service });
+        }),
       );
-      const found = [...new Set([...local, ...remote])];
+      const found = [...new Set([...local, ...remote].map((address) => parseIp4(address) ?? 0))];
       if (found.length > 0) return found;
     }
   }

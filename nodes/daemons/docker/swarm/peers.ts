@@ -1,6 +1,7 @@
 import type { DockerPeerFacts } from '../../../events/docker.ts';
 import type { DockerLedger } from '../ledger.ts';
 import type { OverlayDriver } from '../network/drivers/overlay.ts';
+import type { LoadBalancers } from './load-balancers.ts';
 
 /**
  * Endpoints behind other hosts in the overlay networks that have containers here (libnetwork's peerDB). Of two with one
@@ -9,8 +10,14 @@ import type { OverlayDriver } from '../network/drivers/overlay.ts';
 export class Peers {
   readonly #ledger: DockerLedger;
   readonly #overlay: OverlayDriver;
+  readonly #balancers: Pick<LoadBalancers, 'bind' | 'unbind'>;
 
-  constructor(ledger: DockerLedger, overlay: OverlayDriver) {
+  constructor(
+    ledger: DockerLedger,
+    overlay: OverlayDriver,
+    balancers: Pick<LoadBalancers, 'bind' | 'unbind'>,
+  ) {
+    this.#balancers = balancers;
     this.#ledger = ledger;
     this.#overlay = overlay;
   }
@@ -18,10 +25,14 @@ export class Peers {
   set(peer: DockerPeerFacts): void {
     const known = this.#ledger.peers.find((other) => same(other, peer));
     if (known !== undefined && JSON.stringify(known) === JSON.stringify(peer)) return;
+    const moved =
+      known !== undefined &&
+      (known.address !== peer.address || known.mac !== peer.mac || known.vtep !== peer.vtep);
     const wasActive = known !== undefined && this.#active(known) === known;
-    if (wasActive && known !== undefined) this.#overlay.deletePeer(known);
+    if (wasActive && moved) this.#overlay.deletePeer(known);
     this.#ledger.putPeer(peer);
-    if (this.#active(peer) === peer) this.#overlay.addPeer(peer);
+    this.#balancers.bind(peer.networkId, peer.endpointId, peer.address, peer.service);
+    if (this.#active(peer) === peer && (moved || !wasActive)) this.#overlay.addPeer(peer);
   }
 
   remove(networkId: string, endpointId: string): void {
@@ -31,6 +42,7 @@ export class Peers {
     if (peer === undefined) return;
     const wasActive = this.#active(peer) === peer;
     this.#ledger.removePeer(peer);
+    this.#balancers.unbind(networkId, endpointId);
     if (!wasActive) return;
     this.#overlay.deletePeer(peer);
     const heir = this.#active(peer);

@@ -1,6 +1,6 @@
 import { parseIp4, parsePrefix } from '../../../../protocols/ip4.ts';
 import { parseMac } from '../../../../protocols/mac.ts';
-import type { DockerNetworkFacts, DockerPeerFacts, DockerPortBinding } from '../../../events/docker.ts';
+import type { DockerNetworkFacts, DockerPeerFacts } from '../../../events/docker.ts';
 import type { StoreValue } from '../../../store.ts';
 
 /**
@@ -11,6 +11,7 @@ import type { StoreValue } from '../../../store.ts';
  *     docker.allocator                  AllocatorRow: subnets and VNIs given out
  *     docker.network.<id>               {network: DockerNetworkFacts}: an overlay network
  *     docker.addresses.<network id>     AddressesRow: addresses given out in it
+ *     docker.service.<id>, docker.task.<id>, docker.status.<task id>   see service-rows.ts
  *     docker.peer.<network id>.<endpoint id>   {peer: DockerPeerFacts}: an endpoint and the VTEP that it is behind
  */
 export const swarmKeys = {
@@ -36,6 +37,9 @@ export interface NodeRow extends StoreValue {
   /** Where it takes VXLAN. */
   readonly address: string;
   readonly role: 'manager' | 'worker';
+  /** 'drain': its tasks are moved away; 'pause': it gets no new ones. */
+  readonly availability: 'active' | 'pause' | 'drain';
+  readonly labels: Readonly<Record<string, string>>;
 }
 
 export interface AllocatorRow extends StoreValue {
@@ -50,39 +54,6 @@ export interface AddressesRow extends StoreValue {
   readonly taken: readonly number[];
 }
 
-export interface ServiceSpec {
-  readonly name: string;
-  readonly image: string;
-  readonly command: readonly string[];
-  readonly env: readonly string[];
-  readonly replicas: number;
-  /** 'global': one on every node. */
-  readonly mode: 'replicated' | 'global';
-  /** '' for none. */
-  readonly network: string;
-  /** Those of `mode=host`. */
-  readonly publish: readonly DockerPortBinding[];
-}
-
-export interface ServiceRow extends ServiceSpec, StoreValue {
-  readonly id: string;
-  readonly created: number;
-}
-
-export interface TaskRow extends StoreValue {
-  readonly id: string;
-  readonly serviceId: string;
-  /** From 1; of a global service the node's name. */
-  readonly slot: string;
-  readonly node: string;
-  readonly created: number;
-}
-
-export const serviceKeys = {
-  service: (id: string) => `docker.service.${id}`,
-  task: (id: string) => `docker.task.${id}`,
-} as const;
-
 export function parseCluster(value: StoreValue): ClusterRow | null {
   const { id, workerToken, managerToken } = value;
   if (typeof id !== 'string' || typeof workerToken !== 'string' || typeof managerToken !== 'string')
@@ -94,7 +65,10 @@ export function parseNode(value: StoreValue): NodeRow | null {
   const { id, hostname, address, role } = value;
   if (typeof id !== 'string' || typeof hostname !== 'string' || typeof address !== 'string') return null;
   if (parseIp4(address) === null || (role !== 'manager' && role !== 'worker')) return null;
-  return { id, hostname, address, role };
+  const { availability = 'active', labels = {} } = value;
+  if (availability !== 'active' && availability !== 'pause' && availability !== 'drain') return null;
+  if (!isRecord(labels) || !areTexts(labels)) return null;
+  return { id, hostname, address, role, availability, labels: labels as Record<string, string> };
 }
 
 export function parseAllocator(value: StoreValue): AllocatorRow | null {
@@ -112,11 +86,11 @@ export function parseAddresses(value: StoreValue): AddressesRow | null {
   return { last, taken: taken.filter((addr): addr is number => Number.isInteger(addr)) };
 }
 
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function areTexts(values: unknown): boolean {
+export function areTexts(values: unknown): boolean {
   if (Array.isArray(values)) return values.every((text) => typeof text === 'string');
   return isRecord(values) && Object.values(values).every((text) => typeof text === 'string');
 }
@@ -145,28 +119,25 @@ export function parsePeer(value: StoreValue): DockerPeerFacts | null {
   if (!areTexts([networkId, endpointId, address, mac, vtep, node])) return null;
   const whole =
     [address, vtep].every((text) => parseIp4(String(text)) !== null) && parseMac(String(mac)) !== null;
+  if (peer.service !== undefined && !isService(peer.service)) return null;
   return whole ? (peer as unknown as DockerPeerFacts) : null;
 }
 
-export function parseService(value: StoreValue): ServiceRow | null {
-  const row = value as ServiceRow;
-  const { id, name, image, network, command, env, publish, replicas, created, mode } = row;
-  if (!areTexts([id, name, image, network]) || !areTexts(command) || !areTexts(env)) return null;
-  if (!Number.isInteger(replicas) || typeof created !== 'number') return null;
-  if (mode !== 'replicated' && mode !== 'global') return null;
-  const ports = Array.isArray(publish) && publish.every(isPort);
-  return ports && Array.isArray(command) && Array.isArray(env) ? row : null;
+function isService(value: unknown): boolean {
+  if (!isRecord(value) || !areTexts([value.id, value.name, value.vip]) || !areTexts(value.aliases))
+    return false;
+  if (value.vip !== '' && parseIp4(String(value.vip)) === null) return false;
+  return Array.isArray(value.aliases) && Array.isArray(value.ports) && value.ports.every(isIngressPort);
 }
 
-function isPort(port: unknown): boolean {
-  if (!isRecord(port) || parseIp4(String(port.hostIp)) === null) return false;
-  const numbers = [port.port, port.hostPort].every((number) => Number.isInteger(number));
-  return numbers && (port.proto === 'tcp' || port.proto === 'udp');
+function isIngressPort(port: unknown): boolean {
+  return isRecord(port) && isProtocol(port.proto) && [port.published, port.target].every(isPort);
 }
 
-export function parseTask(value: StoreValue): TaskRow | null {
-  const row = value as TaskRow;
-  return areTexts([row.id, row.serviceId, row.slot, row.node]) && typeof row.created === 'number'
-    ? row
-    : null;
+export function isProtocol(value: unknown): boolean {
+  return value === 'tcp' || value === 'udp' || value === 'sctp';
+}
+
+export function isPort(value: unknown): boolean {
+  return Number.isInteger(value) && Number(value) >= 0 && Number(value) <= 0xffff;
 }

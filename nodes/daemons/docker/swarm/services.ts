@@ -1,188 +1,347 @@
-import type { DockerContainerFacts } from '../../../events/docker.ts';
+import { formatPrefix, parseAddress } from '../../../../protocols/ip4.ts';
+import type { DockerNetworkFacts } from '../../../events/docker.ts';
 import type { Runtime } from '../../../runtime.ts';
 import type { StoreChange } from '../../../store.ts';
 import type { StoreClient } from '../../store-client.ts';
-import { StoreView } from '../../store-view.ts';
 import { WatchSync } from '../../watch-sync.ts';
 import { DockerError } from '../error.ts';
+import { Agent, type AgentOptions } from './agent.ts';
 import { base36 } from './ids.ts';
-import { SERVICE_LABEL, SERVICE_NAME_LABEL, TASK_LABEL } from './labels.ts';
-import {
-  parseService,
-  parseTask,
-  type ServiceRow,
-  type ServiceSpec,
-  serviceKeys,
-  type TaskRow,
-} from './rows.ts';
+import { Leader } from './leader.ts';
+import { ConstraintError, parseConstraint } from './scheduler.ts';
+import type {
+  ServiceNetwork,
+  ServicePort,
+  ServiceRow,
+  ServiceSpec,
+  TaskTemplate,
+  VirtualAddress,
+} from './service-rows.ts';
 import type { Swarm } from './swarm.ts';
+import { TaskStore } from './task-store.ts';
 
-/** What a task's container is to be, for whoever makes containers. */
-export interface TaskContainer {
-  readonly name: string;
-  readonly service: ServiceRow;
-  readonly labels: Readonly<Record<string, string>>;
-  /** What the embedded DNS knows all tasks of the service as. */
-  readonly aliases: readonly string[];
-}
+/** Ports of the routing mesh that nobody has asked for (swarmkit's `dynamicPortStart`). */
+const DYNAMIC_PORTS = { from: 30_000, to: 32_767 };
 
-export interface ServicesOptions {
-  readonly node: string;
+export interface ServicesOptions extends Omit<AgentOptions, 'tasks' | 'assigned' | 'ingress'> {
   readonly store: StoreClient;
   readonly swarm: Swarm;
-  readonly containers: () => readonly DockerContainerFacts[];
-  /** Makes and starts a task's container. */
-  readonly run: (task: TaskContainer) => void;
-  readonly remove: (id: string) => void;
+  readonly networks: () => readonly DockerNetworkFacts[];
 }
 
-/**
- * Services of the swarm and their tasks. Whoever makes or scales a service spreads its tasks over the nodes; each node's agent
- * runs those that are its own. Tasks of a node that is down wait for it: nobody moves them so far.
- */
+type Done<T> = (result: T | DockerError) => void;
+
+/** Services of the swarm: what a manager is asked for, and this node's parts in bringing it about. */
 export class Services {
   readonly #rt: Runtime;
   readonly #options: ServicesOptions;
-  readonly #services = new StoreView('docker.service.', (_key, value) => parseService(value));
-  readonly #tasks = new StoreView('docker.task.', (_key, value) => parseTask(value));
+  readonly store: TaskStore;
   readonly #sync: WatchSync;
+  readonly #leader: Leader;
+  readonly #agent: Agent;
+  /** Who waits for something to change. */
+  readonly #watchers = new Set<() => void>();
 
   constructor(rt: Runtime, options: ServicesOptions) {
     this.#rt = rt;
     this.#options = options;
-    this.#sync = new WatchSync(options.store, 'docker', options.node, () => this.#reconcile());
+    const { swarm, store, node, networks } = options;
+    this.store = new TaskStore(store);
+    this.#leader = new Leader(rt, {
+      tasks: this.store,
+      isLeader: () => this.#sync.synced && swarm.isLeader,
+      nodes: () => swarm.nodes,
+    });
+    this.#agent = new Agent(rt, {
+      ...options,
+      tasks: this.store,
+      assigned: () => this.#sync.synced && swarm.member !== null,
+      ingress: () => networks().find(({ ingress }) => ingress) ?? null,
+    });
+    this.#sync = new WatchSync(store, 'docker', node, () => this.#changed());
   }
 
   /** Called at boot of a node that is in a swarm, and when it joins one. */
   start(): void {
     this.#sync.start();
+    if (this.#sync.synced) this.#changed();
+  }
+
+  /** The node leaves the swarm. */
+  leave(): void {
+    this.#agent.removeAll();
   }
 
   storeChanged(change: StoreChange): void {
     this.#sync.storeChanged(change);
-    const known = this.#services.apply(change);
-    if (this.#tasks.apply(change) || known) this.#reconcile();
+    const ours = this.store.storeChanged(change);
+    if (ours || /^docker\.(node|network)/.test(change.key)) this.#changed();
   }
 
-  get services(): readonly ServiceRow[] {
-    return [...this.#services.keys()]
-      .flatMap((key) => this.#services.get(key) ?? [])
-      .sort((a, b) => (a.name < b.name ? -1 : 1));
-  }
-
-  tasksOf(service: ServiceRow): readonly TaskRow[] {
-    return [...this.#tasks.keys()]
-      .flatMap((key) => this.#tasks.get(key) ?? [])
-      .filter(({ serviceId }) => serviceId === service.id)
-      .sort((a, b) => a.slot.localeCompare(b.slot, 'en', { numeric: true }));
+  /** Calls back at every change until it is stopped. */
+  watch(changed: () => void): () => void {
+    this.#watchers.add(changed);
+    return () => this.#watchers.delete(changed);
   }
 
   /** By name, id or the beginning of an id. @throws DockerError */
   find(ref: string): ServiceRow {
-    const found = this.services.find(({ id, name }) => name === ref || id.startsWith(ref));
-    if (found === undefined) throw new DockerError(`service ${ref} not found`);
-    return found;
+    const { services } = this.store;
+    const exact = services.find(({ id, name }) => id === ref || name === ref);
+    const found = exact === undefined ? services.filter(({ id }) => id.startsWith(ref)) : [exact];
+    const [service] = found;
+    if (service === undefined) throw new DockerError(`service ${ref} not found`);
+    if (found.length > 1)
+      throw new DockerError(`service ${ref} is ambiguous (${found.length} matches found)`);
+    return service;
   }
 
-  /** @throws DockerError */
-  create(spec: ServiceSpec, done: (id: string) => void): void {
-    const refusal = this.#options.swarm.refuseManager();
-    if (refusal !== null) throw refusal;
-    if (this.services.some(({ name }) => name === spec.name))
+  /** A network that a service is to be in, as the manager knows it. @throws DockerError */
+  network(ref: string, aliases: readonly string[]): ServiceNetwork {
+    const network = this.#options
+      .networks()
+      .find(({ id, name }) => id === ref || name === ref || (ref.length >= 12 && id.startsWith(ref)));
+    if (network === undefined) throw new DockerError(`network ${ref} not found`);
+    const { id, name, scope, driver, ingress } = network;
+    if (ingress)
       throw new DockerError(
-        `rpc error: code = AlreadyExists desc = name conflicts with an existing object: service ${spec.name} already exists`,
+        `rpc error: code = InvalidArgument desc = Service cannot be explicitly attached to the ingress network "${name}"`,
       );
-    const service: ServiceRow = { ...spec, id: base36(this.#rt.random, 25), created: this.#rt.now };
-    const key = serviceKeys.service(service.id);
-    this.#options.store.request({ op: 'create', key, value: service }, (answer) => {
-      if (answer.type === 'done') this.#services.wrote(key, service, answer.revision);
-      this.#spread(service);
-      done(service.id);
-    });
+    if (scope !== 'swarm' && driver !== 'host' && driver !== 'null')
+      throw new DockerError(
+        `rpc error: code = InvalidArgument desc = network ${name} cannot be used with services. Only networks scoped to the swarm can be used, such as those created with the overlay driver.`,
+      );
+    return { id: scope === 'swarm' ? id : '', name, aliases };
   }
 
   /** @throws DockerError */
-  scale(ref: string, replicas: number, done: () => void): void {
-    const refusal = this.#options.swarm.refuseManager();
-    if (refusal !== null) throw refusal;
+  create(spec: ServiceSpec, done: Done<ServiceRow>): void {
+    this.#refuse();
+    const ports = this.#check(spec, null);
+    const { now, random } = this.#rt;
+    const row: ServiceRow = {
+      ...spec,
+      ports,
+      id: base36(random, 25),
+      created: now,
+      updated: now,
+      version: 1,
+      previous: null,
+      virtualIps: [],
+      updateStatus: null,
+    };
+    this.#allocate(row, (allocated) => this.#put(allocated, done));
+  }
+
+  /** @throws DockerError */
+  update(ref: string, change: (spec: ServiceSpec) => ServiceSpec, done: Done<ServiceRow>): void {
+    this.#refuse();
     const service = this.find(ref);
-    if (service.mode === 'global')
-      throw new DockerError('scale can only be used with replicated or replicated-job mode');
-    const scaled = { ...service, replicas };
-    const key = serviceKeys.service(service.id);
-    this.#options.store.request({ op: 'put', key, value: scaled }, (answer) => {
-      if (answer.type === 'done') this.#services.wrote(key, scaled, answer.revision);
-      this.#spread(scaled);
-      done();
-    });
+    const before = specOf(service);
+    const spec = change(before);
+    if (spec.name !== service.name)
+      throw new DockerError('rpc error: code = Unimplemented desc = renaming services is not supported');
+    if (spec.mode !== service.mode)
+      throw new DockerError('rpc error: code = Unimplemented desc = service mode change is not allowed');
+    const ports = this.#check(spec, service);
+    const replaces =
+      JSON.stringify([spec.template, ports, spec.endpointMode]) !==
+      JSON.stringify([service.template, service.ports, service.endpointMode]);
+    const { now } = this.#rt;
+    const row: ServiceRow = {
+      ...service,
+      ...spec,
+      ports,
+      updated: now,
+      previous: before,
+      version: service.version + (replaces ? 1 : 0),
+      updateStatus: replaces
+        ? { state: 'updating', startedAt: now, completedAt: null }
+        : service.updateStatus,
+    };
+    this.#allocate(row, (allocated) => this.#put(allocated, done));
   }
 
   /** @throws DockerError */
   remove(ref: string, done: () => void): void {
+    this.#refuse();
+    const { id, virtualIps } = this.find(ref);
+    this.store.removeService(id, () => {
+      for (const { networkId, address } of virtualIps)
+        this.#options.swarm.freeAddress(networkId, parseAddress(address)?.addr ?? 0);
+      this.#changed();
+      done();
+    });
+  }
+
+  /** What a service has come to: tasks that run, and how many are to. */
+  progress(service: ServiceRow): { readonly running: number; readonly wanted: number } {
+    const tasks = this.store
+      .tasksOf(service)
+      .filter(({ desired }) => desired === 'running' || desired === 'ready');
+    const alive = new Set(
+      this.#options.swarm.nodes.flatMap(({ hostname, state }) => (state === 'down' ? [] : [hostname])),
+    );
+    const running = tasks.filter(
+      ({ id, node, desired }) =>
+        desired === 'running' && alive.has(node) && this.store.statusOf(id)?.state === 'running',
+    );
+    return {
+      running: running.length,
+      wanted: service.mode === 'global' ? tasks.length : service.replicas,
+    };
+  }
+
+  #changed(): void {
+    const { cause } = this.#rt;
+    this.#leader.look();
+    this.#rt.cause = cause;
+    this.#agent.look();
+    for (const watcher of [...this.#watchers]) {
+      this.#rt.cause = cause;
+      watcher();
+    }
+    this.#rt.cause = cause;
+  }
+
+  /** @throws DockerError */
+  #refuse(): void {
     const refusal = this.#options.swarm.refuseManager();
     if (refusal !== null) throw refusal;
-    const service = this.find(ref);
-    for (const { id } of this.tasksOf(service))
-      this.#options.store.request({ op: 'delete', key: serviceKeys.task(id) }, () => {});
-    this.#options.store.request({ op: 'delete', key: serviceKeys.service(service.id) }, () => done());
   }
 
-  /** Gives a service the tasks that it is to have: each new one to the node with the fewest, the last ones go first. */
-  #spread(service: ServiceRow): void {
-    const { store, swarm } = this.#options;
-    const nodes = swarm.members.map(({ hostname }) => hostname).sort();
-    const tasks = this.tasksOf(service);
-    const wanted =
-      service.mode === 'global' ? nodes : Array.from({ length: service.replicas }, (_, i) => String(i + 1));
-    const load = new Map(nodes.map((node) => [node, 0]));
-    for (const key of this.#tasks.keys()) {
-      const task = this.#tasks.get(key);
-      if (task !== null && load.has(task.node)) load.set(task.node, load.get(task.node)! + 1);
+  /** Checks a specification and gives its ports, each with a number. @throws DockerError */
+  #check(spec: ServiceSpec, service: ServiceRow | null): ServicePort[] {
+    const invalid = (what: string) => new DockerError(`rpc error: code = InvalidArgument desc = ${what}`);
+    const { name, template, endpointMode } = spec;
+    if (!/^[a-zA-Z0-9]([-_a-zA-Z0-9]*[A-Za-z0-9])?$/.test(name) || name.length > 63)
+      throw invalid('name must be valid as a DNS name component');
+    const namesake = this.store.services.find((other) => other.name === name && other.id !== service?.id);
+    if (namesake !== undefined)
+      throw new DockerError(
+        `rpc error: code = AlreadyExists desc = name conflicts with an existing object: service ${name} already exists`,
+      );
+    checkTemplate(template, invalid);
+    const mesh = spec.ports.filter(({ mode }) => mode === 'ingress');
+    if (endpointMode === 'dnsrr' && mesh.length > 0)
+      throw invalid("EndpointSpec: port published with ingress mode can't be used with dnsrr mode");
+    const seen = new Set<string>();
+    for (const { published, proto } of spec.ports) {
+      const key = `${published}/${proto}`;
+      if (published !== 0 && seen.has(key)) throw invalid('EndpointSpec: duplicate published ports provided');
+      seen.add(key);
     }
-    for (const task of tasks)
-      if (!wanted.includes(task.slot))
-        store.request({ op: 'delete', key: serviceKeys.task(task.id) }, () => {});
-    for (const slot of wanted) {
-      if (tasks.some((task) => task.slot === slot)) continue;
-      const free = nodes.toSorted((a, b) => load.get(a)! - load.get(b)! || (a < b ? -1 : 1))[0];
-      const node = service.mode === 'global' ? slot : free;
-      if (node === undefined) return;
-      load.set(node, load.get(node)! + 1);
-      const id = base36(this.#rt.random, 25);
-      const task: TaskRow = { id, serviceId: service.id, slot, node, created: this.#rt.now };
-      store.request({ op: 'create', key: serviceKeys.task(id), value: task }, () => {});
+    for (const other of this.store.services) {
+      if (other.id === service?.id) continue;
+      for (const taken of other.ports)
+        if (
+          spec.ports.some(
+            ({ published, proto, mode }) =>
+              published !== 0 &&
+              published === taken.published &&
+              proto === taken.proto &&
+              (mode === 'ingress' || taken.mode === 'ingress'),
+          )
+        )
+          throw invalid(
+            `port '${taken.published}' is already in use by service '${other.name}' (${other.id}) as ${taken.mode === 'ingress' ? 'an ingress' : 'a host-published'} port`,
+          );
     }
+    return this.#numbered(spec.ports, service);
   }
 
-  /** Brings the containers of this node's tasks to what the store asks for, once it is known what that is. */
-  #reconcile(): void {
-    const { node, containers, run, remove, swarm } = this.#options;
-    if (!this.#sync.synced || swarm.member === null) return;
-    const { cause } = this.#rt;
-    const mine = new Map<string, TaskRow>();
-    for (const key of this.#tasks.keys()) {
-      const task = this.#tasks.get(key);
-      if (task?.node === node) mine.set(task.id, task);
-    }
-    const running = new Set<string>();
-    for (const { id, labels } of containers()) {
-      const task = labels[TASK_LABEL];
-      if (task === undefined) continue;
-      if (mine.has(task)) running.add(task);
-      else remove(id);
-      this.#rt.cause = cause;
-    }
-    for (const task of mine.values()) {
-      const service = this.#services.get(serviceKeys.service(task.serviceId));
-      if (service === null || running.has(task.id)) continue;
-      const labels = {
-        [SERVICE_LABEL]: service.id,
-        [SERVICE_NAME_LABEL]: service.name,
-        [TASK_LABEL]: task.id,
-      };
-      const name = `${service.name}.${task.slot}.${task.id}`;
-      run({ name, service, labels, aliases: [`tasks.${service.name}`, service.name] });
-      this.#rt.cause = cause;
+  /** Gives the ports of the mesh that have no number the lowest that is free. @throws DockerError */
+  #numbered(ports: readonly ServicePort[], service: ServiceRow | null): ServicePort[] {
+    const taken = new Set(
+      this.store.services.flatMap(({ id, ports: others }) =>
+        id === service?.id ? [] : others.map(({ published, proto }) => `${published}/${proto}`),
+      ),
+    );
+    for (const { published, proto } of ports) taken.add(`${published}/${proto}`);
+    return ports.map((port) => {
+      if (port.mode === 'host' || port.published !== 0) return port;
+      // It keeps the one that it had.
+      const had = service?.ports.find(
+        ({ mode, target, proto, published }) =>
+          mode === 'ingress' &&
+          target === port.target &&
+          proto === port.proto &&
+          published >= DYNAMIC_PORTS.from,
+      );
+      if (had !== undefined && !taken.has(`${had.published}/${had.proto}`)) return had;
+      for (let published = DYNAMIC_PORTS.from; published <= DYNAMIC_PORTS.to; published++) {
+        if (taken.has(`${published}/${port.proto}`)) continue;
+        taken.add(`${published}/${port.proto}`);
+        return { ...port, published };
+      }
+      throw new DockerError('rpc error: code = InvalidArgument desc = dynamic port space is exhausted');
+    });
+  }
+
+  /** Gets the virtual addresses that a service is to have, and gives back those that it is not to have any more. */
+  #allocate(row: ServiceRow, done: (row: ServiceRow) => void): void {
+    const { swarm, networks } = this.#options;
+    const ids = virtualNetworks(row, networks());
+    const kept = row.virtualIps.filter(({ networkId }) => ids.includes(networkId));
+    for (const { networkId, address } of row.virtualIps)
+      if (!ids.includes(networkId)) swarm.freeAddress(networkId, parseAddress(address)?.addr ?? 0);
+    const missing = ids.filter((id) => !kept.some(({ networkId }) => networkId === id));
+    const got: VirtualAddress[] = [...kept];
+    const next = () => {
+      const network = networks().find(({ id }) => id === missing[0]);
+      missing.shift();
+      if (network === undefined) {
+        done({ ...row, virtualIps: got });
+        return;
+      }
+      swarm.takeAddress(network, (result) => {
+        if (!(result instanceof DockerError))
+          got.push({ networkId: network.id, address: formatPrefix(result) });
+        next();
+      });
+    };
+    next();
+  }
+
+  #put(row: ServiceRow, done: Done<ServiceRow>): void {
+    this.store.putService(row, (written) => {
+      this.#changed();
+      done(written ? row : new DockerError('rpc error: code = Unknown desc = update out of sequence'));
+    });
+  }
+}
+
+/** What was asked for, without what has come of it. */
+export function specOf(row: ServiceRow): ServiceSpec {
+  const { name, labels, mode, replicas, template, endpointMode, ports, update } = row;
+  return { name, labels, mode, replicas, template, endpointMode, ports, update };
+}
+
+/** Networks in which a service has an address of its own. */
+function virtualNetworks(
+  { endpointMode, template, ports }: ServiceSpec,
+  networks: readonly DockerNetworkFacts[],
+): string[] {
+  const mesh = ports.some(({ mode }) => mode === 'ingress')
+    ? networks.flatMap(({ id, ingress }) => (ingress ? [id] : []))
+    : [];
+  const own = template.networks.flatMap(({ id }) => (id === '' ? [] : [id]));
+  return endpointMode === 'dnsrr' ? [] : [...mesh, ...own];
+}
+
+/** @throws DockerError */
+function checkTemplate(
+  { constraints, networks }: TaskTemplate,
+  invalid: (what: string) => DockerError,
+): void {
+  for (const text of constraints) {
+    try {
+      parseConstraint(text);
+    } catch (error) {
+      if (error instanceof ConstraintError) throw invalid(error.message);
+      throw error;
     }
   }
+  const ids = networks.map(({ name }) => name);
+  if (new Set(ids).size < ids.length) throw invalid('networks must be used only once');
 }

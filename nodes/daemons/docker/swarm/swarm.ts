@@ -12,12 +12,13 @@ import type { StoreClient } from '../../store-client.ts';
 import { StoreView } from '../../store-view.ts';
 import { DockerError } from '../error.ts';
 import type { DockerLedger } from '../ledger.ts';
-import { type OverlayDriver, VXLAN_IDS } from '../network/drivers/overlay.ts';
+import { type OverlayDriver, type SegmentChange, VXLAN_IDS } from '../network/drivers/overlay.ts';
 import type { NetworkSpec, Networks } from '../network/networks.ts';
 import { plainAddress } from '../sandbox.ts';
 import { FIRST_VNI, INGRESS_SUBNET, SwarmAllocator } from './allocator.ts';
 import { base36 } from './ids.ts';
 import { SERVICE_LABEL } from './labels.ts';
+import { balancerPeer, type LoadBalancers } from './load-balancers.ts';
 import type { Peers } from './peers.ts';
 import {
   type ClusterRow,
@@ -28,6 +29,7 @@ import {
   parsePeer,
   swarmKeys,
 } from './rows.ts';
+import type { SwarmNode } from './scheduler.ts';
 
 export const NO_SWARM =
   'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.';
@@ -44,6 +46,7 @@ export interface SwarmOptions {
   readonly networks: Networks;
   readonly overlay: OverlayDriver;
   readonly peers: Peers;
+  readonly balancers: LoadBalancers;
   readonly store: StoreClient;
   /** Makes docker_gwbridge, the way out of containers in overlay networks, where it is not there yet. */
   readonly ensureGateway: () => void;
@@ -78,6 +81,27 @@ export class Swarm {
 
   get tokens(): ClusterRow | null {
     return this.#clusters.get(swarmKeys.cluster);
+  }
+
+  /** Whether this node is the one that sees to the services. */
+  get isLeader(): boolean {
+    return this.member !== null && this.leader?.hostname === this.#options.node;
+  }
+
+  get leader(): NodeRow | null {
+    return this.members.toSorted(byName).find(({ role }) => role === 'manager') ?? null;
+  }
+
+  /** The members as tasks are spread over them. */
+  get nodes(): readonly SwarmNode[] {
+    return this.members.toSorted(byName).map(({ id, hostname, role, availability, labels }) => ({
+      id,
+      hostname,
+      role,
+      availability,
+      state: 'ready',
+      labels,
+    }));
   }
 
   get members(): readonly NodeRow[] {
@@ -173,6 +197,8 @@ export class Swarm {
       return;
     }
     ledger.setSwarm(null);
+    const ingress = ledger.networks.find((network) => network.ingress);
+    if (ingress !== undefined) this.#options.balancers.close(ingress.id);
     for (const network of ledger.networks)
       if (network.scope === 'swarm') this.#options.networks.disown(network);
     store.request({ op: 'delete', key: swarmKeys.node(node) }, () => {
@@ -206,7 +232,10 @@ export class Swarm {
       done(refusal ?? new DockerError('the ingress network goes with the swarm'));
       return;
     }
-    const used = [...this.#peers.keys()].some((key) => this.#peers.get(key)?.networkId === network.id);
+    const used = [...this.#peers.keys()].some((key) => {
+      const peer = this.#peers.get(key);
+      return peer?.networkId === network.id && peer.role === undefined;
+    });
     if (used) {
       done(
         new DockerError(
@@ -261,12 +290,11 @@ export class Swarm {
 
   /** An endpoint has joined an overlay network: the others are told where it is. */
   joined(container: DockerContainerFacts, endpoint: DockerEndpointFacts): void {
-    const { store, node } = this.#options;
-    const { networkId, endpointId, mac } = endpoint;
-    this.#told.add(endpointId);
+    const { node, balancers } = this.#options;
+    const { networkId, endpointId, mac, service } = endpoint;
     const names =
       container.naming === 'given' ? [container.name, ...endpoint.aliases] : [...endpoint.aliases];
-    const peer = {
+    this.#tell({
       networkId,
       endpointId,
       address: plainAddress(endpoint),
@@ -274,8 +302,32 @@ export class Swarm {
       vtep: this.member?.address ?? '',
       node,
       names,
-    };
-    store.request({ op: 'put', key: swarmKeys.peer(networkId, endpointId), value: { peer } }, () => {});
+      ...(service === undefined ? {} : { service }),
+    });
+    balancers.bind(networkId, endpointId, endpoint.address, service);
+  }
+
+  /** This node's load balancer has joined a network. */
+  balancerJoined(endpoint: DockerEndpointFacts): void {
+    this.#tell(balancerPeer(endpoint, this.member?.address ?? '', this.#options.node));
+  }
+
+  /** Gets an address of a network, the next after the last. */
+  takeAddress(network: DockerNetworkFacts, done: (result: Prefix | DockerError) => void): void {
+    this.#allocator.takeAddress(network, '', done);
+  }
+
+  freeAddress(networkId: string, addr: number): void {
+    this.#allocator.freeAddress(networkId, addr);
+  }
+
+  #tell(peer: DockerPeerFacts): void {
+    const { networkId, endpointId } = peer;
+    this.#told.add(endpointId);
+    this.#options.store.request(
+      { op: 'put', key: swarmKeys.peer(networkId, endpointId), value: { peer } },
+      () => {},
+    );
   }
 
   /** An endpoint has left, or ('') was never made: its address is free once all have been told. */
@@ -285,18 +337,22 @@ export class Swarm {
       this.#allocator.freeAddress(networkId, address.addr);
       return;
     }
+    this.#options.balancers.unbind(networkId, endpointId);
     store.request({ op: 'delete', key: swarmKeys.peer(networkId, endpointId) }, () =>
       this.#allocator.freeAddress(networkId, address.addr),
     );
   }
 
-  /** A network has its first container here, or its last has gone. */
-  segmentChanged(network: DockerNetworkFacts, change: 'opened' | 'closed'): void {
-    const { peers, node } = this.#options;
+  segmentChanged(network: DockerNetworkFacts, change: SegmentChange): void {
+    const { peers, node, balancers } = this.#options;
     if (change === 'closed') {
       peers.forget(network.id);
-      return;
+      balancers.forget(network.id);
     }
+    // The routing mesh is there whether or not the node has a task of it.
+    if (!network.ingress && change === 'used') balancers.open(network);
+    if (!network.ingress && change === 'idle') balancers.close(network.id);
+    if (change !== 'opened') return;
     for (const key of this.#peers.keys()) {
       const peer = this.#peers.get(key);
       if (peer?.networkId === network.id && peer.node !== node) peers.set(peer);
@@ -336,7 +392,7 @@ export class Swarm {
   #enter(role: NodeRow['role'], address: string, done: () => void): void {
     const { store, node, ledger, ensureGateway } = this.#options;
     const id = base36(this.#rt.random, 25);
-    const row: NodeRow = { id, hostname: node, address, role };
+    const row: NodeRow = { id, hostname: node, address, role, availability: 'active', labels: {} };
     ensureGateway();
     store.request({ op: 'put', key: swarmKeys.node(node), value: row }, () => {
       ledger.setSwarm({ id, role, address });
@@ -401,8 +457,10 @@ export class Swarm {
       const id = key.slice('docker.network.'.length);
       const gone = ledger.networks.find((other) => other.id === id);
       if (gone !== undefined) networks.disown(gone);
-    } else if (this.member?.role === 'manager' || (this.member !== null && network.ingress))
+    } else if (this.member?.role === 'manager' || (this.member !== null && network.ingress)) {
       networks.adopt(network);
+      if (network.ingress) this.#options.balancers.open(network);
+    }
   }
 
   #peerChanged(key: string): void {
@@ -414,4 +472,8 @@ export class Swarm {
     if (peer === null) peers.remove(networkId, endpointId);
     else if (peer.node !== node) peers.set(peer);
   }
+}
+
+function byName(a: NodeRow, b: NodeRow): number {
+  return a.hostname < b.hostname ? -1 : 1;
 }

@@ -18,7 +18,12 @@ test('of two peers with one address the first is in effect; the second takes its
     addPeer: ({ address, vtep }: DockerPeerFacts) => void rows.push(`+${address} ${vtep}`),
     deletePeer: ({ address, vtep }: DockerPeerFacts) => void rows.push(`-${address} ${vtep}`),
   } as OverlayDriver;
-  const peers = new Peers(ledger, overlay);
+  const bound: string[] = [];
+  const balancers = {
+    bind: (_network: string, endpoint: string) => void bound.push(`+${endpoint}`),
+    unbind: (_network: string, endpoint: string) => void bound.push(`-${endpoint}`),
+  };
+  const peers = new Peers(ledger, overlay, balancers);
   const done = () => rows.splice(0);
   peers.set(peer('e1', '10.7.0.12'));
   peers.set(peer('e2', '10.7.0.13'));
@@ -37,4 +42,5 @@ test('of two peers with one address the first is in effect; the second takes its
   t.deepEqual(fold.view(), ledger.view());
   peers.forget('net');
   t.deepEqual(ledger.peers, []);
+  t.deepEqual(bound, ['+e1', '+e2', '+e3', '-e1', '+e1', '-e1', '+e2']);
 });

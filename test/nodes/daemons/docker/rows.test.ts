@@ -1,6 +1,7 @@
 import test from 'ava';
 import fc from 'fast-check';
 import * as rows from '../../../../nodes/daemons/docker/swarm/rows.ts';
+import * as services from '../../../../nodes/daemons/docker/swarm/service-rows.ts';
 import type { StoreValue } from '../../../../nodes/store.ts';
 
 const PARSERS = [
@@ -10,8 +11,9 @@ const PARSERS = [
   rows.parseAddresses,
   rows.parseNetwork,
   rows.parsePeer,
-  rows.parseService,
-  rows.parseTask,
+  services.parseService,
+  services.parseTask,
+  services.parseTaskStatus,
 ] as const;
 
 const PEER = {

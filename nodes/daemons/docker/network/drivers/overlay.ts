@@ -19,16 +19,18 @@ const VXLAN = 'vxlan0';
 /** What an overlay network has on this host: a namespace with a bridge, a VXLAN device and a veth pair for each container. */
 interface Segment {
   readonly ns: Netns;
-  readonly endpoints: Map<string, string>;
+  readonly endpoints: Map<string, { readonly host: string; readonly role: EndpointPlan['role'] }>;
   /** veth pairs are numbered on. */
   next: number;
 }
 
+/** A network is there on this host; has its first container; its last has gone; it is no more. */
+export type SegmentChange = 'opened' | 'used' | 'idle' | 'closed';
+
 export interface OverlayOptions {
   /** Address that VXLAN goes out from, null while the node is in no swarm. */
   readonly vtep: () => string | null;
-  /** A network has its first container here, or its last one has gone. */
-  readonly onSegment: (network: DockerNetworkFacts, change: 'opened' | 'closed') => void;
+  readonly onSegment: (network: DockerNetworkFacts, change: SegmentChange) => void;
 }
 
 /** The overlay driver: a network over VXLAN among the hosts of a swarm, whose ARP and FDB rows are set, never learned. */
@@ -70,20 +72,24 @@ export class OverlayDriver implements NetworkDriver {
     segment.ns.setUp(host);
     ns.addAddress(ifname, formatPrefix(address));
     ns.setUp(ifname);
-    segment.endpoints.set(endpointId, host);
+    const first = plan.role === 'container' && !hasContainers(segment);
+    segment.endpoints.set(endpointId, { host, role: plan.role });
+    if (first) this.#options.onSegment(network, 'used');
     return { mac, gateway: { type: 'none' } };
   }
 
   leave({ network, endpointId }: EndpointPlan): void {
     const segment = this.#segments.get(network.id);
-    const host = segment?.endpoints.get(endpointId);
-    if (segment === undefined || host === undefined) return;
+    const endpoint = segment?.endpoints.get(endpointId);
+    if (segment === undefined || endpoint === undefined) return;
     segment.endpoints.delete(endpointId);
-    segment.ns.removeDevice(host);
-    if (segment.endpoints.size === 0) this.#close(network, segment);
+    segment.ns.removeDevice(endpoint.host);
+    if (endpoint.role === 'container' && !hasContainers(segment)) this.#options.onSegment(network, 'idle');
+    if (segment.endpoints.size === 0 && this.#segments.get(network.id) === segment)
+      this.#close(network, segment);
   }
 
-  /** Whether the network has a container here. */
+  /** Whether the network is there on this host. */
   isOpen(networkId: string): boolean {
     return this.#segments.has(networkId);
   }
@@ -125,7 +131,7 @@ export class OverlayDriver implements NetworkDriver {
     root.links.move(made, ns, VXLAN);
     ns.setMaster(VXLAN, BRIDGE);
     ns.setUp(VXLAN);
-    const segment = { ns, endpoints: new Map<string, string>(), next: 0 };
+    const segment: Segment = { ns, endpoints: new Map(), next: 0 };
     this.#segments.set(network.id, segment);
     this.#options.onSegment(network, 'opened');
     return segment;
@@ -144,4 +150,8 @@ export class OverlayDriver implements NetworkDriver {
       .find(({ addresses }) => addresses.some(({ addr }) => addr === vtep));
     return Number(options[MTU_OPTION] ?? (below?.mtu ?? 1500) - OVERHEAD);
   }
+}
+
+function hasContainers({ endpoints }: Segment): boolean {
+  return [...endpoints.values()].some(({ role }) => role === 'container');
 }
