@@ -15,6 +15,11 @@ export interface ServerOptions {
   readonly address?: { readonly port: number; readonly token: string };
 }
 
+/**
+ * The server's heap is small and what passes through it is garbage at once: by Go's own measure it would spend most of its time
+ * collecting it. With these its processor time falls to a quarter, for some 100 MB more.
+ */
+const COLLECTOR = { GOGC: '800', GOMEMLIMIT: '1GiB' };
 const START_TIMEOUT = 10_000;
 const LOOK = 5;
 
@@ -69,6 +74,7 @@ export class BusServer implements BusAddress {
     const child = spawn('sh', ['-c', GUARD, 'sh', program, '-c', config], {
       stdio: ['pipe', log, log],
       detached: true,
+      env: { ...COLLECTOR, ...process.env },
     });
     this.#child = child;
     child.once('exit', () => child.stdin?.destroy());
