@@ -16,8 +16,13 @@ import type { LabFile } from './schema.ts';
 import { natural, type Port, type Wire } from './wiring.ts';
 
 export interface AddressedPort extends Port {
-  /** With the subnet's prefix length. */
+  /** With the subnet's prefix length; one of length 0 where it has none, see `hasIpv4`. */
   readonly address: Prefix;
+}
+
+/** A switch's port has no address, and what is on a wire without a subnet has none of IPv4. */
+export function hasIpv4({ address }: AddressedPort): boolean {
+  return address.len > 0;
 }
 
 export interface Addressing {
@@ -32,7 +37,7 @@ export interface Addressing {
 const DEFAULT_LINK_SUBNET: Prefix = { addr: 0x0a000000, len: 16 };
 const DEFAULT_LOOPBACK_SUBNET: Prefix = { addr: 0x0aff0000, len: 16 };
 
-/** That of a switch's port, and the subnet of a wire with nobody on it but those. */
+/** That of a port without one, and the subnet of a wire where nobody has one. */
 const NO_ADDRESS: Prefix = { addr: 0, len: 0 };
 
 /** Gives every interface and every router's loopback an address. Links without a subnet get a /31 each (RFC 3021). */
@@ -53,6 +58,11 @@ export function assignAddresses(
         reporter.problem(addressPath(port), message, 'remove it');
         continue;
       }
+      if (port.given !== null && subnet.len === 0) {
+        const message = `${port.iface} is on ${describeWire(wire)}, which has no subnet`;
+        reporter.problem(addressPath(port), message, 'remove it, or give the wire a subnet');
+        continue;
+      }
       if (port.given === null || !checkGiven(port, subnet, reporter)) continue;
       givenPorts.set(port, port.given.addr);
       owners.claim(port.given.addr, `${port.node.name}:${port.iface}`, addressPath(port));
@@ -61,11 +71,11 @@ export function assignAddresses(
   const ports = new Map<string, AddressedPort[]>(nodes.map((node) => [node.name, []]));
   const members = new Map<Wire, AddressedPort[]>();
   for (const [wire, subnet] of subnets) {
-    const free = freeAddresses(subnet, firstToGive(wire, subnet, reporter), owners);
     const addressed: AddressedPort[] = [];
+    const free = freeAddresses(subnet, subnet.len === 0 ? 0 : firstToGive(wire, subnet, reporter), owners);
     let short = false;
     for (const port of wire.members) {
-      if (isSwitchPort(port)) {
+      if (isSwitchPort(port) || subnet.len === 0) {
         addressed.push({ ...port, address: NO_ADDRESS });
         continue;
       }
@@ -98,11 +108,12 @@ function chooseSubnets(
 ): Map<Wire, Prefix> {
   const fixed = new Map<Wire, Prefix>();
   for (const wire of wires) {
-    const subnet = wire.subnet ?? givenSubnet(wire);
+    const subnet = wire.subnet === 'none' ? NO_ADDRESS : (wire.subnet ?? givenSubnet(wire));
     if (subnet !== null) fixed.set(wire, subnet);
   }
-  const pool = topology.linkSubnet ?? DEFAULT_LINK_SUBNET;
-  const taken = [...fixed.values()].filter((subnet) => prefixesOverlap(subnet, pool));
+  const { linkSubnet } = topology;
+  const pool = linkSubnet === undefined || linkSubnet === 'none' ? DEFAULT_LINK_SUBNET : linkSubnet;
+  const taken = [...fixed.values()].filter((subnet) => subnet.len > 0 && prefixesOverlap(subnet, pool));
   let next = pool.addr;
   const subnets = new Map<Wire, Prefix>();
   for (const wire of wires) {
@@ -255,7 +266,7 @@ function assignLoopbacks(
     loopbacks.set(node.name, listed ?? automatic);
     for (const [i, addr] of (listed ?? automatic).entries()) {
       const path = listed === undefined ? ['topology', 'loopbackSubnet'] : node.origin('loopbacks', i);
-      const inside = subnets.find((subnet) => prefixContains(subnet, addr));
+      const inside = subnets.find((subnet) => subnet.len > 0 && prefixContains(subnet, addr));
       if (listed === undefined && addr > broadcastOf(pool)) {
         const mend = 'take a shorter prefix';
         reporter.problem(path, `${formatPrefix(pool)} has no address for node number ${node.number}`, mend);

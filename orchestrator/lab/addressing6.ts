@@ -10,8 +10,9 @@ import {
   type Prefix6,
   prefixContains6,
 } from '../../protocols/ip6.ts';
-import type { AddressedPort, Addressing } from './addressing.ts';
+import { type AddressedPort, type Addressing, hasIpv4 } from './addressing.ts';
 import type { ResolvedNode } from './inherit.ts';
+import { isSwitchPort } from './openflow.ts';
 import type { Path, Reporter } from './problem.ts';
 import type { Wire } from './wiring.ts';
 
@@ -25,7 +26,8 @@ export interface Addressing6 {
 
 /**
  * Gives every interface on a wire with a `subnet6` an address of it: the one that the file gives it, else the prefix with
- * the place that its IPv4 address has in its subnet, so that 172.18.18.11/24 goes with 2001:db8:18::b/64.
+ * the place that its IPv4 address has in its subnet, so that 172.18.18.11/24 goes with 2001:db8:18::b/64, or, without one, its own
+ * place on the wire.
  */
 export function assignAddresses6(
   nodes: readonly ResolvedNode[],
@@ -45,14 +47,14 @@ export function assignAddresses6(
     if (subnet === null) continue;
     subnets.set(wire, subnet);
     const v4 = addressing.subnets.get(wire)!;
-    for (const port of members) {
+    for (const [i, port] of members.entries()) {
       const given = port.given6;
       // A switch's port has no address at all.
-      if (given === 'auto' || port.address.len === 0) continue;
+      if (given === 'auto' || isSwitchPort(port)) continue;
       const path = given === null ? port.path : port.node.origin('interfaces', port.iface, 'address6');
-      const offset = port.address.addr - v4.addr;
+      const offset = hasIpv4(port) ? port.address.addr - v4.addr : subnet.len >= 127 ? i : i + 1;
       if (given === null && subnet.len > 128 - Math.ceil(Math.log2(offset + 2))) {
-        const message = `${formatPrefix6(subnet)} has no place ${offset}, that of ${formatPrefix(port.address)}`;
+        const message = `${formatPrefix6(subnet)} has no place ${offset}, that of ${hasIpv4(port) ? formatPrefix(port.address) : `${port.node.name}:${port.iface}`}`;
         reporter.problem(path, message, 'take a shorter prefix: a /64');
         continue;
       }

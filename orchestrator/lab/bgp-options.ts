@@ -8,8 +8,8 @@ import type {
   NeighborOptions,
   SpeakerConfig,
 } from '../../protocols/bgp/config.ts';
-import { formatPrefix } from '../../protocols/ip4.ts';
-import { asNumber, cidr, duration, ip6, map, name } from './schema-types.ts';
+import { formatIpPrefix } from '../../protocols/ip.ts';
+import { anyCidr, asNumber, duration, ip4, ip6, map, name } from './schema-types.ts';
 
 /** None is an empty list: it takes away what a weaker layer has set. */
 const policyNames = z.union([name, z.array(name)]);
@@ -56,6 +56,8 @@ const sessionShape = {
   keepalive: duration.optional(),
   mrai: duration.optional(),
   nextHop6: ip6.optional(),
+  nextHop4: ip4.optional(),
+  extendedNextHop: z.boolean().optional(),
   bfd: z
     .union([
       z.boolean(),
@@ -82,7 +84,7 @@ export const speakerShape = {
     .array(
       map({
         ...neighborShape,
-        prefix: cidr,
+        prefix: anyCidr,
         as: z.array(asNumber).min(1),
         limit: z.int().min(1).optional(),
       }),
@@ -147,7 +149,8 @@ function bfdOf(value: SessionOptions['bfd']): BfdOptions | undefined {
 /** The options of a session as the speaker takes them, from those that apply to it, weakest first. */
 export function neighborOptions(layers: readonly (SessionOptions | undefined)[]): Partial<NeighborOptions> {
   const merged: SessionOptions = Object.assign({}, ...layers);
-  const { group: _group, extendedMessages, gracefulRestart, enforceFirstAs, asOverride, ...plain } = merged;
+  const { group: _group, extendedMessages, gracefulRestart, enforceFirstAs, asOverride, ...others } = merged;
+  const { extendedNextHop, ...plain } = others;
   const { maximumPrefixes, bfd, import: imports, export: exports, ...rest } = plain;
   return present({
     ...rest,
@@ -157,6 +160,7 @@ export function neighborOptions(layers: readonly (SessionOptions | undefined)[])
     import: typeof imports === 'string' ? [imports] : imports,
     export: typeof exports === 'string' ? [exports] : exports,
     extendedMessages: onOff(extendedMessages),
+    extendedNextHop: onOff(extendedNextHop),
     enforceFirstAs: onOff(enforceFirstAs),
     asOverride: onOff(asOverride),
     gracefulRestart: restartOf(gracefulRestart),
@@ -184,7 +188,7 @@ export function speakerOptions(options: SpeakerOptions): Partial<SpeakerConfig> 
         passive: true,
         ttl: 64,
         ...neighborOptions([options.session, group, session]),
-        prefix: formatPrefix(prefix),
+        prefix: formatIpPrefix(prefix),
         remoteAs,
         ...present({ limit }),
       };

@@ -1,6 +1,8 @@
 import type { BgpNeighbor } from '../../nodes/config.ts';
-import { formatIp4, prefixContains } from '../../protocols/ip4.ts';
-import type { AddressedPort, Addressing } from './addressing.ts';
+import { formatIp, type IpAddress } from '../../protocols/ip.ts';
+import { isLinkLocalAddress } from '../../protocols/scoped-address.ts';
+import type { AddressedPort } from './addressing.ts';
+import { type BgpEnds, type Ends, endTexts, swapped, type Transport } from './bgp-ends.ts';
 import type { SessionOptions } from './bgp-options.ts';
 import { type Cluster, isClusterNode } from './cluster.ts';
 import { isDaemon } from './external.ts';
@@ -20,8 +22,7 @@ const DEFAULT_CLUSTER_ID = 0xf4000001;
 export interface Session {
   /** null for a neighbour outside the lab. */
   readonly peer: ResolvedNode | null;
-  readonly address: number;
-  readonly local: number;
+  readonly ends: Ends;
   readonly neighbor: BgpNeighbor;
   /** What its entry in a list of neighbours says beside who it is. */
   readonly options?: SessionOptions;
@@ -32,25 +33,24 @@ export interface Session {
 export class BgpSessions {
   readonly #nodes: readonly ResolvedNode[];
   readonly #byName: ReadonlyMap<string, ResolvedNode>;
-  readonly #addressing: Addressing;
+  readonly #ends: BgpEnds;
   readonly #cluster: Cluster | null;
   readonly #broken: Broken;
   readonly #reporter: Reporter;
   readonly #speakers = new Map<ResolvedNode, number>();
-  readonly #owners = new Map<number, ResolvedNode>();
   /** Of each speaker, by the address of the other end. */
-  readonly #sessions = new Map<ResolvedNode, Map<number, Session>>();
+  readonly #sessions = new Map<ResolvedNode, Map<string, Session>>();
 
   constructor(
     nodes: readonly ResolvedNode[],
-    addressing: Addressing,
+    ends: BgpEnds,
     cluster: Cluster | null,
     broken: Broken,
     reporter: Reporter,
   ) {
     this.#nodes = nodes;
     this.#byName = new Map(nodes.map((node) => [node.name, node]));
-    this.#addressing = addressing;
+    this.#ends = ends;
     this.#cluster = cluster;
     this.#broken = broken;
     this.#reporter = reporter;
@@ -69,10 +69,6 @@ export class BgpSessions {
     for (const node of this.#nodes) {
       const asn = this.#asnOf(node);
       if (asn !== null) this.#speakers.set(node, asn);
-      for (const { address } of this.#addressing.ports.get(node.name) ?? [])
-        this.#owners.set(address.addr, node);
-      for (const loopback of this.#addressing.loopbacks.get(node.name) ?? [])
-        this.#owners.set(loopback, node);
     }
     for (const node of this.#speakers.keys()) this.#sessions.set(node, this.#clusterSessions(node));
     for (const node of this.#speakers.keys()) {
@@ -113,22 +109,24 @@ export class BgpSessions {
   }
 
   /** Sessions of a Calico node: the mesh, or those with the reflectors. */
-  #clusterSessions(node: ResolvedNode): Map<number, Session> {
+  #clusterSessions(node: ResolvedNode): Map<string, Session> {
     const cluster = this.#cluster;
     const own = cluster?.ports.get(node.name);
-    const sessions = new Map<number, Session>();
+    const sessions = new Map<string, Session>();
     if (cluster === null || own === undefined) return sessions;
     for (const peer of cluster.members) {
       const port = cluster.ports.get(peer.name);
       if (peer === node || port === undefined) continue;
       const meshed = node.kind === 'node' && peer.kind === 'node';
       if (meshed && cluster.mesh === 'reflectors') continue;
-      const { addr: address } = port.address;
-      const local = own.address.addr;
+      const ends: Ends = {
+        near: { addr: own.address.addr, zone: '' },
+        far: { addr: port.address.addr, zone: '' },
+        direct: true,
+      };
       const neighbor: BgpNeighbor = {
         name: peer.name,
-        address: formatIp4(address),
-        localAddress: formatIp4(local),
+        ...endTexts(ends),
         remoteAs: this.#speakers.get(peer) ?? cluster.asNumber,
         type: meshed ? 'node-to-node mesh' : 'node specific',
         // Calico's template: `rr client` unless the peer has the same cluster id.
@@ -137,7 +135,7 @@ export class BgpSessions {
         passive: false,
         ttl: MULTIHOP_TTL,
       };
-      sessions.set(address, { peer, address, local, neighbor, path: node.origin() });
+      sessions.set(neighbor.address, { peer, ends, neighbor, path: node.origin() });
     }
     return sessions;
   }
@@ -146,8 +144,8 @@ export class BgpSessions {
     const asn = this.#speakers.get(node)!;
     const peer = this.#peerOf(node, spec, path);
     if (peer === undefined) return;
-    const place = this.#meet(node, peer, spec, path);
-    if (place === null) return;
+    const ends = this.#meet(node, peer, spec, path);
+    if (ends === null) return;
     const remoteAs = spec.as ?? (peer === null ? undefined : this.#speakers.get(peer));
     if (remoteAs === undefined) {
       if (peer !== null && (this.#broken.nodes.has(peer.name) || this.#broken.cluster)) return;
@@ -163,19 +161,17 @@ export class BgpSessions {
     const internal = remoteAs === asn;
     this.#add(node, {
       peer,
-      address: place.address,
-      local: place.local,
+      ends,
       path,
       neighbor: {
-        name: spec.name ?? peer?.name ?? formatIp4(place.address),
-        address: formatIp4(place.address),
-        localAddress: formatIp4(place.local),
+        name: spec.name ?? peer?.name ?? endTexts(ends).address,
+        ...endTexts(ends),
         remoteAs,
         type: internal || isClusterNode(node) ? 'node specific' : 'external',
         routeReflectorClient: false,
         nextHopSelf: internal && node.kind === 'router',
         passive: false,
-        ttl: place.direct && !internal ? 1 : MULTIHOP_TTL,
+        ttl: ends.direct && !internal ? 1 : MULTIHOP_TTL,
       },
       options: sessionKeys(spec),
     });
@@ -184,8 +180,11 @@ export class BgpSessions {
   /** The node a neighbour is; null for one outside the lab; undefined after a problem. */
   #peerOf(node: ResolvedNode, spec: NeighborSpec, path: Path): ResolvedNode | null | undefined {
     if (spec.node === undefined) {
-      if (spec.address !== undefined) return this.#owners.get(spec.address) ?? null;
-      this.#reporter.problem(path, 'this says not who the neighbour is', 'add node: or address:');
+      const port = this.#portOf(node, spec, path);
+      if (port === null) return undefined;
+      if (spec.address !== undefined) return this.#ends.ownerOf(spec.address.addr, port);
+      if (port !== undefined) return this.#onlyOneOn(port, path);
+      this.#reporter.problem(path, 'this says not who the neighbour is', 'add node:, address: or interface:');
       return undefined;
     }
     const peer = this.#byName.get(spec.node);
@@ -202,85 +201,173 @@ export class BgpSessions {
     return undefined;
   }
 
-  /** The two addresses a listed session runs between; null after a problem. */
-  #meet(
-    node: ResolvedNode,
-    peer: ResolvedNode | null,
-    spec: NeighborSpec,
-    path: Path,
-  ): { readonly address: number; readonly local: number; readonly direct: boolean } | null {
-    let { address } = spec;
-    let port = address === undefined ? undefined : this.#portTowards(node, address);
-    if (address === undefined && peer !== null) {
-      for (const candidate of this.#addressing.ports.get(node.name) ?? []) {
-        const member = this.#addressing.members.get(candidate.wire)?.find((other) => other.node === peer);
-        if (member === undefined) continue;
-        port = candidate;
-        address = member.address.addr;
-        break;
-      }
-      address ??= this.mainAddress(peer);
-    }
-    if (address === undefined) {
-      if (peer === null || this.#broken.nodes.has(peer.name)) return null;
-      this.#reporter.problem(
-        [...path, 'node'],
-        `${peer.name} has no address`,
-        'link it, or give it a loopback',
-      );
+  /** The interface that an entry names, itself or as the zone of its address; undefined if none, null after a problem. */
+  #portOf(node: ResolvedNode, spec: NeighborSpec, path: Path): AddressedPort | undefined | null {
+    const { address } = spec;
+    const named = spec.interface ?? (address === undefined || address.zone === '' ? undefined : address.zone);
+    if (named === undefined) {
+      if (address === undefined || !isLinkLocalAddress(address.addr)) return undefined;
+      const mend = `write ${formatIp(address.addr)}%eth1, with the interface`;
+      this.#reporter.problem([...path, 'address'], 'a link-local address is one of a link', mend);
       return null;
     }
-    const local = spec.localAddress ?? port?.address.addr ?? this.mainAddress(node);
-    if (local === undefined) {
-      this.#reporter.problem(path, `${node.name} has no address`, 'link it, or give it a loopback');
-      return null;
-    }
-    if (spec.localAddress !== undefined && this.#owners.get(spec.localAddress) !== node) {
-      const message = `${formatIp4(spec.localAddress)} is no address of ${node.name}`;
-      this.#reporter.problem([...path, 'localAddress'], message, 'take one of its interfaces or loopbacks');
-    }
-    return { address, local, direct: port !== undefined };
+    const ports = this.#ends.portsOf(node);
+    const port = ports.find(({ iface }) => iface === named);
+    if (port !== undefined) return port;
+    const key = spec.interface === undefined ? 'address' : 'interface';
+    const mend = suggest(
+      named,
+      ports.map(({ iface }) => iface),
+    );
+    this.#reporter.problem([...path, key], `${node.name} has no interface ${named}`, mend);
+    return null;
   }
 
-  /** The address that a node is known by: its cluster's, its loopback, its first interface's. */
+  /** Who is at the other end of an interface's wire. */
+  #onlyOneOn(port: AddressedPort, path: Path): ResolvedNode | undefined {
+    const others = this.#ends.othersOn(port);
+    const [other] = others;
+    if (other !== undefined && others.length === 1) return other.node;
+    const message =
+      other === undefined
+        ? `nobody is at the other end of ${port.iface}`
+        : `${others.length} others are on the wire of ${port.iface}`;
+    const mend = other === undefined ? 'link it' : 'name the neighbour with node:';
+    this.#reporter.problem([...path, 'interface'], message, mend);
+    return undefined;
+  }
+
+  /** The two addresses a listed session runs between; null after a problem. */
+  #meet(node: ResolvedNode, peer: ResolvedNode | null, spec: NeighborSpec, path: Path): Ends | null {
+    const named = this.#portOf(node, spec, path);
+    if (named === null) return null;
+    if (spec.address !== undefined) return this.#meetAt(node, spec.address.addr, named, spec, path);
+    if (peer === null) return null;
+    const wanted = spec.transport ?? (named === undefined ? this.#agreed(node, peer) : 'unnumbered');
+    for (const port of named === undefined ? this.#ends.portsOf(node) : [named]) {
+      const far = this.#ends.othersOn(port).find((other) => other.node === peer);
+      if (far === undefined) continue;
+      const ends = this.#ends.onWire(port, far, wanted ?? this.#ends.defaultOn(port, far));
+      if (ends !== null) return this.#from(node, ends, spec, path);
+    }
+    if (wanted === 'unnumbered') {
+      const message = `${node.name} and ${peer.name} share no link, and link-local addresses reach no further`;
+      this.#reporter.problem([...path, 'node'], message, 'link them, or set transport: ipv4 or ipv6');
+      return null;
+    }
+    const address = this.#ends.mainAddress(peer, wanted ?? 'ipv4');
+    if (address !== undefined)
+      return this.#meetAt(node, address, this.#ends.portTowards(node, address), spec, path);
+    if (this.#broken.nodes.has(peer.name)) return null;
+    const message = `${peer.name} has no ${wanted === 'ipv6' ? 'IPv6 ' : ''}address`;
+    this.#reporter.problem([...path, 'node'], message, 'link it, or give it a loopback');
+    return null;
+  }
+
+  /** A session with somebody at an address, by an interface if it is one of its links. */
+  #meetAt(
+    node: ResolvedNode,
+    address: IpAddress,
+    named: AddressedPort | undefined,
+    spec: NeighborSpec,
+    path: Path,
+  ): Ends | null {
+    if (isLinkLocalAddress(address) && named !== undefined) {
+      const peer = this.#ends.ownerOf(address, named);
+      const far = this.#ends.othersOn(named).find((other) => other.node === peer);
+      const ends: Ends = {
+        near: { addr: this.#ends.linkLocalOf(named), zone: named.iface },
+        far: { addr: address, zone: far?.iface ?? named.iface },
+        direct: true,
+      };
+      return this.#from(node, ends, spec, path);
+    }
+    const port = this.#ends.portTowards(node, address);
+    const local = spec.localAddress ?? this.#ends.nearEnd(node, address, port);
+    if (local === undefined) {
+      const message = `${node.name} has no ${typeof address === 'string' ? 'IPv6 ' : ''}address`;
+      this.#reporter.problem(path, message, 'link it, or give it a loopback');
+      return null;
+    }
+    const ends: Ends = {
+      near: { addr: local, zone: '' },
+      far: { addr: address, zone: '' },
+      direct: port !== undefined,
+    };
+    return this.#from(node, ends, spec, path);
+  }
+
+  /** The same from the address that the entry wants to be used. */
+  #from(node: ResolvedNode, ends: Ends, spec: NeighborSpec, path: Path): Ends | null {
+    const { localAddress } = spec;
+    if (localAddress === undefined) return ends;
+    const at = [...path, 'localAddress'];
+    const text = formatIp(localAddress);
+    if (typeof localAddress !== typeof ends.far.addr) {
+      const message = `${text} and ${formatIp(ends.far.addr)} are of two families`;
+      this.#reporter.problem(at, message, 'take an address of the same');
+      return null;
+    }
+    const port = ends.near.zone === '' ? undefined : this.#ends.portWith(node, ends.near.addr);
+    const own = port === undefined ? this.#ends.ownerOf(localAddress, undefined) : node;
+    if (own !== node)
+      this.#reporter.problem(
+        at,
+        `${text} is no address of ${node.name}`,
+        'take one of its interfaces or loopbacks',
+      );
+    return { ...ends, near: { ...ends.near, addr: localAddress } };
+  }
+
   mainAddress(node: ResolvedNode): number | undefined {
-    const clusterPort = this.#cluster?.ports.get(node.name);
-    if (clusterPort !== undefined) return clusterPort.address.addr;
-    return (
-      this.#addressing.loopbacks.get(node.name)?.[0] ??
-      this.#addressing.ports.get(node.name)?.[0]?.address.addr
-    );
+    return this.#ends.mainIpv4(node);
+  }
+
+  /** The transport that one of two nodes names for its sessions; what both name has to be the same. */
+  #agreed(node: ResolvedNode, peer: ResolvedNode): Transport | undefined {
+    const own = node.definition.bgp?.transport;
+    const other = peer.definition.bgp?.transport;
+    if (own !== undefined && other !== undefined && own !== other && node.number < peer.number) {
+      const message = `${node.name} would speak with ${peer.name} over ${own}, and ${peer.name} over ${other}`;
+      this.#reporter.problem(
+        node.origin('bgp', 'transport'),
+        message,
+        'set the same, or list the neighbours',
+      );
+    }
+    return own ?? other;
   }
 
   /** What a router that lists no neighbours has: those it shares a wire with, and those that list it. */
   #derivedSessions(node: ResolvedNode): Session[] {
     if (!peersByItself(node) || node.definition.bgp?.neighbors !== undefined) return [];
     const sessions: Session[] = [];
-    for (const port of this.#addressing.ports.get(node.name) ?? []) {
-      for (const far of this.#addressing.members.get(port.wire) ?? []) {
-        if (far.node === node || !peersByItself(far.node) || !this.#speakers.has(far.node)) continue;
+    for (const port of this.#ends.portsOf(node)) {
+      for (const far of this.#ends.othersOn(port)) {
+        if (!peersByItself(far.node) || !this.#speakers.has(far.node)) continue;
         // A session that no emulated node has a part in is none of the lab's.
         if (isDaemon(node.kind) && isDaemon(far.node.kind)) continue;
         if (far.node.definition.bgp?.neighbors !== undefined) continue;
-        sessions.push(this.#derived(node, far.node, far.address.addr, port.address.addr));
+        const transport = this.#agreed(node, far.node) ?? this.#ends.defaultOn(port, far);
+        const ends = this.#ends.onWire(port, far, transport);
+        if (ends !== null) sessions.push(this.#derived(node, far.node, ends));
       }
     }
     for (const [peer, listed] of this.#sessions) {
       for (const session of listed.values()) {
-        if (session.peer === node) sessions.push(this.#derived(node, peer, session.local, session.address));
+        if (session.peer === node) sessions.push(this.#derived(node, peer, swapped(session.ends)));
       }
     }
     return sessions;
   }
 
-  #derived(node: ResolvedNode, peer: ResolvedNode, address: number, local: number): Session {
+  #derived(node: ResolvedNode, peer: ResolvedNode, ends: Ends): Session {
     const remoteAs = this.#speakers.get(peer)!;
     const internal = remoteAs === this.#speakers.get(node);
-    const direct = this.#portTowards(node, address) !== undefined;
+    const direct = ends.near.zone !== '' || this.#ends.portTowards(node, ends.far.addr) !== undefined;
     const neighbor: BgpNeighbor = {
       name: peer.name,
-      address: formatIp4(address),
-      localAddress: formatIp4(local),
+      ...endTexts(ends),
       remoteAs,
       type: internal ? 'node specific' : 'external',
       routeReflectorClient: false,
@@ -288,21 +375,13 @@ export class BgpSessions {
       passive: false,
       ttl: direct && !internal ? 1 : MULTIHOP_TTL,
     };
-    return { peer, address, local, neighbor, path: node.origin() };
-  }
-
-  /** The node's interface that is on the same subnet as an address. */
-  #portTowards(node: ResolvedNode, address: number): AddressedPort | undefined {
-    return this.#addressing.ports.get(node.name)?.find(({ wire }) => {
-      const subnet = this.#addressing.subnets.get(wire);
-      return subnet !== undefined && prefixContains(subnet, address);
-    });
+    return { peer, ends, neighbor, path: node.origin() };
   }
 
   /** Adds a session, under a name of its own: the second to one node is named after that node's interface too. */
   #add(node: ResolvedNode, session: Session): void {
     const sessions = this.#sessions.get(node)!;
-    const same = sessions.get(session.address);
+    const same = sessions.get(session.neighbor.address);
     if (same !== undefined) {
       const message = `${node.name} already has a session with ${session.neighbor.address}, ${same.neighbor.name}`;
       this.#reporter.problem(session.path, message, 'list it once');
@@ -310,19 +389,21 @@ export class BgpSessions {
     }
     let { name } = session.neighbor;
     if ([...sessions.values()].some(({ neighbor }) => neighbor.name === name)) {
-      const ports = session.peer === null ? [] : (this.#addressing.ports.get(session.peer.name) ?? []);
-      const port = ports.find(({ address }) => address.addr === session.address);
+      const { peer, ends } = session;
+      const port = peer === null ? undefined : this.#ends.portWith(peer, ends.far.addr);
       name = `${name}:${port?.iface ?? session.neighbor.address}`;
     }
-    sessions.set(session.address, { ...session, neighbor: { ...session.neighbor, name } });
+    sessions.set(session.neighbor.address, { ...session, neighbor: { ...session.neighbor, name } });
   }
 
   #warnOneSided(): void {
     for (const [node, sessions] of this.#sessions) {
-      for (const { peer, address, local, path } of sessions.values()) {
+      for (const { peer, ends, path } of sessions.values()) {
         if (peer === null || this.#broken.nodes.has(peer.name)) continue;
-        if (this.#sessions.get(peer)?.get(local)?.local === address) continue;
-        const message = `${peer.name} has no session back to ${formatIp4(local)} of ${node.name}`;
+        const back = endTexts(swapped(ends));
+        if (this.#sessions.get(peer)?.get(back.address)?.neighbor.localAddress === back.localAddress)
+          continue;
+        const message = `${peer.name} has no session back to ${formatIp(ends.near.addr)} of ${node.name}`;
         this.#reporter.warning(path, message, `list ${node.name} there, or no neighbours at all`);
       }
     }
@@ -335,7 +416,8 @@ export function peersByItself({ kind }: ResolvedNode): boolean {
 }
 
 function sessionKeys(spec: NeighborSpec): SessionOptions {
-  const { node: _node, address: _address, name: _name, as: _as, localAddress: _local, ...options } = spec;
+  const { node: _node, address: _address, name: _name, as: _as, localAddress: _local, ...rest } = spec;
+  const { interface: _interface, transport: _transport, ...options } = rest;
   return options;
 }
 

@@ -2,6 +2,8 @@ import type { BgpConfig, BgpNeighbor } from '../../nodes/config.ts';
 import type { PolicyConfig } from '../../protocols/bgp/policy/config.ts';
 import { formatIp4 } from '../../protocols/ip4.ts';
 import type { Addressing } from './addressing.ts';
+import type { Addressing6 } from './addressing6.ts';
+import { BgpEnds, type Ends, endTexts, swapped } from './bgp-ends.ts';
 import { neighborOptions, type SpeakerOptions, speakerOptions } from './bgp-options.ts';
 import { BgpSessions, clusterIdOf, peersByItself } from './bgp-sessions.ts';
 import { type Cluster, isClusterNode } from './cluster.ts';
@@ -14,12 +16,14 @@ import { suggest } from './suggest.ts';
 export function compileBgp(
   nodes: readonly ResolvedNode[],
   addressing: Addressing,
+  addressing6: Addressing6,
   cluster: Cluster | null,
   broken: Broken,
   policy: PolicyConfig | null,
   reporter: Reporter,
 ): Map<string, BgpConfig> {
-  const sessions = new BgpSessions(nodes, addressing, cluster, broken, reporter).compile();
+  const ends = new BgpEnds(nodes, addressing, addressing6, cluster);
+  const sessions = new BgpSessions(nodes, ends, cluster, broken, reporter).compile();
   return new BgpCompiler(sessions, addressing, cluster, policy, reporter).compile();
 }
 
@@ -28,9 +32,9 @@ const BOTH_ENDS = {
   bfd: 'BFD never comes up, and only the hold timer sees the neighbour go',
 } as const satisfies Partial<Record<keyof BgpNeighbor, string>>;
 
-function endOf(config: BgpConfig | undefined, address: number, local: number): BgpNeighbor | undefined {
-  const [far, own] = [formatIp4(address), formatIp4(local)];
-  return config?.neighbors.find((each) => each.address === far && each.localAddress === own);
+function endOf(config: BgpConfig | undefined, ends: Ends): BgpNeighbor | undefined {
+  const { address, localAddress } = endTexts(ends);
+  return config?.neighbors.find((each) => each.address === address && each.localAddress === localAddress);
 }
 
 class BgpCompiler {
@@ -100,11 +104,11 @@ class BgpCompiler {
   /** Some options do nothing, or keep the session down, where one end alone has them. */
   #warnOneSided(configs: ReadonlyMap<string, BgpConfig>): void {
     for (const node of this.#sessions.speakers.keys()) {
-      for (const { peer, address, local } of this.#sessions.of(node)) {
+      for (const { peer, ends } of this.#sessions.of(node)) {
         // What one that runs elsewhere is told is not for the lab file to say.
         if (peer === null || peer.kind === 'external') continue;
-        const own = endOf(configs.get(node.name), address, local);
-        const far = endOf(configs.get(peer.name), local, address);
+        const own = endOf(configs.get(node.name), ends);
+        const far = endOf(configs.get(peer.name), swapped(ends));
         if (own === undefined || far === undefined) continue;
         for (const [option, effect] of Object.entries(BOTH_ENDS)) {
           if (!(option in own) || option in far) continue;

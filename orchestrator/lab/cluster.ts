@@ -86,7 +86,7 @@ export function resolveCluster(
     reporter.problem(path, `a /${nodeCidrLen} for each node does not fit in ${formatPrefix(podCIDR)}`, mend);
   }
   for (const [wire, subnet] of addressing.subnets) {
-    if (!prefixesOverlap(podCIDR, subnet)) continue;
+    if (subnet.len === 0 || !prefixesOverlap(podCIDR, subnet)) continue;
     const path = spec.podCIDR === undefined ? ['cluster'] : ['cluster', 'podCIDR'];
     const message = `pods' ${formatPrefix(podCIDR)} overlaps ${formatPrefix(subnet)} of ${wire.name}`;
     reporter.problem(

@@ -1,10 +1,10 @@
 import type { CniConfig, InterfaceConfig, NodeConfig, StaticRoute, Timings } from '../../nodes/config.ts';
 import { deriveSeed } from '../../nodes/random.ts';
 import { formatIp, formatIpPrefix, type IpAddress, ipPrefixContains } from '../../protocols/ip.ts';
-import { formatIp4, formatPrefix } from '../../protocols/ip4.ts';
-import { formatIp6, formatPrefix6, isLinkLocal } from '../../protocols/ip6.ts';
+import { formatIp4, formatPrefix, type Prefix } from '../../protocols/ip4.ts';
+import { formatIp6, formatPrefix6, isLinkLocal, type Prefix6 } from '../../protocols/ip6.ts';
 import { formatMac } from '../../protocols/mac.ts';
-import { type AddressedPort, type Addressing, assignAddresses } from './addressing.ts';
+import { type AddressedPort, type Addressing, assignAddresses, hasIpv4 } from './addressing.ts';
 import { type Addressing6, assignAddresses6 } from './addressing6.ts';
 import { compileBgp } from './bgp.ts';
 import { withIpv6 } from './bgp6.ts';
@@ -16,6 +16,7 @@ import { inherit, mergeTimers, type ResolvedNode } from './inherit.ts';
 import { isSwitched, isSwitchPort, openflowConfig } from './openflow.ts';
 import { desiredPods } from './pods.ts';
 import { policyConfig } from './policy.ts';
+import { portMac } from './port-mac.ts';
 import { formatProblem, type Path, Reporter, type Source } from './problem.ts';
 import { type LabParts, readLab } from './read.ts';
 import { recordConfig } from './record.ts';
@@ -64,7 +65,7 @@ function compileParts(parts: LabParts, reporter: Reporter): CompiledLab {
   const cluster =
     file.cluster === undefined ? null : resolveCluster(file.cluster, nodes, addressing, broken, reporter);
   const policy = file.policy === undefined ? null : policyConfig(file.policy, reporter);
-  const bgp = compileBgp(nodes, addressing, cluster, broken, policy, reporter);
+  const bgp = compileBgp(nodes, addressing, addressing6, cluster, broken, policy, reporter);
   const pods = cluster === null ? [] : desiredPods(cluster, reporter);
   const seed = file.seed ?? DEFAULT_SEED;
   const timeScale = file.timers?.scale ?? 1;
@@ -84,9 +85,16 @@ function compileParts(parts: LabParts, reporter: Reporter): CompiledLab {
     ];
     const routes = staticRoutes(node, addressing, addressing6, reporter);
     const cni = cluster !== null && isClusterNode(node) ? cniConfig(cluster, node) : null;
+    const ports = addressing.ports.get(name) ?? [];
+    const unnumbered = ports.some((port) => !hasIpv4(port) && !isSwitchPort(port));
     const ipv6 = usesIpv6(
       node,
-      [...interfaces.flatMap(({ addresses }) => addresses), ...loopbacks],
+      [
+        ...interfaces.flatMap(({ addresses }) => addresses),
+        ...loopbacks,
+        ...(unnumbered ? ['fe80::'] : []),
+        ...(bgpConfig?.neighbors ?? []).map(({ localAddress }) => localAddress),
+      ],
       cni,
       reporter,
     );
@@ -115,7 +123,7 @@ function compileParts(parts: LabParts, reporter: Reporter): CompiledLab {
     (wire): CompiledSegment => ({
       name: wire.name,
       kind: wire.kind,
-      subnet: formatPrefix(addressing.subnets.get(wire) ?? { addr: 0, len: 0 }),
+      subnet: subnetText(addressing.subnets.get(wire), addressing6.subnets.get(wire)),
       delay: wire.netem?.delay ?? 0,
       members: (addressing.members.get(wire) ?? []).map(({ node, iface }) => ({ node: node.name, iface })),
     }),
@@ -131,6 +139,12 @@ function compileParts(parts: LabParts, reporter: Reporter): CompiledLab {
     warnings: [],
   };
   return file.record === undefined ? lab : { ...lab, record: recordConfig(file.record, lab, reporter) };
+}
+
+/** That of IPv4 or, without it, of IPv6; a wire with neither has its link-local addresses. */
+function subnetText(subnet: Prefix | undefined, subnet6: Prefix6 | undefined): string {
+  if (subnet !== undefined && subnet.len > 0) return formatPrefix(subnet);
+  return subnet6 === undefined ? 'none' : formatPrefix6(subnet6);
 }
 
 function checkInheritance(
@@ -209,11 +223,12 @@ function interfaceConfig(
     name: iface,
     port,
     segment: wire.name,
-    mac: formatMac(0x0252 * 2 ** 32 + number * 2 ** 16 + port),
+    mac: formatMac(portMac(number, port)),
     mtu,
-    addresses: isSwitchPort(addressed)
-      ? []
-      : [formatPrefix(address), ...(address6 === null ? [] : [formatPrefix6(address6)])],
+    addresses: [
+      ...(hasIpv4(addressed) ? [formatPrefix(address)] : []),
+      ...(address6 === null ? [] : [formatPrefix6(address6)]),
+    ],
     ...(netem === null ? {} : { netem }),
     ...(addressed.ra ? { ra: true as const } : {}),
   };
@@ -230,7 +245,9 @@ function staticRoutes(
   const ports = addressing.ports.get(node.name) ?? [];
   const routes: StaticRoute[] = [];
   const subnets = ports.flatMap(({ wire }) =>
-    [addressing.subnets.get(wire), addressing6.subnets.get(wire)].filter((subnet) => subnet !== undefined),
+    [addressing.subnets.get(wire), addressing6.subnets.get(wire)].flatMap((subnet) =>
+      subnet === undefined || subnet.len === 0 ? [] : [subnet],
+    ),
   );
   const add = (dst: string, via: IpAddress, dev: string, path: Path, metric = 0) => {
     const onLink = typeof via === 'string' && isLinkLocal(via) && dev !== '';
@@ -245,7 +262,7 @@ function staticRoutes(
   if (definition.gateway !== undefined) add('0.0.0.0/0', definition.gateway, '', node.origin('gateway'));
   else if (node.kind === 'host') {
     const neighbors = ports.flatMap(({ wire }) => addressing.members.get(wire) ?? []);
-    const [gateway, ...more] = neighbors.filter((port) => port.node.kind === 'router');
+    const [gateway, ...more] = neighbors.filter((port) => port.node.kind === 'router' && hasIpv4(port));
     if (gateway !== undefined) add('0.0.0.0/0', gateway.address.addr, '', node.origin());
     // What a Docker host sends is for those on its own wires, as often as not.
     const switched = ports.some(({ wire }) => isSwitched(wire));

@@ -19,6 +19,7 @@ import {
   parseAddress6,
   parseIp6,
 } from '../../protocols/ip6.ts';
+import { parseScoped, type ScopedAddress } from '../../protocols/scoped-address.ts';
 import { DurationError, parseDuration } from './duration.ts';
 
 /** An object that takes these keys and no others. Its error for others carries the keys it knows, for a suggestion. */
@@ -109,6 +110,19 @@ export const anyIp = scalar('address', '172.18.18.1 or 2001:db8::1', (text): Par
   return { wrong: `'${text}' is no address`, mend: 'write it like 172.18.18.1 or 2001:db8::1' };
 });
 
+/** An address of either family, a link-local one with its interface. */
+export const scopedIp = scalar('address', '172.18.18.1 or fe80::1%eth1', (text): Parsed<ScopedAddress> => {
+  const value = parseScoped(text);
+  if (value !== null) return { value };
+  return { wrong: `'${text}' is no address`, mend: 'write it like 172.18.18.1, 2001:db8::1 or fe80::1%eth1' };
+});
+
+/** IPv4, kept as text. */
+export const ip4 = scalar('IPv4 address', '172.18.18.1', (text): Parsed<string> => {
+  if (parseIp4(text) !== null) return { value: text };
+  return { wrong: `'${text}' is no IPv4 address`, mend: 'write it like 172.18.18.1' };
+});
+
 /** A prefix of either family whose host bits are 0. */
 export const anyCidr = scalar('CIDR', '172.18.18.0/24', (text): Parsed<IpPrefix> => {
   const parsed = text.includes('/') ? parseIpAddress(text) : null;
@@ -133,13 +147,20 @@ export const network = scalar('prefix', '10.1.0.0/16 or 2001:db8::/32', (text): 
 });
 
 /** A prefix whose host bits are 0. */
-export const cidr = scalar('CIDR', '172.18.18.0/24', (text): Parsed<Prefix> => {
+export const cidr = scalar('CIDR', '172.18.18.0/24', parseCidr);
+
+function parseCidr(text: string): Parsed<Prefix> {
   const parsed = text.includes('/') ? parseAddress(text) : null;
   if (parsed === null) return { wrong: `'${text}' is no CIDR`, mend: 'write it like 172.18.18.0/24' };
   const network = (parsed.addr & prefixMask(parsed.len)) >>> 0;
   if (network === parsed.addr) return { value: parsed };
   const meant = `${formatIp4(network)}/${parsed.len}`;
   return { wrong: `'${text}' has bits set beyond its prefix length`, mend: `did you mean ${meant}?` };
+}
+
+/** A wire's IPv4 prefix, or that there is none. */
+export const subnet = scalar('CIDR', '172.18.18.0/24', (text): Parsed<Prefix | 'none'> => {
+  return text === 'none' ? { value: text } : parseCidr(text);
 });
 
 /** An address of an interface; `len` is null where only the address is given. */

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { TRANSPORTS } from './bgp-ends.ts';
 import { gracefulRestart, neighborShape, speakerShape } from './bgp-options.ts';
 import { dockerSchema } from './docker.ts';
 import { DAEMON_KINDS, daemonShape } from './external.ts';
@@ -24,6 +25,8 @@ import {
   name,
   nameKey,
   network,
+  scopedIp,
+  subnet,
 } from './schema-types.ts';
 
 /** IPv4's least (RFC 791) and what jumbo frames go to. */
@@ -66,10 +69,12 @@ const timerOverrides = map(timerSections);
 
 const neighbor = map({
   node: name.optional(),
-  address: ip.optional(),
+  address: scopedIp.optional(),
+  interface: z.string().optional(),
+  transport: z.enum(TRANSPORTS).optional(),
   name: name.optional(),
   as: asNumber.optional(),
-  localAddress: ip.optional(),
+  localAddress: anyIp.optional(),
   ...neighborShape,
 });
 
@@ -79,6 +84,7 @@ const bgp = map({
   clusterId: ip.optional(),
   networks: z.array(network).optional(),
   maximumPaths: z.int().min(1).max(64).optional(),
+  transport: z.enum(TRANSPORTS).optional(),
   neighbors: z.array(neighbor).optional(),
   ...speakerShape,
 });
@@ -142,12 +148,12 @@ const link = map({
   endpoints: z.tuple([endpoint, endpoint]),
   ...netemShape,
   mtu: mtu.optional(),
-  subnet: cidr.optional(),
+  subnet: subnet.optional(),
   subnet6: cidr6.optional(),
 });
 
 const segment = map({
-  subnet: cidr,
+  subnet,
   subnet6: cidr6.optional(),
   rangeStart: ip.optional(),
   ...netemShape,
@@ -247,7 +253,7 @@ export const labSchema = map({
     groups: z.record(nameKey, groupDefinition).optional(),
     nodes: z.record(nameKey, nodeDefinition),
     links: z.array(link).optional(),
-    linkSubnet: cidr.optional(),
+    linkSubnet: subnet.optional(),
     loopbackSubnet: cidr.optional(),
   }),
   segments: z.record(nameKey, segment).optional(),

@@ -14,8 +14,8 @@ export interface Wire {
   readonly name: string;
   readonly kind: 'p2p' | 'lan';
   readonly path: Path;
-  /** Null for a link that the file gives none. */
-  readonly subnet: Prefix | null;
+  /** Null for a link that the file gives none; 'none' where there is to be no IPv4. */
+  readonly subnet: Prefix | 'none' | null;
   readonly subnet6: Prefix6 | null;
   /** First address to give out, null for the subnet's first. */
   readonly rangeStart: number | null;
@@ -84,7 +84,8 @@ class Wiring {
 
   addLink({ spec, path }: PlacedLink): void {
     const [a, b] = spec.endpoints;
-    const { subnet = null, subnet6 = null } = spec;
+    const { linkSubnet } = this.#parts.file.topology;
+    const { subnet = linkSubnet === 'none' ? 'none' : null, subnet6 = null } = spec;
     const netem = netemOf(spec, null, path, this.#reporter);
     const name = this.#unused(
       [a.node, a.iface, '', b.node, b.iface].join('_').replace(/[^-_a-zA-Z0-9]/g, '-'),

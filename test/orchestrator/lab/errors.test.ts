@@ -276,7 +276,7 @@ segments:
     "lab.yaml:10:20: topology.nodes.r1.bgp.neighbors[0].node: there is no node 'r9'; did you mean 'r1'?",
     'lab.yaml:11:20: topology.nodes.r1.bgp.neighbors[1].node: r1 cannot be its own neighbour; name another node',
     'lab.yaml:12:13: topology.nodes.r1.bgp.neighbors[2].as: missing AS; h1 has none in this lab: add as:',
-    'lab.yaml:13:13: topology.nodes.r1.bgp.neighbors[3]: this says not who the neighbour is; add node: or address:',
+    'lab.yaml:13:13: topology.nodes.r1.bgp.neighbors[3]: this says not who the neighbour is; add node:, address: or interface:',
     'lab.yaml:14:13: topology.nodes.r1.bgp.neighbors[4].as: missing AS; the neighbour has none in this lab: add as:',
     'lab.yaml:15:38: topology.nodes.r1.bgp.neighbors[5].localAddress: 10.5.5.5 is no address of r1; take one of its interfaces or loopbacks',
     'lab.yaml:16:13: topology.nodes.r1.bgp.neighbors[6]: r1 already has a session with 10.0.0.1, r2; list it once',
