@@ -65,23 +65,21 @@ const LENGTH = 4;
 
 /** Frames go without the names of their fields, which would be longer than many a frame. */
 export function encodeEntry(entry: RecordingEntry): Uint8Array {
-  const body = encode(
-    entry.type === 'wire' || entry.type === 'frame' ? Object.values(ordered(entry)) : entry,
-  );
-  const bytes = new Uint8Array(LENGTH + body.length);
-  new DataView(bytes.buffer).setUint32(0, body.length);
+  const body = encode(entry.type === 'wire' || entry.type === 'frame' ? fieldsOf(entry) : entry);
+  const bytes = Buffer.allocUnsafe(LENGTH + body.length);
+  bytes.writeUInt32BE(body.length);
   bytes.set(body, LENGTH);
   return bytes;
 }
 
-/** The same fields always in the same order. */
-function ordered(entry: WireEntry | DeviceEntry): WireEntry | DeviceEntry {
+/** As `decodeEntry` expects them. */
+function fieldsOf(entry: WireEntry | DeviceEntry): readonly unknown[] {
   if (entry.type === 'wire') {
     const { type, segment, node, port, cause, sentAt, arrivesAt, length, frame } = entry;
-    return { type, segment, node, port, cause, sentAt, arrivesAt, length, frame };
+    return [type, segment, node, port, cause, sentAt, arrivesAt, length, frame];
   }
   const { type, device, at, direction, length, cause, order, dropped, data } = entry;
-  return { type, device, at, direction, length, cause, order, dropped, data };
+  return [type, device, at, direction, length, cause, order, dropped, data];
 }
 
 /**
