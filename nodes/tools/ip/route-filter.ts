@@ -8,15 +8,22 @@ import {
 import type { RouteFacts, RouteProtocol, RouteScope } from '../../events/kernel.ts';
 import { MAIN_TABLE } from '../../kernel/route-table.ts';
 import { protocolName, type RouteColumn } from '../format/routes.ts';
-import { type IpContext, requireDevice, requireIpAddress, requireIpPrefix, takeDevice } from './context.ts';
+import {
+  type IpContext,
+  type IpOptions,
+  requireDevice,
+  requireIpAddress,
+  requireIpPrefix,
+  takeDevice,
+} from './context.ts';
 import { takeGateway } from './route-arguments.ts';
 import { listedTable, metricOf, protocolOf, routeScopeOf } from './route-protocols.ts';
 import { garbage, notEmulated, type Words } from './words.ts';
 
 /** What `ip route show` and `flush` can be narrowed to. */
 export interface RouteFilter {
-  /** Without `-6` it is IPv4, whatever the prefix. */
-  readonly family: IpFamily;
+  /** Without `-6` it is IPv4, whatever the prefix; of all tables it is both. */
+  readonly families: readonly IpFamily[];
   readonly table: number | 'all';
   /** Columns that the filter makes constant. */
   readonly hide: ReadonlySet<RouteColumn>;
@@ -115,7 +122,7 @@ export function parseRouteFilter(words: Words, ctx: IpContext): RouteFilter {
     }
   }
   return {
-    family: ctx.options.family === 'inet6' ? 'inet6' : 'inet',
+    families: familiesOf(ctx.options.family, table),
     table,
     hide,
     cache,
@@ -124,6 +131,11 @@ export function parseRouteFilter(words: Words, ctx: IpContext): RouteFilter {
       return dst !== null && tests.every((test) => test(route, dst));
     },
   };
+}
+
+function familiesOf(family: IpOptions['family'], table: number | 'all'): readonly IpFamily[] {
+  if (family !== 'any') return [family];
+  return table === 'all' ? ['inet', 'inet6'] : ['inet'];
 }
 
 /** `root`: within the prefix; `match`: around it; `exact`: it. @throws ToolError */

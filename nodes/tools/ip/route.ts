@@ -93,7 +93,9 @@ function listedTables(ns: Netns, table: number | 'all', family: IpFamily): Liste
 function list(words: Words, ctx: IpContext): void {
   const filter = parseRouteFilter(words, ctx);
   const { ns, options } = ctx;
-  const tables = filter.cache ? [] : listedTables(ns, filter.table, filter.family);
+  const tables = filter.cache
+    ? []
+    : filter.families.flatMap((family) => listedTables(ns, filter.table, family));
   const format: RouteFormat = {
     links: linksOf(ns),
     hide: filter.hide,
@@ -216,12 +218,12 @@ function flush(words: Words, ctx: IpContext): void {
     if (options.family !== 'inet') ns.ipv6.pathMtus.clear();
     return;
   }
-  const { table, family } = filter;
-  if (family === 'inet6') {
-    if (table === 'all' || table === MAIN_TABLE)
-      ns.ipv6.routes.removeWhere((route) => filter.matches(route.facts));
-    return;
-  }
+  const { table, families } = filter;
+  if (families.includes('inet6') && (table === 'all' || table === MAIN_TABLE))
+    ns.ipv6.routes.removeWhere((route) => filter.matches(route.facts));
   // What follows from the addresses stays.
-  ns.tables.removeWhere((route) => (table === 'all' || route.table === table) && filter.matches(route.facts));
+  if (families.includes('inet'))
+    ns.tables.removeWhere(
+      (route) => (table === 'all' || route.table === table) && filter.matches(route.facts),
+    );
 }

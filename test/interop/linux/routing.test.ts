@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { formatIp4, parseIp4 } from '../../../protocols/ip4.ts';
+import { PROTO_UDP } from '../../../protocols/ipv4.ts';
 import { type Drawn, drawnPacket, framesOf } from './packets.ts';
 import { linuxTest, runs } from './suite.ts';
 import { Twin } from './twin.ts';
@@ -19,6 +20,9 @@ const SET_UP = [
       (n) => `ip neigh add 10.0.${i + 1}.${n} lladdr 02:00:00:00:00:02 dev ${dev} nud permanent`,
     ),
   ]),
+  'sysctl -w net.ipv6.conf.w0.addr_gen_mode=1',
+  'sysctl -w net.ipv6.conf.w0.disable_ipv6=0',
+  'ip -6 neigh add fe80::9 lladdr 02:00:00:00:00:09 dev w0 nud permanent',
   'ip link set x0 mtu 700',
   'ip addr add 10.0.2.77/32 dev w0',
 ];
@@ -39,6 +43,9 @@ const gateway = one(
   'via 10.0.3.3 dev x0',
   'via 10.0.2.3 src 10.0.2.77',
   'via 172.16.9.9',
+  'via inet6 fe80::9 dev w0',
+  'via inet6 fe80::9 dev x0',
+  'via inet6 2001:db8::9',
 );
 const table = one('', '', '', 'table 100', 'table 200');
 const route = join(
@@ -157,3 +164,51 @@ linuxTest('generated routes and rules take packets, and answer `ip route get`, a
   );
   t.pass();
 });
+
+/** A datagram for port 53 from behind v0. */
+function udpFrame(ends: Pick<Drawn, 'src' | 'dst' | 'ttl'>): Uint8Array {
+  const drawn: Drawn = {
+    ...{ port: 0, proto: PROTO_UDP, srcPort: 1_000, dstPort: 53, flags: 0, size: 20, tos: 0, df: false },
+    ...{ fault: 'none', mtu: 0 },
+    ...ends,
+  };
+  return framesOf(drawn)[0]!;
+}
+
+linuxTest(
+  'a router of IPv6 next hops alone forwards IPv4, and errs from the address that Linux has',
+  async (t) => {
+    const on = (dev: string) => [
+      `sysctl -w net.ipv6.conf.${dev}.addr_gen_mode=1`,
+      `sysctl -w net.ipv6.conf.${dev}.disable_ipv6=0`,
+      `ip -6 neigh add fe80::9 lladdr 02:00:00:00:00:09 dev ${dev} nud permanent`,
+    ];
+    const twin = await Twin.start(
+      [{ name: 'v0' }, { name: 'w0' }],
+      [
+        ...['v0', 'w0'].flatMap(on),
+        'ip route add 10.9.0.0/16 via inet6 fe80::9 dev v0',
+        'ip route add 172.16.0.0/12 via inet6 fe80::9 dev w0',
+        'ip route add unreachable 172.31.0.0/16',
+      ],
+    );
+    try {
+      const came: number[] = [];
+      const sent = [
+        { dst: '172.16.1.1', ttl: 64 },
+        { dst: '172.16.1.1', ttl: 1 },
+        { dst: '172.31.0.1', ttl: 64 },
+        { dst: '8.8.8.8', ttl: 64 },
+      ];
+      for (const [i, { dst, ttl }] of sent.entries()) {
+        const frame = udpFrame({ src: ip(`10.9.0.${i + 1}`), dst: ip(dst), ttl });
+        came.push((await twin.send(0, frame, `${dst} ttl ${ttl}`)).length);
+      }
+      t.deepEqual(came, [1, 1, 1, 1]);
+      await twin.all(['ip addr add 192.0.2.1/32 dev lo']);
+      t.is((await twin.send(0, udpFrame({ src: ip('10.9.0.9'), dst: ip('172.16.1.1'), ttl: 1 }))).length, 1);
+    } finally {
+      twin.stop();
+    }
+  },
+);
