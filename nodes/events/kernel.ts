@@ -259,11 +259,19 @@ export interface ConntrackFacts {
 
 /**
  * One change to a route table: a route that is there now, or the key of one that went: dst, metric, and in IPv6 the device
- * of a destination that is attached (every device has its own fe80::/64).
+ * of a destination that is attached (every device has its own fe80::/64). A route takes the place of the one of its key, or of
+ * the row `at` among those of its dst and metric; or it is one more, the `first` or the `last` of them. `at` tells of one that
+ * went which of several it was.
  */
 export type RouteChange =
-  | ({ readonly op: 'set' } & RouteFacts)
-  | { readonly op: 'del'; readonly dst: string; readonly metric: number; readonly dev?: string };
+  | ({ readonly op: 'set'; readonly place?: 'first' | 'last'; readonly at?: number } & RouteFacts)
+  | {
+      readonly op: 'del';
+      readonly dst: string;
+      readonly metric: number;
+      readonly dev?: string;
+      readonly at?: number;
+    };
 
 export type KernelEvent =
   | IpsetEvent
@@ -304,9 +312,13 @@ export type KernelEvent =
       readonly table: number;
       readonly changes: readonly RouteChange[];
     }
-  /** A rule came behind all of its priority; or the first that is the same went. */
-  | { readonly type: 'rule.added'; readonly ns: string; readonly rule: RuleFacts }
-  | { readonly type: 'rule.removed'; readonly ns: string; readonly rule: RuleFacts }
+  /** A rule came behind all of its priority; or the first that is the same went. Of IPv4 where no family is named. */
+  | {
+      readonly type: 'rule.added' | 'rule.removed';
+      readonly ns: string;
+      readonly rule: RuleFacts;
+      readonly family?: 'inet6';
+    }
   | { readonly type: 'neighbor.set'; readonly ns: string; readonly neighbor: NeighborFacts }
   | { readonly type: 'neighbor.removed'; readonly ns: string; readonly dev: string; readonly ip: string }
   | { readonly type: 'fdb.set'; readonly ns: string; readonly fdb: FdbFacts }

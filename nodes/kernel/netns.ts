@@ -33,9 +33,10 @@ import type { Skb } from './netfilter/skb.ts';
 import { Xtables } from './netfilter/xtables/xtables.ts';
 import { NetlinkError } from './netlink.ts';
 import { PathMtuCache } from './path-mtu.ts';
+import { INET } from './route-family.ts';
 import type { RouteTable } from './route-table.ts';
 import { RouteTables } from './route-tables.ts';
-import { ANY_FLOW, type FlowKey, RuleTable } from './rules.ts';
+import { ANY_FLOW, type FlowKey, INET_RULES, RuleTable } from './rules.ts';
 import { Sysctls } from './sysctl.ts';
 import {
   type TcpConnectOptions,
@@ -84,9 +85,9 @@ export class Netns {
   constructor(kernel: Kernel, name: string) {
     this.kernel = kernel;
     this.name = name;
-    this.tables = new RouteTables(this);
+    this.tables = new RouteTables(this, INET);
     this.routes = this.tables.main;
-    this.rules = new RuleTable(this);
+    this.rules = new RuleTable(this, INET_RULES);
     this.ip = new IpLayer(this);
     this.icmp = new IcmpLayer(this);
     const inet = inet4(this);

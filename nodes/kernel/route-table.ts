@@ -1,12 +1,11 @@
 import { formatIp, type IpAddress } from '../../protocols/ip.ts';
-import { formatPrefix, parseIp4, parsePrefix } from '../../protocols/ip4.ts';
 import { type Ip6, parseIp6 } from '../../protocols/ip6.ts';
-import { LpmTrie } from '../../protocols/trie.ts';
 import type { RouteChange, RouteFacts, RouteType } from '../events/kernel.ts';
 import type { Device } from './device.ts';
 import { gateway6 } from './ipv6/gateway.ts';
 import type { Netns } from './netns.ts';
 import { RouteError } from './route-error.ts';
+import type { FamilyPrefix, PrefixTrie, RouteFamily } from './route-family.ts';
 
 /** Main, as in /etc/iproute2/rt_tables. */
 export const MAIN_TABLE = 254;
@@ -41,60 +40,16 @@ export interface Route<A extends IpAddress = number> {
   readonly facts: RouteFacts;
 }
 
-interface FamilyPrefix<A> {
-  readonly addr: A;
-  readonly len: number;
-}
-
-interface PrefixTrie<A, T> {
-  set(addr: A, len: number, value: T): void;
-  get(addr: A, len: number): T | undefined;
-  delete(addr: A, len: number): boolean;
-  lookup(addr: A): T | undefined;
-  /** Shortest prefix first. */
-  lookupAll(addr: A): T[];
-  entries(): IterableIterator<{ readonly value: T }>;
-}
-
-/** What a route table must know of the addresses in it. */
-export interface RouteFamily<A extends IpAddress> {
-  readonly name: 'inet' | 'inet6';
-  readonly unspecified: A;
-  /** Metric of a route that names none (IP6_RT_PRIO_USER). */
-  readonly metric: number;
-  /** Whether routes of one prefix and metric by different devices are different routes, as in IPv6. */
-  readonly rowPerDevice: boolean;
-  trie(): PrefixTrie<A, Route<A>[]>;
-  parse(text: string): A | null;
-  parsePrefix(text: string): FamilyPrefix<A> | null;
-  formatPrefix(prefix: FamilyPrefix<A>): string;
-  /** Whether a gateway needs no route to it, only a device: a link-local one. */
-  onLink(via: A): boolean;
-}
-
-const INET: RouteFamily<number> = {
-  name: 'inet',
-  unspecified: 0,
-  metric: 0,
-  rowPerDevice: false,
-  trie: () => new LpmTrie(),
-  parse: parseIp4,
-  parsePrefix,
-  formatPrefix,
-  onLink: () => false,
-};
-
-export function inetRouteTable(ns: Netns, table = MAIN_TABLE): RouteTable {
-  return new RouteTable(ns, INET, table, table === MAIN_TABLE ? null : ns.routes);
-}
-
-/** One route table of a namespace. Rows of one prefix differ in their metric; the lowest one that is usable wins. */
+/**
+ * One route table of a namespace. Of the rows of one prefix the one of the lowest metric that is usable wins, of those of one
+ * metric the first. Usually there is one of each metric, or in IPv6 one by each device; others have to be appended.
+ */
 export class RouteTable<A extends IpAddress = number> {
   readonly #ns: Netns;
   readonly #family: RouteFamily<A>;
   readonly id: number;
   readonly #main: RouteTable<A> | null;
-  readonly #trie: PrefixTrie<A, Route<A>[]>;
+  readonly #trie: PrefixTrie<A, readonly Route<A>[]>;
   #count = 0;
 
   /** `main`: the family's main table, unless this is it. */
@@ -118,6 +73,28 @@ export class RouteTable<A extends IpAddress = number> {
     this.replaceBatch([{ op: 'set', ...facts }]);
   }
 
+  /**
+   * Adds a route behind those of its prefix and metric, or before them (`ip route append`, `prepend`).
+   * @throws RouteError as `set`, and where there is the very same already.
+   */
+  add(facts: RouteFacts, place: 'first' | 'last'): void {
+    this.replaceBatch([{ op: 'set', ...facts, place }]);
+  }
+
+  /** Puts a route in the place of a row of the same prefix and metric. @throws RouteError as `add`. */
+  replace(row: RouteFacts, facts: RouteFacts): void {
+    const found = this.#find(row);
+    if (found !== null) this.replaceBatch([{ op: 'set', ...facts, at: found.at }]);
+  }
+
+  /** Removes a row, one that `list` gave; false if it is not there any more. */
+  remove(row: RouteFacts): boolean {
+    const found = this.#find(row);
+    if (found === null) return false;
+    this.#emit([this.#take(found.prefix, found.rows, found.route)]);
+    return true;
+  }
+
   /** Removes a route; false if there is none of that prefix and metric, and by that device where one is named. */
   delete(dst: string, metric = 0, dev = ''): boolean {
     const prefix = this.#family.parsePrefix(dst);
@@ -135,13 +112,13 @@ export class RouteTable<A extends IpAddress = number> {
       for (const change of changes) {
         const prefix = this.#parsePrefix(change.dst);
         if (change.op === 'del') {
-          const gone = this.#remove(prefix, change.metric, change.dev ?? '');
+          const gone = this.#remove(prefix, change.metric, change.dev ?? '', change.at);
           if (gone !== null) made.push(gone);
           continue;
         }
-        const { op: _op, ...facts } = change;
-        const route = this.#resolve(facts);
-        if (this.#insert(prefix, route)) made.push({ op: 'set', ...route.facts });
+        const { op: _op, place, at, ...facts } = change;
+        const set = this.#insert(prefix, this.#resolve(facts), place, at);
+        if (set !== null) made.push(set);
       }
     } finally {
       this.#emit(made);
@@ -179,6 +156,13 @@ export class RouteTable<A extends IpAddress = number> {
     return rows?.find((row) => this.#isRow(row, metric, dev))?.facts;
   }
 
+  /** The rows of one prefix, in the order in which they are asked. */
+  rowsOf(dst: string): RouteFacts[] {
+    const prefix = this.#family.parsePrefix(dst);
+    const rows = prefix === null ? undefined : this.#trie.get(prefix.addr, prefix.len);
+    return (rows ?? []).map(({ facts }) => facts);
+  }
+
   /** All rows, by prefix and metric. */
   list(): RouteFacts[] {
     return [...this.#trie.entries()].flatMap((entry) => entry.value.map((route) => route.facts));
@@ -188,32 +172,56 @@ export class RouteTable<A extends IpAddress = number> {
   removeWhere(test: (route: Route<A>) => boolean): void {
     const gone: RouteChange[] = [];
     for (const { value } of [...this.#trie.entries()])
-      for (const route of value.filter(test)) gone.push(deletionOf(route.facts, this.#family.rowPerDevice));
-    this.replaceBatch(gone);
+      for (const route of value.filter(test)) {
+        const found = this.#find(route.facts);
+        if (found !== null) gone.push(this.#take(found.prefix, found.rows, found.route));
+      }
+    this.#emit(gone);
   }
 
-  #insert({ addr, len }: FamilyPrefix<A>, route: Route<A>): boolean {
+  /** @throws RouteError where `place` asks for another row, or `at` for another in its place, and there is the very same. */
+  #insert(
+    prefix: FamilyPrefix<A>,
+    route: Route<A>,
+    place: 'first' | 'last' | undefined,
+    at: number | undefined,
+  ): RouteChange | null {
+    const { addr, len } = prefix;
+    const { metric, facts } = route;
     const rows = this.#trie.get(addr, len);
     if (rows === undefined) {
       this.#trie.set(addr, len, [route]);
       this.#count++;
-      return true;
+      return { op: 'set', ...facts };
     }
-    const old = rows.find((row) => this.#sameRow(row, route));
-    if (old !== undefined && sameRoute(old, route)) return false;
-    const next = rows.filter((row) => row !== old);
-    next.push(route);
-    next.sort((a, b) => a.metric - b.metric);
-    this.#count += next.length - rows.length;
-    this.#trie.set(addr, len, next);
-    return true;
+    const peers = rows.filter((row) => row.metric === metric);
+    const given = at === undefined ? peers.find((row) => this.#sameRow(row, route)) : peers[at];
+    const old = place === undefined ? given : undefined;
+    if (old !== undefined && sameRoute(old, route)) return null;
+    if (peers.some((row) => sameRoute(row, route))) throw new RouteError('RTNETLINK answers: File exists');
+    if (old !== undefined) {
+      this.#trie.set(addr, len, rows.with(rows.indexOf(old), route));
+      return at === undefined ? { op: 'set', ...facts } : { op: 'set', ...facts, at };
+    }
+    const before = rows.findIndex((row) => (place === 'first' ? row.metric >= metric : row.metric > metric));
+    this.#trie.set(addr, len, rows.toSpliced(before < 0 ? rows.length : before, 0, route));
+    this.#count++;
+    return place === undefined || peers.length === 0
+      ? { op: 'set', ...facts }
+      : { op: 'set', ...facts, place };
   }
 
-  #remove({ addr, len }: FamilyPrefix<A>, metric: number, dev: string): RouteChange | null {
-    const rows = this.#trie.get(addr, len);
-    const exact = (row: Route<A>) => this.#isRow(row, metric, '') && deviceKey(row.facts) === dev;
-    const gone = rows?.find(exact) ?? rows?.find((row) => this.#isRow(row, metric, dev));
-    if (rows === undefined || gone === undefined) return null;
+  #remove(prefix: FamilyPrefix<A>, metric: number, dev: string, at?: number): RouteChange | null {
+    const rows = this.#trie.get(prefix.addr, prefix.len);
+    if (rows === undefined) return null;
+    const peers = rows.filter((row) => this.#isRow(row, metric, ''));
+    const exact = this.#family.rowPerDevice ? peers.find((row) => deviceKey(row.facts) === dev) : undefined;
+    const meant = at === undefined ? (exact ?? rows.find((row) => this.#isRow(row, metric, dev))) : peers[at];
+    return meant === undefined ? null : this.#take(prefix, rows, meant);
+  }
+
+  /** Takes a row out. The change tells which it was where its key does not. */
+  #take({ addr, len }: FamilyPrefix<A>, rows: readonly Route<A>[], gone: Route<A>): RouteChange {
     this.#count--;
     if (rows.length === 1) this.#trie.delete(addr, len);
     else
@@ -222,7 +230,18 @@ export class RouteTable<A extends IpAddress = number> {
         len,
         rows.filter((row) => row !== gone),
       );
-    return deletionOf(gone.facts, this.#family.rowPerDevice);
+    const change = deletionOf(gone.facts, this.#family.rowPerDevice);
+    if (rows.find((row) => this.#sameRow(row, gone)) === gone) return change;
+    return { ...change, at: rows.filter(({ metric }) => metric === gone.metric).indexOf(gone) };
+  }
+
+  /** Where a row of this table is. */
+  #find(row: RouteFacts) {
+    const prefix = this.#parsePrefix(row.dst);
+    const rows = this.#trie.get(prefix.addr, prefix.len) ?? [];
+    const route = rows.find(({ facts }) => facts === row);
+    if (route === undefined) return null;
+    return { prefix, rows, route, at: rows.filter(({ metric }) => metric === route.metric).indexOf(route) };
   }
 
   #isRow({ metric, facts }: Route<A>, wanted: number, dev: string): boolean {
@@ -243,7 +262,8 @@ export class RouteTable<A extends IpAddress = number> {
   }
 
   #resolve(facts: RouteFacts): Route<A> {
-    const { formatPrefix, onLink, parse, unspecified, name } = this.#family;
+    const family = this.#family;
+    const { formatPrefix, parse, unspecified, name } = family;
     const prefix = this.#parsePrefix(facts.dst);
     const src = facts.src === '' ? unspecified : (parse(facts.src) ?? unspecified);
     const nexthops = facts.nexthops.map((nexthop): Nexthop<A> => {
@@ -252,26 +272,20 @@ export class RouteTable<A extends IpAddress = number> {
         const via6 = parseIp6(nexthop.via);
         if (via6 === null)
           throw new RouteError(`Error: inet6 address is expected rather than "${nexthop.via}".`);
-        return { device: gateway6(this.#ns, via6, nexthop), via: unspecified, via6, weight };
+        return {
+          device: gateway6(this.#ns, via6, nexthop, this.#ns.ipv6.routes),
+          via: unspecified,
+          via6,
+          weight,
+        };
       }
       const via = nexthop.via === '' ? unspecified : parse(nexthop.via);
       if (via === null)
         throw new RouteError(`Error: ${name} address is expected rather than "${nexthop.via}".`);
-      const attachedByItself = via !== unspecified && onLink(via);
-      if (attachedByItself && nexthop.dev === '') throw new RouteError('Error: Egress device not specified.');
-      const device = nexthop.dev === '' ? this.#deviceFor(via) : this.#ns.device(nexthop.dev);
-      if (device === undefined) {
-        const unknown = name === 'inet6' && nexthop.dev === '';
-        throw new RouteError(
-          unknown ? 'RTNETLINK answers: No route to host' : `Cannot find device "${nexthop.dev}"`,
-        );
-      }
-      if (!device.up && facts.type !== 'local') throw new RouteError('RTNETLINK answers: Network is down');
-      if (via !== unspecified && !attachedByItself && !nexthop.onlink && !this.#attached(via, device)) {
-        throw new RouteError(
-          name === 'inet6' ? 'RTNETLINK answers: No route to host' : 'Error: Nexthop has invalid gateway.',
-        );
-      }
+      const device =
+        via === unspecified ? this.#ns.device(nexthop.dev) : family.gateway(this.#ns, via, nexthop, this);
+      if (device === undefined) throw new RouteError(`Cannot find device "${nexthop.dev}"`);
+      if (via === unspecified && facts.type !== 'local') family.checkDevice(device);
       return { device, via, via6: null, weight };
     });
     const shown = nexthops.map((nexthop, i) => ({
@@ -285,14 +299,16 @@ export class RouteTable<A extends IpAddress = number> {
     return { type: facts.type, nexthops, src, metric, len: prefix.len, table: this.id, facts: canonical };
   }
 
-  #deviceFor(via: A): Device | undefined {
+  /** The device by which a gateway is reached that is on a link; undefined: there is none. */
+  deviceTo(via: A): Device | undefined {
     const nexthop = (this.lookup(via) ?? this.#main?.lookup(via))?.nexthops[0];
     return nexthop !== undefined && isAttached(nexthop, this.#family.unspecified)
       ? nexthop.device
       : undefined;
   }
 
-  #attached(via: A, device: Device): boolean {
+  /** Whether a gateway is on the link of a device. */
+  attaches(via: A, device: Device): boolean {
     const { unspecified } = this.#family;
     const rows = this.#trie.lookupAll(via);
     const attached = rows.some((row) =>
@@ -302,7 +318,7 @@ export class RouteTable<A extends IpAddress = number> {
     );
     // `fib_check_nh_v4_gw`: this table first, then as any packet is routed.
     const main = this.#main;
-    return attached || (main === null ? false : main.#attached(via, device));
+    return attached || (main === null ? false : main.attaches(via, device));
   }
 
   #emit(changes: readonly RouteChange[]): void {
@@ -315,7 +331,7 @@ function deviceKey({ nexthops }: RouteFacts): string {
   return nexthops.length === 1 && nexthops[0]?.via === '' ? nexthops[0].dev : '';
 }
 
-function deletionOf(facts: RouteFacts, rowPerDevice: boolean): RouteChange {
+function deletionOf(facts: RouteFacts, rowPerDevice: boolean): Extract<RouteChange, { op: 'del' }> {
   const { dst, metric } = facts;
   const dev = rowPerDevice ? deviceKey(facts) : '';
   return dev === '' ? { op: 'del', dst, metric } : { op: 'del', dst, metric, dev };

@@ -1,20 +1,24 @@
+import type { IpAddress } from '../../protocols/ip.ts';
 import type { TableRouteFacts } from '../state/kernel-view.ts';
 import type { Netns } from './netns.ts';
-import { inetRouteTable, LOCAL_TABLE, MAIN_TABLE, type Route, type RouteTable } from './route-table.ts';
+import type { RouteFamily } from './route-family.ts';
+import { LOCAL_TABLE, MAIN_TABLE, type Route, RouteTable } from './route-table.ts';
 
-/** The route tables of a namespace, by number. A table appears when a route is first added to it. */
-export class RouteTables {
-  readonly main: RouteTable;
+/** The route tables of one address family of a namespace, by number. A table appears when a route is first added to it. */
+export class RouteTables<A extends IpAddress = number> {
+  readonly main: RouteTable<A>;
   readonly #ns: Netns;
-  readonly #tables = new Map<number, RouteTable>();
+  readonly #family: RouteFamily<A>;
+  readonly #tables = new Map<number, RouteTable<A>>();
 
-  constructor(ns: Netns) {
+  constructor(ns: Netns, family: RouteFamily<A>) {
     this.#ns = ns;
-    this.main = inetRouteTable(ns);
+    this.#family = family;
+    this.main = new RouteTable(ns, family);
     this.#tables.set(MAIN_TABLE, this.main);
   }
 
-  get(table: number): RouteTable | undefined {
+  get(table: number): RouteTable<A> | undefined {
     return this.#tables.get(table);
   }
 
@@ -25,19 +29,19 @@ export class RouteTables {
   }
 
   /** The table, made if it is not there yet (`fib_new_table`). */
-  open(table: number): RouteTable {
-    const found = this.#tables.get(table) ?? inetRouteTable(this.#ns, table);
+  open(table: number): RouteTable<A> {
+    const found = this.#tables.get(table) ?? new RouteTable(this.#ns, this.#family, table, this.main);
     this.#tables.set(table, found);
     return found;
   }
 
-  /** In the order of the kernel's hash table (`inet_dump_fib`). */
-  list(): RouteTable[] {
+  /** In the order of the kernel's hash table (`inet_dump_fib`, `inet6_dump_fib`). */
+  list(): RouteTable<A>[] {
     return [...this.#tables.values()].reverse().sort((a, b) => (a.id & 255) - (b.id & 255));
   }
 
   /** Removes the routes of all tables that fail a test. */
-  removeWhere(test: (route: Route) => boolean): void {
+  removeWhere(test: (route: Route<A>) => boolean): void {
     for (const table of this.#tables.values()) table.removeWhere(test);
   }
 

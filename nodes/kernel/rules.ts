@@ -1,3 +1,4 @@
+import type { IpAddress } from '../../protocols/ip.ts';
 import { formatPrefix, type Prefix, parseAddress, prefixMask } from '../../protocols/ip4.ts';
 import type { RuleFacts } from '../events/kernel.ts';
 import type { Device } from './device.ts';
@@ -5,10 +6,10 @@ import { NetlinkError } from './netlink.ts';
 import type { Netns } from './netns.ts';
 import { DEFAULT_TABLE, LOCAL_TABLE, MAIN_TABLE } from './route-table.ts';
 
-/** What policy routing tells packets apart by beside their destination (`struct flowi4`). */
-export interface FlowKey {
-  /** 0 while the host has not chosen it. */
-  readonly src: number;
+/** What policy routing tells packets apart by beside their destination (`struct flowi4`, `struct flowi6`). */
+export interface FlowKey<A extends IpAddress = number> {
+  /** The unspecified address while the host has not chosen it. */
+  readonly src: A;
   readonly tos: number;
   readonly mark: number;
   readonly proto: number;
@@ -33,37 +34,60 @@ export const ANY_FLOW: FlowKey = {
   oif: null,
 };
 
-/** The rules that every namespace begins with (`fib_default_rules_init`). */
-export const DEFAULT_RULES: readonly RuleFacts[] = [
-  { priority: 0, action: 'lookup', table: LOCAL_TABLE, protocol: 2 },
-  { priority: 32_766, action: 'lookup', table: MAIN_TABLE, protocol: 2 },
-  { priority: 32_767, action: 'lookup', table: DEFAULT_TABLE, protocol: 2 },
-];
-
-/** `IPTOS_RT_MASK` is what routing sees of the TOS octet since ECN has its lowest bits. */
-const TOS_MASK = 0x1c;
-
-/** A rule as lookups use it. */
-export interface Rule {
-  readonly facts: RuleFacts;
-  matches(dst: number, flow: FlowKey): boolean;
+/** What a rule table must know of its address family. */
+export interface RuleFamily<A extends IpAddress> {
+  readonly name: 'inet' | 'inet6';
+  /** The rules that every namespace begins with (`fib_default_rules_init`, `fib6_rules_net_init`). */
+  readonly defaults: readonly RuleFacts[];
+  /** What routing sees of the TOS octet. */
+  readonly tosMask: number;
+  /** A prefix with its host bits as the kernel keeps it, and whether an address is in it; null: every address is. */
+  prefix(text: string): { readonly text: string; contains(addr: A): boolean } | null;
 }
 
-/** The policy rules of a namespace (`ip rule`, net/core/fib_rules.c), in the order in which they are asked. */
-export class RuleTable {
+export const LOCAL_RULE: RuleFacts = { priority: 0, action: 'lookup', table: LOCAL_TABLE, protocol: 2 };
+export const MAIN_RULE: RuleFacts = { priority: 32_766, action: 'lookup', table: MAIN_TABLE, protocol: 2 };
+
+export const INET_RULES: RuleFamily<number> = {
+  name: 'inet',
+  defaults: [
+    LOCAL_RULE,
+    MAIN_RULE,
+    { priority: 32_767, action: 'lookup', table: DEFAULT_TABLE, protocol: 2 },
+  ],
+  // `IPTOS_RT_MASK`, since ECN has the lowest bits.
+  tosMask: 0x1c,
+  prefix(text) {
+    const prefix: Prefix | null = parseAddress(text);
+    if (prefix === null || prefix.len === 0) return null;
+    const mask = prefixMask(prefix.len);
+    return { text: formatPrefix(prefix), contains: (addr) => ((addr ^ prefix.addr) & mask) === 0 };
+  },
+};
+
+/** A rule as lookups use it. */
+export interface Rule<A extends IpAddress = number> {
+  readonly facts: RuleFacts;
+  matches(dst: A, flow: FlowKey<A>): boolean;
+}
+
+/** The policy rules of a family in a namespace (`ip rule`, net/core/fib_rules.c), in the order in which they are asked. */
+export class RuleTable<A extends IpAddress = number> {
   /** False while the rules are those that every namespace begins with: lookups go straight to their tables. */
   custom = false;
   /** Whether any rule was ever changed, since when the local and the main table are apart (`fib_unmerge`). */
   unmerged = false;
   readonly #ns: Netns;
-  #rules: Rule[];
+  readonly #family: RuleFamily<A>;
+  #rules: Rule<A>[];
 
-  constructor(ns: Netns) {
+  constructor(ns: Netns, family: RuleFamily<A>) {
     this.#ns = ns;
-    this.#rules = DEFAULT_RULES.map((facts) => compile(facts));
+    this.#family = family;
+    this.#rules = family.defaults.map((facts) => compile(facts, family));
   }
 
-  get rules(): readonly Rule[] {
+  get rules(): readonly Rule<A>[] {
     return this.#rules;
   }
 
@@ -79,7 +103,7 @@ export class RuleTable {
 
   /** @throws NetlinkError */
   add(given: RuleFacts): void {
-    const facts = canonicalRule(given);
+    const facts = canonicalRule(given, this.#family);
     if (facts.action === 'goto' && (facts.target ?? 0) <= facts.priority)
       throw new NetlinkError('Error: Backward goto not supported.');
     if (((facts.tos ?? 0) & 3) !== 0)
@@ -88,7 +112,7 @@ export class RuleTable {
     if (this.#rules.some((rule) => JSON.stringify({ ...rule.facts, protocol: facts.protocol }) === text))
       throw new NetlinkError('RTNETLINK answers: File exists');
     const at = this.#rules.findIndex((rule) => rule.facts.priority > facts.priority);
-    this.#change(this.#rules.toSpliced(at < 0 ? this.#rules.length : at, 0, compile(facts)));
+    this.#change(this.#rules.toSpliced(at < 0 ? this.#rules.length : at, 0, compile(facts, this.#family)));
     this.#emit('rule.added', facts);
   }
 
@@ -101,29 +125,28 @@ export class RuleTable {
     this.#emit('rule.removed', gone.facts);
   }
 
-  #change(rules: Rule[]): void {
+  #change(rules: Rule<A>[]): void {
     this.#rules = rules;
     this.unmerged = true;
     this.custom =
-      rules.length !== DEFAULT_RULES.length ||
+      rules.length !== this.#family.defaults.length ||
       rules.some(
-        ({ facts }, i) => JSON.stringify(facts) !== JSON.stringify(canonicalRule(DEFAULT_RULES[i]!)),
+        ({ facts }, i) =>
+          JSON.stringify(facts) !== JSON.stringify(canonicalRule(this.#family.defaults[i]!, this.#family)),
       );
   }
 
   #emit(type: 'rule.added' | 'rule.removed', rule: RuleFacts): void {
     const { kernel, name } = this.#ns;
-    kernel.rt.emit({ type, ns: name, rule });
+    const family = this.#family.name;
+    kernel.rt.emit({ type, ns: name, rule, ...(family === 'inet' ? {} : { family }) });
     kernel.fibChanged(this.#ns);
   }
 }
 
 /** A rule with its keys in one order and without those that say nothing. */
-function canonicalRule(rule: RuleFacts): RuleFacts {
-  const prefix = (text: string | undefined) => {
-    const parsed = text === undefined ? null : parseAddress(text);
-    return parsed === null || parsed.len === 0 ? undefined : formatPrefix(parsed);
-  };
+function canonicalRule<A extends IpAddress>(rule: RuleFacts, family: RuleFamily<A>): RuleFacts {
+  const prefix = (text: string | undefined) => (text === undefined ? undefined : family.prefix(text)?.text);
   const { mark, mask } = rule;
   const marked = mark !== undefined && (mark !== 0 || (mask ?? 0) !== 0);
   const entries = Object.entries({
@@ -148,26 +171,21 @@ function canonicalRule(rule: RuleFacts): RuleFacts {
   return Object.fromEntries(entries) as unknown as RuleFacts;
 }
 
-function compile(facts: RuleFacts): Rule {
-  const rule = canonicalRule(facts);
+function compile<A extends IpAddress>(facts: RuleFacts, family: RuleFamily<A>): Rule<A> {
+  const rule = canonicalRule(facts, family);
   const { not = false, iif, oif, mark = 0, mask = 0, tos = 0, ipproto = 0, sport, dport } = rule;
-  const from = prefixOf(rule.from);
-  const to = prefixOf(rule.to);
-  const fromMask = prefixMask(from.len);
-  const toMask = prefixMask(to.len);
-  const fits = (dst: number, flow: FlowKey): boolean =>
-    ((flow.src ^ from.addr) & fromMask) === 0 &&
-    ((dst ^ to.addr) & toMask) === 0 &&
+  const { tosMask } = family;
+  const from = rule.from === undefined ? null : family.prefix(rule.from);
+  const to = rule.to === undefined ? null : family.prefix(rule.to);
+  const fits = (dst: A, flow: FlowKey<A>): boolean =>
+    (from === null || from.contains(flow.src)) &&
+    (to === null || to.contains(dst)) &&
     ((flow.mark ^ mark) & mask) === 0 &&
     (iif === undefined || (flow.iif?.name ?? 'lo') === iif) &&
     (oif === undefined || flow.oif?.name === oif) &&
-    (tos === 0 || (flow.tos & TOS_MASK) === tos) &&
+    (tos === 0 || (flow.tos & tosMask) === tos) &&
     (ipproto === 0 || flow.proto === ipproto) &&
     (sport === undefined || (flow.sport >= sport[0] && flow.sport <= sport[1])) &&
     (dport === undefined || (flow.dport >= dport[0] && flow.dport <= dport[1]));
   return { facts: rule, matches: not ? (dst, flow) => !fits(dst, flow) : fits };
-}
-
-function prefixOf(text: string | undefined): Prefix {
-  return (text === undefined ? null : parseAddress(text)) ?? { addr: 0, len: 0 };
 }

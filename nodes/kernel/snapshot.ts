@@ -19,8 +19,9 @@ export function snapshotKernel(kernel: Kernel): KernelView {
     links: collect((ns) => ns.devices().map((device) => device.facts()), viewOrder.link),
     addresses: collect((ns) => [...ns.addresses.list(), ...ns.ipv6.addresses.list()], viewOrder.address),
     routes: collect((ns) => [...ns.routes.list(), ...ns.ipv6.routes.list()], viewOrder.route),
-    tables: collect((ns) => ns.tables.others(), viewOrder.table),
+    tables: collect((ns) => [...ns.tables.others(), ...ns.ipv6.tables.others()], viewOrder.table),
     rules: Object.fromEntries(kernel.namespaces().map((ns) => [ns.name, ns.rules.list()])),
+    rules6: Object.fromEntries(kernel.namespaces().map((ns) => [ns.name, ns.ipv6.rules.list()])),
     neighbors: collect((ns) => [...ns.neighbors(), ...ns.neighbors6()], viewOrder.neighbor),
     bridgeVlans: collect(
       (ns) => ns.devices().flatMap((device) => (device instanceof BridgeDevice ? device.vlanRows() : [])),

@@ -7,8 +7,6 @@ import type {
   NeighborFacts,
   PathMtuFacts,
   QdiscFacts,
-  RouteChange,
-  RouteFacts,
   RuleFacts,
   SysctlFacts,
 } from '../events/kernel.ts';
@@ -23,6 +21,7 @@ import {
   tupleKey,
   viewOrder,
 } from './kernel-view.ts';
+import { RouteSlice } from './route-fold.ts';
 import { WireguardSlice } from './wireguard-fold.ts';
 import { XfrmSlice } from './xfrm-fold.ts';
 import { XtablesSlice } from './xtables-fold.ts';
@@ -30,11 +29,12 @@ import { XtablesSlice } from './xtables-fold.ts';
 interface Slices {
   readonly links: Map<string, LinkFacts>;
   readonly addresses: Map<string, AddressFacts>;
-  readonly routes: Map<string, RouteFacts>;
-  /** Of other tables than main, by table, destination and metric. */
-  readonly tables: Map<string, TableRouteFacts>;
+  readonly routes: RouteSlice;
+  /** Other tables than main, by number. */
+  readonly tables: Map<number, RouteSlice>;
   /** In the order in which they are asked. */
   readonly rules: RuleFacts[];
+  readonly rules6: RuleFacts[];
   readonly neighbors: Map<string, NeighborFacts>;
   readonly fdb: Map<string, FdbFacts>;
   readonly bridgeVlans: Map<string, DeviceVlans>;
@@ -124,26 +124,22 @@ export class KernelFold {
         return;
       case 'route.changed':
         if (event.table !== MAIN) {
-          changeTable(slices.tables, event.table, event.changes);
-          return;
-        }
-        for (const change of event.changes) {
-          if (change.op === 'del') slices.routes.delete(routeKey(change, change.dev ?? ''));
-          else {
-            const { op: _op, ...facts } = change;
-            slices.routes.set(routeKey(facts, attachedDevice(facts)), facts);
-          }
-        }
+          const table = slices.tables.get(event.table) ?? new RouteSlice();
+          slices.tables.set(event.table, table);
+          table.apply(event.changes);
+        } else slices.routes.apply(event.changes);
         return;
       case 'rule.added': {
-        const at = slices.rules.findIndex((rule) => rule.priority > event.rule.priority);
-        slices.rules.splice(at < 0 ? slices.rules.length : at, 0, event.rule);
+        const rules = event.family === 'inet6' ? slices.rules6 : slices.rules;
+        const at = rules.findIndex((rule) => rule.priority > event.rule.priority);
+        rules.splice(at < 0 ? rules.length : at, 0, event.rule);
         return;
       }
       case 'rule.removed': {
+        const rules = event.family === 'inet6' ? slices.rules6 : slices.rules;
         const text = JSON.stringify(event.rule);
-        const at = slices.rules.findIndex((rule) => JSON.stringify(rule) === text);
-        if (at >= 0) slices.rules.splice(at, 1);
+        const at = rules.findIndex((rule) => JSON.stringify(rule) === text);
+        if (at >= 0) rules.splice(at, 1);
         return;
       }
       case 'neighbor.set':
@@ -199,9 +195,10 @@ export class KernelFold {
     return {
       links: this.#slice((slices) => slices.links, viewOrder.link),
       addresses: this.#slice((slices) => slices.addresses, viewOrder.address),
-      routes: this.#slice((slices) => slices.routes, viewOrder.route),
-      tables: this.#slice((slices) => slices.tables, viewOrder.table),
+      routes: this.#rows((slices) => slices.routes.list(), viewOrder.route),
+      tables: this.#rows((slices) => tableRows(slices.tables), viewOrder.table),
       rules: Object.fromEntries([...this.#namespaces].map(([ns, { rules }]) => [ns, [...rules]])),
+      rules6: Object.fromEntries([...this.#namespaces].map(([ns, { rules6 }]) => [ns, [...rules6]])),
       neighbors: this.#slice((slices) => slices.neighbors, viewOrder.neighbor),
       bridgeVlans: this.#slice((slices) => slices.bridgeVlans, viewOrder.bridgeVlans),
       fdb: this.#slice((slices) => slices.fdb, viewOrder.fdb),
@@ -229,8 +226,12 @@ export class KernelFold {
   }
 
   #slice<T>(pick: (slices: Slices) => Map<string, T>, order: (item: T) => string): Record<string, T[]> {
+    return this.#rows((slices) => [...pick(slices).values()], order);
+  }
+
+  #rows<T>(list: (slices: Slices) => T[], order: (item: T) => string): Record<string, T[]> {
     const view: Record<string, T[]> = {};
-    for (const [name, slices] of this.#namespaces) view[name] = sortBy([...pick(slices).values()], order);
+    for (const [name, slices] of this.#namespaces) view[name] = sortBy(list(slices), order);
     return view;
   }
 
@@ -240,9 +241,10 @@ export class KernelFold {
       slices = {
         links: new Map(),
         addresses: new Map(),
-        routes: new Map(),
+        routes: new RouteSlice(),
         tables: new Map(),
         rules: [...FIRST_RULES],
+        rules6: [...FIRST_RULES6],
         neighbors: new Map(),
         fdb: new Map(),
         bridgeVlans: new Map(),
@@ -272,19 +274,10 @@ const FIRST_RULES: readonly RuleFacts[] = [
   { priority: 32_767, action: 'lookup', table: 253, protocol: 2 },
 ];
 
-function changeTable(
-  tables: Map<string, TableRouteFacts>,
-  table: number,
-  changes: readonly RouteChange[],
-): void {
-  for (const change of changes) {
-    const key = `${table} ${change.dst} ${change.metric}`;
-    if (change.op === 'del') tables.delete(key);
-    else {
-      const { op: _op, ...route } = change;
-      tables.set(key, { table, route });
-    }
-  }
+const FIRST_RULES6 = FIRST_RULES.slice(0, 2);
+
+function tableRows(tables: ReadonlyMap<number, RouteSlice>): TableRouteFacts[] {
+  return [...tables].flatMap(([table, rows]) => rows.list().map((route) => ({ table, route })));
 }
 
 /** Roots below `net` that a name begins with, but in logs from before there were others than ipv4. */
@@ -298,16 +291,6 @@ function setSysctl(sysctls: Map<string, SysctlFacts>, facts: SysctlFacts): void 
     name = dev === '' ? `ipv4.${name}` : `ipv4.conf.*.${ofAll ?? name}`;
   }
   sysctls.set(`${dev} ${name}`, { ...facts, dev, name });
-}
-
-function routeKey({ dst, metric }: { readonly dst: string; readonly metric: number }, dev: string): string {
-  return `${dst} ${metric} ${dev}`;
-}
-
-/** In IPv6, attached destinations of one prefix and metric are different routes by different devices. */
-function attachedDevice({ dst, nexthops }: RouteFacts): string {
-  const [hop, ...others] = nexthops;
-  return dst.includes(':') && hop?.via === '' && others.length === 0 ? hop.dev : '';
 }
 
 function sortBy<T>(items: T[], order: (item: T) => string): T[] {

@@ -57,8 +57,9 @@ export interface KernelView {
   readonly routes: Readonly<Record<string, readonly RouteFacts[]>>;
   /** Rows of the other tables, but what follows from the addresses by itself. */
   readonly tables: Readonly<Record<string, readonly TableRouteFacts[]>>;
-  /** In the order in which they are asked. */
+  /** In the order in which they are asked, of IPv4 and of IPv6. */
   readonly rules: Readonly<Record<string, readonly RuleFacts[]>>;
+  readonly rules6: Readonly<Record<string, readonly RuleFacts[]>>;
   readonly neighbors: Readonly<Record<string, readonly NeighborFacts[]>>;
   /** VLANs of bridges and their ports, where they are others than those of all. */
   readonly bridgeVlans: Readonly<Record<string, readonly DeviceVlans[]>>;
@@ -92,7 +93,7 @@ export const viewOrder = {
   route: (route: RouteFacts) =>
     `${route.dst} ${String(route.metric).padStart(10, '0')} ${route.nexthops[0]?.dev ?? ''}`,
   table: ({ table, route }: TableRouteFacts) =>
-    `${String(table).padStart(10, '0')} ${route.dst} ${String(route.metric).padStart(10, '0')}`,
+    `${String(table).padStart(10, '0')} ${route.dst} ${String(route.metric).padStart(10, '0')} ${route.nexthops[0]?.dev ?? ''}`,
   neighbor: (neighbor: NeighborFacts) => `${neighbor.dev} ${neighbor.ip}`,
   bridgeVlans: ({ dev }: DeviceVlans) => dev,
   fdb: (row: FdbFacts) => `${row.dev} ${row.mac} ${row.dst} ${row.vlan ?? 0}`,

@@ -95,7 +95,7 @@ export class AddressTable6 {
     const lost = !this.#local.has(address.addr);
     const prefix = prefixOf(address);
     const shared = inet6.addresses.some((other) => prefixOf(other) === prefix);
-    ipv6.routes.removeWhere(
+    ipv6.tables.removeWhere(
       ({ src, facts, nexthops }) =>
         (lost && src === address.addr) ||
         (!shared && facts.protocol === 'kernel' && facts.dst === prefix && nexthops[0]?.device === device),
@@ -123,7 +123,7 @@ export class AddressTable6 {
       if (!inet6.enabled || !keep || address.scope !== 'global' || address.validUntil !== null)
         this.drop(device, address);
     }
-    this.#ns.ipv6.routes.removeWhere((route) => route.nexthops.some((hop) => hop.device === device));
+    this.#ns.ipv6.tables.removeWhere((route) => route.nexthops.some((hop) => hop.device === device));
     this.#ns.ipv6.pathMtus.deviceDown(device);
   }
 

@@ -3,12 +3,18 @@ import type { NexthopFacts } from '../../events/kernel.ts';
 import type { Device } from '../device.ts';
 import type { Netns } from '../netns.ts';
 import { RouteError } from '../route-error.ts';
+import type { RouteTable } from '../route-table.ts';
 
 /**
  * The device by which an IPv6 gateway is reached: that of the next hop, else that of the route to it (`ip6_validate_gw`,
  * `fib6_nh_init`). @throws RouteError where there can be no such gateway.
  */
-export function gateway6(ns: Netns, via: Ip6, { dev, onlink }: Pick<NexthopFacts, 'dev' | 'onlink'>): Device {
+export function gateway6(
+  ns: Netns,
+  via: Ip6,
+  { dev, onlink }: Pick<NexthopFacts, 'dev' | 'onlink'>,
+  table: RouteTable<Ip6>,
+): Device {
   const given = dev === '' ? null : (ns.device(dev) ?? null);
   if (dev !== '' && given === null) throw new RouteError(`Cannot find device "${dev}"`);
   if (onlink) {
@@ -17,14 +23,25 @@ export function gateway6(ns: Netns, via: Ip6, { dev, onlink }: Pick<NexthopFacts
   }
   if (given !== null) refuseOwn(ns, via, given);
   if (via === ANY_IP6 || isMulticastIp6(via)) throw new RouteError('Error: Invalid gateway address.');
-  const device = isLinkLocal(via) || onlink ? given : deviceTo(ns, via, given);
-  if (device === null) throw new RouteError('Error: Egress device not specified.');
+  const device =
+    isLinkLocal(via) || onlink
+      ? given
+      : (deviceTo(table, via, given) ?? deviceTo(ns.ipv6.routes, via, given));
+  if (device === null)
+    throw new RouteError(
+      isLinkLocal(via) ? 'Error: Egress device not specified.' : 'RTNETLINK answers: No route to host',
+    );
   if (device.kind === 'loopback')
     throw new RouteError('Error: Egress device can not be loopback device for this route.');
   if (given === null) refuseOwn(ns, via, device);
+  checkDevice6(device);
+  return device;
+}
+
+/** @throws RouteError */
+export function checkDevice6(device: Device): void {
   if (!device.inet6.enabled) throw new RouteError('Error: IPv6 is disabled on nexthop device.');
   if (!device.up) throw new RouteError('Error: Nexthop device is not up.');
-  return device;
 }
 
 /** One that is claimed still is the host's own too. */
@@ -36,13 +53,11 @@ function refuseOwn(ns: Netns, via: Ip6, device: Device): void {
 }
 
 /** `ip6_route_check_nh`: a gateway is not itself behind one. */
-function deviceTo(ns: Netns, via: Ip6, given: Device | null): Device {
-  const route = ns.ipv6.routes.lookupWhere(
+function deviceTo(table: RouteTable<Ip6>, via: Ip6, given: Device | null): Device | null {
+  const route = table.lookupWhere(
     via,
     ({ nexthops }) => given === null || nexthops.some((hop) => hop.device === given),
   );
   const hop = route?.nexthops.find((candidate) => given === null || candidate.device === given);
-  if (route?.type !== 'unicast' || hop?.via !== ANY_IP6)
-    throw new RouteError('RTNETLINK answers: No route to host');
-  return hop.device;
+  return route?.type === 'unicast' && hop?.via === ANY_IP6 ? hop.device : null;
 }

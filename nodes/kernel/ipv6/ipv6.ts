@@ -15,13 +15,16 @@ import { NetfilterHooks } from '../netfilter/hooks.ts';
 import type { Netns } from '../netns.ts';
 import { PathMtuCache } from '../path-mtu.ts';
 import type { RouteTable } from '../route-table.ts';
+import type { RouteTables } from '../route-tables.ts';
+import { RuleTable } from '../rules.ts';
 import { TcpLayer } from '../tcp.ts';
 import { UdpLayer } from '../udp.ts';
 import { AddressTable6 } from './addresses.ts';
 import { Icmp6Layer, scopeDevice } from './icmp.ts';
 import { Ip6Layer } from './layer.ts';
 import { NdpLayer } from './ndp.ts';
-import { inet6RouteTable } from './route-table.ts';
+import { inet6RouteTables } from './route-table.ts';
+import { INET6_RULES } from './rules.ts';
 import { Ipv6Sysctls } from './sysctl.ts';
 
 /** IPv6 of a namespace: addresses, routes and sockets beside those of IPv4. */
@@ -29,6 +32,8 @@ export class Ipv6 {
   readonly sysctls: Ipv6Sysctls;
   /** The main table. */
   readonly routes: RouteTable<Ip6>;
+  readonly tables: RouteTables<Ip6>;
+  readonly rules: RuleTable<Ip6>;
   readonly addresses: AddressTable6;
   readonly layer: Ip6Layer;
   readonly icmp: Icmp6Layer;
@@ -40,7 +45,9 @@ export class Ipv6 {
 
   constructor(ns: Netns) {
     this.sysctls = new Ipv6Sysctls(ns, ns.kernel.ipv6);
-    this.routes = inet6RouteTable(ns);
+    this.tables = inet6RouteTables(ns);
+    this.routes = this.tables.main;
+    this.rules = new RuleTable(ns, INET6_RULES);
     this.addresses = new AddressTable6(ns);
     this.layer = new Ip6Layer(ns);
     this.icmp = new Icmp6Layer(ns);
@@ -52,7 +59,7 @@ export class Ipv6 {
       least: IPV6_MIN_MTU,
       unspecified: ANY_IP6,
       lookup: (dst) => (isMulticastIp6(dst) ? null : this.layer.lookup(dst, 0, null)),
-      route: (dst) => this.routes.lookup(dst),
+      route: (dst) => this.layer.lookup(dst, 0, null)?.route ?? null,
     });
   }
 

@@ -44,7 +44,7 @@ import { Reassembler } from '../../../protocols/reassembly.ts';
 import type { TimerHandle } from '../../runtime.ts';
 import type { Device } from '../device.ts';
 import type { PacketOptions, SendError } from '../ip/output.ts';
-import { chooseNexthop, describePath, type Path, pathError } from '../ip/path.ts';
+import { describePath, type Path, pathError } from '../ip/path.ts';
 import {
   NF_FORWARD,
   NF_LOCAL_IN,
@@ -54,6 +54,9 @@ import {
 } from '../netfilter/hooks.ts';
 import { Skb } from '../netfilter/skb.ts';
 import type { Netns } from '../netns.ts';
+import type { FlowKey } from '../rules.ts';
+import { fib6Lookup } from './fib-lookup.ts';
+import { packetFlow6, sentFlow6 } from './flow.ts';
 
 /** `IPV6_FRAG_TIMEOUT`, ms (RFC 8200 §4.5). */
 const REASSEMBLY_TIMEOUT = 60_000;
@@ -112,15 +115,21 @@ export class Ip6Layer {
 
   /** `ip6_rcv_finish` */
   #route(device: Device, frame: Uint8Array, skb: Skb | null): void {
-    const { kernel, ipv6 } = this.#ns;
+    const { kernel } = this.#ns;
     const dst = readIp6Cached(frame, ETH_HLEN + IP6_DST);
     if (isMulticastIp6(dst)) {
       if (device.kind === 'loopback' || device.inet6.listensTo(dst)) this.#deliver(device, frame, skb);
       else kernel.drop('ip6-multicast');
-    } else if (ipv6.addresses.isLocal(dst, device)) {
+    } else if (this.#isForUs(device, frame, dst, skb)) {
       if (kernel.rt.cause < 0) this.#tell(`local ${formatIp6(dst)} dev lo`, frame);
       this.#deliver(device, frame, skb);
     } else this.#forward(device, frame, dst, skb);
+  }
+
+  #isForUs(device: Device, frame: Uint8Array, dst: Ip6, skb: Skb | null): boolean {
+    const { addresses, rules, tables } = this.#ns.ipv6;
+    if (!rules.custom && !tables.customLocal) return addresses.isLocal(dst, device);
+    return this.lookup(dst, 0, null, packetFlow6(frame, device, skb?.mark ?? 0))?.type === 'local';
   }
 
   /** Whoever follows the packet hears which way it goes. */
@@ -141,7 +150,8 @@ export class Ip6Layer {
       kernel.drop('ip6-link-multicast');
       return;
     }
-    const path = this.lookup(dst, flowHash(frame), null);
+    const flow = ipv6.rules.custom ? packetFlow6(frame, device, skb?.mark ?? 0) : null;
+    const path = this.lookup(dst, flowHash(frame), null, flow);
     if (kernel.rt.cause < 0) this.#tell(describePath(path ?? 'no-route', dst), frame);
     if (path === null || path.type === 'unreachable' || path.type === 'prohibit') {
       const code = path?.type === 'prohibit' ? UNREACH6_PROHIBITED : UNREACH6_NO_ROUTE;
@@ -180,30 +190,9 @@ export class Ip6Layer {
     this.#finish(path, skb === null ? frame : skb.frame, mtu, skb);
   }
 
-  /** The way to an address, by one device only where one is named. Null: no route. */
-  lookup(dst: Ip6, hash: number, device: Device | null): Path<Ip6> | null {
-    const { ipv6, lo } = this.#ns;
-    if (ipv6.addresses.isLocal(dst, device))
-      return { type: 'local', device: lo, nexthop: dst, src: ANY_IP6, route: null };
-    if (isMulticastIp6(dst)) {
-      const out =
-        device ?? this.#ns.devices().find((other) => other !== lo && other.usable && other.inet6.enabled);
-      return out === undefined
-        ? null
-        : { type: 'unicast', device: out, nexthop: dst, src: ANY_IP6, route: null };
-    }
-    const route =
-      device === null
-        ? ipv6.routes.lookup(dst)
-        : ipv6.routes.lookupWhere(dst, ({ nexthops }) => nexthops.some((hop) => hop.device === device));
-    if (route === null) return null;
-    if (route.type === 'throw') return null;
-    if (route.type === 'blackhole' || route.type === 'unreachable' || route.type === 'prohibit')
-      return { type: route.type, device: lo, nexthop: ANY_IP6, src: ANY_IP6, route };
-    const hop = chooseNexthop(route, hash);
-    if (hop === null) return null;
-    const nexthop = hop.via === ANY_IP6 ? dst : hop.via;
-    return { type: 'unicast', device: hop.device, nexthop, src: route.src, route };
+  /** See `fib6Lookup`. */
+  lookup(dst: Ip6, hash: number, device: Device | null, flow: FlowKey<Ip6> | null = null): Path<Ip6> | null {
+    return fib6Lookup(this.#ns, dst, hash, device, flow);
   }
 
   /** The largest packet for a destination by a path to it, bytes. */
@@ -218,7 +207,8 @@ export class Ip6Layer {
   output(buffer: Uint8Array, options: PacketOptions<Ip6>, fill?: (src: Ip6) => void): SendError | null {
     const { ipv6 } = this.#ns;
     const { dst, proto, device = null, df = false } = options;
-    const path = this.lookup(dst, sentHash(options), device);
+    const flow = ipv6.rules.custom ? sentFlow6(buffer, options) : null;
+    const path = this.lookup(dst, sentHash(options), device, flow);
     const error = pathError(path);
     if (path === null || error !== null) return error;
     const src = options.src !== ANY_IP6 ? options.src : ipv6.sourceFor(path, dst);
@@ -292,9 +282,10 @@ export class Ip6Layer {
   }
 
   /** The way of a packet that is complete (`ip6_route_me_harder`). */
-  #routeAgain({ frame }: Skb): Path<Ip6> | SendError {
+  #routeAgain({ frame, mark }: Skb): Path<Ip6> | SendError {
     const dst = destinationOf(frame);
-    const path = this.lookup(dst, flowHash(frame), null);
+    const flow = this.#ns.ipv6.rules.custom ? packetFlow6(frame, null, mark) : null;
+    const path = this.lookup(dst, flowHash(frame), null, flow);
     if (this.#ns.kernel.rt.cause < 0) this.#tell(describePath(path ?? 'no-route', dst), frame);
     return pathError(path) ?? path ?? 'ENETUNREACH';
   }

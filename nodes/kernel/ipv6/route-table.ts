@@ -1,14 +1,9 @@
-import {
-  ANY_IP6,
-  formatPrefix6,
-  type Ip6,
-  isLinkLocal,
-  parseIp6,
-  parsePrefix6,
-} from '../../../protocols/ip6.ts';
+import { ANY_IP6, formatPrefix6, type Ip6, parseIp6, parsePrefix6 } from '../../../protocols/ip6.ts';
 import { Lpm6Trie } from '../../../protocols/trie6.ts';
 import type { Netns } from '../netns.ts';
-import { type RouteFamily, RouteTable } from '../route-table.ts';
+import type { RouteFamily } from '../route-family.ts';
+import { RouteTables } from '../route-tables.ts';
+import { checkDevice6, gateway6 } from './gateway.ts';
 
 /** `IP6_RT_PRIO_USER` and `IP6_RT_PRIO_ADDRCONF`: the metrics of routes that name none, and of the kernel's own. */
 export const USER_METRIC = 1024;
@@ -23,9 +18,10 @@ const INET6: RouteFamily<Ip6> = {
   parse: parseIp6,
   parsePrefix: parsePrefix6,
   formatPrefix: formatPrefix6,
-  onLink: isLinkLocal,
+  checkDevice: checkDevice6,
+  gateway: gateway6,
 };
 
-export function inet6RouteTable(ns: Netns): RouteTable<Ip6> {
-  return new RouteTable(ns, INET6);
+export function inet6RouteTables(ns: Netns): RouteTables<Ip6> {
+  return new RouteTables(ns, INET6);
 }

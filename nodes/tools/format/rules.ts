@@ -1,4 +1,3 @@
-import { parsePrefix } from '../../../protocols/ip4.ts';
 import { protocolName } from '../../../protocols/protocol-names.ts';
 import type { RuleFacts } from '../../events/kernel.ts';
 import { formatJson, type Json, type JsonStyle } from './json.ts';
@@ -30,9 +29,9 @@ function shownProtocol({ protocol }: RuleFacts, format: RuleFormat): string {
   return quiet && format.details === undefined ? '' : format.protocolName(protocol);
 }
 
-/** A prefix as iproute2 writes it: a host without its /32. */
+/** A prefix as iproute2 writes it: a host without its /32 or /128. */
 function host(prefix: string): string {
-  return prefix.endsWith('/32') ? prefix.slice(0, -3) : prefix;
+  return prefix.replace(prefix.includes(':') ? /\/128$/ : /\/32$/, '');
 }
 
 function hex(value: number): string {
@@ -72,8 +71,8 @@ function ruleText(rule: RuleFacts, format: RuleFormat): string {
 function ruleObject(rule: RuleFacts, format: RuleFormat): Json {
   const { not, from, to, iif, oif, mark, mask, tos, ipproto, sport, dport } = rule;
   const prefix = (name: string, text: string): { [key: string]: Json } => {
-    const len = parsePrefix(text)?.len ?? 32;
-    return { [name]: text.slice(0, text.indexOf('/')), ...(len === 32 ? {} : { [`${name}len`]: len }) };
+    const [address = '', len] = host(text).split('/');
+    return { [name]: address, ...(len === undefined ? {} : { [`${name}len`]: Number(len) }) };
   };
   const device = (name: string, dev: string): { [key: string]: Json } => ({
     [name]: dev,

@@ -47,12 +47,11 @@ export function requireDevice(ns: Netns, name: string): Device {
 }
 
 /** A prefix argument; `default`, `any` and `all` are the prefix of length 0. @throws ToolError */
-export function requirePrefix(word: string): Prefix {
+export function requirePrefix(word: string, family: Family = 'any'): Prefix {
   if (word === 'default' || word === 'any' || word === 'all') return { addr: 0, len: 0 };
   refuseIpv6(word);
   const prefix = parsePrefix(lengthened(word));
-  if (prefix === null)
-    throw new ToolError(`Error: any valid prefix is expected rather than "${word}".`, EXIT_ARGUMENT);
+  if (prefix === null) throw expected(family, 'prefix', word);
   return prefix;
 }
 

@@ -195,7 +195,7 @@ const ROUTE_USAGE = `Usage: ip route { list | flush } SELECTOR
        ip route get [ fibmatch ] ADDRESS [ from ADDRESS iif STRING ] [ oif STRING ]
                     [ tos TOS ] [ mark NUMBER ] [ ipproto PROTOCOL ]
                     [ sport NUMBER ] [ dport NUMBER ]
-       ip route { add | del | change | replace } ROUTE
+       ip route { add | del | change | append | prepend | replace } ROUTE
 SELECTOR := [ root PREFIX ] [ match PREFIX ] [ exact PREFIX ]
             [ table TABLE_ID ] [ proto RTPROTO ] [ dev STRING ]
             [ via ADDRESS ] [ src ADDRESS ] [ type TYPE ] [ scope SCOPE ]

@@ -1,3 +1,4 @@
+import { bitsOf, type IpAddress } from '../../../protocols/ip.ts';
 import { formatIp4 } from '../../../protocols/ip4.ts';
 import { formatIp6 } from '../../../protocols/ip6.ts';
 import type { Device } from '../../kernel/device.ts';
@@ -13,10 +14,11 @@ import { sendErrorText } from '../send-error.ts';
 import { ToolError } from '../tool.ts';
 import {
   type IpContext,
+  type IpOptions,
   linksOf,
   refused,
-  requireAddress,
   requireDevice,
+  requireInterfaceAddress,
   requireIpAddress,
 } from './context.ts';
 import { tableName } from './route-protocols.ts';
@@ -36,10 +38,9 @@ interface Question {
 /** `ip route get`: the way that the kernel takes to an address. @throws ToolError */
 export function routeGet(words: Words, ctx: IpContext): void {
   let target: string | null = null;
-  let from: number | null = null;
+  let from: IpAddress | null = null;
   let answer: Question['answer'] = 'way';
-  const flow: { -readonly [K in keyof FlowKey]: FlowKey[K] } = {
-    src: 0,
+  const flow: { -readonly [K in keyof Omit<FlowKey, 'src'>]: FlowKey[K] } = {
     tos: 0,
     mark: 0,
     proto: 0,
@@ -51,7 +52,7 @@ export function routeGet(words: Words, ctx: IpContext): void {
   for (let word = words.next(); word !== undefined; word = words.next()) {
     switch (word) {
       case 'from':
-        from = requireAddress(words.argument(), 'inet');
+        from = requireIpAddress(words.argument(), familyOfTarget(ctx, target));
         break;
       case 'iif':
         flow.iif = requireDevice(ctx.ns, words.argument());
@@ -88,19 +89,25 @@ export function routeGet(words: Words, ctx: IpContext): void {
     }
   }
   if (target === null) throw new ToolError('need at least a destination address', EXIT_ARGUMENT);
-  const addr = requireIpAddress(
-    target.replace(target.includes(':') ? /\/128$/ : /\/32$/, ''),
-    ctx.options.family,
-  );
+  const { addr, len } = requireInterfaceAddress(target, ctx.options.family);
+  if (len !== bitsOf(addr))
+    ctx.out.stderr(`Warning: /${len} as prefix is invalid, only /${bitsOf(addr)} (or none) is supported.\n`);
   if (typeof addr === 'string') {
-    if (flow.iif !== null || flow.oif !== null || flow.mark !== 0) throw notEmulated('a rule of IPv6');
-    printRoute6(ctx, addr);
+    if (typeof from === 'number') throw refused('Error: Invalid source address.');
+    printRoute6(ctx, { dst: addr, from, flow, answer });
     return;
   }
+  if (typeof from === 'string') throw refused('Error: Invalid source address.');
   const question: Question = { dst: addr, from, flow: { ...flow, src: from ?? 0 }, answer };
   const path = flow.iif === null ? outputWay(ctx, question) : inputWay(ctx, question, flow.iif);
   if (answer === 'row') printRow(ctx, addr, path);
   else print(ctx, question, path);
+}
+
+/** That of the command, else of the address that has been named. */
+function familyOfTarget({ options }: IpContext, target: string | null): IpOptions['family'] {
+  if (options.family !== 'any' || target === null) return options.family;
+  return target.includes(':') ? 'inet6' : 'inet';
 }
 
 function outputWay({ ns }: IpContext, { dst, from, flow }: Question): Path {

@@ -27,10 +27,10 @@ const ROUTE: Subcommands = {
     get: routeGet,
     add: (words, ctx) => set(words, ctx, 'add'),
     change: (words, ctx) => set(words, ctx, 'change'),
-    chg: (words, ctx) => set(words, ctx, 'chg'),
+    chg: (words, ctx) => set(words, ctx, 'change'),
     replace: (words, ctx) => set(words, ctx, 'replace'),
-    prepend: null,
-    append: null,
+    prepend: (words, ctx) => set(words, ctx, 'prepend'),
+    append: (words, ctx) => set(words, ctx, 'append'),
     test: null,
     delete: remove,
     flush,
@@ -51,8 +51,6 @@ function parsed(words: Words, ctx: IpContext): RouteArguments {
   return route;
 }
 
-const INET6_TABLES = [MAIN_TABLE, LOCAL_TABLE] as const;
-
 interface ListedTable {
   readonly id: number;
   readonly rows: readonly RouteFacts[];
@@ -65,28 +63,25 @@ function tableRows(ns: Netns, id: number): readonly RouteFacts[] | null {
   return [...localTable(linksOf(ns), ns.addresses.list()), ...(rows ?? [])];
 }
 
-/** IPv6 has its main table, and the local one that follows from the addresses. */
-function listedTables6(ns: Netns, table: number | 'all'): ListedTable[] {
-  return INET6_TABLES.filter((id) => table === 'all' || table === id).map((id) => ({
-    id,
-    rows:
-      id === MAIN_TABLE
-        ? ns.ipv6.routes.list()
-        : localTable6(linksOf(ns), ns.ipv6.addresses.list(), (dev) => ns.device(dev)?.inet6.enabled === true),
-  }));
+function tableRows6(ns: Netns, id: number): readonly RouteFacts[] | null {
+  const rows = ns.ipv6.tables.get(id)?.list();
+  if (id !== LOCAL_TABLE) return rows ?? null;
+  const enabled = (dev: string) => ns.device(dev)?.inet6.enabled === true;
+  return [...localTable6(linksOf(ns), ns.ipv6.addresses.list(), enabled), ...(rows ?? [])];
 }
 
 function listedTables(ns: Netns, table: number | 'all', family: IpFamily): ListedTable[] {
-  if (family === 'inet6') return listedTables6(ns, table);
+  const rowsOf = (id: number) => (family === 'inet' ? tableRows(ns, id) : tableRows6(ns, id));
   if (table !== 'all') {
-    const rows = tableRows(ns, table);
-    if (rows === null) throw refused('Error: ipv4: FIB table does not exist.\nDump terminated');
+    const rows = rowsOf(table);
+    const name = family === 'inet' ? 'ipv4' : 'ipv6';
+    if (rows === null) throw refused(`Error: ${name}: FIB table does not exist.\nDump terminated`);
     return [{ id: table, rows }];
   }
-  const ids = ns.tables.list().map(({ id }) => id);
+  const ids = (family === 'inet' ? ns.tables : ns.ipv6.tables).list().map(({ id }) => id);
   return (ids.includes(LOCAL_TABLE) ? ids : [...ids, LOCAL_TABLE]).map((id) => ({
     id,
-    rows: tableRows(ns, id) ?? [],
+    rows: rowsOf(id) ?? [],
   }));
 }
 
@@ -125,7 +120,9 @@ function usualScope(type: RouteType, nexthops: readonly NexthopFacts[]): RouteSc
   return type === 'broadcast' || attached ? 'link' : 'global';
 }
 
-function set(words: Words, ctx: IpContext, command: 'add' | 'change' | 'chg' | 'replace'): void {
+type Change = 'add' | 'change' | 'replace' | 'append' | 'prepend';
+
+function set(words: Words, ctx: IpContext, command: Change): void {
   const wanted = parsed(words, ctx);
   const { ns } = ctx;
   if (wanted.family === 'inet6') {
@@ -142,21 +139,25 @@ function set(words: Words, ctx: IpContext, command: 'add' | 'change' | 'chg' | '
   if (wanted.src !== '' && !ns.isLocal(parseIp4(wanted.src) ?? 0))
     throw refused('Error: Invalid prefsrc address.');
   const nexthops = wanted.nexthops.map((hop) => withDevice(ns, hop));
-  const exists = tableRows(ns, id)?.some((row) => row.dst === wanted.dst && row.metric === metric) === true;
+  const rows = id === LOCAL_TABLE ? tableRows(ns, id) : ns.tables.get(id)?.rowsOf(wanted.dst);
+  const exists = rows?.some((row) => row.dst === wanted.dst && row.metric === metric) === true;
   if (command === 'add' && exists) throw refused('RTNETLINK answers: File exists');
-  if ((command === 'change' || command === 'chg') && !exists)
-    throw refused('RTNETLINK answers: No such file or directory');
-  change(() =>
-    ns.tables.open(id).set({
-      dst: wanted.dst,
-      type,
-      protocol: wanted.protocol ?? 'boot',
-      scope: wanted.scope ?? usualScope(type, nexthops),
-      metric,
-      src: wanted.src,
-      nexthops,
-    }),
-  );
+  if (command === 'change' && !exists) throw refused('RTNETLINK answers: No such file or directory');
+  const table = ns.tables.open(id);
+  const facts: RouteFacts = {
+    dst: wanted.dst,
+    type,
+    protocol: wanted.protocol ?? 'boot',
+    scope: wanted.scope ?? usualScope(type, nexthops),
+    metric,
+    src: wanted.src,
+    nexthops,
+  };
+  change(() => {
+    if (command === 'append' || command === 'prepend')
+      table.add(facts, command === 'append' ? 'last' : 'first');
+    else table.set(facts);
+  });
 }
 
 /** Finds the device of a gateway that was given without one. @throws ToolError */
@@ -180,12 +181,11 @@ function remove(words: Words, ctx: IpContext): void {
     return;
   }
   const id = wanted.table ?? MAIN_TABLE;
-  const route = (ns.tables.get(id)?.list() ?? [])
-    .filter((candidate) => candidate.dst === wanted.dst)
-    .sort((a, b) => a.metric - b.metric)
-    .find((candidate) => isMeant(wanted, candidate));
+  const table = ns.tables.get(id);
+  if (table === undefined && id !== LOCAL_TABLE) throw refused('Error: FIB table does not exist.');
+  const route = table?.rowsOf(wanted.dst).find((candidate) => isMeant(wanted, candidate));
   if (route !== undefined) {
-    ns.tables.get(id)?.delete(route.dst, route.metric);
+    table?.remove(route);
     return;
   }
   if (tableRows(ns, id)?.some((row) => row.dst === wanted.dst && isMeant(wanted, row)) === true)
@@ -219,8 +219,17 @@ function flush(words: Words, ctx: IpContext): void {
     return;
   }
   const { table, families } = filter;
-  if (families.includes('inet6') && (table === 'all' || table === MAIN_TABLE))
-    ns.ipv6.routes.removeWhere((route) => filter.matches(route.facts));
+  for (const family of families) {
+    if (table === 'all' || table === LOCAL_TABLE) continue;
+    if ((family === 'inet' ? ns.tables : ns.ipv6.tables).get(table) === undefined)
+      throw refused(
+        `Error: ${family === 'inet' ? 'ipv4' : 'ipv6'}: FIB table does not exist.\nFlush terminated`,
+      );
+  }
+  if (families.includes('inet6'))
+    ns.ipv6.tables.removeWhere(
+      (route) => (table === 'all' || route.table === table) && filter.matches(route.facts),
+    );
   // What follows from the addresses stays.
   if (families.includes('inet'))
     ns.tables.removeWhere(

@@ -1,9 +1,11 @@
-import { formatPrefix, parseAddress, parsePrefix, prefixContains } from '../../../protocols/ip4.ts';
+import { formatIpPrefix, ipPrefixContains, parseIpPrefix } from '../../../protocols/ip.ts';
+import { formatPrefix, parseAddress } from '../../../protocols/ip4.ts';
 import type { RuleFacts } from '../../events/kernel.ts';
 import { MAIN_TABLE } from '../../kernel/route-table.ts';
+import type { RuleTable } from '../../kernel/rules.ts';
 import { formatRules } from '../format/rules.ts';
 import { ToolError } from '../tool.ts';
-import { change, type IpContext, requirePrefix } from './context.ts';
+import { change, type IpContext, refused, requireInterfaceAddress, requirePrefix } from './context.ts';
 import { ruleProtocolName, ruleProtocolOf, tableName, tableNumber } from './route-protocols.ts';
 import { ipProtocolOf, numberOf } from './rule-words.ts';
 import { runSubcommand, type Subcommands } from './subcommand.ts';
@@ -78,15 +80,22 @@ function nameOf(word: string, message: string): string {
 const UNKNOWN = ['realms', 'tun_id', 'suppress_ifgroup', 'sup_group', 'l3mdev', 'uidrange', 'nat', 'map-to'];
 const ACTIONS = ['nop', 'blackhole', 'unreachable', 'prohibit'] as const;
 
-/** A rule shows its prefixes with their host bits. @throws ToolError */
-function prefixText(word: string): string {
-  const prefix = requirePrefix(word);
-  const given = parseAddress(word);
-  return formatPrefix(given?.len === prefix.len ? given : prefix);
+/** A rule shows its prefixes with their host bits. Without `-6` it is one of IPv4. @throws ToolError */
+function prefixText(word: string, { options }: IpContext, which: 'source' | 'dst'): string {
+  const { family } = options;
+  if (family !== 'inet6' && !word.includes(':')) {
+    const prefix = requirePrefix(word, family);
+    const given = parseAddress(word);
+    return formatPrefix(given?.len === prefix.len ? given : prefix);
+  }
+  if (word === 'default' || word === 'any' || word === 'all') return '::/0';
+  const prefix = requireInterfaceAddress(word, family);
+  if (family === 'any') throw refused(`Error: Invalid ${which} address.`);
+  return formatIpPrefix(prefix);
 }
 
 /** @throws ToolError */
-function parse(words: Words): Given {
+function parse(words: Words, ctx: IpContext): Given {
   const rule: Given = {};
   for (let word = words.next(); word !== undefined; word = words.next()) {
     switch (word) {
@@ -95,7 +104,7 @@ function parse(words: Words): Given {
         break;
       case 'from':
       case 'to':
-        rule[word] = prefixText(words.argument());
+        rule[word] = prefixText(words.argument(), ctx, word === 'from' ? 'source' : 'dst');
         break;
       case 'preference':
       case 'order':
@@ -130,7 +139,7 @@ function parse(words: Words): Given {
       case 'sup_pl':
         rule.suppressPrefixLength = numberOf(
           words.argument(),
-          32,
+          0x7fff_ffff,
           'suppress_prefixlength value is invalid\n',
         );
         break;
@@ -165,9 +174,14 @@ function parse(words: Words): Given {
   return rule;
 }
 
+/** The rules that a command is about. */
+function rulesOf({ ns, options }: IpContext): Pick<RuleTable, 'add' | 'delete' | 'list' | 'nextPriority'> {
+  return options.family === 'inet6' ? ns.ipv6.rules : ns.rules;
+}
+
 function add(words: Words, ctx: IpContext): void {
-  const given = parse(words);
-  const { rules } = ctx.ns;
+  const given = parse(words, ctx);
+  const rules = rulesOf(ctx);
   const table = given.action === undefined || given.table === 0 ? MAIN_TABLE : given.table;
   const rule = Object.fromEntries(
     Object.entries({
@@ -183,15 +197,15 @@ function add(words: Words, ctx: IpContext): void {
 
 function remove(words: Words, ctx: IpContext): void {
   if (words.done) throw new ToolError('"ip rule del" requires arguments.', EXIT_ARGUMENT);
-  const given = parse(words);
-  change(() => ctx.ns.rules.delete((rule) => isMeant(given, rule)));
+  const given = parse(words, ctx);
+  change(() => rulesOf(ctx).delete((rule) => isMeant(given, rule)));
 }
 
 /** `rule_find`: what the command line does not say is not asked for, nor is `not`. */
 function isMeant(given: Given, rule: RuleFacts): boolean {
   const same = <K extends keyof RuleFacts>(key: K) =>
     given[key] === undefined || JSON.stringify(given[key]) === JSON.stringify(rule[key]);
-  const unset = (prefix: string | undefined) => prefix === undefined || prefix === '0.0.0.0/0';
+  const unset = (prefix: string | undefined) => prefix === undefined || /^(0\.0\.0\.0|::)\/0$/.test(prefix);
   return (
     (given.table === undefined || given.table === 0 || given.table === rule.table) &&
     (unset(given.from) || given.from === rule.from) &&
@@ -209,15 +223,15 @@ function isMeant(given: Given, rule: RuleFacts): boolean {
 /** Every rule but those of priority 0, which netlink does not number (`iprule_flush_or_save`). */
 function flush(words: Words, ctx: IpContext): void {
   if (!words.done) throw notEmulated('ip rule flush with a selector');
-  const { rules } = ctx.ns;
+  const rules = rulesOf(ctx);
   for (const gone of rules.list())
     if (gone.priority !== 0) change(() => rules.delete((rule) => rule === gone));
 }
 
 function list(words: Words, ctx: IpContext): void {
   const { ns, options, out } = ctx;
-  const tests = listTests(words);
-  const all = options.family === 'inet6' ? [] : ns.rules.list();
+  const tests = listTests(words, ctx);
+  const all = rulesOf(ctx).list();
   const text = formatRules(
     all.filter((rule) => tests.every((test) => test(rule))),
     {
@@ -233,14 +247,14 @@ function list(words: Words, ctx: IpContext): void {
 }
 
 /** @throws ToolError */
-function listTests(words: Words): ((rule: RuleFacts) => boolean)[] {
+function listTests(words: Words, ctx: IpContext): ((rule: RuleFacts) => boolean)[] {
   if (words.done) return [];
-  const given = parse(words);
+  const given = parse(words, ctx);
   const within = (wanted: string | undefined, own: string | undefined) => {
-    const prefix = wanted === undefined ? null : parsePrefix(wanted);
-    const other = parsePrefix(own ?? '0.0.0.0/0');
+    const prefix = wanted === undefined ? null : parseIpPrefix(wanted);
+    const other = own === undefined ? null : parseIpPrefix(own);
     if (prefix === null || prefix.len === 0) return true;
-    return other !== null && other.len >= prefix.len && prefixContains(prefix, other.addr);
+    return other !== null && other.len >= prefix.len && ipPrefixContains(prefix, other.addr);
   };
   return [
     (rule) => given.priority === undefined || rule.priority === given.priority,

@@ -1,6 +1,6 @@
 import test from 'ava';
 import fc from 'fast-check';
-import type { BridgeFacts } from '../../../nodes/events/kernel.ts';
+import type { BridgeFacts, RouteFacts } from '../../../nodes/events/kernel.ts';
 import { BridgeDevice } from '../../../nodes/kernel/bridge.ts';
 import { Kernel } from '../../../nodes/kernel/kernel.ts';
 import { NetlinkError } from '../../../nodes/kernel/netlink.ts';
@@ -119,13 +119,44 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
       ),
     ),
   fc
-    .tuple(ns, fc.integer({ min: 1, max: 3 }), fc.constantFrom(7, 254), fc.boolean())
-    .map(([name, priority, table, add]) =>
+    .tuple(ns, fc.integer({ min: 1, max: 3 }), fc.constantFrom(7, 254), fc.boolean(), fc.boolean())
+    .map(([name, priority, table, add, inet6]) =>
       inNs(name, (ns) => {
-        if (add) ns.rules.add({ priority, action: 'lookup', table, protocol: 0 });
-        else ns.rules.delete((rule) => rule.priority === priority);
+        const rules = inet6 ? ns.ipv6.rules : ns.rules;
+        if (add) rules.add({ priority, action: 'lookup', table, protocol: 0 });
+        else rules.delete((rule) => rule.priority === priority);
       }),
     ),
+  // Next hops of both families, in both tables, beside what is there.
+  {
+    weight: 4,
+    arbitrary: fc
+      .tuple(
+        ns,
+        fc.constantFrom('10.9.0.0/16', '10.0.1.0/24', '2001:db8:9::/48'),
+        fc.array(fc.tuple(fc.oneof(gateway, gateway6), dev, fc.boolean()), { minLength: 1, maxLength: 2 }),
+        fc.constantFrom('first' as const, 'last' as const),
+        fc.constantFrom(7, 254),
+      )
+      .map(([name, dst, hops, place, table]) =>
+        inNs(name, (ns) => {
+          const facts: RouteFacts = {
+            ...({ dst, type: 'unicast', protocol: 'static', scope: 'global', metric: 0, src: '' } as const),
+            nexthops: hops.map(([via, dev, onlink]) => ({ via, dev, onlink, weight: 1 })),
+          };
+          (dst.includes(':') ? ns.ipv6.tables : ns.tables).open(table).add(facts, place);
+        }),
+      ),
+  },
+  fc.tuple(ns, fc.boolean(), fc.nat(3), dev, fc.constantFrom(7, 254)).map(([name, inet6, row, dev, table]) =>
+    inNs(name, (ns) => {
+      const rows = (inet6 ? ns.ipv6.tables : ns.tables).open(table);
+      const old = rows.rowsOf(inet6 ? '2001:db8:9::/48' : '10.9.0.0/16')[row];
+      const nexthops = [{ via: '', dev, onlink: false, weight: 1 }];
+      if (old !== undefined && dev === 'lo') rows.remove(old);
+      else if (old !== undefined) rows.replace(old, { ...old, type: 'unicast', nexthops });
+    }),
+  ),
   fc.tuple(ns, gateway, dev).map(([name, via, device]) =>
     inNs(name, (ns) =>
       ns.tables.open(7).set({

@@ -7,10 +7,15 @@ import { readSession } from './support/session.ts';
  * Sessions of real iproute2 6.1.0 on Linux 6.18, recorded in a namespace of two interfaces, eth0 (10.0.0.1/24) and eth1
  * (10.5.0.1/24), and replayed here.
  */
-function host(addresses: readonly string[] = ['10.0.0.1/24', '10.5.0.1/24'], ipv6: 'on' | 'off' = 'off') {
+function host(
+  addresses: readonly string[] = ['10.0.0.1/24', '10.5.0.1/24'],
+  ipv6: 'on' | 'off' = 'off',
+  addrGenMode = 0,
+) {
   const net = new Network();
   const { kernel } = net.host('h', ipv6);
   const { root: ns } = kernel;
+  if (addrGenMode !== 0) ns.sysctls.set('ipv6.conf.*.addr_gen_mode', addrGenMode, 'default');
   for (let i = 0; i < 2; i++) {
     const address = addresses[i];
     ns.addVeth({
@@ -108,5 +113,43 @@ test('ip route … via inet6: to the byte', (t) => {
     const got = run(command, ns);
     t.is(`$ ${command}\n${got.text}[exit ${got.code}]`, `$ ${command}\n${output}[exit ${code}]`);
     net.advance(1);
+  }
+});
+
+/** Addresses of IPv6 as the recordings have them: no device makes its own. */
+function host6(addresses: readonly string[], addresses6: readonly (readonly [string, string])[]) {
+  const { net, ns } = host(addresses, 'on', 1);
+  for (const [dev, address] of addresses6)
+    ns.ipv6.addresses.add(ns.links.require(dev), address, { dad: 'none' });
+  return { net, ns };
+}
+
+const GLOBAL = [
+  ['eth0', '2001:db8:1::1/64'],
+  ['eth1', '2001:db8:2::1/64'],
+] as const;
+
+test('ip -6 rule, ip -6 route by table, ip -6 route get: to the byte', (t) => {
+  // Left out: in which order the links came up.
+  const comparable = (text: string) => text.replaceAll(/^multicast ff00::\/8 .*\n/gm, '');
+  const { ns } = host6([], [...GLOBAL, ['eth0', 'fe80::a/64'], ['eth1', 'fe80::b/64']]);
+  const steps = readSession('ip-rule6-6.1.session.txt');
+  t.true(steps.length > 100);
+  for (const { command, output, code } of steps) {
+    const got = run(command, ns);
+    t.is(
+      `$ ${command}\n${comparable(got.text)}[exit ${got.code}]`,
+      `$ ${command}\n${comparable(output)}[exit ${code}]`,
+    );
+  }
+});
+
+test('ip route append, prepend and replace, of both families: to the byte', (t) => {
+  const { ns } = host6(['10.0.0.1/24', '10.5.0.1/24'], GLOBAL);
+  const steps = readSession('ip-route-append-6.1.session.txt');
+  t.true(steps.length > 75);
+  for (const { command, output, code } of steps) {
+    const got = run(command, ns);
+    t.is(`$ ${command}\n${got.text}[exit ${got.code}]`, `$ ${command}\n${output}[exit ${code}]`);
   }
 });

@@ -1,0 +1,131 @@
+import { ANY_IP6, type Ip6, isMulticastIp6 } from '../../../protocols/ip6.ts';
+import type { Device } from '../device.ts';
+import { chooseNexthop, type Path } from '../ip/path.ts';
+import type { Netns } from '../netns.ts';
+import { LOCAL_TABLE, type Route, type RouteTable } from '../route-table.ts';
+import type { FlowKey } from '../rules.ts';
+import { ANY_FLOW6 } from './rules.ts';
+
+/** What a lookup is about. */
+interface Sought {
+  readonly dst: Ip6;
+  readonly hash: number;
+  /** The only device that the way may lead by. */
+  readonly out: Device | null;
+  /** The device that an address of a link is of. */
+  readonly link: Device | null;
+}
+
+type Found = Path<Ip6> | 'throw' | null;
+
+/**
+ * The way to an address, by one device only where one is named (`fib6_rule_lookup`). `flow` is what rules look at, null where
+ * nothing is known. Null: there is no route.
+ */
+export function fib6Lookup(
+  ns: Netns,
+  dst: Ip6,
+  hash: number,
+  device: Device | null,
+  flow: FlowKey<Ip6> | null,
+): Path<Ip6> | null {
+  const { rules, routes } = ns.ipv6;
+  const sought: Sought = { dst, hash, out: device, link: flow?.iif ?? device };
+  if (isMulticastIp6(dst)) return multicast(ns, sought);
+  if (rules.custom) return byRules(ns, sought, flow ?? { ...ANY_FLOW6, oif: device });
+  const found = inLocalTable(ns, sought) ?? inTable(ns, routes, sought);
+  return found === 'throw' ? null : found;
+}
+
+/** `fib_rules_lookup` with the actions of fib6_rules.c. */
+function byRules(ns: Netns, sought: Sought, flow: FlowKey<Ip6>): Path<Ip6> | null {
+  const { rules } = ns.ipv6.rules;
+  for (let i = 0; i < rules.length; i++) {
+    const rule = rules[i]!;
+    if (!rule.matches(sought.dst, flow)) continue;
+    const { facts } = rule;
+    switch (facts.action) {
+      case 'lookup': {
+        const found = inTableOf(ns, facts.table ?? 0, sought);
+        if (found === null || found === 'throw') continue;
+        if (suppressed(found, facts.suppressPrefixLength)) continue;
+        return found;
+      }
+      case 'goto': {
+        const target = rules.findIndex((other) => other.facts.priority === facts.target);
+        if (target > i) i = target - 1;
+        continue;
+      }
+      case 'nop':
+        continue;
+      case 'unreachable':
+        return null;
+      case 'blackhole':
+      case 'prohibit':
+        return { type: facts.action, device: ns.lo, nexthop: ANY_IP6, src: ANY_IP6, route: null };
+    }
+  }
+  return null;
+}
+
+/** `fib6_rule_suppress` */
+function suppressed({ type, route }: Path<Ip6>, limit: number | undefined): boolean {
+  if (limit === undefined || type === 'blackhole' || type === 'unreachable' || type === 'prohibit')
+    return false;
+  return (route?.len ?? 128) <= limit;
+}
+
+function inTableOf(ns: Netns, table: number, sought: Sought): Found {
+  if (table === LOCAL_TABLE) return inLocalTable(ns, sought);
+  const found = ns.ipv6.tables.get(table);
+  return found === undefined ? null : inTable(ns, found, sought);
+}
+
+/** The rows that follow from the addresses, then those that were put into the local table by hand. */
+function inLocalTable(ns: Netns, sought: Sought): Found {
+  const { dst, link } = sought;
+  const { addresses, tables } = ns.ipv6;
+  if (addresses.isLocal(dst, link))
+    return { type: 'local', device: ns.lo, nexthop: dst, src: ANY_IP6, route: null };
+  const table = tables.customLocal ? tables.get(LOCAL_TABLE) : undefined;
+  const found = table === undefined ? null : inTable(ns, table, sought);
+  return found === 'throw' ? null : found;
+}
+
+function inTable(ns: Netns, table: RouteTable<Ip6>, sought: Sought): Found {
+  const { dst, out } = sought;
+  const route =
+    out === null
+      ? table.lookup(dst)
+      : table.lookupWhere(dst, ({ nexthops }) => nexthops.some((hop) => hop.device === out));
+  return route === null ? null : pathOf(ns, route, sought);
+}
+
+function pathOf({ lo }: Netns, route: Route<Ip6>, { dst, hash, out }: Sought): Found {
+  const { type, src } = route;
+  switch (type) {
+    case 'throw':
+      return 'throw';
+    case 'blackhole':
+    case 'unreachable':
+    case 'prohibit':
+      return { type, device: lo, nexthop: ANY_IP6, src: ANY_IP6, route };
+    case 'local':
+      return { type, device: lo, nexthop: dst, src, route };
+    default: {
+      const hop =
+        out === null
+          ? chooseNexthop(route, hash)
+          : (route.nexthops.find(({ device }) => device === out && device.usable) ?? null);
+      if (hop === null) return null;
+      const nexthop = hop.via === ANY_IP6 ? dst : hop.via;
+      return { type: 'unicast', device: hop.device, nexthop, src, route };
+    }
+  }
+}
+
+function multicast(ns: Netns, { dst, out }: Sought): Path<Ip6> | null {
+  const device =
+    out ?? ns.devices().find((other) => other !== ns.lo && other.usable && other.inet6.enabled) ?? null;
+  return device === null ? null : { type: 'unicast', device, nexthop: dst, src: ANY_IP6, route: null };
+}
