@@ -143,7 +143,11 @@ export class Dockerd {
       balancers: this.balancers,
       store: this.#store,
       ensureGateway: () => this.#ensureGateway(),
+      root: kernel.root,
       onJoined: () => this.services.start(),
+      onLeft: () => this.services.leave(),
+      onChanged: () => this.services.changed(),
+      eraseServices: () => this.services.erase(),
     });
     this.services = new Services(rt, {
       node: options.node,
@@ -158,6 +162,10 @@ export class Dockerd {
       onExit: (id, done) => this.containers.onExit(id, done),
       disable: (id) => this.#disable(id),
     });
+  }
+
+  get node(): string {
+    return this.#options.node;
   }
 
   get now(): number {

@@ -18,10 +18,11 @@ import {
   waitCommand,
 } from './lifecycle.ts';
 import { networkCommands } from './network.ts';
+import { nodeCommands } from './node.ts';
 import { psCommand } from './ps.ts';
 import { createCommand, runCommand } from './run.ts';
 import { serviceCommands } from './service.ts';
-import { nodeCommands, swarmCommands } from './swarm.ts';
+import { swarmCommands } from './swarm.ts';
 
 const CONTAINER_COMMANDS: readonly CliCommand[] = [
   createCommand,

@@ -17,7 +17,8 @@ import { humanDuration } from './table.ts';
 
 const DETACH = SHARED_FLAGS.filter(({ name }) => name === 'detach');
 
-function refuseWorkers({ dockerd }: CliContext): void {
+/** @throws DockerError on a node that is no manager */
+export function refuseWorkers({ dockerd }: CliContext): void {
   const refusal = dockerd.swarm.refuseManager();
   if (refusal !== null) throw refusal;
 }

@@ -1,12 +1,10 @@
 import { parseIp4 } from '../../../../protocols/ip4.ts';
 import type { ToolOutput } from '../../../tools/tool.ts';
 import { DockerError } from '../error.ts';
+import { MANAGER_PORT } from '../swarm/sessions.ts';
 import { type CliCommand, CliError } from './command.ts';
 import { daemonError } from './each.ts';
 import type { Flag } from './flags.ts';
-import { table } from './table.ts';
-
-const SWARM_PORT = 2377;
 
 const ADVERTISE: Flag = {
   name: 'advertise-addr',
@@ -20,7 +18,7 @@ function fails(out: ToolOutput, error: DockerError): void {
 }
 
 function joinLines(role: string, token: string, address: string): string {
-  return `To add a ${role} to this swarm, run the following command:\n\n    docker swarm join --token ${token} ${address}:${SWARM_PORT}\n`;
+  return `To add a ${role} to this swarm, run the following command:\n\n    docker swarm join --token ${token} ${address}:${MANAGER_PORT}\n`;
 }
 
 const initCommand: CliCommand = {
@@ -55,11 +53,11 @@ const joinCommand: CliCommand = {
   args: { min: 1, max: 1 },
   run: (flags, { dockerd, out }) => {
     const [host = ''] = flags.args[0]!.split(':');
-    const { members } = dockerd.swarm;
-    const known = members.some(({ address, role }) => address === host && role === 'manager');
-    if (parseIp4(host) !== null && members.length > 0 && !known)
+    const { managers } = dockerd.swarm.members;
+    const known = managers.some(({ address }) => address === host);
+    if (parseIp4(host) !== null && managers.length > 0 && !known)
       throw new DockerError(
-        `rpc error: code = Unavailable desc = connection error: desc = "transport: Error while dialing dial tcp ${host}:${SWARM_PORT}: connect: connection refused"`,
+        `rpc error: code = Unavailable desc = connection error: desc = "transport: Error while dialing dial tcp ${host}:${MANAGER_PORT}: connect: connection refused"`,
       );
     dockerd.swarm.join(
       flags.text('token'),
@@ -114,37 +112,9 @@ const joinTokenCommand: CliCommand = {
   },
 };
 
-const nodeLsCommand: CliCommand = {
-  name: 'node ls',
-  usage: '[OPTIONS]',
-  help: 'List nodes in the swarm',
-  flags: [],
-  args: { min: 0, max: 0 },
-  run: (_flags, { dockerd, out }) => {
-    const { swarm } = dockerd;
-    const refusal = swarm.refuseManager();
-    if (refusal !== null) throw refusal;
-    const nodes = swarm.members.toSorted((a, b) => (a.hostname < b.hostname ? -1 : 1));
-    const leader = nodes.find(({ role }) => role === 'manager');
-    const rows = nodes.map((node) => [
-      `${node.id} ${node.id === swarm.member?.id ? '*' : ' '}`,
-      node.hostname,
-      'Ready',
-      'Active',
-      node === leader ? 'Leader' : node.role === 'manager' ? 'Reachable' : '',
-      '20.10.24',
-    ]);
-    out.stdout(
-      table([['ID', 'HOSTNAME', 'STATUS', 'AVAILABILITY', 'MANAGER STATUS', 'ENGINE VERSION'], ...rows]),
-    );
-    out.exit(0);
-  },
-};
-
 export const swarmCommands: readonly CliCommand[] = [
   initCommand,
   joinCommand,
   joinTokenCommand,
   leaveCommand,
 ];
-export const nodeCommands: readonly CliCommand[] = [nodeLsCommand];

@@ -8,16 +8,20 @@ import type { StoreValue } from '../../../store.ts';
  *
  *     docker.cluster                    ClusterRow: there is one swarm in a lab
  *     docker.node.<node>                NodeRow
+ *     docker.nodestatus.<node>          NodeStatusRow: written by the leader
+ *     docker.leader                     LeaderRow: who leads the managers, in place of a Raft term
  *     docker.allocator                  AllocatorRow: subnets and VNIs given out
  *     docker.network.<id>               {network: DockerNetworkFacts}: an overlay network
  *     docker.addresses.<network id>     AddressesRow: addresses given out in it
  *     docker.service.<id>, docker.task.<id>, docker.status.<task id>   see service-rows.ts
- *     docker.peer.<network id>.<endpoint id>   {peer: DockerPeerFacts}: an endpoint and the VTEP that it is behind
+ *     docker.peer.<network id>.<endpoint id>   PeerRow: an endpoint and the VTEP that it is behind
  */
 export const swarmKeys = {
   all: 'docker.>',
   cluster: 'docker.cluster',
   node: (node: string) => `docker.node.${node}`,
+  nodeStatus: (node: string) => `docker.nodestatus.${node}`,
+  leader: 'docker.leader',
   allocator: 'docker.allocator',
   network: (id: string) => `docker.network.${id}`,
   addresses: (networkId: string) => `docker.addresses.${networkId}`,
@@ -30,6 +34,12 @@ export interface ClusterRow extends StoreValue {
   readonly managerToken: string;
 }
 
+/** `lost`: its node is down, and nobody is to send anything there. */
+export interface PeerRow extends StoreValue {
+  readonly peer: DockerPeerFacts;
+  readonly lost: boolean;
+}
+
 export interface NodeRow extends StoreValue {
   /** 25 characters, as swarmkit's. */
   readonly id: string;
@@ -40,6 +50,20 @@ export interface NodeRow extends StoreValue {
   /** 'drain': its tasks are moved away; 'pause': it gets no new ones. */
   readonly availability: 'active' | 'pause' | 'drain';
   readonly labels: Readonly<Record<string, string>>;
+}
+
+export interface NodeStatusRow extends StoreValue {
+  /** Of the node that it is said of: one that joins anew is another. */
+  readonly id: string;
+  readonly state: 'ready' | 'down';
+  /** ms */
+  readonly at: number;
+  readonly message: string;
+}
+
+export interface LeaderRow extends StoreValue {
+  readonly node: string;
+  readonly term: number;
 }
 
 export interface AllocatorRow extends StoreValue {
@@ -69,6 +93,17 @@ export function parseNode(value: StoreValue): NodeRow | null {
   if (availability !== 'active' && availability !== 'pause' && availability !== 'drain') return null;
   if (!isRecord(labels) || !areTexts(labels)) return null;
   return { id, hostname, address, role, availability, labels: labels as Record<string, string> };
+}
+
+export function parseNodeStatus(value: StoreValue): NodeStatusRow | null {
+  const { id, state, at, message } = value;
+  if (!areTexts([id, message]) || typeof at !== 'number') return null;
+  return state === 'ready' || state === 'down' ? (value as NodeStatusRow) : null;
+}
+
+export function parseLeader(value: StoreValue): LeaderRow | null {
+  const { node, term } = value;
+  return typeof node === 'string' && typeof term === 'number' ? { node, term } : null;
 }
 
 export function parseAllocator(value: StoreValue): AllocatorRow | null {
@@ -112,15 +147,16 @@ export function parseNetwork(value: StoreValue): DockerNetworkFacts | null {
   return whole && areTexts(options) && areTexts(labels) ? (network as unknown as DockerNetworkFacts) : null;
 }
 
-export function parsePeer(value: StoreValue): DockerPeerFacts | null {
-  const { peer } = value;
+export function parsePeer(value: StoreValue): PeerRow | null {
+  const { peer, lost = false } = value;
+  if (typeof lost !== 'boolean') return null;
   if (!isRecord(peer) || !Array.isArray(peer.names) || !areTexts(peer.names)) return null;
   const { networkId, endpointId, address, mac, vtep, node } = peer;
   if (!areTexts([networkId, endpointId, address, mac, vtep, node])) return null;
   const whole =
     [address, vtep].every((text) => parseIp4(String(text)) !== null) && parseMac(String(mac)) !== null;
   if (peer.service !== undefined && !isService(peer.service)) return null;
-  return whole ? (peer as unknown as DockerPeerFacts) : null;
+  return whole ? { peer: peer as unknown as DockerPeerFacts, lost } : null;
 }
 
 function isService(value: unknown): boolean {

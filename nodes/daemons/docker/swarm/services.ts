@@ -49,22 +49,22 @@ export class Services {
     this.store = new TaskStore(store);
     this.#leader = new Leader(rt, {
       tasks: this.store,
-      isLeader: () => this.#sync.synced && swarm.isLeader,
-      nodes: () => swarm.nodes,
+      isLeader: () => this.#sync.synced && swarm.liveness.isLeader,
+      nodes: () => swarm.members.swarmNodes,
     });
     this.#agent = new Agent(rt, {
       ...options,
       tasks: this.store,
-      assigned: () => this.#sync.synced && swarm.member !== null,
+      assigned: () => this.#sync.synced && swarm.member !== null && swarm.liveness.takesOrders,
       ingress: () => networks().find(({ ingress }) => ingress) ?? null,
     });
-    this.#sync = new WatchSync(store, 'docker', node, () => this.#changed());
+    this.#sync = new WatchSync(store, 'docker', node, () => this.changed());
   }
 
   /** Called at boot of a node that is in a swarm, and when it joins one. */
   start(): void {
     this.#sync.start();
-    if (this.#sync.synced) this.#changed();
+    if (this.#sync.synced) this.changed();
   }
 
   /** The node leaves the swarm. */
@@ -75,7 +75,7 @@ export class Services {
   storeChanged(change: StoreChange): void {
     this.#sync.storeChanged(change);
     const ours = this.store.storeChanged(change);
-    if (ours || /^docker\.(node|network)/.test(change.key)) this.#changed();
+    if (ours || /^docker\.(node|network|leader)/.test(change.key)) this.changed();
   }
 
   /** Calls back at every change until it is stopped. */
@@ -169,7 +169,7 @@ export class Services {
     this.store.removeService(id, () => {
       for (const { networkId, address } of virtualIps)
         this.#options.swarm.freeAddress(networkId, parseAddress(address)?.addr ?? 0);
-      this.#changed();
+      this.changed();
       done();
     });
   }
@@ -180,7 +180,9 @@ export class Services {
       .tasksOf(service)
       .filter(({ desired }) => desired === 'running' || desired === 'ready');
     const alive = new Set(
-      this.#options.swarm.nodes.flatMap(({ hostname, state }) => (state === 'down' ? [] : [hostname])),
+      this.#options.swarm.members.swarmNodes.flatMap(({ hostname, state }) =>
+        state === 'down' ? [] : [hostname],
+      ),
     );
     const running = tasks.filter(
       ({ id, node, desired }) =>
@@ -192,7 +194,14 @@ export class Services {
     };
   }
 
-  #changed(): void {
+  /** There is no swarm any more, nor any service. */
+  erase(): void {
+    for (const { id } of this.store.tasks) this.store.dropTask(id, () => {});
+    for (const { id } of this.store.services) this.store.removeService(id, () => {});
+  }
+
+  /** Something that services depend on has changed. */
+  changed(): void {
     const { cause } = this.#rt;
     this.#leader.look();
     this.#rt.cause = cause;
@@ -305,7 +314,7 @@ export class Services {
 
   #put(row: ServiceRow, done: Done<ServiceRow>): void {
     this.store.putService(row, (written) => {
-      this.#changed();
+      this.changed();
       done(written ? row : new DockerError('rpc error: code = Unknown desc = update out of sequence'));
     });
   }

@@ -6,6 +6,7 @@ import type {
   DockerPeerFacts,
   DockerSwarmFacts,
 } from '../../../events/docker.ts';
+import type { Netns } from '../../../kernel/netns.ts';
 import type { Runtime } from '../../../runtime.ts';
 import type { StoreChange } from '../../../store.ts';
 import type { StoreClient } from '../../store-client.ts';
@@ -18,23 +19,19 @@ import { plainAddress } from '../sandbox.ts';
 import { FIRST_VNI, INGRESS_SUBNET, SwarmAllocator } from './allocator.ts';
 import { base36 } from './ids.ts';
 import { SERVICE_LABEL } from './labels.ts';
+import { Liveness } from './liveness.ts';
 import { balancerPeer, type LoadBalancers } from './load-balancers.ts';
+import { Members } from './members.ts';
 import type { Peers } from './peers.ts';
-import {
-  type ClusterRow,
-  type NodeRow,
-  parseCluster,
-  parseNetwork,
-  parseNode,
-  parsePeer,
-  swarmKeys,
-} from './rows.ts';
-import type { SwarmNode } from './scheduler.ts';
+import { type ClusterRow, type NodeRow, parseCluster, parseNetwork, parsePeer, swarmKeys } from './rows.ts';
+import { Sessions } from './sessions.ts';
 
 export const NO_SWARM =
   'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.';
 const NO_MANAGER =
   "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state. Please run this command on a manager node or promote the current node to a manager.";
+const NO_LEADER =
+  "rpc error: code = Unknown desc = The swarm does not have a leader. It's possible that too few managers are online. Make sure more than half of the managers are online.";
 const IN_SWARM =
   'This node is already part of a swarm. Use "docker swarm leave" to leave this swarm and join another one.';
 
@@ -52,6 +49,14 @@ export interface SwarmOptions {
   readonly ensureGateway: () => void;
   /** The node has become a member. */
   readonly onJoined: () => void;
+  /** Forgets all services and tasks. */
+  readonly eraseServices: () => void;
+  /** It is none any more: its tasks end. */
+  readonly onLeft: () => void;
+  /** Who leads, or whether they can be heard, has changed. */
+  readonly onChanged: () => void;
+  /** The node's own namespace. */
+  readonly root: Netns;
 }
 
 type Done = (error: DockerError | null) => void;
@@ -63,15 +68,40 @@ export class Swarm {
   readonly #told = new Set<string>();
   readonly #options: SwarmOptions;
   readonly #clusters = new StoreView<ClusterRow>(swarmKeys.cluster, (_key, value) => parseCluster(value));
-  readonly #nodes = new StoreView<NodeRow>('docker.node.', (_key, value) => parseNode(value));
   readonly #allocator: SwarmAllocator;
   readonly #networks = new StoreView('docker.network.', (_key, value) => parseNetwork(value));
   readonly #peers = new StoreView('docker.peer.', (_key, value) => parsePeer(value));
+  /** Endpoints of this node as others were told of them. */
+  readonly #live = new Map<string, DockerPeerFacts>();
+  readonly members: Members;
+  readonly #sessions: Sessions;
+  readonly liveness: Liveness;
+  /** Whether this node's own row has been seen. */
+  #isKnown = false;
 
   constructor(rt: Runtime, options: SwarmOptions) {
     this.#rt = rt;
     this.#options = options;
     this.#allocator = new SwarmAllocator(rt, options.store);
+    const { node, store, root } = options;
+    this.members = new Members(rt, store);
+    this.#sessions = new Sessions(rt, {
+      node,
+      root,
+      role: () => this.member?.role ?? 'worker',
+      onHeard: (hostname) => this.liveness.heard(hostname),
+    });
+    this.liveness = new Liveness(rt, {
+      node,
+      members: this.members,
+      sessions: this.#sessions,
+      role: () => this.member?.role ?? null,
+      onDown: ({ hostname }) => this.#lose(hostname),
+      onChanged: () => {
+        this.#tellAgain();
+        options.onChanged();
+      },
+    });
   }
 
   /** This node as a member, null if it is none. */
@@ -83,43 +113,13 @@ export class Swarm {
     return this.#clusters.get(swarmKeys.cluster);
   }
 
-  /** Whether this node is the one that sees to the services. */
-  get isLeader(): boolean {
-    return this.member !== null && this.leader?.hostname === this.#options.node;
-  }
-
-  get leader(): NodeRow | null {
-    return this.members.toSorted(byName).find(({ role }) => role === 'manager') ?? null;
-  }
-
-  /** The members as tasks are spread over them. */
-  get nodes(): readonly SwarmNode[] {
-    return this.members.toSorted(byName).map(({ id, hostname, role, availability, labels }) => ({
-      id,
-      hostname,
-      role,
-      availability,
-      state: 'ready',
-      labels,
-    }));
-  }
-
-  get members(): readonly NodeRow[] {
-    return [...this.#nodes.keys()].flatMap((key) => this.#nodes.get(key) ?? []);
-  }
-
-  /** Whether anybody has told of an endpoint by this name. */
-  knows(name: string): boolean {
-    return [...this.#peers.keys()].some((key) => this.#peers.get(key)?.names[0] === name);
-  }
-
   /** A change below `docker.`. */
   storeChanged(change: StoreChange): void {
     this.#clusters.apply(change);
-    this.#nodes.apply(change);
     this.#allocator.storeChanged(change);
     if (this.#networks.apply(change)) this.#networkChanged(change.key);
     if (this.#peers.apply(change)) this.#peerChanged(change.key);
+    if (this.members.storeChanged(change)) this.#membersChanged();
   }
 
   /** `docker swarm init` */
@@ -176,7 +176,7 @@ export class Swarm {
 
   /** `docker swarm leave` */
   leave(force: boolean, done: Done): void {
-    const { ledger, store, node } = this.#options;
+    const { ledger, node } = this.#options;
     if (this.member === null) {
       done(new DockerError('This node is not part of a swarm'));
       return;
@@ -189,23 +189,21 @@ export class Swarm {
       );
       return;
     }
-    const used = ledger.containers.find(({ endpoints }) =>
-      endpoints.some((it) => it.endpointId !== '' && this.#isOverlay(it)),
+    const used = ledger.containers.find(
+      ({ endpoints, labels }) =>
+        !Object.hasOwn(labels, SERVICE_LABEL) &&
+        endpoints.some((it) => it.endpointId !== '' && this.#isOverlay(it)),
     );
     if (used !== undefined) {
       done(new DockerError(`container ${used.name} is in an overlay network; stop it first`));
       return;
     }
-    ledger.setSwarm(null);
-    const ingress = ledger.networks.find((network) => network.ingress);
-    if (ingress !== undefined) this.#options.balancers.close(ingress.id);
-    for (const network of ledger.networks)
-      if (network.scope === 'swarm') this.#options.networks.disown(network);
-    store.request({ op: 'delete', key: swarmKeys.node(node) }, () => {
-      const last = !this.members.some((other) => other.role === 'manager' && other.hostname !== node);
-      if (last) store.request({ op: 'delete', key: swarmKeys.cluster }, () => done(null));
-      else done(null);
-    });
+    const isLast =
+      this.member.role === 'manager' && this.members.managers.every(({ hostname }) => hostname === node);
+    this.#leaveNow();
+    // The others find it to be down, until somebody forgets it.
+    if (isLast) this.#erase(done);
+    else done(null);
   }
 
   /** `docker network create -d overlay` */
@@ -233,7 +231,7 @@ export class Swarm {
       return;
     }
     const used = [...this.#peers.keys()].some((key) => {
-      const peer = this.#peers.get(key);
+      const peer = this.#peers.get(key)?.peer;
       return peer?.networkId === network.id && peer.role === undefined;
     });
     if (used) {
@@ -324,6 +322,7 @@ export class Swarm {
   #tell(peer: DockerPeerFacts): void {
     const { networkId, endpointId } = peer;
     this.#told.add(endpointId);
+    this.#live.set(endpointId, peer);
     this.#options.store.request(
       { op: 'put', key: swarmKeys.peer(networkId, endpointId), value: { peer } },
       () => {},
@@ -337,6 +336,7 @@ export class Swarm {
       this.#allocator.freeAddress(networkId, address.addr);
       return;
     }
+    this.#live.delete(endpointId);
     this.#options.balancers.unbind(networkId, endpointId);
     store.request({ op: 'delete', key: swarmKeys.peer(networkId, endpointId) }, () =>
       this.#allocator.freeAddress(networkId, address.addr),
@@ -354,8 +354,9 @@ export class Swarm {
     if (!network.ingress && change === 'idle') balancers.close(network.id);
     if (change !== 'opened') return;
     for (const key of this.#peers.keys()) {
-      const peer = this.#peers.get(key);
-      if (peer?.networkId === network.id && peer.node !== node) peers.set(peer);
+      const row = this.#peers.get(key);
+      if (row?.lost === false && row.peer.networkId === network.id && row.peer.node !== node)
+        peers.set(row.peer);
     }
   }
 
@@ -366,6 +367,57 @@ export class Swarm {
     this.#options.store.request({ op: 'delete', key }, () =>
       this.#allocator.freeAddress(peer.networkId, parseIp4(peer.address) ?? 0),
     );
+  }
+
+  /** A node is down: what it has told of its endpoints is kept for it, but not gone by. */
+  #lose(node: string): void {
+    const { cause } = this.#rt;
+    for (const key of this.#peers.keys()) {
+      const row = this.#peers.get(key);
+      if (row?.peer.node !== node || row.lost) continue;
+      this.#rt.cause = cause;
+      this.#options.store.request({ op: 'put', key, value: { peer: row.peer, lost: true } }, () => {});
+    }
+    this.#rt.cause = cause;
+  }
+
+  /** This node can be heard again: its endpoints are where they were. */
+  #tellAgain(): void {
+    if (!this.liveness.takesOrders) return;
+    const { cause } = this.#rt;
+    for (const peer of [...this.#live.values()]) {
+      this.#rt.cause = cause;
+      if (this.#peers.get(swarmKeys.peer(peer.networkId, peer.endpointId))?.lost === true) this.#tell(peer);
+    }
+    this.#rt.cause = cause;
+  }
+
+  /** Members, their roles or who leads them have changed. */
+  #membersChanged(): void {
+    const { ledger, node } = this.#options;
+    const { member } = this;
+    const own = this.members.get(node);
+    if (member !== null && own?.id === member.id) {
+      this.#isKnown = true;
+      if (own.role !== member.role) ledger.setSwarm({ ...member, role: own.role });
+    } else if (member !== null && this.#isKnown) this.#leaveNow();
+    this.#sessions.set(this.member === null ? [] : this.members.managers);
+    this.liveness.look();
+  }
+
+  /** What there is of the swarm on this node goes. */
+  #leaveNow(): void {
+    const { ledger, networks, balancers, onLeft } = this.#options;
+    this.#isKnown = false;
+    onLeft();
+    ledger.setSwarm(null);
+    for (const network of ledger.networks) {
+      if (network.scope !== 'swarm') continue;
+      balancers.close(network.id);
+      networks.disown(network);
+    }
+    this.#sessions.set([]);
+    this.liveness.look();
   }
 
   #isOverlay({ network }: DockerEndpointFacts): boolean {
@@ -386,7 +438,8 @@ export class Swarm {
   /** Why this node cannot be asked about the swarm; null if it can. */
   refuseManager(): DockerError | null {
     if (this.member === null) return new DockerError(NO_SWARM);
-    return this.member.role === 'manager' ? null : new DockerError(NO_MANAGER);
+    if (this.member.role !== 'manager') return new DockerError(NO_MANAGER);
+    return this.liveness.hasLeader ? null : new DockerError(NO_LEADER);
   }
 
   #enter(role: NodeRow['role'], address: string, done: () => void): void {
@@ -394,12 +447,27 @@ export class Swarm {
     const id = base36(this.#rt.random, 25);
     const row: NodeRow = { id, hostname: node, address, role, availability: 'active', labels: {} };
     ensureGateway();
-    store.request({ op: 'put', key: swarmKeys.node(node), value: row }, () => {
+    store.request({ op: 'put', key: swarmKeys.node(node), value: row }, (answer) => {
+      if (answer.type === 'done') this.members.wrote(row, answer.revision);
       ledger.setSwarm({ id, role, address });
+      this.#membersChanged();
       for (const key of this.#networks.keys()) this.#networkChanged(key);
       this.#options.onJoined();
       done();
     });
+  }
+
+  /** The last manager has left: there is no swarm any more. */
+  #erase(done: Done): void {
+    const { store } = this.#options;
+    const keys = [...this.#networks.keys(), ...this.#peers.keys()];
+    for (const { hostname } of this.members.all) {
+      keys.push(swarmKeys.nodeStatus(hostname));
+      if (hostname === this.#options.node) keys.push(swarmKeys.node(hostname));
+    }
+    for (const key of [...keys, swarmKeys.leader]) store.request({ op: 'delete', key }, () => {});
+    this.#options.eraseServices();
+    store.request({ op: 'delete', key: swarmKeys.cluster }, () => done(null));
   }
 
   #createIngress(done: Done): void {
@@ -465,15 +533,12 @@ export class Swarm {
 
   #peerChanged(key: string): void {
     const { peers, node, overlay } = this.#options;
-    const peer = this.#peers.get(key);
+    const row = this.#peers.get(key);
+    const peer = row === null || row.lost ? null : row.peer;
     const [, , networkId = '', endpointId = ''] = key.split('.');
-    if (peer?.node === node) this.#takeBack(key, peer);
+    if (row?.peer.node === node) this.#takeBack(key, row.peer);
     if (!overlay.isOpen(networkId)) return;
     if (peer === null) peers.remove(networkId, endpointId);
     else if (peer.node !== node) peers.set(peer);
   }
-}
-
-function byName(a: NodeRow, b: NodeRow): number {
-  return a.hostname < b.hostname ? -1 : 1;
 }

@@ -7,6 +7,8 @@ import type { StoreValue } from '../../../../nodes/store.ts';
 const PARSERS = [
   rows.parseCluster,
   rows.parseNode,
+  rows.parseNodeStatus,
+  rows.parseLeader,
   rows.parseAllocator,
   rows.parseAddresses,
   rows.parseNetwork,
@@ -35,7 +37,7 @@ test('a row that is none is none, whatever is in it', (t) => {
   // One that is nearly right: any of its fields is anything.
   fc.assert(
     fc.property(fc.constantFrom(...Object.keys(PEER)), fc.jsonValue(), (key, value) => {
-      const parsed = rows.parsePeer({ peer: { ...PEER, [key]: value } });
+      const parsed = rows.parsePeer({ peer: { ...PEER, [key]: value } })?.peer ?? null;
       if (parsed !== null)
         t.deepEqual(
           parsed.names.map((name) => typeof name),
@@ -43,5 +45,5 @@ test('a row that is none is none, whatever is in it', (t) => {
         );
     }),
   );
-  t.deepEqual(rows.parsePeer({ peer: PEER }), PEER);
+  t.deepEqual(rows.parsePeer({ peer: PEER }), { peer: PEER, lost: false });
 });

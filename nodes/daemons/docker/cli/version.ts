@@ -1,0 +1,2 @@
+/** Of Docker, whose words and ways are kept to. */
+export const ENGINE_VERSION = '20.10.24';
