@@ -123,16 +123,21 @@ function family(node: DaemonConfig, name: 'ipv4' | 'ipv6', networks: readonly st
   return [` address-family ${name} unicast`, ...lines.map((line) => `  ${line}`), ' exit-address-family'];
 }
 
-function gracefulRestart({ gracefulRestart: restart }: DaemonConfig): string[] {
-  if (restart === null || restart === undefined) return [];
-  const { restartTime, stalePathTime } = restart;
+/** Times are the speaker's: those of one session stand for all, where the speaker has none. */
+function gracefulRestart({ gracefulRestart: all, sessions }: DaemonConfig): string[] {
+  const [one] = sessions.flatMap(({ neighbor: { gracefulRestart: own } }) =>
+    own === undefined || own === 'off' ? [] : [own],
+  );
+  const restart = all ?? one;
+  if (restart === undefined) return [];
+  const seconds = (ms: number) => Math.ceil(ms / 1000);
+  const { restartTime, stalePathTime, longLivedTime = 0 } = restart;
   return [
-    ' bgp graceful-restart',
+    ...(all === null || all === undefined ? [] : [' bgp graceful-restart']),
     // Without it a restarted bgpd says that its forwarding state is lost, and its peers drop its routes as it comes back.
     ' bgp graceful-restart preserve-fw-state',
-    ` bgp graceful-restart restart-time ${Math.ceil(restartTime / 1000)}`,
-    ...(stalePathTime === undefined
-      ? []
-      : [` bgp graceful-restart stalepath-time ${Math.ceil(stalePathTime / 1000)}`]),
+    ` bgp graceful-restart restart-time ${seconds(restartTime)}`,
+    ...(stalePathTime === undefined ? [] : [` bgp graceful-restart stalepath-time ${seconds(stalePathTime)}`]),
+    ...(longLivedTime === 0 ? [] : [` bgp long-lived-graceful-restart stale-time ${seconds(longLivedTime)}`]),
   ];
 }

@@ -51,7 +51,6 @@ export const bird: Driver = {
       (route) => route.prefix === prefix,
     ),
   capabilities,
-  longLived: 'yes',
   forgets: [],
   refresh: async (lab, node, peer) => {
     await tool(lab, node, ['birdc', 'reload', 'in', peer]);

@@ -44,8 +44,6 @@ export interface Driver {
   /** Its paths to an IPv4 or IPv6 prefix, the stale ones too. */
   paths(lab: BusLab, node: string, prefix: string): Promise<readonly SaidPath[]>;
   capabilities(lab: BusLab, node: string, peer: string): Promise<SaidCapabilities>;
-  /** RFC 9494, as far as reroute configures it. */
-  readonly longLived: 'yes' | 'no';
   /** 'own': after a restart, its own routes until it has told End-of-RIB; 'stale path': to sweep more than one path of a prefix. */
   readonly forgets: readonly ('own' | 'stale path')[];
   /** Makes it ask the peer for its routes again; null if it cannot. */

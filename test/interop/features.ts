@@ -186,7 +186,6 @@ ${QUICK_TIMERS}`,
     t.is(own?.peer, '');
   });
 
-  if (driver.longLived === 'no') return;
   test(`${kind}: long-lived stale routes, of ours with it and of its own with us`, async (t) => {
     const restart = 'gracefulRestart: { restartTime: 1s, longLivedTime: 600s }';
     const { lab } = await launch(

@@ -85,7 +85,6 @@ export const frr: Driver = {
     return paths.map((path) => routeOf(prefix, path));
   },
   capabilities,
-  longLived: 'no',
   forgets: ['stale path'],
   refresh: async (lab, node, peer) => {
     const { address } = await neighborOf(lab, node, peer);
@@ -117,6 +116,9 @@ function routeMap({ number, origin, path, med, communities, large, extended }: R
   ];
 }
 
+/** Communities that its JSON has by name. */
+const NAMED: Readonly<Record<string, string>> = { llgrStale: '65535:6', noLlgr: '65535:7' };
+
 /** Lines of configuration mode. */
 async function tell(lab: BusLab, node: string, lines: readonly string[]): Promise<void> {
   await withFile('frr.conf', lines.join('\n'), (file) => tool(lab, node, ['vtysh', '-f', file]));
@@ -135,7 +137,7 @@ function routeOf(prefix: string, path: FrrPath): Route {
     path: text === 'Local' ? '' : text,
     nextHop: path.nexthops?.[0]?.ip ?? '',
     med: path.metric ?? null,
-    communities: (path.community?.list ?? []).toSorted(),
+    communities: (path.community?.list ?? []).map((each) => NAMED[each] ?? each).toSorted(),
     large: (path.largeCommunity?.list ?? []).toSorted(),
     extended: extended
       .split(' ')

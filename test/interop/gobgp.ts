@@ -76,7 +76,6 @@ export const gobgp: Driver = {
     return text.startsWith('{') ? parseRoutes(JSON.parse(text) as Rib) : [];
   },
   capabilities,
-  longLived: 'yes',
   forgets: ['own'],
   // `softresetin` goes over what it has kept; it asks nobody.
   refresh: null,

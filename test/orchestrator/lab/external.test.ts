@@ -1,5 +1,6 @@
 import test from 'ava';
 import { bird } from '../../../orchestrator/external/bird.ts';
+import { frr } from '../../../orchestrator/external/frr.ts';
 import { placeLab } from '../../../orchestrator/external/loopback.ts';
 import { daemonConfig } from '../../../orchestrator/external/program.ts';
 import { SimLab } from '../../../orchestrator/simulate/sim-lab.ts';
@@ -166,6 +167,34 @@ timers: { scale: 0.1 }
       '  bfd yes;\n  bfd {\n    min tx interval 5 ms;\n    min rx interval 8 ms;\n    idle tx interval 100 ms;\n    multiplier 5;\n  };\n',
     ),
   );
+});
+
+test('FRR has the times of graceful restart once, whoever says them', (t) => {
+  const lines = (bgp: string) => {
+    const lab = compile(`
+name: x
+topology:
+  nodes:
+    r1: { kind: router, bgp: { as: 65001 } }
+    d: { kind: frr, bgp: { as: 65003, ${bgp} } }
+  links:
+    - { endpoints: ["r1:eth1", "d:eth1"] }
+`);
+    const text = frr.files(daemonConfig(nodeOf(lab, 'd')))['bgpd.conf'] ?? '';
+    return text.split('\n').flatMap((line) => (line.includes('graceful') ? [line.trim()] : []));
+  };
+  const restart = '{ restartTime: 1500ms, stalePathTime: 90s, longLivedTime: 600s }';
+  const times = [
+    'bgp graceful-restart preserve-fw-state',
+    'bgp graceful-restart restart-time 2',
+    'bgp graceful-restart stalepath-time 90',
+    'bgp long-lived-graceful-restart stale-time 600',
+  ];
+  t.deepEqual(lines(`gracefulRestart: ${restart}`), ['bgp graceful-restart', ...times]);
+  const session = lines(`session: { gracefulRestart: ${restart} }`);
+  t.deepEqual(session.slice(0, 4), times);
+  t.regex(session[4] ?? '', /^neighbor \S+ graceful-restart$/);
+  t.deepEqual(lines('maximumPaths: 1'), []);
 });
 
 test('BFD with a daemon that runs elsewhere needs both addresses', (t) => {
