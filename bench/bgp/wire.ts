@@ -55,14 +55,21 @@ export function updateMessage(attributes: Attributes, prefixes: readonly number[
     ...(med === null ? [] : [0x80, 4, 4, ...octets(med)]),
     ...(communities.length === 0 ? [] : [0xc0, 8, 4 * communities.length, ...communities.flatMap(octets)]),
   ];
-  const nlri = prefixes.flatMap((key) => {
-    const len = key % 64;
-    return [len, ...octets(Math.floor(key / 64)).slice(0, (len + 7) >> 3)];
-  });
   return message(
     Type.update,
-    Uint8Array.from([0, 0, path.length >> 8, path.length & 0xff, ...path, ...nlri]),
+    Uint8Array.from([0, 0, path.length >> 8, path.length & 0xff, ...path, ...prefixes.flatMap(encoded)]),
   );
+}
+
+/** One UPDATE that takes prefixes back. */
+export function withdrawMessage(prefixes: readonly number[]): Uint8Array {
+  const routes = prefixes.flatMap(encoded);
+  return message(Type.update, Uint8Array.from([routes.length >> 8, routes.length & 0xff, ...routes, 0, 0]));
+}
+
+function encoded(key: number): number[] {
+  const len = key % 64;
+  return [len, ...octets(Math.floor(key / 64)).slice(0, (len + 7) >> 3)];
 }
 
 export function prefixKey(addr: number, len: number): number {

@@ -137,7 +137,9 @@ function gracefulRestart({ gracefulRestart: all, sessions }: DaemonConfig): stri
     // Without it a restarted bgpd says that its forwarding state is lost, and its peers drop its routes as it comes back.
     ' bgp graceful-restart preserve-fw-state',
     ` bgp graceful-restart restart-time ${seconds(restartTime)}`,
-    ...(stalePathTime === undefined ? [] : [` bgp graceful-restart stalepath-time ${seconds(stalePathTime)}`]),
+    ...(stalePathTime === undefined
+      ? []
+      : [` bgp graceful-restart stalepath-time ${seconds(stalePathTime)}`]),
     ...(longLivedTime === 0 ? [] : [` bgp long-lived-graceful-restart stale-time ${seconds(longLivedTime)}`]),
   ];
 }
