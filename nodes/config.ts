@@ -101,6 +101,8 @@ export interface OpenFlowSwitchConfig {
   readonly ports: readonly string[];
   /** Address of the controller, '' for none. */
   readonly controller: string;
+  /** Addresses of all of them, where there is more than one. */
+  readonly controllers?: readonly string[];
   readonly failMode: 'secure' | 'standalone';
   /** After so long without a word from the controller it is asked for one, ms; after as long again it is lost. */
   readonly inactivityProbe: number;

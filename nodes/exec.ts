@@ -57,7 +57,7 @@ export class Executor {
       return;
     }
     if (pod === '' && (name === 'ovs-ofctl' || name === 'ovs-vsctl' || name === 'ovs-appctl')) {
-      const { text, code } = runOvs(name, args, place.vswitchd, this.#rt.now);
+      const { text, code } = runOvs(name, args, place.vswitchd);
       this.#reply(id, { type: code === 0 ? 'stdout' : 'stderr', text });
       this.#reply(id, { type: 'exit', code });
       return;

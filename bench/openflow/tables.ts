@@ -55,7 +55,11 @@ export function* workloads(counts: readonly number[]): Iterable<Workload> {
       const bare = new Bare();
       bare.port(0, '10.0.0.1/24');
       bare.port(1, '10.1.0.1/24');
-      const bridge = new OpenFlowBridge(bare.root, 'br0', { packetIn: () => {}, flowRemoved: () => {} });
+      const bridge = new OpenFlowBridge(bare.root, 'br0', {
+        packetIn: () => {},
+        flowRemoved: () => {},
+        portChanged: () => {},
+      });
       for (const port of ['eth0', 'eth1']) bridge.addPort(bare.root.links.require(port));
       const mods = [...flows(count), 'priority=0,actions=drop'].map((text) => ({
         ...parseFlow(text),

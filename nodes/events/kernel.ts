@@ -25,7 +25,8 @@ export type LinkKind =
   | 'gretap'
   | 'dummy'
   | 'ipip'
-  | 'wireguard';
+  | 'wireguard'
+  | 'openvswitch';
 
 /** Static facts of a device, and those that change. */
 /** Settings of a bridge port, in iproute2's words. */

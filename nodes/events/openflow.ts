@@ -2,6 +2,8 @@
 
 export type OpenFlowFailMode = 'secure' | 'standalone';
 
+export type OpenFlowRole = 'equal' | 'master' | 'slave';
+
 interface OnBridge {
   readonly bridge: string;
 }
@@ -20,7 +22,7 @@ export type OpenFlowEvent =
       /** 16 hex digits. */
       readonly datapathId: string;
       readonly failMode: OpenFlowFailMode;
-      /** `tcp:ADDRESS:PORT`, '' for none. */
+      /** `tcp:ADDRESS:PORT`, several with blanks between them, '' for none. */
       readonly controller: string;
       /** In the order of their numbers, from 1. */
       readonly ports: readonly string[];
@@ -30,12 +32,34 @@ export type OpenFlowEvent =
       readonly type: 'openflow.channel';
       readonly state: 'connected' | 'disconnected';
       readonly reason: string;
+      /** `tcp:ADDRESS:PORT`; absent where there is one only. */
+      readonly controller?: string;
     })
   /** 'standalone': the switch learns by itself, whatever its flows say. */
   | (OnBridge & { readonly type: 'openflow.mode'; readonly mode: 'controlled' | 'standalone' })
   /** Added, or changed. `rule` is what names it: table, priority and match; `flow` all of it, as ovs-ofctl reads it. */
   | (OnBridge & { readonly type: 'openflow.flow'; readonly rule: string; readonly flow: string })
   | (OnBridge & { readonly type: 'openflow.flow.removed'; readonly rule: string; readonly reason: string })
+  /** Added, or changed; `spec` as ovs-ofctl reads it. */
+  | (OnBridge & { readonly type: 'openflow.group'; readonly group: number; readonly spec: string })
+  | (OnBridge & { readonly type: 'openflow.group.removed'; readonly group: number })
+  | (OnBridge & { readonly type: 'openflow.meter'; readonly meter: number; readonly spec: string })
+  | (OnBridge & { readonly type: 'openflow.meter.removed'; readonly meter: number })
+  /** A port's settings (OFPPC_…), but for whether it is down. */
+  | (OnBridge & { readonly type: 'openflow.port'; readonly port: number; readonly config: number })
+  /** What a controller may do; `generation`: the number of the last choice of a master, '' before one. */
+  | (OnBridge & {
+      readonly type: 'openflow.role';
+      readonly controller: string;
+      readonly role: OpenFlowRole;
+      readonly generation: string;
+    })
+  /** What a controller wants to be sent unasked: six masks, as SET_ASYNC has them. */
+  | (OnBridge & {
+      readonly type: 'openflow.async';
+      readonly controller: string;
+      readonly masks: readonly number[];
+    })
   | (OnBridge & OpenFlowFdb & { readonly type: 'openflow.fdb' })
   | (OnBridge & {
       readonly type: 'openflow.fdb.removed';

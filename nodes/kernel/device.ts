@@ -34,6 +34,8 @@ export interface BridgeMaster {
   receiveFrom(port: Device, frame: Uint8Array): void;
   /** What the device's facts say of it as a port. */
   portFacts(port: Device): Pick<LinkFacts, 'bridgePort'>;
+  /** A port has come up or gone down, by its carrier or by its administrator. */
+  portChanged?(port: Device): void;
 }
 
 /** Takes frames of a device before its own stack does (`rx_handler_func_t`): those of its macvlan or ipvlan devices. */

@@ -17,6 +17,7 @@ import { MacvlanDevice } from './macvlan.ts';
 import { NeighborTable } from './neighbor.ts';
 import { NetlinkError } from './netlink.ts';
 import type { Netns } from './netns.ts';
+import { InternalDevice } from './openflow/internal-device.ts';
 import { IpTunnelDevice, type TunnelOptions } from './tunnels/ip-tunnel.ts';
 import { WireguardDevice } from './tunnels/wireguard.ts';
 import {
@@ -133,6 +134,11 @@ export class LinkTable {
 
   addWireguard(options: Omit<LinkOptions, 'mac'>): WireguardDevice {
     return this.#add(new WireguardDevice(this.#ns, this.#options({ ...options, mac: 0 })));
+  }
+
+  /** The device of a bridge of Open vSwitch. */
+  addInternal(options: LinkOptions, bridge: BridgeMaster): Device {
+    return this.#add(new InternalDevice(this.#ns, this.#options(options), bridge));
   }
 
   addDummy(options: LinkOptions): Device {
@@ -432,7 +438,11 @@ export class LinkTable {
 
   #refreshMaster(device: Device): void {
     const { master } = device;
-    if (!(master instanceof BridgeDevice)) return;
+    if (device instanceof InternalDevice) device.changed();
+    if (!(master instanceof BridgeDevice)) {
+      master?.portChanged?.(device);
+      return;
+    }
     if (!device.usable) master.flush(device);
     if (master.refreshCarrier()) {
       this.#changed(master);

@@ -107,6 +107,13 @@ export class NodeFold {
       case 'openflow.mode':
       case 'openflow.flow':
       case 'openflow.flow.removed':
+      case 'openflow.group':
+      case 'openflow.group.removed':
+      case 'openflow.meter':
+      case 'openflow.meter.removed':
+      case 'openflow.port':
+      case 'openflow.role':
+      case 'openflow.async':
       case 'openflow.fdb':
       case 'openflow.fdb.removed':
       case 'openflow.switch':

@@ -5,14 +5,48 @@ import {
   hostKey,
   inOrder,
   type OpenFlowBridgeFacts,
+  type OpenFlowConnection,
   type OpenFlowHostFacts,
   type OpenFlowView,
 } from './openflow-view.ts';
 
-interface FoldedBridge {
-  facts: Omit<OpenFlowBridgeFacts, 'flows' | 'fdb'>;
-  readonly flows: Map<string, string>;
-  readonly fdb: Map<string, OpenFlowFdb>;
+type OpenFlowBridgeEvent = Extract<OpenFlowEvent, { type: 'openflow.bridge' }>;
+
+class FoldedBridge {
+  facts: Omit<OpenFlowBridgeFacts, 'flows' | 'fdb' | 'groups' | 'meters' | 'portConfigs' | 'connections'>;
+  readonly flows = new Map<string, string>();
+  readonly fdb = new Map<string, OpenFlowFdb>();
+  readonly groups = new Map<number, string>();
+  readonly meters = new Map<number, string>();
+  readonly ports = new Map<number, number>();
+  readonly connections = new Map<string, OpenFlowConnection>();
+
+  constructor({ bridge, datapathId, failMode, controller, ports }: OpenFlowBridgeEvent) {
+    this.facts = { bridge, datapathId, failMode, controller, ports, mode: 'controlled', generation: '' };
+    for (const one of controller.split(' ').filter((target) => target !== ''))
+      this.connections.set(one, { controller: one, state: 'disconnected', role: 'equal', async: null });
+  }
+
+  change(controller: string, change: Partial<OpenFlowConnection>): void {
+    const connection = this.connections.get(controller);
+    if (connection !== undefined) this.connections.set(controller, { ...connection, ...change });
+  }
+
+  view(): OpenFlowBridgeFacts {
+    return {
+      ...this.facts,
+      connections: [...this.connections.values()],
+      flows: inOrder(this.flows, ([rule]) => rule).map(([, flow]) => flow),
+      fdb: inOrder(this.fdb.values(), fdbKey),
+      groups: byNumber(this.groups).map(([, spec]) => spec),
+      meters: byNumber(this.meters).map(([, spec]) => spec),
+      portConfigs: byNumber(this.ports).map(([port, config]) => ({ port, config })),
+    };
+  }
+}
+
+function byNumber<T>(rows: ReadonlyMap<number, T>): [number, T][] {
+  return [...rows].sort(([a], [b]) => a - b);
 }
 
 /** OpenFlow state of a node from its events alone. */
@@ -28,12 +62,9 @@ export class OpenFlowFold {
         this.#switches.clear();
         this.#hosts.clear();
         break;
-      case 'openflow.bridge': {
-        const { type: _, ...facts } = event;
-        const state = { channel: 'disconnected', mode: 'controlled' } as const;
-        this.#bridges.set(event.bridge, { facts: { ...facts, ...state }, flows: new Map(), fdb: new Map() });
+      case 'openflow.bridge':
+        this.#bridges.set(event.bridge, new FoldedBridge(event));
         break;
-      }
       case 'openflow.switch':
         if (event.state === 'up') this.#switches.set(event.datapathId, event.address);
         else this.#switches.delete(event.datapathId);
@@ -54,11 +85,7 @@ export class OpenFlowFold {
   }
 
   view(): OpenFlowView {
-    const bridges = [...this.#bridges.values()].map(({ facts, flows, fdb }) => ({
-      ...facts,
-      flows: inOrder(flows, ([rule]) => rule).map(([, flow]) => flow),
-      fdb: inOrder(fdb.values(), fdbKey),
-    }));
+    const bridges = [...this.#bridges.values()].map((bridge) => bridge.view());
     const switches = [...this.#switches].map(([datapathId, address]) => ({ datapathId, address }));
     return {
       bridges: inOrder(bridges, ({ bridge }) => bridge),
@@ -70,14 +97,42 @@ export class OpenFlowFold {
 
 function applyToBridge(
   bridge: FoldedBridge,
-  event: Exclude<Extract<OpenFlowEvent, { readonly bridge: string }>, { type: 'openflow.bridge' }>,
+  event: Exclude<Extract<OpenFlowEvent, { readonly bridge: string }>, OpenFlowBridgeEvent>,
 ): void {
   switch (event.type) {
     case 'openflow.fail-mode':
       bridge.facts = { ...bridge.facts, failMode: event.failMode };
       break;
     case 'openflow.channel':
-      bridge.facts = { ...bridge.facts, channel: event.state };
+      // A new connection begins as all do.
+      bridge.change(event.controller ?? bridge.facts.controller, {
+        state: event.state,
+        role: 'equal',
+        async: null,
+      });
+      break;
+    case 'openflow.role':
+      bridge.change(event.controller, { role: event.role });
+      bridge.facts = { ...bridge.facts, generation: event.generation };
+      break;
+    case 'openflow.async':
+      bridge.change(event.controller, { async: event.masks });
+      break;
+    case 'openflow.group':
+      bridge.groups.set(event.group, event.spec);
+      break;
+    case 'openflow.group.removed':
+      bridge.groups.delete(event.group);
+      break;
+    case 'openflow.meter':
+      bridge.meters.set(event.meter, event.spec);
+      break;
+    case 'openflow.meter.removed':
+      bridge.meters.delete(event.meter);
+      break;
+    case 'openflow.port':
+      if (event.config === 0) bridge.ports.delete(event.port);
+      else bridge.ports.set(event.port, event.config);
       break;
     case 'openflow.mode':
       bridge.facts = { ...bridge.facts, mode: event.mode };

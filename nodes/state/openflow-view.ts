@@ -1,5 +1,15 @@
-import type { OpenFlowFailMode, OpenFlowFdb } from '../events/openflow.ts';
+import type { OpenFlowFailMode, OpenFlowFdb, OpenFlowRole } from '../events/openflow.ts';
 import { compareText } from './bgp-view.ts';
+
+/** A bridge's connection to one of its controllers. */
+export interface OpenFlowConnection {
+  /** `tcp:ADDRESS:PORT` */
+  readonly controller: string;
+  readonly state: 'connected' | 'disconnected';
+  readonly role: OpenFlowRole;
+  /** The masks of SET_ASYNC, null where it has sent none. */
+  readonly async: readonly number[] | null;
+}
 
 export interface OpenFlowBridgeFacts {
   readonly bridge: string;
@@ -7,11 +17,18 @@ export interface OpenFlowBridgeFacts {
   readonly failMode: OpenFlowFailMode;
   readonly controller: string;
   readonly ports: readonly string[];
-  readonly channel: 'connected' | 'disconnected';
+  readonly connections: readonly OpenFlowConnection[];
+  /** Number of the last choice of a master, '' before one. */
+  readonly generation: string;
   readonly mode: 'controlled' | 'standalone';
   /** By their rules as text. */
   readonly flows: readonly string[];
   readonly fdb: readonly OpenFlowFdb[];
+  /** By number, as ovs-ofctl reads them. */
+  readonly groups: readonly string[];
+  readonly meters: readonly string[];
+  /** Of ports that have settings, by number. */
+  readonly portConfigs: readonly { readonly port: number; readonly config: number }[];
 }
 
 export interface OpenFlowHostFacts {

@@ -10,6 +10,9 @@ export type Action =
   | { readonly type: 'push_vlan'; readonly ethertype: number }
   | { readonly type: 'pop_vlan' }
   | { readonly type: 'dec_ttl' }
+  | { readonly type: 'set_nw_ttl'; readonly ttl: number }
+  | { readonly type: 'set_queue'; readonly queue: number }
+  | { readonly type: 'group'; readonly group: number }
   | { readonly type: 'set_field'; readonly oxm: Oxm };
 
 /** §7.2.4 */
@@ -17,7 +20,8 @@ export type Instruction =
   | { readonly type: 'goto_table'; readonly table: number }
   | { readonly type: 'write_metadata'; readonly value: bigint; readonly mask: bigint }
   | { readonly type: 'write_actions' | 'apply_actions'; readonly actions: readonly Action[] }
-  | { readonly type: 'clear_actions' };
+  | { readonly type: 'clear_actions' }
+  | { readonly type: 'meter'; readonly meter: number };
 
 const bad = (message: string, code: number) => new OpenFlowError(message, ERROR.BAD_ACTION, code);
 const badInstruction = (message: string, code: number) =>
@@ -26,6 +30,9 @@ const badInstruction = (message: string, code: number) =>
 const OUTPUT = 0;
 const PUSH_VLAN = 17;
 const POP_VLAN = 18;
+const SET_QUEUE = 21;
+const GROUP = 22;
+const SET_NW_TTL = 23;
 const DEC_TTL = 24;
 const SET_FIELD = 25;
 
@@ -54,6 +61,18 @@ function writeAction(out: OfWriter, action: Action): void {
       out.u16(8);
       out.zeros(4);
       break;
+    case 'set_queue':
+    case 'group':
+      out.u16(action.type === 'group' ? GROUP : SET_QUEUE);
+      out.u16(8);
+      out.u32(action.type === 'group' ? action.group : action.queue);
+      break;
+    case 'set_nw_ttl':
+      out.u16(SET_NW_TTL);
+      out.u16(8);
+      out.u8(action.ttl);
+      out.zeros(3);
+      break;
     case 'set_field': {
       const start = out.length;
       out.u16(SET_FIELD);
@@ -78,10 +97,12 @@ export function readActions(buf: Uint8Array, off: number, end: number): Action[]
   return actions;
 }
 
+const SIZED = [OUTPUT, PUSH_VLAN, POP_VLAN, SET_QUEUE, GROUP, SET_NW_TTL, DEC_TTL];
+
 function readAction(buf: Uint8Array, at: number, length: number): Action {
   const type = u16(buf, at);
   const wanted = type === OUTPUT ? 16 : 8;
-  if (type !== SET_FIELD && length !== wanted && [OUTPUT, PUSH_VLAN, POP_VLAN, DEC_TTL].includes(type))
+  if (SIZED.includes(type) && length !== wanted)
     throw bad(`action ${type} is of ${length} bytes`, BAD_ACTION.BAD_LEN);
   switch (type) {
     case OUTPUT:
@@ -92,6 +113,12 @@ function readAction(buf: Uint8Array, at: number, length: number): Action {
       return { type: 'pop_vlan' };
     case DEC_TTL:
       return { type: 'dec_ttl' };
+    case SET_QUEUE:
+      return { type: 'set_queue', queue: u32(buf, at + 4) };
+    case GROUP:
+      return { type: 'group', group: u32(buf, at + 4) };
+    case SET_NW_TTL:
+      return { type: 'set_nw_ttl', ttl: buf[at + 4]! };
     case SET_FIELD: {
       const { oxm } = readOxm(buf, at + 4, at + length);
       if (oxm.mask !== null) throw bad('set-field takes no mask in OpenFlow 1.3', BAD_ACTION.BAD_SET_TYPE);
@@ -131,6 +158,11 @@ export function writeInstructions(out: OfWriter, instructions: readonly Instruct
         out.u16(5);
         out.u16(8);
         out.zeros(4);
+        break;
+      case 'meter':
+        out.u16(6);
+        out.u16(8);
+        out.u32(instruction.meter);
     }
   }
 }
@@ -150,7 +182,7 @@ export function readInstructions(buf: Uint8Array, off: number, end: number): Ins
 
 function readInstruction(buf: Uint8Array, at: number, length: number): Instruction {
   const type = u16(buf, at);
-  if ((type === 2 && length !== 24) || ((type === 1 || type === 5) && length !== 8))
+  if ((type === 2 && length !== 24) || ([1, 5, 6].includes(type) && length !== 8))
     throw badInstruction(`instruction ${type} is of ${length} bytes`, BAD_INSTRUCTION.BAD_LEN);
   switch (type) {
     case 1:
@@ -165,7 +197,9 @@ function readInstruction(buf: Uint8Array, at: number, length: number): Instructi
       };
     case 5:
       return { type: 'clear_actions' };
+    case 6:
+      return { type: 'meter', meter: u32(buf, at + 4) };
     default:
-      throw badInstruction(`no instruction ${type} is known`, BAD_INSTRUCTION.UNKNOWN);
+      throw badInstruction(`no instruction ${type} is known`, BAD_INSTRUCTION.UNKNOWN_INST);
   }
 }

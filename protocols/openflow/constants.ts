@@ -30,14 +30,21 @@ export const ERROR = {
   BAD_INSTRUCTION: 3,
   BAD_MATCH: 4,
   FLOW_MOD_FAILED: 5,
+  GROUP_MOD_FAILED: 6,
+  PORT_MOD_FAILED: 7,
+  QUEUE_OP_FAILED: 9,
+  ROLE_REQUEST_FAILED: 11,
+  METER_MOD_FAILED: 12,
 } as const;
 
 export const BAD_REQUEST = {
   BAD_VERSION: 0,
   BAD_TYPE: 1,
   BAD_MULTIPART: 2,
+  EPERM: 5,
   BAD_LEN: 6,
   BUFFER_UNKNOWN: 8,
+  IS_SLAVE: 10,
   BAD_PORT: 11,
   BAD_PACKET: 12,
 } as const;
@@ -46,9 +53,12 @@ export const BAD_ACTION = {
   BAD_LEN: 1,
   BAD_OUT_PORT: 4,
   BAD_SET_TYPE: 13,
+  BAD_SET_ARGUMENT: 15,
   BAD_ARGUMENT: 5,
+  BAD_OUT_GROUP: 9,
+  MATCH_INCONSISTENT: 10,
 } as const;
-export const BAD_INSTRUCTION = { UNKNOWN: 0, BAD_TABLE_ID: 2, BAD_LEN: 7 } as const;
+export const BAD_INSTRUCTION = { UNKNOWN_INST: 0, BAD_TABLE_ID: 2, BAD_LEN: 7, DUP_INST: 9 } as const;
 export const BAD_MATCH = {
   BAD_TYPE: 0,
   BAD_LEN: 1,
@@ -65,6 +75,37 @@ export const FLOW_MOD_FAILED = {
   BAD_COMMAND: 6,
   BAD_FLAGS: 7,
 } as const;
+
+export const GROUP_MOD_FAILED = {
+  GROUP_EXISTS: 0,
+  INVALID_GROUP: 1,
+  CHAINING_UNSUPPORTED: 5,
+  LOOP: 7,
+  UNKNOWN_GROUP: 8,
+  CHAINED_GROUP: 9,
+  BAD_TYPE: 10,
+  BAD_COMMAND: 11,
+  BAD_BUCKET: 12,
+  BAD_WATCH: 13,
+} as const;
+export const METER_MOD_FAILED = {
+  METER_EXISTS: 1,
+  INVALID_METER: 2,
+  UNKNOWN_METER: 3,
+  BAD_COMMAND: 4,
+  BAD_FLAGS: 5,
+  BAD_RATE: 6,
+  BAD_BURST: 7,
+  BAD_BAND: 8,
+  BAD_BAND_TYPE: 9,
+  OUT_OF_BANDS: 11,
+} as const;
+export const PORT_MOD_FAILED = { BAD_PORT: 0, BAD_HW_ADDR: 1 } as const;
+export const QUEUE_OP_FAILED = { BAD_PORT: 0, BAD_QUEUE: 1, EPERM: 2 } as const;
+export const ROLE_REQUEST_FAILED = { STALE: 0, BAD_ROLE: 2 } as const;
+
+/** `ofp_port_config` (§7.2.1) */
+export const PORT_CONFIG = { PORT_DOWN: 1, NO_RECV: 4, NO_FWD: 0x20, NO_PACKET_IN: 0x40 } as const;
 
 export const FLOW_FLAGS = {
   SEND_FLOW_REM: 1,

@@ -1,4 +1,5 @@
 import { u16, u32 } from '../bytes.ts';
+import { readMac } from '../mac.ts';
 import { readActions, readInstructions } from './action.ts';
 import {
   BAD_ACTION,
@@ -9,6 +10,7 @@ import {
   OFP_VERSION,
   OpenFlowError,
 } from './constants.ts';
+import { readGroupMod } from './group.ts';
 import {
   COMMANDS,
   FLOW_REMOVED_REASONS,
@@ -19,6 +21,7 @@ import {
   ROLES,
   TYPES,
 } from './message.ts';
+import { readMeterMod } from './meter.ts';
 import { readReply, readRequest } from './multipart.ts';
 import { readBig, readMatch } from './oxm.ts';
 import { PORT_SIZE, readPort } from './port.ts';
@@ -38,6 +41,11 @@ const LEAST: Partial<Record<OfBody['type'], number>> = {
   flow_mod: 48,
   multipart_request: 8,
   multipart_reply: 8,
+  group_mod: 8,
+  meter_mod: 8,
+  port_mod: 32,
+  get_async_reply: 24,
+  set_async: 24,
   role_request: 16,
   role_reply: 16,
 };
@@ -72,6 +80,7 @@ function readBody(type: OfBody['type'], buf: Uint8Array): OfBody {
     case 'get_config_request':
     case 'barrier_request':
     case 'barrier_reply':
+    case 'get_async_request':
       return { type };
     case 'features_reply':
       return {
@@ -134,6 +143,24 @@ function readBody(type: OfBody['type'], buf: Uint8Array): OfBody {
     }
     case 'flow_mod':
       return { type, ...readFlowMod(buf) };
+    case 'group_mod':
+      return { type, ...readGroupMod(buf, 8) };
+    case 'meter_mod':
+      return { type, ...readMeterMod(buf, 8) };
+    case 'port_mod':
+      return {
+        type,
+        port: u32(buf, 8),
+        mac: readMac(buf, 16),
+        config: u32(buf, 24),
+        mask: u32(buf, 28),
+        advertise: u32(buf, 32),
+      };
+    case 'get_async_reply':
+    case 'set_async': {
+      const pair = (at: number) => [u32(buf, at), u32(buf, at + 4)] as const;
+      return { type, packetIn: pair(8), portStatus: pair(16), flowRemoved: pair(24) };
+    }
     case 'multipart_request':
       return { type, request: readRequest(buf) };
     case 'multipart_reply':

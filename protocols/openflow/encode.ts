@@ -1,11 +1,10 @@
 import { writeActions, writeInstructions } from './action.ts';
 import { OFP_VERSION } from './constants.ts';
+import { writeGroupMod } from './group.ts';
 import {
   COMMANDS,
   FLOW_REMOVED_REASONS,
   MULTIPARTS,
-  type MultipartReply,
-  type MultipartRequest,
   type OfBody,
   type OfMessage,
   PACKET_IN_REASONS,
@@ -13,8 +12,10 @@ import {
   ROLES,
   TYPES,
 } from './message.ts';
+import { writeMeterMod } from './meter.ts';
 import { writeMatch } from './oxm.ts';
 import { writePort } from './port.ts';
+import { writeReply, writeRequest } from './write-multipart.ts';
 import { OfWriter } from './writer.ts';
 
 /** A message: version (1), type (1), length (2), transaction id (4), body. */
@@ -116,6 +117,26 @@ function writeBody(out: OfWriter, body: OfBody): void {
       writeMatch(out, body.match);
       writeInstructions(out, body.instructions);
       break;
+    case 'group_mod':
+      writeGroupMod(out, body);
+      break;
+    case 'meter_mod':
+      writeMeterMod(out, body);
+      break;
+    case 'port_mod':
+      out.u32(body.port);
+      out.zeros(4);
+      out.big(BigInt(body.mac), 6);
+      out.zeros(2);
+      out.u32(body.config);
+      out.u32(body.mask);
+      out.u32(body.advertise);
+      out.zeros(4);
+      break;
+    case 'get_async_reply':
+    case 'set_async':
+      for (const mask of [...body.packetIn, ...body.portStatus, ...body.flowRemoved]) out.u32(mask);
+      break;
     case 'multipart_request':
       out.u16(MULTIPARTS[body.request.kind]);
       out.u16(0);
@@ -135,88 +156,5 @@ function writeBody(out: OfWriter, body: OfBody): void {
       out.u64(body.generationId);
       break;
     default:
-  }
-}
-
-function writeRequest(out: OfWriter, request: MultipartRequest): void {
-  switch (request.kind) {
-    case 'flow':
-    case 'aggregate':
-      out.u8(request.table);
-      out.zeros(3);
-      out.u32(request.outPort);
-      out.u32(request.outGroup);
-      out.zeros(4);
-      out.u64(request.cookie);
-      out.u64(request.cookieMask);
-      writeMatch(out, request.match);
-      break;
-    case 'port_stats':
-      out.u32(request.port);
-      out.zeros(4);
-      break;
-    default:
-  }
-}
-
-function writeReply(out: OfWriter, reply: MultipartReply): void {
-  switch (reply.kind) {
-    case 'desc':
-      out.text(reply.manufacturer, 256);
-      out.text(reply.hardware, 256);
-      out.text(reply.software, 256);
-      out.text(reply.serial, 32);
-      out.text(reply.datapath, 256);
-      break;
-    case 'flow':
-      for (const flow of reply.flows) {
-        const start = out.length;
-        out.u16(0);
-        out.u8(flow.table);
-        out.zeros(1);
-        out.u32(flow.durationSec);
-        out.u32(flow.durationNsec);
-        out.u16(flow.priority);
-        out.u16(flow.idleTimeout);
-        out.u16(flow.hardTimeout);
-        out.u16(flow.flags);
-        out.zeros(4);
-        out.u64(flow.cookie);
-        out.u64(flow.packets);
-        out.u64(flow.bytes);
-        writeMatch(out, flow.match);
-        writeInstructions(out, flow.instructions);
-        out.setU16(start, out.length - start);
-      }
-      break;
-    case 'aggregate':
-      out.u64(reply.packets);
-      out.u64(reply.bytes);
-      out.u32(reply.flows);
-      out.zeros(4);
-      break;
-    case 'table':
-      for (const table of reply.tables) {
-        out.u8(table.table);
-        out.zeros(3);
-        out.u32(table.active);
-        out.u64(table.lookups);
-        out.u64(table.matched);
-      }
-      break;
-    case 'port_stats':
-      for (const port of reply.ports) {
-        out.u32(port.port);
-        out.zeros(4);
-        for (const count of [port.rxPackets, port.txPackets, port.rxBytes, port.txBytes, port.rxDropped])
-          out.u64(count);
-        out.u64(port.txDropped);
-        out.zeros(48);
-        out.u32(port.durationSec);
-        out.u32(port.durationNsec);
-      }
-      break;
-    case 'port_desc':
-      for (const port of reply.ports) writePort(out, port);
   }
 }

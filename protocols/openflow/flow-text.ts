@@ -1,15 +1,19 @@
 import type { Action, Instruction } from './action.ts';
 import { CONTROLLER_MAX_LEN, FLOW_FLAGS, RESERVED_PORTS } from './constants.ts';
+import { GROUP } from './group.ts';
 import {
   FlowSyntaxError,
+  fieldName,
   fieldText,
   formatPort,
   matchWords,
+  namedField,
   parseField,
   parseMatch,
   parsePort,
 } from './match-text.ts';
-import { FIELDS, type FieldName, type Match } from './oxm.ts';
+import { METER } from './meter.ts';
+import type { FieldName, Match } from './oxm.ts';
 
 /** A flow as ovs-ofctl(8) writes it: what a flow-mod says of one. */
 export interface FlowSpec {
@@ -22,6 +26,7 @@ export interface FlowSpec {
   readonly hardTimeout: number;
   readonly flags: number;
   readonly outPort: number;
+  readonly outGroup: number;
   readonly match: Match;
   readonly instructions: readonly Instruction[];
 }
@@ -48,6 +53,7 @@ export function parseFlow(text: string, table = 0): FlowSpec {
   let cookieMask = 0n;
   let flags = 0;
   let outPort: number = RESERVED_PORTS.ANY;
+  let outGroup: number = GROUP.ANY;
   const words: [string, string | null][] = [];
   for (const word of head.split(/[\s,]+/).filter((one) => one !== '')) {
     const equals = word.indexOf('=');
@@ -62,6 +68,7 @@ export function parseFlow(text: string, table = 0): FlowSpec {
       cookie = big(given);
       cookieMask = mask === undefined ? 0n : mask === '-1' ? 0xffffffffffffffffn : big(mask);
     } else if (value !== null && name === 'out_port') outPort = port(value);
+    else if (value !== null && name === 'out_group') outGroup = number(name, value, GROUP.MAX);
     else words.push([name, value]);
   }
   return {
@@ -73,6 +80,7 @@ export function parseFlow(text: string, table = 0): FlowSpec {
     hardTimeout: numbers.hard_timeout,
     flags,
     outPort,
+    outGroup,
     match: parseMatch(words),
     instructions: actions === null ? [] : parseInstructions(actions),
   };
@@ -81,7 +89,7 @@ export function parseFlow(text: string, table = 0): FlowSpec {
 function number(name: string, text: string, most: number): number {
   const value = Number(text);
   if (!/^(0x[0-9a-f]+|\d+)$/i.test(text) || value > most)
-    throw new FlowSyntaxError(`${text}: ${name} is a number up to ${most}`);
+    throw new FlowSyntaxError(`invalid ${name} "${text}"`);
   return value;
 }
 
@@ -100,6 +108,7 @@ function port(text: string): number {
 function parseInstructions(text: string): Instruction[] {
   const apply: Action[] = [];
   const rest: Instruction[] = [];
+  let meter: number | null = null;
   for (const word of splitWords(text)) {
     const [, name = '', inner = ''] = /^([a-zA-Z_0-9]+)(?:[:=(](.*?)\)?)?$/.exec(word) ?? [];
     switch (name.toLowerCase()) {
@@ -108,6 +117,13 @@ function parseInstructions(text: string): Instruction[] {
         break;
       case 'clear_actions':
         rest.push({ type: 'clear_actions' });
+        break;
+      case 'meter':
+        if (apply.length > 0 || rest.length > 0)
+          throw new FlowSyntaxError(
+            'invalid instruction ordering: meter must appear before apply_actions, for OpenFlow 1.1+ compatibility',
+          );
+        meter = number('meter', inner, METER.MAX);
         break;
       case 'write_actions':
         rest.push({ type: 'write_actions', actions: splitWords(inner).map(parseAction) });
@@ -131,11 +147,15 @@ function parseInstructions(text: string): Instruction[] {
   }
   const order = ['clear_actions', 'write_actions', 'write_metadata', 'goto_table'];
   rest.sort((a, b) => order.indexOf(a.type) - order.indexOf(b.type));
-  return apply.length === 0 ? rest : [{ type: 'apply_actions', actions: apply }, ...rest];
+  return [
+    ...(meter === null ? [] : [{ type: 'meter' as const, meter }]),
+    ...(apply.length === 0 ? [] : [{ type: 'apply_actions' as const, actions: apply }]),
+    ...rest,
+  ];
 }
 
 /** Cuts at commas that stand in no parentheses. */
-function splitWords(text: string): string[] {
+export function splitWords(text: string): string[] {
   const words: string[] = [];
   let depth = 0;
   let word = '';
@@ -158,9 +178,12 @@ const MODS: Readonly<Record<string, FieldName>> = {
   mod_nw_dst: 'ipv4_dst',
 };
 
+const READ_ONLY: readonly FieldName[] = ['eth_type', 'ip_proto'];
+
 /** Actions alone, as a packet-out has them. @throws FlowSyntaxError */
 export function parseActions(text: string): Action[] {
-  return splitWords(text).map(parseAction);
+  const words = splitWords(text);
+  return words.length === 1 && words[0] === 'drop' ? [] : words.map(parseAction);
 }
 
 /** @throws FlowSyntaxError */
@@ -186,10 +209,21 @@ function parseAction(word: string): Action {
       return { type: 'pop_vlan' };
     case 'dec_ttl':
       return { type: 'dec_ttl' };
+    case 'mod_nw_ttl':
+      return { type: 'set_nw_ttl', ttl: number('ttl', value, 0xff) };
+    case 'set_queue':
+      return { type: 'set_queue', queue: number('set_queue', value, 0xffffffff) };
+    case 'group':
+      return { type: 'group', group: number('group', value, GROUP.MAX) };
     case 'set_field': {
-      const [text = '', field = ''] = value.split('->');
-      if (!Object.hasOwn(FIELDS, field)) throw new FlowSyntaxError(`${word}: set_field:VALUE->FIELD`);
-      return { type: 'set_field', oxm: parseField(field as FieldName, text) };
+      const [text = '', name = ''] = value.split('->');
+      const field = namedField(name);
+      if (field === null)
+        throw new FlowSyntaxError(
+          value.includes('->') ? `${name} is not a valid OXM field name` : `${value}: missing \`->'`,
+        );
+      if (READ_ONLY.includes(field)) throw new FlowSyntaxError(`${name} is read-only`);
+      return { type: 'set_field', oxm: parseField(field, text) };
     }
     default: {
       const parsed = colon < 0 ? parsePort(word) : null;
@@ -218,25 +252,33 @@ function instructionWords(instruction: Instruction): readonly string[] {
       return [`goto_table:${instruction.table}`];
     case 'clear_actions':
       return ['clear_actions'];
+    case 'meter':
+      return [`meter:${instruction.meter}`];
   }
 }
 
-function formatAction(action: Action): string {
+export function formatAction(action: Action): string {
   switch (action.type) {
     case 'output':
       if (action.port === RESERVED_PORTS.CONTROLLER) return `CONTROLLER:${action.maxLen}`;
       return action.port >= RESERVED_PORTS.IN_PORT ? formatPort(action.port) : `output:${action.port}`;
     case 'push_vlan':
       return `push_vlan:0x${action.ethertype.toString(16)}`;
+    case 'set_nw_ttl':
+      return `mod_nw_ttl:${action.ttl}`;
+    case 'set_queue':
+      return `set_queue:${action.queue}`;
+    case 'group':
+      return `group:${action.group}`;
     case 'set_field':
-      return `set_field:${fieldText(action.oxm)}->${action.oxm.field}`;
+      return `set_field:${fieldText(action.oxm)}->${fieldName(action.oxm.field)}`;
     default:
       return action.type;
   }
 }
 
 /** Flags, as they stand before the priority. */
-function flagWords(flags: number): string[] {
+export function flagWords(flags: number): string[] {
   return Object.entries(FLAG_WORDS).flatMap(([word, bit]) =>
     (flags & bit) !== 0 && word !== 'check_overlap' ? [word] : [],
   );
@@ -248,7 +290,7 @@ export function formatRule(priority: number, match: Match): string {
 }
 
 /** Timeouts and flags, each with a comma or blank behind it, and the rule, as a line of `dump-flows` has them. */
-export function formatTail(flow: Omit<FlowSpec, 'cookieMask' | 'outPort'>): string {
+export function formatTail(flow: Omit<FlowSpec, 'cookieMask' | 'outPort' | 'outGroup'>): string {
   const times = [
     ...(flow.idleTimeout === 0 ? [] : [`idle_timeout=${flow.idleTimeout}`]),
     ...(flow.hardTimeout === 0 ? [] : [`hard_timeout=${flow.hardTimeout}`]),
@@ -260,6 +302,6 @@ export function formatTail(flow: Omit<FlowSpec, 'cookieMask' | 'outPort'>): stri
 }
 
 /** A flow in the form that `parseFlow` reads. */
-export function formatFlow(flow: Omit<FlowSpec, 'cookieMask' | 'outPort'>): string {
+export function formatFlow(flow: Omit<FlowSpec, 'cookieMask' | 'outPort' | 'outGroup'>): string {
   return `cookie=0x${flow.cookie.toString(16)}, table=${flow.table}, ${formatTail(flow)}`;
 }

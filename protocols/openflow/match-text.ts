@@ -81,9 +81,9 @@ function fieldOf(name: string, type: bigint | undefined, proto: bigint | undefin
     if (proto === 1n) return end === 'src' ? 'icmpv4_type' : 'icmpv4_code';
     throw new FlowSyntaxError(`${name} needs tcp, udp or icmp`);
   }
-  const field = ALIASES[name] ?? name;
-  if (!Object.hasOwn(FIELDS, field)) throw new FlowSyntaxError(`unknown keyword ${name}`);
-  return field as FieldName;
+  const field = namedField(name);
+  if (field === null) throw new FlowSyntaxError(`unknown keyword ${name}`);
+  return field;
 }
 
 /** A field's value with its mask, `VALUE[/MASK]`. @throws FlowSyntaxError */
@@ -124,6 +124,24 @@ function parseValue(field: FieldName, text: string): bigint | null {
   const value = BigInt(text);
   return value > fieldOnes(field) ? null : value;
 }
+
+/** A field by any of its names, null for none of that name. */
+export function namedField(name: string): FieldName | null {
+  const field = ALIASES[name] ?? name;
+  return Object.hasOwn(FIELDS, field) ? (field as FieldName) : null;
+}
+
+/** A field as Open vSwitch names it in `set_field` (lib/meta-flow.h). */
+export function fieldName(field: FieldName): string {
+  return SET_NAMES[field] ?? field;
+}
+
+const SET_NAMES: Partial<Record<FieldName, string>> = {
+  ipv4_src: 'ip_src',
+  ipv4_dst: 'ip_dst',
+  ip_ecn: 'nw_ecn',
+  tunnel_id: 'tun_id',
+};
 
 export function parsePort(text: string): number | null {
   const reserved = text.toUpperCase();

@@ -1,4 +1,6 @@
 import type { Action, Instruction } from './action.ts';
+import type { GroupFeatures, GroupMod, GroupSpec, GroupStats } from './group.ts';
+import type { MeterFeatures, MeterMod, MeterSpec, MeterStats } from './meter.ts';
 import type { Match } from './oxm.ts';
 
 /** `ofp_port` (§7.2.1) */
@@ -69,6 +71,23 @@ export interface PortStats {
   readonly durationNsec: number;
 }
 
+export interface QueueStats {
+  readonly port: number;
+  readonly queue: number;
+  readonly bytes: bigint;
+  readonly packets: bigint;
+  readonly errors: bigint;
+  readonly durationSec: number;
+  readonly durationNsec: number;
+}
+
+/** What of a switch a controller is sent unasked, bits by the reasons (§7.3.10): as master or equal, and as slave. */
+export interface AsyncConfig {
+  readonly packetIn: readonly [number, number];
+  readonly portStatus: readonly [number, number];
+  readonly flowRemoved: readonly [number, number];
+}
+
 export interface TableStats {
   readonly table: number;
   readonly active: number;
@@ -85,9 +104,12 @@ export interface SwitchDescription {
 }
 
 export type MultipartRequest =
-  | { readonly kind: 'desc' | 'table' | 'port_desc' }
+  | { readonly kind: 'desc' | 'table' | 'port_desc' | 'group_desc' | 'group_features' | 'meter_features' }
   | ({ readonly kind: 'flow' | 'aggregate' } & FlowQuery)
-  | { readonly kind: 'port_stats'; readonly port: number };
+  | { readonly kind: 'port_stats'; readonly port: number }
+  | { readonly kind: 'queue'; readonly port: number; readonly queue: number }
+  | { readonly kind: 'group'; readonly group: number }
+  | { readonly kind: 'meter' | 'meter_config'; readonly meter: number };
 
 export type MultipartReply =
   | ({ readonly kind: 'desc' } & SwitchDescription)
@@ -95,7 +117,14 @@ export type MultipartReply =
   | { readonly kind: 'aggregate'; readonly packets: bigint; readonly bytes: bigint; readonly flows: number }
   | { readonly kind: 'table'; readonly tables: readonly TableStats[] }
   | { readonly kind: 'port_stats'; readonly ports: readonly PortStats[] }
-  | { readonly kind: 'port_desc'; readonly ports: readonly OfPort[] };
+  | { readonly kind: 'port_desc'; readonly ports: readonly OfPort[] }
+  | { readonly kind: 'queue'; readonly queues: readonly QueueStats[] }
+  | { readonly kind: 'group'; readonly groups: readonly GroupStats[] }
+  | { readonly kind: 'group_desc'; readonly groups: readonly GroupSpec[] }
+  | ({ readonly kind: 'group_features' } & GroupFeatures)
+  | { readonly kind: 'meter'; readonly meters: readonly MeterStats[] }
+  | { readonly kind: 'meter_config'; readonly meters: readonly MeterSpec[] }
+  | ({ readonly kind: 'meter_features' } & MeterFeatures);
 
 export type PacketInReason = 'no_match' | 'action' | 'invalid_ttl';
 export type FlowRemovedReason = 'idle_timeout' | 'hard_timeout' | 'delete' | 'group_delete';
@@ -107,7 +136,12 @@ export type OfBody =
   | { readonly type: 'error'; readonly errorType: number; readonly code: number; readonly data: Uint8Array }
   | { readonly type: 'echo_request' | 'echo_reply'; readonly data: Uint8Array }
   | {
-      readonly type: 'features_request' | 'get_config_request' | 'barrier_request' | 'barrier_reply';
+      readonly type:
+        | 'features_request'
+        | 'get_config_request'
+        | 'barrier_request'
+        | 'barrier_reply'
+        | 'get_async_request';
     }
   | {
       readonly type: 'features_reply';
@@ -151,6 +185,18 @@ export type OfBody =
       readonly data: Uint8Array;
     }
   | ({ readonly type: 'flow_mod' } & FlowMod)
+  | ({ readonly type: 'group_mod' } & GroupMod)
+  | ({ readonly type: 'meter_mod' } & MeterMod)
+  | ({ readonly type: 'get_async_reply' | 'set_async' } & AsyncConfig)
+  /** `mask`: the bits of OFPPC_… that change. */
+  | {
+      readonly type: 'port_mod';
+      readonly port: number;
+      readonly mac: number;
+      readonly config: number;
+      readonly mask: number;
+      readonly advertise: number;
+    }
   | { readonly type: 'multipart_request'; readonly request: MultipartRequest }
   /** `more`: OFPMPF_REPLY_MORE, another follows with the same transaction id. */
   | { readonly type: 'multipart_reply'; readonly more: 'more' | 'last'; readonly reply: MultipartReply }
@@ -182,8 +228,8 @@ export const TYPES = [
   'port_status',
   'packet_out',
   'flow_mod',
-  null,
-  null,
+  'group_mod',
+  'port_mod',
   null,
   'multipart_request',
   'multipart_reply',
@@ -193,6 +239,10 @@ export const TYPES = [
   null,
   'role_request',
   'role_reply',
+  'get_async_request',
+  'get_async_reply',
+  'set_async',
+  'meter_mod',
 ] as const satisfies readonly (OfBody['type'] | null)[];
 
 export const COMMANDS = ['add', 'modify', 'modify_strict', 'delete', 'delete_strict'] as const;
@@ -200,4 +250,18 @@ export const PACKET_IN_REASONS = ['no_match', 'action', 'invalid_ttl'] as const;
 export const FLOW_REMOVED_REASONS = ['idle_timeout', 'hard_timeout', 'delete', 'group_delete'] as const;
 export const PORT_REASONS = ['add', 'delete', 'modify'] as const;
 export const ROLES = ['nochange', 'equal', 'master', 'slave'] as const;
-export const MULTIPARTS = { desc: 0, flow: 1, aggregate: 2, table: 3, port_stats: 4, port_desc: 13 } as const;
+export const MULTIPARTS = {
+  desc: 0,
+  flow: 1,
+  aggregate: 2,
+  table: 3,
+  port_stats: 4,
+  queue: 5,
+  group: 6,
+  group_desc: 7,
+  group_features: 8,
+  meter: 9,
+  meter_config: 10,
+  meter_features: 11,
+  port_desc: 13,
+} as const;

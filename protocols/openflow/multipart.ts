@@ -1,7 +1,9 @@
 import { u16, u32 } from '../bytes.ts';
 import { readInstructions } from './action.ts';
 import { BAD_REQUEST, ERROR, OpenFlowError } from './constants.ts';
+import { readGroupDescs, readGroupFeatures, readGroupStats } from './group.ts';
 import { type FlowStats, MULTIPARTS, type MultipartReply, type MultipartRequest } from './message.ts';
+import { readMeterConfigs, readMeterStats } from './meter.ts';
 import { readBig, readMatch } from './oxm.ts';
 import { PORT_SIZE, readPort, readText } from './port.ts';
 
@@ -28,6 +30,16 @@ export function readRequest(buf: Uint8Array): MultipartRequest {
     case 'port_stats':
       need(buf, 8);
       return { kind, port: u32(buf, BODY) };
+    case 'queue':
+      need(buf, 8);
+      return { kind, port: u32(buf, BODY), queue: u32(buf, BODY + 4) };
+    case 'group':
+      need(buf, 8);
+      return { kind, group: u32(buf, BODY) };
+    case 'meter':
+    case 'meter_config':
+      need(buf, 8);
+      return { kind, meter: u32(buf, BODY) };
     default:
       return { kind };
   }
@@ -84,6 +96,40 @@ export function readReply(buf: Uint8Array): MultipartReply {
       };
     case 'port_desc':
       return { kind, ports: rows(buf, PORT_SIZE, (at) => readPort(buf, at)) };
+    case 'queue':
+      return {
+        kind,
+        queues: rows(buf, 40, (at) => ({
+          port: u32(buf, at),
+          queue: u32(buf, at + 4),
+          bytes: readBig(buf, at + 8, 8),
+          packets: readBig(buf, at + 16, 8),
+          errors: readBig(buf, at + 24, 8),
+          durationSec: u32(buf, at + 32),
+          durationNsec: u32(buf, at + 36),
+        })),
+      };
+    case 'group':
+      return { kind, groups: readGroupStats(buf, BODY) };
+    case 'group_desc':
+      return { kind, groups: readGroupDescs(buf, BODY) };
+    case 'group_features':
+      need(buf, 40);
+      return { kind, ...readGroupFeatures(buf, BODY) };
+    case 'meter':
+      return { kind, meters: readMeterStats(buf, BODY) };
+    case 'meter_config':
+      return { kind, meters: readMeterConfigs(buf, BODY) };
+    case 'meter_features':
+      need(buf, 16);
+      return {
+        kind,
+        maxMeter: u32(buf, BODY),
+        bandTypes: u32(buf, BODY + 4),
+        capabilities: u32(buf, BODY + 8),
+        maxBands: buf[BODY + 12]!,
+        maxColor: buf[BODY + 13]!,
+      };
   }
 }
 

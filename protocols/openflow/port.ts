@@ -1,10 +1,11 @@
 import { u32 } from '../bytes.ts';
 import { readMac } from '../mac.ts';
+import { RESERVED_PORTS } from './constants.ts';
 import type { OfPort } from './message.ts';
 import type { OfWriter } from './writer.ts';
 
 export const PORT_SIZE = 64;
-/** OFPPF_COPPER and 10 Gb/s full duplex, as a veth says of itself. */
+/** OFPPF_COPPER and 10 Gb/s full duplex, as a veth says of itself; a bridge's own device says nothing. */
 const FEATURES = (1 << 11) | (1 << 6);
 const SPEED_KBPS = 10_000_000;
 
@@ -17,9 +18,10 @@ export function writePort(out: OfWriter, { port, mac, name, config, state }: OfP
   out.text(name, 16);
   out.u32(config);
   out.u32(state);
-  out.u32(FEATURES);
+  const isLocal = port === RESERVED_PORTS.LOCAL;
+  out.u32(isLocal ? 0 : FEATURES);
   out.zeros(12);
-  out.u32(SPEED_KBPS);
+  out.u32(isLocal ? 0 : SPEED_KBPS);
   out.zeros(4);
 }
 

@@ -45,7 +45,7 @@ async function flowsOf(sim: SimLab, node: string): Promise<string[]> {
   const { output } = await run(sim, node, 'ovs-ofctl dump-flows br0');
   return output
     .split('\n')
-    .filter((line) => line !== '')
+    .filter((line) => line.startsWith(' cookie='))
     .map((line) => line.replace(/^.*n_bytes=\d+, /, ''));
 }
 
@@ -225,13 +225,69 @@ test("Open vSwitch's tools read and change a switch", async (t) => {
   );
   t.regex(
     await text('ovs-ofctl dump-ports br0'),
-    /^OFPST_PORT reply \(OF1\.3\) \(xid=0x2\): 3 ports\n {2}port {2}"eth1": rx pkts=/,
+    /^OFPST_PORT reply \(OF1\.3\) \(xid=0x2\): 4 ports\n {2}port LOCAL: rx pkts=/,
   );
   await text('ovs-vsctl set-fail-mode br0 standalone');
   t.is(await text('ovs-vsctl get-fail-mode br0'), 'standalone\n');
   t.is(await text('ovs-ofctl dump-flows br9'), 'ovs-ofctl: br9 is not a bridge or a socket\n');
   t.is((await run(sim, 'h1', 'ovs-vsctl show')).code, 1);
   t.regex(await text('ip link show eth1'), / master ovs-system /);
+  await verifies(t, sim);
+});
+
+test('groups, meters and settings of ports are made, shown, folded and taken away', async (t) => {
+  const sim = await simulate(lab('secure'));
+  const text = async (line: string) => (await run(sim, 's1', line)).output;
+  const make = async (line: string) => t.is(await text(`ovs-ofctl -O OpenFlow13 ${line}`), '', line);
+  await make('add-group br0 group_id=1,type=ff,bucket=watch_port:2,output:2,bucket=watch_port:3,output:3');
+  await make('add-group br0 group_id=2,type=select,bucket=weight:2,output:2,bucket=output:3');
+  await make('add-meter br0 meter=1,pktps,burst,stats,band=type=drop,rate=1,burst_size=2');
+  await make('add-flow br0 priority=50,in_port=1,icmp,actions=meter:1,group:1');
+  await make('mod-port br0 eth3 no-forward');
+  await verifies(t, sim);
+  t.is(await ping(sim, 'h1', '10.1.0.2'), 0);
+  const { output } = await run(sim, 'h1', 'ping -n -c 6 -i 0.1 -W 1 10.1.0.2');
+  t.regex(output, /6 packets transmitted, [12] received/);
+  t.regex(
+    await text('ovs-ofctl dump-group-stats br0 group_id=1'),
+    / group_id=1,duration=[\d.]+s,ref_count=1,packet_count=[23],byte_count=\d+,bucket0:packet_count=[23],byte_count=\d+,bucket1:packet_count=0,byte_count=0\n/,
+  );
+  t.regex(
+    await text('ovs-ofctl meter-stats br0 meter=1'),
+    /meter:1 flow_count:1 packet_in_count:7 byte_in_count:686 duration:[\d.]+s bands:\n0: packet_count:[45] /,
+  );
+  t.is(
+    await text('ovs-ofctl dump-groups br0'),
+    'OFPST_GROUP_DESC reply (OF1.3) (xid=0x2):\n' +
+      ' group_id=1,type=ff,bucket=watch_port:2,actions=output:2,bucket=watch_port:3,actions=output:3\n' +
+      ' group_id=2,type=select,bucket=weight:2,actions=output:2,bucket=actions=output:3\n',
+  );
+  t.regex(await text('ovs-ofctl show br0'), / 3\(eth3\): addr:[0-9a-f:]+\n {5}config: {5}NO_FWD\n/);
+  t.not(await ping(sim, 'h1', '10.1.0.3'), 0);
+  await verifies(t, sim);
+  await make('mod-port br0 eth3 forward');
+  await make('del-meter br0 meter=1');
+  t.false((await text('ovs-ofctl dump-flows br0')).includes('meter'));
+  await make('add-flow br0 priority=51,in_port=1,icmp,actions=group:1');
+  await make('del-groups br0');
+  t.is(await text('ovs-ofctl dump-groups br0'), 'OFPST_GROUP_DESC reply (OF1.3) (xid=0x2):\n');
+  t.false((await text('ovs-ofctl dump-flows br0')).includes('group'));
+  await verifies(t, sim);
+});
+
+test("a bridge's own device is its port LOCAL", async (t) => {
+  const sim = await simulate(lab('secure'));
+  const text = async (line: string) => (await run(sim, 's1', line)).output;
+  t.regex(
+    await text('ovs-ofctl show br0'),
+    / LOCAL\(br0\): addr:[0-9a-f:]+\n {5}config: {5}PORT_DOWN\n {5}state: {6}LINK_DOWN\n/,
+  );
+  await text('ip addr add 10.1.0.100/24 dev br0');
+  await text('ip link set br0 up');
+  t.regex(await text('ip link show br0'), /br0: <BROADCAST,MULTICAST,UP,LOWER_UP>/);
+  t.is(await ping(sim, 'h1', '10.1.0.100'), 0);
+  t.is(await ping(sim, 's1', '10.1.0.2'), 0);
+  t.regex(await text('ovs-ofctl dump-flows br0'), /in_port=LOCAL,.*actions=output:1/);
   await verifies(t, sim);
 });
 

@@ -60,7 +60,7 @@ class ConnectedSwitch implements ProgramSwitch {
 /** @throws FlowSyntaxError */
 export function flowMod(command: FlowMod['command'], text: string): FlowMod {
   const spec = parseFlow(text, command.startsWith('delete') ? ALL_TABLES : 0);
-  return { ...spec, command, bufferId: OFP_NO_BUFFER, outGroup: RESERVED_PORTS.ANY };
+  return { ...spec, command, bufferId: OFP_NO_BUFFER };
 }
 
 /** An OpenFlow controller: switches connect to its port 6653, a program decides what they do. */

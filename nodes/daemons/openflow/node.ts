@@ -11,10 +11,8 @@ import { Vswitchd } from './vswitchd.ts';
 export class OpenFlowNode {
   readonly vswitchd: Vswitchd | null;
   readonly #controller: OpenFlowController | null;
-  readonly #kernel: Kernel;
 
   constructor(rt: Runtime, kernel: Kernel, { openflow, controller }: NodeConfig) {
-    this.#kernel = kernel;
     this.vswitchd = openflow === undefined ? null : new Vswitchd(rt, kernel.root, openflow);
     this.#controller = controller === undefined ? null : new OpenFlowController(rt, kernel.root, controller);
   }
@@ -24,11 +22,7 @@ export class OpenFlowNode {
   }
 
   start(): void {
-    const { vswitchd } = this;
-    if (vswitchd !== null) {
-      this.#kernel.onLinkChange = (device) => vswitchd.linkChanged(device);
-      vswitchd.start();
-    }
+    this.vswitchd?.start();
     this.#controller?.start();
   }
 

@@ -1,8 +1,8 @@
 import { parseActions } from '../../../protocols/openflow/flow-text.ts';
 import { FlowSyntaxError } from '../../../protocols/openflow/match-text.ts';
+import { flowLine } from '../../../protocols/openflow/message-text.ts';
 import type { CommandReply, OpenFlowRequest } from '../../commands.ts';
 import type { OpenFlowController } from './controller.ts';
-import { flowLine } from './ovs.ts';
 
 /** What the log says of a request. */
 export function openflowWords(request: OpenFlowRequest): string {
@@ -39,14 +39,7 @@ export function handleRequest(
     switch (request.op) {
       case 'flows':
         controller.flows(request.switch, (flows) => {
-          const lines = flows.map((flow) =>
-            flowLine({
-              ...flow,
-              age: flow.durationSec + flow.durationNsec / 1e9,
-              packets: Number(flow.packets),
-              bytes: Number(flow.bytes),
-            }),
-          );
+          const lines = flows.map((flow) => flowLine(flow));
           answer({ type: 'value', value: lines });
         });
         break;

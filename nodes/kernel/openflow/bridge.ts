@@ -1,9 +1,13 @@
 import { copyFrame } from '../../../protocols/frame-buffer.ts';
 import { readMac } from '../../../protocols/mac.ts';
 import type { Action } from '../../../protocols/openflow/action.ts';
-import { RESERVED_PORTS } from '../../../protocols/openflow/constants.ts';
+import { PORT_CONFIG, RESERVED_PORTS } from '../../../protocols/openflow/constants.ts';
 import { formatFlow, formatRule } from '../../../protocols/openflow/flow-text.ts';
+import type { GroupMod } from '../../../protocols/openflow/group.ts';
+import { formatGroup } from '../../../protocols/openflow/group-text.ts';
 import type { FlowRemovedReason, OfPort } from '../../../protocols/openflow/message.ts';
+import type { MeterMod } from '../../../protocols/openflow/meter.ts';
+import { meterLine } from '../../../protocols/openflow/meter-text.ts';
 import type { BridgeMaster, Device } from '../device.ts';
 import type { Netns } from '../netns.ts';
 import type { Flow } from './flow.ts';
@@ -14,6 +18,8 @@ import { type PacketIn, Pipeline } from './pipeline.ts';
 export interface SwitchPort {
   readonly number: number;
   readonly device: Device;
+  /** PORT_CONFIG but for PORT_DOWN, which is the device's. */
+  config: number;
   rxPackets: number;
   rxBytes: number;
   txPackets: number;
@@ -25,6 +31,7 @@ export interface SwitchPort {
 export interface BridgeListener {
   packetIn(packet: PacketIn): void;
   flowRemoved(flow: Flow, reason: FlowRemovedReason): void;
+  portChanged(port: SwitchPort): void;
 }
 
 /** Frames to 01:80:c2:00:00:00 to 0f are not for NORMAL (IEEE 802.1D §7.12.6). */
@@ -37,12 +44,14 @@ export class OpenFlowBridge implements BridgeMaster {
   readonly bridge: string;
   readonly pipeline: Pipeline;
   readonly normal: NormalForwarding;
+  /** By number; LOCAL, if there are others, is the last. */
   readonly ports: SwitchPort[] = [];
   readonly created: number;
   mode: 'controlled' | 'standalone' = 'controlled';
   readonly #ns: Netns;
   readonly #listener: BridgeListener;
   readonly #byDevice = new Map<Device, SwitchPort>();
+  #local: SwitchPort | null = null;
 
   constructor(ns: Netns, bridge: string, listener: BridgeListener) {
     const { rt, timings } = ns.kernel;
@@ -57,28 +66,51 @@ export class OpenFlowBridge implements BridgeMaster {
       },
       timers: rt.timers,
       output: (port, frame, inPort) => this.output(port, frame, inPort),
-      packetIn: (packet) => listener.packetIn(packet),
+      packetIn: (packet) => this.#packetIn(packet),
       flowSet: (flow) => this.#flowSet(flow),
       flowRemoved: (flow, reason) => this.#flowRemoved(flow, reason),
       dropped: (reason) => ns.kernel.drop(reason),
+      isLive: (port) => this.port(port)?.device.usable ?? false,
     });
   }
 
   /** Takes a device as the port with the next number. */
   addPort(device: Device): void {
-    const number = this.ports.length + 1;
-    const port = { number, device, rxPackets: 0, rxBytes: 0, txPackets: 0, txBytes: 0, txDropped: 0 };
+    this.#add(this.ports.length + 1, device);
+    this.#ns.links.enslave(device, this);
+  }
+
+  /** Makes the bridge's own device, its port LOCAL; it is down, as any that is new. Its address is the lowest of the ports'. */
+  addLocal(): void {
+    const macs = this.ports.map(({ device }) => device.mac);
+    const options = { name: this.bridge, mac: Math.min(...macs), mtu: 1500 };
+    this.#local = this.#add(RESERVED_PORTS.LOCAL, this.#ns.links.addInternal(options, this));
+  }
+
+  #add(number: number, device: Device): SwitchPort {
+    const counts = { rxPackets: 0, rxBytes: 0, txPackets: 0, txBytes: 0, txDropped: 0 };
+    const port = { number, device, config: 0, ...counts };
     this.ports.push(port);
     this.#byDevice.set(device, port);
-    this.#ns.links.enslave(device, this);
+    return port;
   }
 
   portOf(device: Device): SwitchPort | undefined {
     return this.#byDevice.get(device);
   }
 
+  /** By its number. */
+  port(number: number): SwitchPort | undefined {
+    return number === RESERVED_PORTS.LOCAL ? (this.#local ?? undefined) : this.ports[number - 1];
+  }
+
   portFacts(): Record<string, never> {
     return {};
+  }
+
+  portChanged(device: Device): void {
+    const port = this.#byDevice.get(device);
+    if (port !== undefined) this.#listener.portChanged(port);
   }
 
   receiveFrom(device: Device, frame: Uint8Array): void {
@@ -86,11 +118,11 @@ export class OpenFlowBridge implements BridgeMaster {
     if (port === undefined) return;
     port.rxPackets++;
     port.rxBytes += frame.length;
-    if (this.mode === 'standalone') this.output(RESERVED_PORTS.NORMAL, frame, port.number);
+    if ((port.config & PORT_CONFIG.NO_RECV) !== 0) this.#ns.kernel.drop('openflow-no-recv');
+    else if (this.mode === 'standalone') this.output(RESERVED_PORTS.NORMAL, frame, port.number);
     else this.pipeline.process(frame, port.number);
   }
 
-  /** @throws OpenFlowError */
   packetOut(frame: Uint8Array, inPort: number, actions: readonly Action[]): void {
     this.pipeline.packetOut(frame, inPort, actions);
   }
@@ -98,7 +130,7 @@ export class OpenFlowBridge implements BridgeMaster {
   output(port: number, frame: Uint8Array, inPort: number): void {
     switch (port) {
       case RESERVED_PORTS.IN_PORT:
-        this.#send(this.ports[inPort - 1], frame);
+        this.#send(this.port(inPort), frame);
         break;
       case RESERVED_PORTS.FLOOD:
       case RESERVED_PORTS.ALL:
@@ -112,7 +144,7 @@ export class OpenFlowBridge implements BridgeMaster {
         }
         const to = this.normal.port(frame, inPort);
         if (to === null) this.#flood(frame, inPort);
-        else if (to !== inPort) this.#send(this.ports[to - 1], frame);
+        else if (to !== inPort) this.#send(this.port(to), frame);
         break;
       }
       case inPort:
@@ -120,7 +152,7 @@ export class OpenFlowBridge implements BridgeMaster {
         this.#ns.kernel.drop('openflow-in-port');
         break;
       default:
-        this.#send(this.ports[port - 1], frame);
+        this.#send(this.port(port), frame);
     }
   }
 
@@ -135,6 +167,10 @@ export class OpenFlowBridge implements BridgeMaster {
       kernel.drop('openflow-no-port');
       return;
     }
+    if ((port.config & PORT_CONFIG.NO_FWD) !== 0) {
+      kernel.drop('openflow-no-fwd');
+      return;
+    }
     if (!port.device.usable) port.txDropped++;
     else {
       port.txPackets++;
@@ -142,16 +178,70 @@ export class OpenFlowBridge implements BridgeMaster {
     }
     const { rt, tracer } = kernel;
     if (rt.cause < 0) tracer.step(this.#ns, { at: 'bridge', dev: this.bridge, to: port.device.name }, frame);
-    port.device.transmit(frame);
+    // What goes out by LOCAL has come in by the bridge's device, to the stack above it.
+    if (port === this.#local) kernel.enqueue(port.device, frame);
+    else port.device.transmit(frame);
+  }
+
+  #packetIn(packet: PacketIn): void {
+    const port = this.port(packet.inPort);
+    if (port !== undefined && (port.config & PORT_CONFIG.NO_PACKET_IN) !== 0)
+      this.#ns.kernel.drop('openflow-no-packet-in');
+    else this.#listener.packetIn(packet);
+  }
+
+  /** @throws OpenFlowError */
+  groupMod(mod: GroupMod): void {
+    const { rt } = this.#ns.kernel;
+    const { groups } = this.pipeline;
+    if (mod.command === 'delete') {
+      for (const { spec } of groups.delete(mod.group)) {
+        rt.emit({ type: 'openflow.group.removed', bridge: this.bridge, group: spec.group });
+        this.pipeline.dropUsers((flow) => flow.sendsTo(spec.group), 'group_delete');
+      }
+      return;
+    }
+    const { spec } = mod.command === 'add' ? groups.add(mod, rt.now) : groups.modify(mod);
+    rt.emit({ type: 'openflow.group', bridge: this.bridge, group: spec.group, spec: formatGroup(spec) });
+  }
+
+  /** @throws OpenFlowError */
+  meterMod(mod: MeterMod): void {
+    const { rt } = this.#ns.kernel;
+    const { meters } = this.pipeline;
+    if (mod.command === 'delete') {
+      for (const { spec } of meters.delete(mod.meter)) {
+        rt.emit({ type: 'openflow.meter.removed', bridge: this.bridge, meter: spec.meter });
+        this.pipeline.dropUsers((flow) => flow.isMetered(spec.meter), 'delete');
+      }
+      return;
+    }
+    const { spec } = mod.command === 'add' ? meters.add(mod, rt.now) : meters.modify(mod, rt.now);
+    rt.emit({ type: 'openflow.meter', bridge: this.bridge, meter: spec.meter, spec: meterLine(spec) });
+  }
+
+  /** What a PORT_MOD says (§7.3.4.3): `config` where `mask` has bits. */
+  portMod(port: SwitchPort, config: number, mask: number): void {
+    const { links, kernel } = this.#ns;
+    if ((mask & PORT_CONFIG.PORT_DOWN) !== 0) {
+      if ((config & PORT_CONFIG.PORT_DOWN) !== 0) links.setDown(port.device.name);
+      else links.setUp(port.device.name);
+    }
+    const kept = PORT_CONFIG.NO_RECV | PORT_CONFIG.NO_FWD | PORT_CONFIG.NO_PACKET_IN;
+    const next = (port.config & ~mask) | (config & mask & kept);
+    if (next === port.config) return;
+    port.config = next;
+    kernel.rt.emit({ type: 'openflow.port', bridge: this.bridge, port: port.number, config: next });
+    this.#listener.portChanged(port);
   }
 
   /** What a port says of itself (§7.2.1). */
-  describe({ number, device }: SwitchPort): OfPort {
+  describe({ number, device, config }: SwitchPort): OfPort {
     return {
       port: number,
       mac: device.mac,
       name: device.name,
-      config: device.up ? 0 : 1,
+      config: config | (device.up ? 0 : PORT_CONFIG.PORT_DOWN),
       state: device.usable ? 4 : 1,
     };
   }

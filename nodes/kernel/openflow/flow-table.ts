@@ -4,6 +4,7 @@ import {
   OpenFlowError,
   RESERVED_PORTS,
 } from '../../../protocols/openflow/constants.ts';
+import { GROUP } from '../../../protocols/openflow/group.ts';
 import type { FlowMod } from '../../../protocols/openflow/message.ts';
 import type { Match } from '../../../protocols/openflow/oxm.ts';
 import { Classifier } from './classifier.ts';
@@ -18,6 +19,7 @@ export interface FlowFilter {
   readonly cookie: bigint;
   readonly cookieMask: bigint;
   readonly outPort: number;
+  readonly outGroup: number;
 }
 
 /** One flow table. Among flows of the same priority the one that came first is found first. */
@@ -61,7 +63,8 @@ export class FlowTable {
     const compiled = compileMatch(filter.match);
     const wanted = (flow: Flow) =>
       (flow.cookie & filter.cookieMask) === (filter.cookie & filter.cookieMask) &&
-      (filter.outPort === RESERVED_PORTS.ANY || flow.outputs(filter.outPort));
+      (filter.outPort === RESERVED_PORTS.ANY || flow.outputs(filter.outPort)) &&
+      (filter.outGroup === GROUP.ANY || flow.sendsTo(filter.outGroup));
     if (filter.priority !== null) {
       const flow = this.#classifier.find(compiled, filter.priority);
       return flow !== null && wanted(flow) ? [flow] : [];
@@ -87,14 +90,16 @@ function inTurn(flows: Flow[]): Flow[] {
   return flows.sort((a, b) => b.priority - a.priority || a.order - b.order);
 }
 
-/** What a modify or delete picks; `out_port` counts for a delete alone. */
+/** What a modify or delete picks; `out_port` and `out_group` count for a delete alone. */
 export function filterOf(mod: FlowMod): FlowFilter {
-  const { command, match, priority, cookie, cookieMask, outPort } = mod;
+  const { command, match, priority, cookie, cookieMask, outPort, outGroup } = mod;
+  const isDelete = command.startsWith('delete');
   return {
     match,
     priority: command.endsWith('_strict') ? priority : null,
     cookie,
     cookieMask,
-    outPort: command.startsWith('delete') ? outPort : RESERVED_PORTS.ANY,
+    outPort: isDelete ? outPort : RESERVED_PORTS.ANY,
+    outGroup: isDelete ? outGroup : GROUP.ANY,
   };
 }

@@ -1,4 +1,4 @@
-import type { Instruction } from '../../../protocols/openflow/action.ts';
+import type { Action, Instruction } from '../../../protocols/openflow/action.ts';
 import { FLOW_FLAGS } from '../../../protocols/openflow/constants.ts';
 import type { FlowSpec } from '../../../protocols/openflow/flow-text.ts';
 import type { Match } from '../../../protocols/openflow/oxm.ts';
@@ -24,7 +24,7 @@ export class Flow implements Rule<Flow> {
   packets = 0;
   bytes = 0;
 
-  constructor(spec: Omit<FlowSpec, 'cookieMask' | 'outPort'>, now: number) {
+  constructor(spec: Omit<FlowSpec, 'cookieMask' | 'outPort' | 'outGroup'>, now: number) {
     this.table = spec.table;
     this.priority = spec.priority;
     this.match = spec.match;
@@ -32,7 +32,7 @@ export class Flow implements Rule<Flow> {
     this.idleTimeout = spec.idleTimeout;
     this.hardTimeout = spec.hardTimeout;
     this.flags = spec.flags & ~FLOW_FLAGS.CHECK_OVERLAP;
-    this.instructions = spec.instructions;
+    this.instructions = inOrder(spec.instructions);
     this.compiled = compileMatch(spec.match);
     this.created = now;
     this.used = now;
@@ -57,10 +57,34 @@ export class Flow implements Rule<Flow> {
   }
 
   outputs(port: number): boolean {
+    return this.#does((action) => action.type === 'output' && action.port === port);
+  }
+
+  sendsTo(group: number): boolean {
+    return this.#does((action) => action.type === 'group' && action.group === group);
+  }
+
+  isMetered(meter: number): boolean {
+    return this.instructions.some((one) => one.type === 'meter' && one.meter === meter);
+  }
+
+  #does(wanted: (action: Action) => boolean): boolean {
     return this.instructions.some(
-      (one) =>
-        (one.type === 'apply_actions' || one.type === 'write_actions') &&
-        one.actions.some((action) => action.type === 'output' && action.port === port),
+      (one) => (one.type === 'apply_actions' || one.type === 'write_actions') && one.actions.some(wanted),
     );
   }
+}
+
+/** In which a flow's instructions are carried out, however they were sent (§5.9). */
+const ORDER = [
+  'meter',
+  'apply_actions',
+  'clear_actions',
+  'write_actions',
+  'write_metadata',
+  'goto_table',
+] as const;
+
+export function inOrder(instructions: readonly Instruction[]): Instruction[] {
+  return [...instructions].sort((a, b) => ORDER.indexOf(a.type) - ORDER.indexOf(b.type));
 }

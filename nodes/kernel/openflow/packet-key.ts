@@ -4,6 +4,7 @@ import { ipHeaderLength, PROTO_TCP, PROTO_UDP } from '../../../protocols/ipv4.ts
 import { VID_PRESENT } from '../../../protocols/openflow/constants.ts';
 import { FIELDS } from '../../../protocols/openflow/oxm.ts';
 import { vlanProtocol } from '../../../protocols/vlan.ts';
+import { wordsHash } from './key-hash.ts';
 
 /** Offsets of a frame's headers; -1 where it has none. */
 export interface Offsets {
@@ -95,3 +96,20 @@ function setMac(key: Uint32Array, word: number, frame: Uint8Array, off: number):
   key[word] = u16(frame, off);
   key[word + 1] = u32(frame, off + 2);
 }
+
+/** The same for both ways of what two stations say to each other (`flow_hash_symmetric_l4` of Open vSwitch). */
+export function flowHash(key: Uint32Array): number {
+  const both = (a: number, b: number) => key[a]! ^ key[b]!;
+  const { eth_src, eth_dst, ipv4_src, ipv4_dst, ipv6_src, ipv6_dst, tcp_src, tcp_dst } = FIELDS;
+  let addresses = both(ipv4_src.word, ipv4_dst.word);
+  for (let i = 0; i < 4; i++) addresses ^= both(ipv6_src.word + i, ipv6_dst.word + i);
+  HASHED[0] = both(eth_src.word, eth_dst.word);
+  HASHED[1] = both(eth_src.word + 1, eth_dst.word + 1);
+  HASHED[2] = key[FIELDS.eth_type.word]! ^ (key[FIELDS.vlan_vid.word]! << 16);
+  HASHED[3] = addresses;
+  HASHED[4] = key[FIELDS.ip_proto.word]!;
+  HASHED[5] = both(tcp_src.word, tcp_dst.word);
+  return wordsHash(HASHED);
+}
+
+const HASHED = new Uint32Array(6);

@@ -4,37 +4,39 @@ import { RESERVED_PORTS } from '../../../protocols/openflow/constants.ts';
 import type { PacketInReason } from '../../../protocols/openflow/message.ts';
 import { FIELDS, KEY_WORDS } from '../../../protocols/openflow/oxm.ts';
 import { tagged, untagged, vlanProtocol } from '../../../protocols/vlan.ts';
+import { ActionSet } from './action-set.ts';
 import type { Flow } from './flow.ts';
-import { type Offsets, readKey } from './packet-key.ts';
-import type { PipelineHost } from './pipeline.ts';
-import { decTtl, setField } from './rewrite.ts';
-
-/** In which the actions of a set are carried out (§5.10); fields by their place in it, output last. */
-const SET_ORDER = ['pop_vlan', 'push_vlan', 'dec_ttl', 'set_field', 'output'] as const;
+import type { Group } from './group-table.ts';
+import { flowHash, type Offsets, readKey } from './packet-key.ts';
+import type { PacketPath } from './pipeline.ts';
+import { decTtl, remarkDscp, setField, setTtl } from './rewrite.ts';
 
 const NO_FRAME = new Uint8Array(0);
 
 /** One packet on its way through the tables, and after it another one. */
 export class PacketRun {
   readonly key = new Uint32Array(KEY_WORDS);
-  readonly #host: PipelineHost;
+  readonly #path: PacketPath;
   readonly #at: Offsets = { network: 0, type: 0, transport: -1, proto: -1 };
+  readonly #set = new ActionSet();
   #inPort = 0;
   #frame: Uint8Array = NO_FRAME;
+  /** Bytes that it came with. */
+  #length = 0;
   /** Where it goes once nothing more is done to it: the last of all is spared a copy. */
   #pending = -1;
-  #set: Map<string, Action> | null = null;
   #last: Flow | null = null;
 
-  constructor(host: PipelineHost) {
-    this.#host = host;
+  constructor(path: PacketPath) {
+    this.#path = path;
   }
 
-  begin(frame: Uint8Array, inPort: number): void {
+  begin(frame: Uint8Array, inPort: number, length: number): void {
     this.#frame = frame;
     this.#inPort = inPort;
+    this.#length = length;
     this.#pending = -1;
-    this.#set = null;
+    this.#set.clear();
     this.#last = null;
     this.key[FIELDS.metadata.word] = 0;
     this.key[FIELDS.metadata.word + 1] = 0;
@@ -47,19 +49,17 @@ export class PacketRun {
     let next: number | 'last' = 'last';
     for (const one of flow.instructions) {
       switch (one.type) {
+        case 'meter':
+          if (this.#meter(one.meter) === 'ended') return 'ended';
+          break;
         case 'apply_actions':
           if (this.apply(one.actions, flow) === 'ended') return 'ended';
           break;
         case 'write_actions':
-          this.#set ??= new Map();
-          for (const action of one.actions)
-            this.#set.set(
-              action.type === 'set_field' ? `set_field ${action.oxm.field}` : action.type,
-              action,
-            );
+          this.#set.write(one.actions);
           break;
         case 'clear_actions':
-          this.#set = null;
+          this.#set.clear();
           break;
         case 'write_metadata':
           this.#writeMetadata(one.value, one.mask);
@@ -73,46 +73,105 @@ export class PacketRun {
 
   /** The action set, and what waits to be sent. */
   end(): void {
-    if (this.#set !== null) {
-      const actions = [...this.#set.values()].sort(
-        (a, b) => SET_ORDER.indexOf(a.type) - SET_ORDER.indexOf(b.type),
-      );
-      if (this.apply(actions, this.#last) === 'ended') return;
-    }
-    if (this.#pending >= 0) this.#host.output(this.#pending, this.#frame, this.#inPort);
+    if (!this.#set.isEmpty && this.#set.run((action) => this.#carryOut(action, this.#last)) === 'ended')
+      return;
+    if (this.#pending >= 0) this.#path.host.output(this.#pending, this.#frame, this.#inPort);
     this.#pending = -1;
+  }
+
+  /** A bucket's actions are carried out as a set is (§5.10). */
+  bucket(actions: readonly Action[], flow: Flow | null): void {
+    this.#last = flow;
+    this.#set.write(actions);
+    this.end();
   }
 
   /** `flow` is null for a packet-out. */
   apply(actions: readonly Action[], flow: Flow | null): 'done' | 'ended' {
-    for (const action of actions) {
-      if (this.#pending >= 0) {
-        this.#host.output(this.#pending, copyFrame(this.#frame), this.#inPort);
-        this.#pending = -1;
-      }
-      switch (action.type) {
-        case 'output':
-          if (action.port === RESERVED_PORTS.CONTROLLER) this.#toController(action.maxLen, flow, 'action');
-          else this.#pending = action.port;
-          break;
-        case 'push_vlan': {
-          const tag = action.ethertype === 0x88a8 ? 0x88a8 : 0x8100;
-          const old = vlanProtocol(this.#frame) === null ? 0 : this.key[FIELDS.vlan_vid.word]! & 0xfff;
-          this.#replaced(tagged(this.#frame, tag, old, this.key[FIELDS.vlan_pcp.word]));
-          break;
-        }
-        case 'pop_vlan':
-          if (vlanProtocol(this.#frame) !== null) this.#replaced(untagged(this.#frame));
-          break;
-        case 'dec_ttl':
-          if (decTtl(this.#frame, this.#at) === 'done') break;
-          this.#toController(0xffff, flow, 'invalid_ttl');
-          return 'ended';
-        case 'set_field':
-          setField(this.#frame, this.#at, action.oxm);
-          readKey(this.#frame, this.#inPort, this.key, this.#at);
-      }
+    for (let i = 0; i < actions.length; i++)
+      if (this.#carryOut(actions[i]!, flow) === 'ended') return 'ended';
+    return 'done';
+  }
+
+  #carryOut(action: Action, flow: Flow | null): 'done' | 'ended' {
+    if (this.#pending >= 0) {
+      this.#path.host.output(this.#pending, copyFrame(this.#frame), this.#inPort);
+      this.#pending = -1;
     }
+    switch (action.type) {
+      case 'output':
+        if (action.port === RESERVED_PORTS.CONTROLLER) this.#toController(action.maxLen, flow, 'action');
+        else if (action.port === RESERVED_PORTS.TABLE) this.#path.again(copyFrame(this.#frame), this.#inPort);
+        else this.#pending = action.port;
+        break;
+      case 'group':
+        this.#group(action.group, flow);
+        break;
+      case 'push_vlan': {
+        const tag = action.ethertype === 0x88a8 ? 0x88a8 : 0x8100;
+        const old = vlanProtocol(this.#frame) === null ? 0 : this.key[FIELDS.vlan_vid.word]! & 0xfff;
+        this.#replaced(tagged(this.#frame, tag, old, this.key[FIELDS.vlan_pcp.word]));
+        break;
+      }
+      case 'pop_vlan':
+        if (vlanProtocol(this.#frame) !== null) this.#replaced(untagged(this.#frame));
+        break;
+      case 'dec_ttl':
+        if (decTtl(this.#frame, this.#at) === 'done') break;
+        this.#toController(0xffff, flow, 'invalid_ttl');
+        return 'ended';
+      case 'set_nw_ttl':
+        setTtl(this.#frame, this.#at, action.ttl);
+        break;
+      case 'set_queue':
+        // Ports have one queue.
+        break;
+      case 'set_field':
+        setField(this.#frame, this.#at, action.oxm);
+        readKey(this.#frame, this.#inPort, this.key, this.#at);
+    }
+    return 'done';
+  }
+
+  #group(number: number, flow: Flow | null): void {
+    const group = this.#path.groups.get(number);
+    if (group === undefined) {
+      this.#path.host.dropped('openflow-no-group');
+      return;
+    }
+    if (group.spec.groupType === 'all') {
+      group.count(null, this.#length);
+      for (const { actions } of group.spec.buckets) this.#through(actions, flow);
+      return;
+    }
+    const chosen = this.#chosen(group);
+    const bucket = group.spec.buckets[chosen];
+    if (bucket === undefined) {
+      this.#path.host.dropped('openflow-no-bucket');
+      return;
+    }
+    group.count(chosen, this.#length);
+    this.#through(bucket.actions, flow);
+  }
+
+  #chosen(group: Group): number {
+    return this.#path.groups.choose(group, group.spec.groupType === 'select' ? flowHash(this.key) : 0);
+  }
+
+  #through(actions: readonly Action[], flow: Flow | null): void {
+    this.#path.bucket(copyFrame(this.#frame), this.#inPort, this.#length, actions, flow);
+  }
+
+  #meter(number: number): 'done' | 'ended' {
+    const { meters, host } = this.#path;
+    const verdict = meters.get(number)?.run(this.#length, host.now) ?? 'pass';
+    if (verdict === 'pass') return 'done';
+    if (verdict === 'drop') {
+      host.dropped('openflow-meter');
+      return 'ended';
+    }
+    remarkDscp(this.#frame, this.#at, verdict.precedence);
+    readKey(this.#frame, this.#inPort, this.key, this.#at);
     return 'done';
   }
 
@@ -122,7 +181,7 @@ export class PacketRun {
   }
 
   #toController(maxLen: number, flow: Flow | null, reason: PacketInReason): void {
-    this.#host.packetIn({
+    this.#path.host.packetIn({
       frame: copyFrame(this.#frame),
       inPort: this.#inPort,
       reason: reason === 'action' && flow?.isTableMiss === true ? 'no_match' : reason,

@@ -6,12 +6,13 @@ import {
   FLOW_FLAGS,
   FLOW_MOD_FAILED,
   OpenFlowError,
-  RESERVED_PORTS,
 } from '../../../protocols/openflow/constants.ts';
 import type { FlowMod, FlowRemovedReason, PacketInReason } from '../../../protocols/openflow/message.ts';
 import type { TimerHandle, Timers } from '../../runtime.ts';
-import { Flow } from './flow.ts';
+import { Flow, inOrder } from './flow.ts';
 import { type FlowFilter, FlowTable, filterOf } from './flow-table.ts';
+import { GroupTable } from './group-table.ts';
+import { MeterTable } from './meter-table.ts';
 import { PacketRun } from './packet-run.ts';
 
 /** Tables that flows can go to by number, as Open vSwitch has them. */
@@ -36,11 +37,35 @@ export interface PipelineHost {
   flowSet(flow: Flow): void;
   flowRemoved(flow: Flow, reason: FlowRemovedReason): void;
   dropped(reason: string): void;
+  /** Whether a port can be sent by. */
+  isLive(port: number): boolean;
 }
 
+/** What a packet meets on its way beside flow tables. */
+export interface PacketPath {
+  readonly host: PipelineHost;
+  readonly groups: GroupTable;
+  readonly meters: MeterTable;
+  /** Through the tables from the first one (`TABLE`). */
+  again(frame: Uint8Array, inPort: number): void;
+  /** Through a bucket of a group; `length`: bytes that the packet came with. */
+  bucket(
+    frame: Uint8Array,
+    inPort: number,
+    length: number,
+    actions: readonly Action[],
+    flow: Flow | null,
+  ): void;
+}
+
+/** Groups whose buckets go to groups, and packets that go to `TABLE`, are followed so far (`MAX_DEPTH` of ofproto-dpif-xlate.c). */
+const MAX_DEPTH = 64;
+
 /** The tables of a switch and how a packet goes through them (OpenFlow 1.3.5 §5). Nothing is taken where no flow says so. */
-export class Pipeline {
-  readonly #host: PipelineHost;
+export class Pipeline implements PacketPath {
+  readonly host: PipelineHost;
+  readonly groups: GroupTable;
+  readonly meters = new MeterTable();
   readonly #tables: (FlowTable | undefined)[] = new Array(TABLES).fill(undefined);
   /** Flows that time can take away. */
   readonly #timed = new Set<Flow>();
@@ -50,7 +75,8 @@ export class Pipeline {
   #timer: TimerHandle | null = null;
 
   constructor(host: PipelineHost) {
-    this.#host = host;
+    this.host = host;
+    this.groups = new GroupTable((port) => host.isLive(port));
   }
 
   /** By table, the highest priority first. */
@@ -78,11 +104,11 @@ export class Pipeline {
       );
     if (!isDelete) checkInstructions(instructions, table);
     if (command === 'add') {
-      const flow = new Flow(mod, this.#host.now);
+      const flow = new Flow(mod, this.host.now);
       const overlap = (mod.flags & FLOW_FLAGS.CHECK_OVERLAP) === 0 ? 'allowed' : 'checked';
       const replaced = this.#make(table).add(flow, overlap);
       if (replaced !== null) this.#timed.delete(replaced);
-      this.#host.flowSet(flow);
+      this.host.flowSet(flow);
       if (flow.expires < Number.POSITIVE_INFINITY) {
         this.#timed.add(flow);
         this.#arm(flow.expires);
@@ -92,21 +118,40 @@ export class Pipeline {
     for (const flow of this.select(table, filterOf(mod))) {
       if (isDelete) this.#remove(flow, 'delete');
       else {
-        flow.instructions = instructions;
+        flow.instructions = inOrder(instructions);
         if ((mod.flags & FLOW_FLAGS.RESET_COUNTS) !== 0) {
           flow.packets = 0;
           flow.bytes = 0;
         }
-        this.#host.flowSet(flow);
+        this.host.flowSet(flow);
       }
     }
   }
 
   /** A packet from a port, which the pipeline may change. */
   process(frame: Uint8Array, inPort: number): void {
-    const run = this.#begin(frame, inPort);
+    const run = this.#begin(frame, inPort, frame.length);
     try {
-      this.#through(run, frame.length);
+      if (run !== null) this.#through(run, frame.length);
+    } finally {
+      this.#depth--;
+    }
+  }
+
+  again(frame: Uint8Array, inPort: number): void {
+    this.process(frame, inPort);
+  }
+
+  bucket(
+    frame: Uint8Array,
+    inPort: number,
+    length: number,
+    actions: readonly Action[],
+    flow: Flow | null,
+  ): void {
+    const run = this.#begin(frame, inPort, length);
+    try {
+      run?.bucket(actions, flow);
     } finally {
       this.#depth--;
     }
@@ -116,10 +161,10 @@ export class Pipeline {
     for (let table = 0; ; ) {
       const flow = this.#tables[table]?.lookup(run.key) ?? null;
       if (flow === null) {
-        this.#host.dropped('openflow-miss');
+        this.host.dropped('openflow-miss');
         return;
       }
-      flow.count(length, this.#host.now);
+      flow.count(length, this.host.now);
       const next = run.take(flow);
       if (next === 'ended') return;
       if (next === 'last') {
@@ -130,30 +175,35 @@ export class Pipeline {
     }
   }
 
-  /** Carries out a packet-out; `TABLE` sends it through the tables. @throws OpenFlowError */
+  /** Carries out a packet-out; `TABLE` sends it through the tables. */
   packetOut(frame: Uint8Array, inPort: number, actions: readonly Action[]): void {
-    if (actions.some((action) => action.type === 'output' && action.port === RESERVED_PORTS.TABLE)) {
-      this.process(frame, inPort);
-      return;
-    }
-    const run = this.#begin(frame, inPort);
+    const run = this.#begin(frame, inPort, frame.length);
     try {
-      run.apply(actions, null);
-      run.end();
+      run?.apply(actions, null);
+      run?.end();
     } finally {
       this.#depth--;
     }
   }
 
-  #begin(frame: Uint8Array, inPort: number): PacketRun {
-    let run = this.#runs[this.#depth];
+  /** Null where a packet goes round in groups without end. The caller lowers the depth again. */
+  #begin(frame: Uint8Array, inPort: number, length: number): PacketRun | null {
+    let run = this.#runs[this.#depth++];
+    if (this.#depth > MAX_DEPTH) {
+      this.host.dropped('openflow-depth');
+      return null;
+    }
     if (run === undefined) {
-      run = new PacketRun(this.#host);
+      run = new PacketRun(this);
       this.#runs.push(run);
     }
-    this.#depth++;
-    run.begin(frame, inPort);
+    run.begin(frame, inPort, length);
     return run;
+  }
+
+  /** Takes the flows away that use what is gone. */
+  dropUsers(uses: (flow: Flow) => boolean, reason: FlowRemovedReason): void {
+    for (const flow of this.flows()) if (uses(flow)) this.#remove(flow, reason);
   }
 
   #which(number: number): FlowTable[] {
@@ -170,22 +220,22 @@ export class Pipeline {
   #remove(flow: Flow, reason: FlowRemovedReason): void {
     this.#tables[flow.table]?.remove(flow);
     this.#timed.delete(flow);
-    this.#host.flowRemoved(flow, reason);
+    this.host.flowRemoved(flow, reason);
   }
 
   #arm(next: number): void {
     if (this.#timer !== null) {
       if (this.#timer.at <= next) return;
-      this.#host.timers.cancel(this.#timer);
+      this.host.timers.cancel(this.#timer);
     }
-    this.#timer = this.#host.timers.set(next, () => {
+    this.#timer = this.host.timers.set(next, () => {
       this.#timer = null;
       this.#expire();
     });
   }
 
   #expire(): void {
-    const { now } = this.#host;
+    const { now } = this.host;
     let next = Number.POSITIVE_INFINITY;
     for (const flow of [...this.#timed]) {
       const { expires } = flow;
@@ -201,6 +251,8 @@ export class Pipeline {
 }
 
 function checkInstructions(instructions: readonly Instruction[], table: number): void {
+  if (new Set(instructions.map(({ type }) => type)).size < instructions.length)
+    throw new OpenFlowError('an instruction is there twice', ERROR.BAD_INSTRUCTION, BAD_INSTRUCTION.DUP_INST);
   for (const one of instructions)
     if (one.type === 'goto_table' && (one.table <= table || one.table >= TABLES))
       throw new OpenFlowError(

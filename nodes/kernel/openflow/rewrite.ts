@@ -31,13 +31,15 @@ export function setField(frame: Uint8Array, at: Offsets, { field, value }: Oxm):
       if (ipv4) setAddress(frame, at, field === 'ipv4_src' ? 'src' : 'dst', number);
       break;
     case 'ip_dscp':
+      setTos(frame, at, (tosOf(frame, at) & 3) | (number << 2));
+      break;
     case 'ip_ecn':
-      if (ipv4) {
-        const old = u16(frame, network);
-        const tos = field === 'ip_dscp' ? (number << 2) | (old & 3) : (old & 0xfc) | number;
-        setU16(frame, network, (old & 0xff00) | tos);
-        setU16(frame, network + 10, adjustChecksum16(u16(frame, network + 10), old, (old & 0xff00) | tos));
-      }
+      setTos(frame, at, (tosOf(frame, at) & 0xfc) | number);
+      break;
+    case 'ipv6_src':
+    case 'ipv6_dst':
+      if (at.type === ETHERTYPE_IPV6 && frame.length >= network + 40)
+        setAddress6(frame, at, network + (field === 'ipv6_src' ? 8 : 24), value);
       break;
     case 'tcp_src':
     case 'tcp_dst':
@@ -75,6 +77,49 @@ function setAddress(frame: Uint8Array, at: Offsets, end: 'src' | 'dst', addr: nu
   adjustTransport(frame, at, u16(frame, off + 2), addr & 0xffff);
   if (end === 'src') setIpSrc(frame, at.network, addr);
   else setIpDst(frame, at.network, addr);
+}
+
+function setAddress6(frame: Uint8Array, at: Offsets, off: number, addr: bigint): void {
+  for (let i = 0; i < 8; i++) {
+    const word = Number((addr >> BigInt(112 - 16 * i)) & 0xffffn);
+    adjustTransport(frame, at, u16(frame, off + 2 * i), word);
+    setU16(frame, off + 2 * i, word);
+  }
+}
+
+/** Type of service of IPv4, traffic class of IPv6; 0 of others. */
+function tosOf(frame: Uint8Array, { network, type }: Offsets): number {
+  if (type === ETHERTYPE_IPV4 && frame.length >= network + 20) return frame[network + 1]!;
+  return type === ETHERTYPE_IPV6 && frame.length >= network + 40 ? (u16(frame, network) >> 4) & 0xff : 0;
+}
+
+function setTos(frame: Uint8Array, { network, type }: Offsets, tos: number): void {
+  const old = u16(frame, network);
+  if (type === ETHERTYPE_IPV4 && frame.length >= network + 20) {
+    const word = (old & 0xff00) | tos;
+    setU16(frame, network, word);
+    setU16(frame, network + 10, adjustChecksum16(u16(frame, network + 10), old, word));
+  } else if (type === ETHERTYPE_IPV6 && frame.length >= network + 40)
+    setU16(frame, network, (old & 0xf00f) | (tos << 4));
+}
+
+/** A higher drop precedence within the class of an assured forwarding code point (RFC 2597 §6): AF11 becomes AF12 or AF13. */
+export function remarkDscp(frame: Uint8Array, at: Offsets, by: number): void {
+  const tos = tosOf(frame, at);
+  const dscp = tos >> 2;
+  const precedence = (dscp >> 1) & 3;
+  const isAssured = (dscp & 1) === 0 && precedence > 0 && dscp >> 3 >= 1 && dscp >> 3 <= 4;
+  if (!isAssured) return;
+  setTos(frame, at, (((dscp & 0x38) | (Math.min(3, precedence + by) << 1)) << 2) | (tos & 3));
+}
+
+export function setTtl(frame: Uint8Array, { network, type }: Offsets, ttl: number): void {
+  if (type === ETHERTYPE_IPV4 && frame.length >= network + 20) {
+    const old = u16(frame, network + 8);
+    const word = (ttl << 8) | (old & 0xff);
+    setU16(frame, network + 8, word);
+    setU16(frame, network + 10, adjustChecksum16(u16(frame, network + 10), old, word));
+  } else if (type === ETHERTYPE_IPV6 && frame.length >= network + 40) frame[network + 7] = ttl;
 }
 
 /** The transport's checksum after a word that it covers has changed; a UDP checksum of 0 is none (RFC 768). */

@@ -52,6 +52,7 @@ const traits: Readonly<Record<LinkKind, KindTraits>> = {
     txqlen: 1000,
     operstate: 'unknown',
   },
+  openvswitch: { ...ethernet, qdisc: 'noqueue', txqlen: 1000, operstate: 'unknown' },
   ipip: { flags: ['NOARP'], linkType: 'ipip', qdisc: 'noqueue', txqlen: 1000, operstate: 'unknown' },
 };
 

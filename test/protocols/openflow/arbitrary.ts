@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import type { Action, Instruction } from '../../../protocols/openflow/action.ts';
+import { GROUP_COMMANDS, GROUP_TYPES } from '../../../protocols/openflow/group.ts';
 import {
   COMMANDS,
   FLOW_REMOVED_REASONS,
@@ -8,6 +9,7 @@ import {
   PORT_REASONS,
   ROLES,
 } from '../../../protocols/openflow/message.ts';
+import { METER_COMMANDS } from '../../../protocols/openflow/meter.ts';
 import {
   FIELDS,
   type FieldName,
@@ -39,6 +41,9 @@ const action: fc.Arbitrary<Action> = fc.oneof(
   fc.record({ type: fc.constant('output' as const), port: u32, maxLen: u16 }),
   fc.record({ type: fc.constant('push_vlan' as const), ethertype: u16 }),
   fc.record({ type: fc.constantFrom('pop_vlan' as const, 'dec_ttl' as const) }),
+  fc.record({ type: fc.constant('set_nw_ttl' as const), ttl: u8 }),
+  fc.record({ type: fc.constant('set_queue' as const), queue: u32 }),
+  fc.record({ type: fc.constant('group' as const), group: u32 }),
   fc.record({ type: fc.constant('set_field' as const), oxm: oxm('none') }),
 );
 const actions = fc.array(action, { maxLength: 4 });
@@ -49,6 +54,7 @@ const instructions: fc.Arbitrary<Instruction[]> = fc.array(
     fc.record({ type: fc.constant('write_metadata' as const), value: u64, mask: u64 }),
     fc.record({ type: fc.constantFrom('write_actions' as const, 'apply_actions' as const), actions }),
     fc.record({ type: fc.constant('clear_actions' as const) }),
+    fc.record({ type: fc.constant('meter' as const), meter: u32 }),
   ),
   { maxLength: 4 },
 );
@@ -72,8 +78,30 @@ const duration = { durationSec: u32, durationNsec: u32, packets: u64, bytes: u64
 const query = { table: u8, outPort: u32, outGroup: u32, cookie: u64, cookieMask: u64, match };
 const is = <T extends string>(...types: T[]) => fc.constantFrom(...types);
 
+const group = {
+  group: u32,
+  groupType: is(...GROUP_TYPES),
+  buckets: fc.array(fc.record({ weight: u16, watchPort: u32, watchGroup: u32, actions }), { maxLength: 3 }),
+};
+const meter = {
+  meter: u32,
+  flags: u16,
+  bands: fc.array(
+    fc.oneof(
+      fc.record({ type: is('drop'), rate: u32, burst: u32 }),
+      fc.record({ type: is('dscp_remark'), rate: u32, burst: u32, precedence: u8 }),
+    ),
+    { maxLength: 3 },
+  ),
+};
+const counts = fc.array(fc.record({ packets: u64, bytes: u64 }), { maxLength: 3 });
+const four = fc.array(u32, { minLength: 4, maxLength: 4 });
+
 const request = fc.oneof(
-  fc.record({ kind: is('desc', 'table', 'port_desc') }),
+  fc.record({ kind: is('desc', 'table', 'port_desc', 'group_desc', 'group_features', 'meter_features') }),
+  fc.record({ kind: is('queue'), port: u32, queue: u32 }),
+  fc.record({ kind: is('group'), group: u32 }),
+  fc.record({ kind: is('meter', 'meter_config'), meter: u32 }),
   fc.record({ kind: is('flow', 'aggregate'), ...query }),
   fc.record({ kind: is('port_stats'), port: u32 }),
 );
@@ -113,13 +141,57 @@ const reply = fc.oneof(
     ),
   }),
   fc.record({ kind: is('port_desc'), ports: fc.array(port, { maxLength: 3 }) }),
+  fc.record({
+    kind: is('queue'),
+    queues: fc.array(
+      fc.record({
+        port: u32,
+        queue: u32,
+        bytes: u64,
+        packets: u64,
+        errors: u64,
+        durationSec: u32,
+        durationNsec: u32,
+      }),
+      { maxLength: 3 },
+    ),
+  }),
+  fc.record({
+    kind: is('group'),
+    groups: fc.array(fc.record({ group: u32, references: u32, ...duration, buckets: counts }), {
+      maxLength: 3,
+    }),
+  }),
+  fc.record({ kind: is('group_desc'), groups: fc.array(fc.record(group), { maxLength: 3 }) }),
+  fc.record({ kind: is('group_features'), types: u32, capabilities: u32, maxGroups: four, actions: four }),
+  fc.record({
+    kind: is('meter'),
+    meters: fc.array(fc.record({ meter: u32, flows: u32, ...duration, bands: counts }), { maxLength: 3 }),
+  }),
+  fc.record({ kind: is('meter_config'), meters: fc.array(fc.record(meter), { maxLength: 3 }) }),
+  fc.record({
+    kind: is('meter_features'),
+    maxMeter: u32,
+    bandTypes: u32,
+    capabilities: u32,
+    maxBands: u8,
+    maxColor: u8,
+  }),
 );
 
 export const body: fc.Arbitrary<OfBody> = fc.oneof(
   fc.record({ type: is('hello'), versions: fc.option(u32) }),
   fc.record({ type: is('error'), errorType: u16, code: u16, data: bytes }),
   fc.record({ type: is('echo_request', 'echo_reply'), data: bytes }),
-  fc.record({ type: is('features_request', 'get_config_request', 'barrier_request', 'barrier_reply') }),
+  fc.record({
+    type: is(
+      'features_request',
+      'get_config_request',
+      'barrier_request',
+      'barrier_reply',
+      'get_async_request',
+    ),
+  }),
   fc.record({
     type: is('features_reply'),
     datapathId: u64,
@@ -152,6 +224,22 @@ export const body: fc.Arbitrary<OfBody> = fc.oneof(
     outGroup: u32,
     flags: u16,
     instructions,
+  }),
+  fc.record({ type: is('group_mod'), command: is(...GROUP_COMMANDS), ...group }),
+  fc.record({ type: is('meter_mod'), command: is(...METER_COMMANDS), ...meter }),
+  fc.record({
+    type: is('port_mod'),
+    port: u32,
+    mac: fc.integer({ min: 0, max: 0xffffffffffff }),
+    config: u32,
+    mask: u32,
+    advertise: u32,
+  }),
+  fc.record({
+    type: is('get_async_reply', 'set_async'),
+    packetIn: fc.tuple(u32, u32),
+    portStatus: fc.tuple(u32, u32),
+    flowRemoved: fc.tuple(u32, u32),
   }),
   fc.record({ type: is('multipart_request'), request }),
   fc.record({ type: is('multipart_reply'), more: is('more', 'last'), reply }),

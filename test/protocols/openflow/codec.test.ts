@@ -108,7 +108,7 @@ test('the bytes are those of the specification', (t) => {
 });
 
 test('what is not spoken is answered with the error for it', (t) => {
-  const error = t.throws(() => decodeOpenFlow(Uint8Array.of(4, 15, 0, 8, 0, 0, 0, 1)), {
+  const error = t.throws(() => decodeOpenFlow(Uint8Array.of(4, 17, 0, 8, 0, 0, 0, 1)), {
     instanceOf: OpenFlowError,
   });
   t.deepEqual([error.errorType, error.code], [ERROR.BAD_REQUEST, BAD_REQUEST.BAD_TYPE]);

@@ -32,7 +32,7 @@ const FLOWS = [
   ],
   [
     'actions=clear_actions,write_actions(set_field:10.0.0.9->ipv4_dst,output:1)',
-    'actions=clear_actions,write_actions(set_field:10.0.0.9->ipv4_dst,output:1)',
+    'actions=clear_actions,write_actions(set_field:10.0.0.9->ip_dst,output:1)',
   ],
 ] as const;
 

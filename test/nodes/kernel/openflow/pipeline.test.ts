@@ -1,74 +1,15 @@
 import test from 'ava';
-import type { Flow } from '../../../../nodes/kernel/openflow/flow.ts';
-import { type PacketIn, Pipeline } from '../../../../nodes/kernel/openflow/pipeline.ts';
-import { formatIp4, parseIp4 } from '../../../../protocols/ip4.ts';
-import { PROTO_TCP, validateIpv4 } from '../../../../protocols/ipv4.ts';
-import { OFP_NO_BUFFER, OpenFlowError, RESERVED_PORTS } from '../../../../protocols/openflow/constants.ts';
-import { parseFlow } from '../../../../protocols/openflow/flow-text.ts';
-import type { FlowMod, FlowRemovedReason } from '../../../../protocols/openflow/message.ts';
-import { decodeTcp, encodeTcp } from '../../../../protocols/tcp/segment.ts';
-import { frameOf } from '../../../support/router.ts';
-import { FakeWorld } from '../../../support/runtime.ts';
+import { formatIp4 } from '../../../../protocols/ip4.ts';
+import { validateIpv4 } from '../../../../protocols/ipv4.ts';
+import { OpenFlowError } from '../../../../protocols/openflow/constants.ts';
+import { decodeTcp } from '../../../../protocols/tcp/segment.ts';
+import { FakeSwitch, ip, tcp } from './fake-switch.ts';
 
-const ip = (text: string) => parseIp4(text) ?? 0;
 const A = ip('10.0.0.1');
 const B = ip('10.0.0.2');
 
-function tcp(src: number, dst: number, dstPort: number): Uint8Array {
-  const segment = { srcPort: 1000, dstPort, seq: 1, ack: 0, flags: 2, window: 1000, urgent: 0 };
-  return frameOf(src, dst, PROTO_TCP, encodeTcp({ ...segment, payload: new Uint8Array(4) }, src, dst));
-}
-
-class Switch {
-  readonly world = new FakeWorld();
-  readonly rt = this.world.runtime();
-  readonly sent: { readonly port: number; readonly frame: Uint8Array }[] = [];
-  readonly packetIns: PacketIn[] = [];
-  readonly removed: [Flow, FlowRemovedReason][] = [];
-  readonly pipeline: Pipeline;
-
-  constructor() {
-    const { rt } = this;
-    this.pipeline = new Pipeline({
-      get now() {
-        return rt.now;
-      },
-      timers: rt.timers,
-      output: (port, frame) => this.sent.push({ port, frame }),
-      packetIn: (packet) => this.packetIns.push(packet),
-      flowSet: () => {},
-      flowRemoved: (flow, reason) => this.removed.push([flow, reason]),
-      dropped: () => {},
-    });
-  }
-
-  mod(command: FlowMod['command'], text: string): void {
-    this.pipeline.flowMod({
-      ...parseFlow(text, command.startsWith('delete') ? 0xff : 0),
-      command,
-      bufferId: OFP_NO_BUFFER,
-      outGroup: RESERVED_PORTS.ANY,
-    });
-  }
-
-  add(...texts: readonly string[]): void {
-    for (const text of texts) this.mod('add', text);
-  }
-
-  /** Ports that a packet leaves by. */
-  send(frame: Uint8Array, inPort = 1): number[] {
-    this.sent.length = 0;
-    this.pipeline.process(frame, inPort);
-    return this.sent.map(({ port }) => port);
-  }
-
-  get priorities(): number[] {
-    return this.pipeline.flows().map(({ priority }) => priority);
-  }
-}
-
 test('the highest priority takes a packet, and what none takes is dropped', (t) => {
-  const s = new Switch();
+  const s = new FakeSwitch();
   t.deepEqual(s.send(tcp(A, B, 80)), []);
   s.add(
     'priority=10,ip,actions=output:2',
@@ -89,7 +30,7 @@ test('the highest priority takes a packet, and what none takes is dropped', (t) 
 });
 
 test('addresses match by their masks, and a port by its number', (t) => {
-  const s = new Switch();
+  const s = new FakeSwitch();
   s.add(
     'priority=2,ip,nw_dst=10.0.0.0/30,in_port=1,actions=output:2',
     'priority=1,ip,nw_dst=10.0.0.0/8,actions=output:3',
@@ -101,7 +42,7 @@ test('addresses match by their masks, and a port by its number', (t) => {
 });
 
 test('a table miss tells the controller so, another flow says that an action did', (t) => {
-  const s = new Switch();
+  const s = new FakeSwitch();
   s.add(
     'priority=0,actions=CONTROLLER:65535',
     'cookie=0x7,priority=1,tcp,tp_dst=80,actions=CONTROLLER:20,output:2',
@@ -118,7 +59,7 @@ test('a table miss tells the controller so, another flow says that an action did
 });
 
 test('tables follow one another with metadata and an action set', (t) => {
-  const s = new Switch();
+  const s = new FakeSwitch();
   s.add(
     'priority=1,in_port=1,actions=write_actions(output:5),write_metadata:0x1,goto_table:1',
     'priority=1,in_port=2,actions=write_actions(output:5),write_metadata:0x2,goto_table:1',
@@ -135,7 +76,7 @@ test('tables follow one another with metadata and an action set', (t) => {
 });
 
 test('what is sent before a change is without it', (t) => {
-  const s = new Switch();
+  const s = new FakeSwitch();
   s.add(
     'actions=output:1,set_field:10.0.0.7->ipv4_src,set_field:99->tcp_dst,output:2,push_vlan:0x8100,set_field:4101->vlan_vid,output:3,pop_vlan,output:4',
   );
@@ -148,7 +89,7 @@ test('what is sent before a change is without it', (t) => {
 });
 
 test('a TTL that is used up goes to the controller and no further', (t) => {
-  const s = new Switch();
+  const s = new FakeSwitch();
   s.add('actions=dec_ttl,output:2');
   const frame = tcp(A, B, 80);
   t.deepEqual(s.send(frame.slice()), [2]);
@@ -162,7 +103,7 @@ test('a TTL that is used up goes to the controller and no further', (t) => {
 });
 
 test('adding replaces the same flow with its counters, and refuses to overlap where asked', (t) => {
-  const s = new Switch();
+  const s = new FakeSwitch();
   s.add('priority=5,ip,actions=output:1');
   s.send(tcp(A, B, 80));
   s.add('priority=5,ip,actions=output:2');
@@ -177,7 +118,7 @@ test('adding replaces the same flow with its counters, and refuses to overlap wh
 });
 
 test('modify changes the instructions of what it covers, modify-strict of the one flow', (t) => {
-  const s = new Switch();
+  const s = new FakeSwitch();
   s.add(
     'priority=5,tcp,actions=output:1',
     'priority=6,tcp,tp_dst=80,actions=output:1',
@@ -195,7 +136,7 @@ test('modify changes the instructions of what it covers, modify-strict of the on
 });
 
 test('delete takes what it covers, by cookie and by port too', (t) => {
-  const s = new Switch();
+  const s = new FakeSwitch();
   const fill = () =>
     s.add(
       'cookie=1,priority=5,tcp,send_flow_rem,actions=output:1',
@@ -222,7 +163,7 @@ test('delete takes what it covers, by cookie and by port too', (t) => {
 });
 
 test('flows go when they are idle, and when their time is over', (t) => {
-  const s = new Switch();
+  const s = new FakeSwitch();
   s.add('priority=1,idle_timeout=10,actions=output:1', 'priority=2,hard_timeout=15,arp,actions=output:1');
   s.world.advance(6_000);
   s.send(tcp(A, B, 80));
