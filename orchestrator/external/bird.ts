@@ -1,10 +1,11 @@
-import type { DaemonConfig, DaemonProgram, DaemonSession } from './program.ts';
+import { type DaemonConfig, type DaemonProgram, type DaemonSession, nextHopOf } from './program.ts';
 
 const CONFIG = 'bird.conf';
 const CONTROL = 'bird.ctl';
 
 /** Static routes that are there only for next hops in the lab's subnets to be resolved by. */
 const SUBNETS = 'lab-subnets';
+const SUBNETS6 = 'lab-subnets6';
 
 /** BIRD 2. */
 export const bird: DaemonProgram = {
@@ -45,7 +46,12 @@ function birdConfig(node: DaemonConfig): string {
     ...statics(
       SUBNETS,
       'ipv4',
-      node.subnets.map((subnet) => `${subnet} via "lo"`),
+      node.subnets4.map((subnet) => `${subnet} via "lo"`),
+    ),
+    ...statics(
+      SUBNETS6,
+      'ipv6',
+      node.subnets6.map((subnet) => `${subnet} via "lo"`),
     ),
     ...statics(
       'lab-networks',
@@ -60,7 +66,7 @@ function birdConfig(node: DaemonConfig): string {
     '',
     'function to_lab()',
     '{',
-    `  return source = RTS_BGP || (source = RTS_STATIC && proto != "${SUBNETS}");`,
+    `  return source = RTS_BGP || (source = RTS_STATIC && proto != "${SUBNETS}" && proto != "${SUBNETS6}");`,
     '}',
     '',
     ...node.sessions.flatMap((session) => [...protocol(node, session), '']),
@@ -85,9 +91,9 @@ function statics(name: string, family: 'ipv4' | 'ipv6', routes: readonly string[
 
 function protocol(node: DaemonConfig, session: DaemonSession): string[] {
   const { neighbor, remote } = session;
-  const { address, port } = node.transport;
+  const { port } = node.transport;
   const options = [
-    `local ${address} port ${port} as ${node.asn};`,
+    `local ${session.local} port ${port} as ${node.asn};`,
     `neighbor ${remote.address} port ${remote.port} as ${neighbor.remoteAs};`,
     'strict bind yes;',
     'multihop;',
@@ -107,7 +113,8 @@ function protocol(node: DaemonConfig, session: DaemonSession): string[] {
     `${family} {`,
     '  import all;',
     '  export where to_lab();',
-    `  next hop address ${family === 'ipv4' ? session.nextHop4 : session.nextHop6};`,
+    `  next hop address ${nextHopOf(session, family)};`,
+    ...(family === 'ipv4' && session.extendedNextHop === 'yes' ? ['  extended next hop yes;'] : []),
     ...(session.nextHopSelf ? ['  next hop self yes;'] : []),
     ...addPath(neighbor.addPath ?? 'off'),
     '};',

@@ -1,4 +1,4 @@
-import type { DaemonConfig, DaemonProgram, DaemonSession } from './program.ts';
+import { type DaemonConfig, type DaemonProgram, type DaemonSession, nextHopOf } from './program.ts';
 
 const CONFIG = 'bgpd.conf';
 
@@ -9,13 +9,12 @@ export const frr: DaemonProgram = {
   debianPackage: 'frr',
   tools: ['vtysh'],
   files: (node) => ({ [CONFIG]: frrConfig(node) }),
-  args: ({ transport }) => [
+  args: ({ transport, addresses }) => [
     '--no_zebra',
     '--skip_runas',
     '--config_file',
     CONFIG,
-    '--listenon',
-    transport.address,
+    ...addresses.flatMap((address) => ['--listenon', address]),
     '--bgp_port',
     String(transport.port),
     '--vty_port',
@@ -55,7 +54,7 @@ function frrConfig(node: DaemonConfig): string {
     ' no bgp default ipv4-unicast',
     ...(clusterId === null ? [] : [` bgp cluster-id ${clusterId}`]),
     ...gracefulRestart(node),
-    ...sessions.flatMap((session) => neighbor(node, session)),
+    ...sessions.flatMap(neighbor),
     ...family(node, 'ipv4', node.networks4),
     ...family(node, 'ipv6', node.networks6),
     'exit',
@@ -71,24 +70,25 @@ function mapName({ neighbor }: DaemonSession, name: 'ipv4' | 'ipv6'): string {
 /** Its own address in the lab as the next hop: of everything for an external neighbour, of what it originates for an internal one. */
 function routeMaps(session: DaemonSession): string[] {
   return session.families.flatMap((name) => {
-    const set =
-      name === 'ipv4'
-        ? ` set ip next-hop ${session.nextHop4}`
-        : ` set ipv6 next-hop global ${session.nextHop6}`;
+    const nextHop = nextHopOf(session, name);
+    const set = nextHop.includes(':')
+      ? ` set ipv6 next-hop global ${nextHop}`
+      : ` set ip next-hop ${nextHop}`;
     const map = `route-map ${mapName(session, name)}`;
     if (session.nextHopSelf) return [`${map} permit 10`, set, 'exit'];
     return [`${map} permit 10`, ' match peer local', set, 'exit', `${map} permit 20`, 'exit'];
   });
 }
 
-function neighbor(node: DaemonConfig, session: DaemonSession): string[] {
+function neighbor(session: DaemonSession): string[] {
   const { remote, neighbor: far } = session;
   const restart = far.gracefulRestart;
   const lines = [
     `remote-as ${far.remoteAs}`,
     `description ${far.name}`,
     `port ${remote.port}`,
-    `update-source ${node.transport.address}`,
+    `update-source ${session.local}`,
+    ...(session.extendedNextHop === 'yes' ? ['capability extended-nexthop'] : []),
     ...(session.kind === 'external' ? ['ebgp-multihop 255', 'disable-connected-check'] : []),
     `timers ${session.keepalive} ${session.holdTime}`,
     `timers connect ${session.connectRetry}`,

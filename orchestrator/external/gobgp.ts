@@ -1,4 +1,4 @@
-import type { DaemonConfig, DaemonProgram, DaemonSession } from './program.ts';
+import { type DaemonConfig, type DaemonProgram, type DaemonSession, nextHopOf } from './program.ts';
 
 const CONFIG = 'gobgpd.toml';
 /** The gRPC API that the command line speaks is so far above the port of BGP, on the same address. */
@@ -15,7 +15,8 @@ export const gobgp: DaemonProgram = {
   files: (node) => ({ [CONFIG]: gobgpConfig(node) }),
   args: (node, start) => {
     const restarts = start === 'restarted' && node.gracefulRestart !== null;
-    const api = `${node.transport.address}:${node.transport.port + API_OFFSET}`;
+    const { address, port } = node.transport;
+    const api = `${address.includes(':') ? `[${address}]` : address}:${port + API_OFFSET}`;
     const fixed = ['-f', CONFIG, '--log-plain', '--pprof-disable', '--api-hosts', api];
     return restarts ? [...fixed, '--graceful-restart'] : fixed;
   },
@@ -48,7 +49,7 @@ function gobgpConfig(node: DaemonConfig): string {
     `as = ${node.asn}`,
     `router-id = "${node.routerId}"`,
     `port = ${transport.port}`,
-    `local-address-list = ["${transport.address}"]`,
+    `local-address-list = [${node.addresses.map((address) => `"${address}"`).join(', ')}]`,
     '[global.apply-policy.config]',
     `export-policy-list = [${names.map((name) => `"${name}"`).join(', ')}]`,
     'default-export-policy = "accept-route"',
@@ -71,7 +72,7 @@ function neighbor(node: DaemonConfig, session: DaemonSession): string[] {
     `peer-as = ${far.remoteAs}`,
     `description = "${far.name}"`,
     '[neighbors.transport.config]',
-    `local-address = "${node.transport.address}"`,
+    `local-address = "${session.local}"`,
     `remote-port = ${remote.port}`,
     ...(far.passive ? ['passive-mode = true'] : []),
     ...(session.kind === 'external'
@@ -152,7 +153,7 @@ function nextHopPolicy(session: DaemonSession): string[] {
           ]
         : own),
       '[policy-definitions.statements.actions.bgp-actions]',
-      `set-next-hop = "${family === 'ipv4' ? session.nextHop4 : session.nextHop6}"`,
+      `set-next-hop = "${nextHopOf(session, family)}"`,
     ]),
   ];
 }

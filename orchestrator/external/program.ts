@@ -1,7 +1,7 @@
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import type { BgpNeighbor, DaemonKind, ExternalTransport, NodeConfig } from '../../nodes/config.ts';
-import { formatPrefix, parseAddress, prefixMask } from '../../protocols/ip4.ts';
+import type { BgpNeighbor, DaemonKind, NodeConfig } from '../../nodes/config.ts';
+import { formatIpPrefix, parseIpPrefix } from '../../protocols/ip.ts';
 
 /** A kind of BGP daemon that reroute can start: how it is configured, run and asked. Paths are relative to its folder. */
 export interface DaemonProgram {
@@ -38,8 +38,11 @@ export interface DaemonConfig {
   readonly networks4: readonly string[];
   readonly networks6: readonly string[];
   /** What it is on in the lab. */
-  readonly subnets: readonly string[];
-  /** Real address and port of its own. */
+  readonly subnets4: readonly string[];
+  readonly subnets6: readonly string[];
+  /** All its real addresses. */
+  readonly addresses: readonly string[];
+  /** The first of them, and its port on all. */
   readonly transport: { readonly address: string; readonly port: number };
   readonly sessions: readonly DaemonSession[];
   readonly gracefulRestart: NonNullable<NodeConfig['bgp']>['gracefulRestart'] | null;
@@ -51,6 +54,8 @@ export interface DaemonSession {
   /** As our other end has it: options from the daemon's point of view, addresses those of the lab. */
   readonly neighbor: BgpNeighbor;
   readonly kind: 'internal' | 'external';
+  /** Its own real address. */
+  readonly local: string;
   /** Where our other end really is. */
   readonly remote: { readonly address: string; readonly port: number };
   /** Whole seconds, as daemons have them. */
@@ -61,9 +66,11 @@ export interface DaemonSession {
   readonly idleHold: number;
   readonly idleHoldMax: number;
   readonly families: readonly ('ipv4' | 'ipv6')[];
-  /** Its own addresses in the lab, which are next hops in place of the real ones. */
-  readonly nextHop4: string;
+  /** Its own addresses in the lab, which are next hops in place of the real ones; IPv4 may have none. */
+  readonly nextHop4: string | null;
   readonly nextHop6: string;
+  /** Whether it is to tell and take IPv4 routes with IPv6 next hops, RFC 8950. */
+  readonly extendedNextHop: 'yes' | 'no';
   /** Whole ms; null for none. */
   readonly bfd: BfdTimes | null;
   /** Whether routes of other peers are passed on with its own next hop as well. */
@@ -93,6 +100,7 @@ export function daemonConfig(node: NodeConfig): DaemonConfig {
     );
   }
   const isIpv6 = (prefix: string) => prefix.includes(':');
+  const subnets = [...new Set(node.interfaces.flatMap(({ addresses }) => addresses.map(subnetOf)))];
   return {
     name: node.name,
     asn: bgp.asn,
@@ -101,7 +109,9 @@ export function daemonConfig(node: NodeConfig): DaemonConfig {
     maximumPaths: bgp.maximumPaths,
     networks4: bgp.networks.filter((prefix) => !isIpv6(prefix)),
     networks6: bgp.networks.filter(isIpv6),
-    subnets: [...new Set(node.interfaces.flatMap(({ addresses }) => addresses.map(subnetOf)))],
+    subnets4: subnets.filter((prefix) => !isIpv6(prefix)),
+    subnets6: subnets.filter(isIpv6),
+    addresses: [...new Set(sessions.map(({ local }) => local))],
     transport: { address: own.local, port: own.listen },
     sessions,
     gracefulRestart: bgp.gracefulRestart ?? null,
@@ -110,8 +120,12 @@ export function daemonConfig(node: NodeConfig): DaemonConfig {
 }
 
 function sessionOf(node: NodeConfig, neighbor: BgpNeighbor): DaemonSession[] {
-  const remote = realEnd(neighbor.external);
-  if (remote === null) return [];
+  const { external } = neighbor;
+  if (external === undefined || external.remote === null) return [];
+  const { local, remote } = external;
+  const overIpv6 = neighbor.localAddress.includes(':');
+  const families = neighbor.families ?? ['ipv4'];
+  const offered = overIpv6 && families.includes('ipv4') && neighbor.extendedNextHop !== 'off';
   const timers = node.timers.bgp;
   const seconds = (ms: number, least: number) => Math.max(Math.ceil(ms / 1000), least);
   const kind = neighbor.remoteAs === node.bgp?.asn ? 'internal' : 'external';
@@ -120,6 +134,7 @@ function sessionOf(node: NodeConfig, neighbor: BgpNeighbor): DaemonSession[] {
     {
       neighbor,
       kind,
+      local,
       remote,
       holdTime: hold === 0 ? 0 : seconds(hold, 3),
       keepalive: hold === 0 ? 0 : seconds(neighbor.keepalive ?? timers.keepalive, 1),
@@ -127,13 +142,22 @@ function sessionOf(node: NodeConfig, neighbor: BgpNeighbor): DaemonSession[] {
       connectDelay: seconds(timers.connectDelay, 1),
       idleHold: seconds(timers.idleHold, 1),
       idleHoldMax: seconds(timers.idleHoldMax, 1),
-      families: neighbor.families ?? ['ipv4'],
+      families,
       bfd: bfdOf(node, neighbor),
-      nextHop4: neighbor.localAddress,
-      nextHop6: neighbor.nextHop6 ?? `::ffff:${neighbor.localAddress}`,
+      nextHop4: overIpv6 ? (neighbor.nextHop4 ?? null) : neighbor.localAddress,
+      nextHop6: neighbor.nextHop6 ?? (overIpv6 ? neighbor.localAddress : `::ffff:${neighbor.localAddress}`),
+      extendedNextHop: offered ? 'yes' : 'no',
       nextHopSelf: kind === 'external' || neighbor.nextHopSelf,
     },
   ];
+}
+
+/** Over IPv6, that of IPv4 too is an IPv6 one, unless the lab says that there is to be none. */
+export function nextHopOf(
+  { extendedNextHop, nextHop4, nextHop6 }: DaemonSession,
+  family: 'ipv4' | 'ipv6',
+): string {
+  return family === 'ipv6' || extendedNextHop === 'yes' || nextHop4 === null ? nextHop6 : nextHop4;
 }
 
 /** RFC 5880 §6.8.3 */
@@ -151,13 +175,8 @@ function bfdOf({ timers }: NodeConfig, { bfd }: BgpNeighbor): BfdTimes | null {
 }
 
 function subnetOf(text: string): string {
-  const address = parseAddress(text);
-  if (address === null) return text;
-  return formatPrefix({ addr: (address.addr & prefixMask(address.len)) >>> 0, len: address.len });
-}
-
-function realEnd(external: ExternalTransport | undefined) {
-  return external?.remote ?? null;
+  const prefix = parseIpPrefix(text);
+  return prefix === null ? text : formatIpPrefix(prefix);
 }
 
 /** Where Debian puts daemons that are not for everybody's PATH. */

@@ -53,7 +53,7 @@ export function assignAddresses6(
       if (given === 'auto' || isSwitchPort(port)) continue;
       const path = given === null ? port.path : port.node.origin('interfaces', port.iface, 'address6');
       const offset = hasIpv4(port) ? port.address.addr - v4.addr : subnet.len >= 127 ? i : i + 1;
-      if (given === null && subnet.len > 128 - Math.ceil(Math.log2(offset + 2))) {
+      if (given === null && offset >= 2 ** (128 - subnet.len)) {
         const message = `${formatPrefix6(subnet)} has no place ${offset}, that of ${hasIpv4(port) ? formatPrefix(port.address) : `${port.node.name}:${port.iface}`}`;
         reporter.problem(path, message, 'take a shorter prefix: a /64');
         continue;

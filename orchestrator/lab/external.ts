@@ -1,10 +1,10 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import type { BgpNeighbor, DaemonKind, ExternalTransport, NodeConfig, Patience } from '../../nodes/config.ts';
-import { formatIp4 } from '../../protocols/ip4.ts';
+import { formatIp } from '../../protocols/ip.ts';
 import type { ResolvedNode } from './inherit.ts';
 import type { Path, Reporter } from './problem.ts';
-import { ip, map, name } from './schema-types.ts';
+import { anyIp, map, name } from './schema-types.ts';
 
 /** Kinds of nodes that are real daemons. */
 export const DAEMON_KINDS = ['external', 'bird', 'frr', 'gobgp'] as const satisfies readonly DaemonKind[];
@@ -14,7 +14,7 @@ const port = z.int().min(1).max(65535);
 const place = {
   address: z.string().min(1).optional(),
   port: port.optional(),
-  local: ip.optional(),
+  local: anyIp.optional(),
   listen: port.optional(),
   bfd: z.enum(['single-hop', 'multihop']).optional(),
 };
@@ -30,6 +30,8 @@ const BGP_PORT = 179;
 /** In the place of 127.N in a compiled lab, and of the port: which are free on this host, the supervisor finds out. */
 export const LOOPBACK_RANGE = 'loopback';
 const UNPLACED_PORT = 0;
+/** The only loopback address of IPv6: ends there have ports of their own, in a compiled lab numbered from -1 down. */
+export const LOOPBACK6 = '::1';
 /** Numbers below are the range's own: the address that stands for its being taken. */
 const FIRST_NUMBER = 2;
 
@@ -54,6 +56,8 @@ const SESSION_OPTIONS: readonly string[] = [
   'passive',
   'families',
   'nextHop6',
+  'nextHop4',
+  'extendedNextHop',
   'addPath',
   'gracefulRestart',
   'extendedMessages',
@@ -67,7 +71,7 @@ const FIXED: Readonly<Record<DaemonKind, readonly string[]>> = {
   external: [],
   bird: [],
   frr: ['extendedMessages'],
-  gobgp: ['extendedMessages'],
+  gobgp: ['extendedMessages', 'extendedNextHop'],
 };
 
 /** What a session with a real daemon of a kind cannot have; and why. */
@@ -138,6 +142,10 @@ interface Daemon {
   readonly kind: DaemonKind;
   /** Loopback address of a daemon that reroute starts. */
   readonly transport: string;
+  /** Of all its addresses. */
+  readonly port: number;
+  /** Name of the node that it has a session over IPv6 with. */
+  overIpv6: string | null;
 }
 
 class Connector {
@@ -149,6 +157,7 @@ class Connector {
   /** Transport of the daemons' ends, by daemon and emulated address of the node. */
   readonly #farEnds = new Map<string, ExternalTransport>();
   #number = FIRST_NUMBER;
+  #ports = 0;
 
   constructor(nodes: readonly ResolvedNode[], configs: readonly NodeConfig[], reporter: Reporter) {
     this.#nodes = nodes;
@@ -157,9 +166,20 @@ class Connector {
     for (const node of nodes) {
       const config = configs.find((candidate) => candidate.name === node.name);
       if (config === undefined || !isDaemon(node.kind)) continue;
-      const daemon = { node, kind: node.kind, transport: this.#nextAddress() };
-      const addresses = [...config.interfaces.flatMap((each) => each.addresses), ...config.loopbacks];
-      for (const address of addresses) this.#daemons.set(plain(address), daemon);
+      const addresses = [...config.interfaces.flatMap((each) => each.addresses), ...config.loopbacks].map(
+        plain,
+      );
+      const hasIpv6 = configs.some(({ bgp }) =>
+        bgp?.neighbors.some(({ address }) => address.includes(':') && addresses.includes(address)),
+      );
+      const daemon: Daemon = {
+        node,
+        kind: node.kind,
+        transport: this.#nextAddress(),
+        port: hasIpv6 ? this.#nextPort() : UNPLACED_PORT,
+        overIpv6: null,
+      };
+      for (const address of addresses) this.#daemons.set(address, daemon);
     }
   }
 
@@ -174,12 +194,15 @@ class Connector {
     if (config.bgp === undefined) return config;
     const neighbors = config.bgp.neighbors.map((neighbor): BgpNeighbor => {
       const daemon = this.#daemons.get(neighbor.address);
-      if (daemon === undefined) return neighbor;
+      if (daemon === undefined) {
+        if (neighbor.address.includes('%')) this.#checkUnnumbered(config.name, neighbor);
+        return neighbor;
+      }
       this.#checkReach(config.name, daemon.kind, neighbor);
       const external =
         daemon.kind === 'external'
           ? this.#toForeign(daemon.node, config.name, neighbor)
-          : this.#toLaunched(daemon, neighbor);
+          : this.#toLaunched(daemon, config.name, neighbor);
       const passive = neighbor.passive || external.remote === null;
       return { ...neighbor, passive, external: { ...external, patience: PATIENCE[daemon.kind] } };
     });
@@ -199,18 +222,53 @@ class Connector {
     }
   }
 
-  #toLaunched(daemon: Daemon, neighbor: BgpNeighbor): Omit<ExternalTransport, 'patience'> {
-    const local = this.#nextAddress();
-    const end = (address: string) => ({ address, port: UNPLACED_PORT });
+  /** A daemon is on no link of the lab, and has no use for an address of one. */
+  #checkUnnumbered(name: string, neighbor: BgpNeighbor): void {
+    const node = this.#nodes.find((candidate) => candidate.name === name);
+    const far = this.#nodes.find((candidate) => candidate.name === neighbor.name);
+    if (node === undefined || far === undefined || !isDaemon(far.kind)) return;
+    this.#reporter.problem(
+      node.origin('bgp'),
+      `${name} and ${far.name}, a real daemon, cannot speak between link-local addresses: the daemon is on no link of the lab`,
+      'give the link a subnet6 and set transport: ipv6',
+      'key',
+    );
+  }
+
+  #toLaunched(daemon: Daemon, name: string, neighbor: BgpNeighbor): Omit<ExternalTransport, 'patience'> {
+    const isIpv6 = neighbor.address.includes(':');
+    if (isIpv6) this.#checkIpv6(daemon, name, neighbor);
+    const local = isIpv6 ? LOOPBACK6 : this.#nextAddress();
+    const listen = isIpv6 ? this.#nextPort() : UNPLACED_PORT;
+    const own = isIpv6 ? LOOPBACK6 : daemon.transport;
     this.#farEnds.set(`${daemon.node.name} ${neighbor.localAddress}`, {
-      remote: end(local),
-      local: daemon.transport,
-      listen: UNPLACED_PORT,
+      remote: { address: local, port: listen },
+      local: own,
+      listen: daemon.port,
       patience: PATIENCE[daemon.kind],
     });
     // Between loopback addresses a daemon has no interface that is a neighbour's: to it, all are several hops away.
     const bfd = neighbor.bfd === undefined ? {} : ({ bfd: 'multihop' } as const);
-    return { remote: end(daemon.transport), local, listen: UNPLACED_PORT, ...bfd };
+    return { remote: { address: own, port: daemon.port }, local, listen, ...bfd };
+  }
+
+  /** All neighbours over IPv6 come from the one loopback address that there is. */
+  #checkIpv6(daemon: Daemon, name: string, { bfd }: BgpNeighbor): void {
+    const wrong = (message: string, mend: string) =>
+      this.#reporter.problem(daemon.node.origin('bgp'), message, mend, 'key');
+    if (daemon.overIpv6 !== null) {
+      wrong(
+        `${daemon.node.name}, a real daemon, has ${LOOPBACK6} alone for its sessions over IPv6 and could not tell ${daemon.overIpv6} from ${name}`,
+        'set transport: ipv4 with one of them',
+      );
+    }
+    if (bfd !== undefined) {
+      wrong(
+        `${daemon.node.name} and ${name} cannot have bfd over IPv6: both would want its port on ${LOOPBACK6}`,
+        'set bfd: false, or transport: ipv4',
+      );
+    }
+    daemon.overIpv6 = name;
   }
 
   #toForeign(node: ResolvedNode, from: string, neighbor: BgpNeighbor): Omit<ExternalTransport, 'patience'> {
@@ -232,7 +290,7 @@ class Connector {
     }
     const remote = address === undefined ? null : { address, port };
     const bfd = neighbor.bfd === undefined ? {} : { bfd: mode };
-    return { remote, local: local === undefined ? '' : formatIp4(local), listen, ...bfd };
+    return { remote, local: local === undefined ? '' : formatIp(local), listen, ...bfd };
   }
 
   /** The daemon's own side, from which its configuration is written. */
@@ -276,6 +334,10 @@ class Connector {
         'key',
       );
     }
+  }
+
+  #nextPort(): number {
+    return -++this.#ports;
   }
 
   #nextAddress(): string {
