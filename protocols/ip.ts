@@ -1,7 +1,9 @@
 import { formatIp4, parseAddress, parseIp4, parsePrefix, prefixContains } from './ip4.ts';
 import {
+  ANY_IP6,
   addToIp6,
   formatIp6,
+  IP6_LENGTH,
   type Ip6,
   parseAddress6,
   parseIp6,
@@ -42,6 +44,28 @@ export function bitsOf(address: IpAddress): 32 | 128 {
 export function addToIp<A extends IpAddress>(address: A, count: number): A;
 export function addToIp(address: IpAddress, count: number): IpAddress {
   return typeof address === 'number' ? address + count : addToIp6(address, count);
+}
+
+/** The bits of an address that a mask of its family has. */
+export function maskIp(address: IpAddress, mask: IpAddress): IpAddress {
+  if (typeof address === 'number') return typeof mask === 'number' ? (address & mask) >>> 0 : 0;
+  if (typeof mask === 'number') return ANY_IP6;
+  let masked = '';
+  for (let i = 0; i < IP6_LENGTH; i++)
+    masked += String.fromCharCode(address.charCodeAt(i) & mask.charCodeAt(i));
+  return masked;
+}
+
+/** The bits of one address that a mask has, with those of another that it has not. */
+export function joinIp(net: IpAddress, host: IpAddress, mask: IpAddress): IpAddress {
+  if (typeof net === 'number') return ((net & Number(mask)) | (Number(host) & ~Number(mask))) >>> 0;
+  const bits = String(mask);
+  let joined = '';
+  for (let i = 0; i < IP6_LENGTH; i++) {
+    const byte = bits.charCodeAt(i);
+    joined += String.fromCharCode((net.charCodeAt(i) & byte) | (String(host).charCodeAt(i) & ~byte & 0xff));
+  }
+  return joined;
 }
 
 /** Order of addresses by number, those of IPv4 first. */

@@ -14,8 +14,13 @@ export type XtablesChange =
       readonly rules: readonly string[];
     };
 
+/** Absent: iptables'; 'inet6': ip6tables'. */
+interface OfFamily {
+  readonly family?: 'inet6';
+}
+
 /** A chain as it is. */
-export interface XtablesChainFacts {
+export interface XtablesChainFacts extends OfFamily {
   readonly table: string;
   readonly chain: string;
   /** '' for a chain of the user's. */
@@ -29,19 +34,19 @@ export interface RecentFacts {
 }
 
 export type XtablesEvent =
-  | {
+  | ({
       readonly type: 'xtables.changed';
       readonly ns: string;
       readonly table: string;
       readonly changes: readonly XtablesChange[];
-    }
+    } & OfFamily)
   /** An address has come onto a list of `-m recent`, or gone from it. */
   | ({ readonly type: 'recent.added'; readonly ns: string } & RecentFacts)
   | ({ readonly type: 'recent.removed'; readonly ns: string } & RecentFacts)
   /** `-j LOG`: a line of the kernel's log. `level` as syslog(2) numbers them. */
   | { readonly type: 'packet.logged'; readonly ns: string; readonly level: number; readonly line: string }
   /** `-j TRACE`: a rule that a packet fits, a user chain's end, or a builtin chain's policy. */
-  | {
+  | ({
       readonly type: 'packet.trace';
       readonly ns: string;
       readonly hook: string;
@@ -54,4 +59,4 @@ export type XtablesEvent =
       readonly rule?: string;
       /** The packet, as LOG has it. */
       readonly line: string;
-    };
+    } & OfFamily);

@@ -255,6 +255,7 @@ export class LinkTable {
     this.#ns.addresses.deviceDown(device);
     this.#ns.pathMtus.deviceDown(device);
     this.#ns.nat.deviceDown(device);
+    this.#ns.ipv6.nat.deviceDown(device);
     this.#refreshMaster(device);
     this.#refreshUppers(device);
   }

@@ -30,6 +30,7 @@ import { Ipsets } from './netfilter/ipset/ipsets.ts';
 import { Ipvs } from './netfilter/ipvs/ipvs.ts';
 import { Nat } from './netfilter/nat.ts';
 import type { Skb } from './netfilter/skb.ts';
+import { RecentLists } from './netfilter/xtables/recent-lists.ts';
 import { Xtables } from './netfilter/xtables/xtables.ts';
 import { NetlinkError } from './netlink.ts';
 import { PathMtuCache } from './path-mtu.ts';
@@ -74,6 +75,7 @@ export class Netns {
   readonly conntrack: ConntrackTable;
   readonly nat: Nat;
   readonly xtables: Xtables;
+  readonly recent: RecentLists;
   readonly ipsets: Ipsets;
   readonly ipvs: Ipvs;
   readonly tunnels: TunnelTable;
@@ -105,8 +107,9 @@ export class Netns {
       route: (dst) => this.lookup(dst, 0)?.route ?? null,
     });
     this.conntrack = new ConntrackTable(this);
-    this.nat = new Nat(this);
-    this.xtables = new Xtables(this);
+    this.nat = new Nat(this, 'inet');
+    this.xtables = new Xtables(this, 'inet');
+    this.recent = new RecentLists(this);
     this.ipsets = new Ipsets(this);
     this.ipvs = new Ipvs(this);
     this.tunnels = new TunnelTable(this);

@@ -5,18 +5,26 @@ interface FoldedChain {
   readonly rules: string[];
 }
 
-/** Folds what iptables did to the tables of one namespace. */
+interface FoldedTable {
+  readonly named: Pick<XtablesChainFacts, 'family' | 'table'>;
+  readonly chains: Map<string, FoldedChain>;
+}
+
+/** Folds what iptables and ip6tables did to the tables of one namespace. */
 export class XtablesSlice {
-  /** By table, in the order of their first use; then by chain. */
-  readonly #tables = new Map<string, Map<string, FoldedChain>>();
+  /** By family and table, in the order of their first use; then by chain. */
+  readonly #tables = new Map<string, FoldedTable>();
   readonly #recent = new Map<string, RecentFacts>();
 
   apply(event: XtablesEvent): void {
     switch (event.type) {
       case 'xtables.changed': {
-        const chains = this.#tables.get(event.table) ?? new Map<string, FoldedChain>();
-        this.#tables.set(event.table, chains);
-        for (const change of event.changes) applyChange(chains, change);
+        const { family, table: name } = event;
+        const key = `${family ?? ''} ${name}`;
+        const named = family === undefined ? { table: name } : { family, table: name };
+        const table = this.#tables.get(key) ?? { named, chains: new Map() };
+        this.#tables.set(key, table);
+        for (const change of event.changes) applyChange(table.chains, change);
         return;
       }
       case 'recent.added':
@@ -31,8 +39,8 @@ export class XtablesSlice {
   }
 
   chains(): XtablesChainFacts[] {
-    return [...this.#tables].flatMap(([table, chains]) =>
-      [...chains].map(([chain, { policy, rules }]) => ({ table, chain, policy, rules: [...rules] })),
+    return [...this.#tables.values()].flatMap(({ named, chains }) =>
+      [...chains].map(([chain, { policy, rules }]) => ({ ...named, chain, policy, rules: [...rules] })),
     );
   }
 

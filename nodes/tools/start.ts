@@ -12,7 +12,14 @@ import { ip } from './ip/ip.ts';
 import { netnsExec } from './ip/netns.ts';
 import { iperf } from './iperf/iperf.ts';
 import { ipset } from './ipset/ipset.ts';
-import { iptables, iptablesRestore, iptablesSave } from './iptables/iptables.ts';
+import {
+  ip6tables,
+  ip6tablesRestore,
+  ip6tablesSave,
+  iptables,
+  iptablesRestore,
+  iptablesSave,
+} from './iptables/iptables.ts';
 import { ipvsadm, ipvsadmRestore, ipvsadmSave } from './ipvsadm/ipvsadm.ts';
 import { nc } from './nc.ts';
 import { arp } from './net-tools/arp.ts';
@@ -53,6 +60,12 @@ const tools: ReadonlyMap<string, Tool> = new Map([
   ['iptables-restore', atOnce(iptablesRestore)],
   ['iptables-legacy-save', atOnce(iptablesSave)],
   ['iptables-legacy-restore', atOnce(iptablesRestore)],
+  ['ip6tables', atOnce(ip6tables)],
+  ['ip6tables-legacy', atOnce(ip6tables)],
+  ['ip6tables-save', atOnce(ip6tablesSave)],
+  ['ip6tables-restore', atOnce(ip6tablesRestore)],
+  ['ip6tables-legacy-save', atOnce(ip6tablesSave)],
+  ['ip6tables-legacy-restore', atOnce(ip6tablesRestore)],
   ['dmesg', atOnce(dmesg)],
   ['traceroute', traceroute],
   ['curl', curl],

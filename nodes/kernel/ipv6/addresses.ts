@@ -92,6 +92,7 @@ export class AddressTable6 {
     const { kernel, name, ipv6 } = this.#ns;
     const text = formatPrefix6(address);
     kernel.rt.emit({ type: 'addr.removed', ns: name, dev: device.name, address: text });
+    ipv6.nat.addressRemoved(device, address.addr);
     const lost = !this.#local.has(address.addr);
     const prefix = prefixOf(address);
     const shared = inet6.addresses.some((other) => prefixOf(other) === prefix);

@@ -12,6 +12,8 @@ import {
 import type { InetLayer } from '../inet.ts';
 import type { Path } from '../ip/path.ts';
 import { NetfilterHooks } from '../netfilter/hooks.ts';
+import { Nat } from '../netfilter/nat.ts';
+import { Xtables } from '../netfilter/xtables/xtables.ts';
 import type { Netns } from '../netns.ts';
 import { PathMtuCache } from '../path-mtu.ts';
 import type { RouteTable } from '../route-table.ts';
@@ -42,6 +44,8 @@ export class Ipv6 {
   readonly tcp: TcpLayer<Ip6>;
   readonly pathMtus: PathMtuCache<Ip6>;
   readonly netfilter = new NetfilterHooks();
+  readonly nat: Nat;
+  readonly xtables: Xtables;
 
   constructor(ns: Netns) {
     this.sysctls = new Ipv6Sysctls(ns, ns.kernel.ipv6);
@@ -52,6 +56,8 @@ export class Ipv6 {
     this.layer = new Ip6Layer(ns);
     this.icmp = new Icmp6Layer(ns);
     this.ndp = new NdpLayer(ns);
+    this.nat = new Nat(ns, 'inet6');
+    this.xtables = new Xtables(ns, 'inet6');
     const inet = this.#inet();
     this.udp = new UdpLayer(ns, inet);
     this.tcp = new TcpLayer(ns, inet);

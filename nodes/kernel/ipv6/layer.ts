@@ -3,7 +3,6 @@ import { ETH_HLEN, ETHERTYPE_IPV6, writeEthernet } from '../../../protocols/ethe
 import { frameBuffer } from '../../../protocols/frame-buffer.ts';
 import {
   EXCEEDED6_HOP_LIMIT,
-  EXCEEDED6_REASSEMBLY,
   ICMPV6_DEST_UNREACHABLE,
   ICMPV6_PACKET_TOO_BIG,
   ICMPV6_PARAMETER_PROBLEM,
@@ -25,7 +24,6 @@ import {
   fragmentIpv6,
   IP6_DST,
   IP6_SRC,
-  IPV6_FRAGMENTS,
   IPV6_HLEN,
   IPV6_MIN_MTU,
   ip6HopLimit,
@@ -34,14 +32,11 @@ import {
   PROBLEM_HEADER,
   PROBLEM_NEXT_HEADER,
   PROTO_ICMPV6,
-  readFragmentHeader,
   upperLayer,
   validateIpv6,
   writeIpv6Header,
 } from '../../../protocols/ipv6.ts';
 import { writeMac } from '../../../protocols/mac.ts';
-import { Reassembler } from '../../../protocols/reassembly.ts';
-import type { TimerHandle } from '../../runtime.ts';
 import type { Device } from '../device.ts';
 import type { PacketOptions, SendError } from '../ip/output.ts';
 import { describePath, type Path, pathError } from '../ip/path.ts';
@@ -55,11 +50,10 @@ import {
 import { Skb } from '../netfilter/skb.ts';
 import type { Netns } from '../netns.ts';
 import type { FlowKey } from '../rules.ts';
+import { fragmentProblem, Ip6Defrag } from './defrag.ts';
 import { fib6Lookup } from './fib-lookup.ts';
 import { packetFlow6, sentFlow6 } from './flow.ts';
 
-/** `IPV6_FRAG_TIMEOUT`, ms (RFC 8200 §4.5). */
-const REASSEMBLY_TIMEOUT = 60_000;
 /** 'administratively prohibited', 'beyond scope of source address' (RFC 4443 §3.1). */
 const UNREACH6_PROHIBITED = 1;
 const UNREACH6_SCOPE = 2;
@@ -70,12 +64,12 @@ const UNREACH6_SCOPE = 2;
  */
 export class Ip6Layer {
   readonly #ns: Netns;
-  readonly #reassembler = new Reassembler({ timeout: REASSEMBLY_TIMEOUT }, IPV6_FRAGMENTS);
-  #timer: TimerHandle | null = null;
+  readonly #defrag: Ip6Defrag;
   #id = 0;
 
   constructor(ns: Netns) {
     this.#ns = ns;
+    this.#defrag = new Ip6Defrag(ns);
   }
 
   /**
@@ -357,45 +351,16 @@ export class Ip6Layer {
   }
 
   #fragment(device: Device, frame: Uint8Array, at: number, skb: Skb | null): void {
-    const { rt } = this.#ns.kernel;
-    const { icmp } = this.#ns.ipv6;
-    const { offset, more } = readFragmentHeader(frame, at);
-    const size = frame.length - at - 8;
-    // RFC 8200 §4.5: of a length that no middle can have, or beyond what a packet can hold.
-    if (more && size % 8 !== 0) {
-      icmp.sendError(ICMPV6_PARAMETER_PROBLEM, PROBLEM_HEADER, 4, frame, device, skb);
-      this.#ns.kernel.drop('ip6-fragment');
+    const { kernel, ipv6 } = this.#ns;
+    const problem = fragmentProblem(frame, at);
+    if (problem !== null) {
+      const pointer = problem === 'length' ? 4 : at + 2 - ETH_HLEN;
+      ipv6.icmp.sendError(ICMPV6_PARAMETER_PROBLEM, PROBLEM_HEADER, pointer, frame, device, skb);
+      kernel.drop('ip6-fragment');
       return;
     }
-    if (offset + size > 65_535) {
-      icmp.sendError(ICMPV6_PARAMETER_PROBLEM, PROBLEM_HEADER, at + 2 - ETH_HLEN, frame, device, skb);
-      this.#ns.kernel.drop('ip6-fragment');
-      return;
-    }
-    // One that is all of it (RFC 6946) waits for nobody.
-    const reassembler = offset === 0 && !more ? new Reassembler({}, IPV6_FRAGMENTS) : this.#reassembler;
-    const whole = reassembler.add(frame.slice(ETH_HLEN), rt.now);
-    this.#arm();
-    if (whole === null) return;
-    const rebuilt = frameBuffer(ETH_HLEN + whole.length);
-    rebuilt.set(frame.subarray(0, ETH_HLEN));
-    rebuilt.set(whole, ETH_HLEN);
-    this.#process(device, rebuilt, skb);
-  }
-
-  #arm(): void {
-    const { rt } = this.#ns.kernel;
-    const deadline = this.#reassembler.nextDeadline;
-    if (this.#timer !== null || deadline === Number.POSITIVE_INFINITY) return;
-    this.#timer = rt.timers.set(deadline, () => {
-      this.#timer = null;
-      for (const first of this.#reassembler.expire(rt.now)) {
-        const frame = frameBuffer(ETH_HLEN + first.length);
-        frame.set(first, ETH_HLEN);
-        this.#ns.ipv6.icmp.sendError(ICMPV6_TIME_EXCEEDED, EXCEEDED6_REASSEMBLY, 0, frame, null);
-      }
-      this.#arm();
-    });
+    const whole = this.#defrag.add(frame, at);
+    if (whole !== null) this.#process(device, whole, skb);
   }
 
   #demux(

@@ -1,3 +1,5 @@
+import type { IpAddress } from '../../../protocols/ip.ts';
+
 /** What `-m conntrack --ctstate` sees of a packet; 'none' before conntrack has seen it, or where nothing asks for it. */
 export type CtState = 'none' | 'new' | 'established' | 'related' | 'invalid' | 'untracked';
 
@@ -5,12 +7,11 @@ export type CtState = 'none' | 'new' | 'established' | 'related' | 'invalid' | '
 export type CtDirection = 0 | 1;
 
 /**
- * One direction of a flow. Addresses are unsigned 32-bit integers. ICMP: `srcPort` is the id of an echo, `dstPort` is type
- * times 256 plus code.
+ * One direction of a flow. ICMP and ICMPv6: `srcPort` is the id of an echo, `dstPort` is type times 256 plus code.
  */
 export interface CtTuple {
-  readonly src: number;
-  readonly dst: number;
+  readonly src: IpAddress;
+  readonly dst: IpAddress;
   readonly proto: number;
   readonly srcPort: number;
   readonly dstPort: number;
@@ -33,10 +34,13 @@ export interface Conntrack {
   readonly expires: number;
 }
 
-/** Where NAT may move a flow (`struct nf_nat_range2`). Zero ports: keep the port where it is free, else one that is. */
+/**
+ * Where NAT may move a flow (`struct nf_nat_range2`). The unspecified address keeps the address; zero ports keep the port where
+ * it is free, else take one that is.
+ */
 export interface NatRange {
-  readonly minAddr: number;
-  readonly maxAddr: number;
+  readonly minAddr: IpAddress;
+  readonly maxAddr: IpAddress;
   readonly minPort: number;
   readonly maxPort: number;
   /** `--random`, `--random-fully`; `--persistent`. */

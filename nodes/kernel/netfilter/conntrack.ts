@@ -1,18 +1,16 @@
 import { ETH_HLEN } from '../../../protocols/ethernet.ts';
-import {
-  ipDst,
-  ipFragmentOffset,
-  ipHeaderLength,
-  ipProto,
-  PROTO_ICMP,
-  PROTO_TCP,
-} from '../../../protocols/ipv4.ts';
+import type { IpFamily } from '../../../protocols/ip.ts';
+import { ipFragmentOffset, ipHeaderLength, ipProto, PROTO_ICMP, PROTO_TCP } from '../../../protocols/ipv4.ts';
+import { FRAGMENT_HLEN, PROTO_ICMPV6 } from '../../../protocols/ipv6.ts';
+import { findHeader, NEXT_FRAGMENT, NEXT_NONE } from '../../../protocols/ipv6-headers.ts';
 import type { KernelEvent } from '../../events/kernel.ts';
 import type { EventId } from '../../events/record.ts';
 import { IpDefrag, isFragment } from '../ip/defrag.ts';
+import { fragmentProblem, Ip6Defrag } from '../ipv6/defrag.ts';
 import type { Netns } from '../netns.ts';
 import { type ConntrackSettings, conntrackDirectory, defaultConntrackSettings } from './ct-settings.ts';
-import { Flow, type FlowOwner, isIcmpQuery } from './flow.ts';
+import { netfilterOf } from './families.ts';
+import { Flow, type FlowOwner, isIcmp, isIcmpQuery } from './flow.ts';
 import { FlowExpiry } from './flow-expiry.ts';
 import { flowFacts, tupleFacts } from './flow-facts.ts';
 import {
@@ -24,11 +22,12 @@ import {
   NF_PRI,
   type Verdict,
 } from './hooks.ts';
-import { checkTransport, quotedPacket } from './packet-checks.ts';
+import { checkTransport, isOfTheLink, quotedPacket, quotedPacket6 } from './packet-checks.ts';
 import { isDatagram, PacketTuple } from './packet-tuple.ts';
 import type { Skb } from './skb.ts';
 import { TcpTrack } from './tcp-track.ts';
 import { TupleTable } from './tuple-table.ts';
+import { destinationOf } from './xtables/packet.ts';
 
 /** Counters of `conntrack -S` (`struct ip_conntrack_stat`). */
 export interface ConntrackStats {
@@ -38,6 +37,12 @@ export interface ConntrackStats {
   earlyDrop: number;
   error: number;
   clashResolve: number;
+}
+
+/** Who is told of flows. */
+export interface FlowWatcher {
+  confirmed(flow: Flow): void;
+  destroyed(flow: Flow): void;
 }
 
 /** How many buckets are searched for a flow that can go (NF_CT_EVICTION_RANGE). */
@@ -62,32 +67,34 @@ export class ConntrackTable implements FlowOwner {
     error: 0,
     clashResolve: 0,
   };
-  /** Whether anything has needed it yet. */
-  active = false;
   /** Told of flows that come into the table and go out of it. */
-  onConfirmed: ((flow: Flow) => void) | null = null;
-  onDestroyed: ((flow: Flow) => void) | null = null;
+  readonly watchers: FlowWatcher[] = [];
+  /** Families that something has needed it for. */
+  readonly #families = new Set<IpFamily>();
   readonly #ns: Netns;
   readonly #table = new TupleTable();
   readonly #flows = new Set<Flow>();
   readonly #expiry: FlowExpiry<Flow>;
   readonly #defrag: IpDefrag;
+  readonly #defrag6: Ip6Defrag;
   readonly #tuple = new PacketTuple();
 
   constructor(ns: Netns) {
     this.#ns = ns;
     this.#expiry = new FlowExpiry(ns.kernel.rt, (flow) => this.destroy(flow));
     this.#defrag = new IpDefrag(ns);
+    this.#defrag6 = new Ip6Defrag(ns);
     ns.sysctls.add(conntrackDirectory(this.settings, () => this.count));
   }
 
-  /** Something needs to know of flows: from here on every packet is looked at (`nf_ct_netns_get`). */
-  require(): void {
-    if (this.active) return;
-    this.active = true;
-    const { netfilter } = this.#ns;
+  /** Something needs to know of flows: from here on every packet of the family is looked at (`nf_ct_netns_get`). */
+  require(family: IpFamily = 'inet'): void {
+    if (this.#families.has(family)) return;
+    this.#families.add(family);
+    const { netfilter } = netfilterOf(this.#ns, family);
+    const gather = family === 'inet' ? this.#gather : this.#gather6;
     for (const hook of [NF_PRE_ROUTING, NF_LOCAL_OUT] as const) {
-      netfilter.register(hook, NF_PRI.conntrackDefrag, this.#gather);
+      netfilter.register(hook, NF_PRI.conntrackDefrag, gather);
       netfilter.register(hook, NF_PRI.conntrack, this.#in);
     }
     for (const hook of [NF_LOCAL_IN, NF_POST_ROUTING] as const)
@@ -128,7 +135,7 @@ export class ConntrackTable implements FlowOwner {
     this.#table.remove(flow.reply);
     this.#flows.delete(flow);
     this.#expiry.forget();
-    this.onDestroyed?.(flow);
+    for (const watcher of this.watchers) watcher.destroyed(flow);
     this.#emit({ type: 'conntrack.destroyed', ns: this.#ns.name, original: tupleFacts(flow.original) });
   }
 
@@ -161,22 +168,56 @@ export class ConntrackTable implements FlowOwner {
     return 'accept';
   };
 
+  /** The same of IPv6 (`nf_ct_frag6_gather`): one of a length that cannot be goes on as it is. */
+  readonly #gather6: HookFunction = (skb) => {
+    const { frame } = skb;
+    if (skb.ct !== null || skb.ctState === 'untracked') return 'accept';
+    const at = findHeader(frame, ETH_HLEN, frame.length, NEXT_FRAGMENT);
+    if (at < 0 || at + FRAGMENT_HLEN > frame.length) return 'accept';
+    const problem = fragmentProblem(frame, at);
+    if (problem === 'length') return 'accept';
+    if (problem === 'beyond') {
+      this.#ns.kernel.drop('ip6-fragment');
+      return 'drop';
+    }
+    const whole = this.#defrag6.add(frame, at);
+    if (whole === null) return 'stolen';
+    skb.frame = whole;
+    skb.fragmentSize = this.#defrag6.largest;
+    return 'accept';
+  };
+
   /** `nf_conntrack_in` */
   readonly #in: HookFunction = (skb, hook) => {
     // Seen before, as what lo brings back, or not to be seen.
     if (skb.ct !== null || skb.ctState === 'untracked') return 'accept';
     const { frame } = skb;
-    const at = ETH_HLEN + ipHeaderLength(frame, ETH_HLEN);
+    let proto: number;
+    let at: number;
+    if (frame[ETH_HLEN]! >> 4 === 6) {
+      const { upper } = skb;
+      if (upper === null || upper.fragment !== 0 || upper.proto === NEXT_NONE) return this.#invalid(skb);
+      proto = upper.proto;
+      at = upper.offset;
+    } else {
+      if (ipFragmentOffset(frame, ETH_HLEN) > 0) return this.#invalid(skb);
+      proto = ipProto(frame, ETH_HLEN);
+      at = ETH_HLEN + ipHeaderLength(frame, ETH_HLEN);
+    }
     const length = frame.length - at;
-    if (ipFragmentOffset(frame, ETH_HLEN) > 0) return this.#invalid(skb);
     const verify = hook === NF_PRE_ROUTING && this.settings.nf_conntrack_checksum !== 0;
-    const problem = checkTransport(frame, at, length, verify && skb.in?.kind !== 'loopback');
+    const problem = checkTransport(frame, proto, at, verify && skb.in?.kind !== 'loopback');
     if (problem !== 'ok') {
       this.stats.error++;
       return this.#invalid(skb);
     }
-    if (ipProto(frame, ETH_HLEN) === PROTO_ICMP) {
-      const quoted = quotedPacket(frame, at, length);
+    if (isIcmp(proto)) {
+      if (proto === PROTO_ICMPV6 && isOfTheLink(frame[at]!)) {
+        skb.ctState = 'untracked';
+        return 'accept';
+      }
+      const quote = proto === PROTO_ICMP ? quotedPacket : quotedPacket6;
+      const quoted = quote(frame, at, length);
       if (quoted !== null) return this.#relate(skb, quoted);
     }
     if (!this.#tuple.read(frame, ETH_HLEN, frame.length)) return this.#invalid(skb);
@@ -191,7 +232,7 @@ export class ConntrackTable implements FlowOwner {
     tuple.invert();
     const found = this.#table.find(tuple);
     // Who is told is who sent the packet that is quoted.
-    if (found === null || this.#isOver(found.flow) || found.dst !== ipDst(frame, ETH_HLEN))
+    if (found === null || this.#isOver(found.flow) || found.dst !== destinationOf(skb))
       return this.#invalid(skb);
     skb.ct = found.flow;
     skb.ctState = 'related';
@@ -228,7 +269,8 @@ export class ConntrackTable implements FlowOwner {
     if (tuple.proto === PROTO_TCP) {
       tcp = new TcpTrack();
       if (!tcp.begin(frame, at, length, this.settings)) return this.#invalid(skb);
-    } else if (tuple.proto === PROTO_ICMP && !isIcmpQuery(tuple.dstPort >>> 8)) return this.#invalid(skb);
+    } else if (isIcmp(tuple.proto) && !isIcmpQuery(tuple.proto, tuple.dstPort >>> 8))
+      return this.#invalid(skb);
     const flow = new Flow(this, tuple, tcp);
     flow.streamAt = this.#ns.kernel.rt.now + UDP_STREAM_AFTER;
     skb.ct = flow;
@@ -261,6 +303,7 @@ export class ConntrackTable implements FlowOwner {
       timeout = flow.tcp.timeout;
       if (verdict === 'accept' && flow.seenReply && flow.tcp.assures(state)) flow.assured = true;
     } else if (flow.original.proto === PROTO_ICMP) timeout = settings.nf_conntrack_icmp_timeout;
+    else if (flow.original.proto === PROTO_ICMPV6) timeout = settings.nf_conntrack_icmpv6_timeout;
     else if (isDatagram(flow.original.proto)) {
       timeout = settings.nf_conntrack_udp_timeout;
       if (flow.seenReply && now > flow.streamAt) {
@@ -305,7 +348,7 @@ export class ConntrackTable implements FlowOwner {
     this.#table.add(flow.reply);
     this.#flows.add(flow);
     this.#expiry.update(flow);
-    this.onConfirmed?.(flow);
+    for (const watcher of this.watchers) watcher.confirmed(flow);
     flow.lastEvent = this.#emit({ type: 'conntrack.new', ns: this.#ns.name, flow: flowFacts(flow) });
     return 'accept';
   };

@@ -7,6 +7,7 @@ export type ConntrackSettings = {
   nf_conntrack_checksum: number;
   nf_conntrack_generic_timeout: number;
   nf_conntrack_icmp_timeout: number;
+  nf_conntrack_icmpv6_timeout: number;
   nf_conntrack_udp_timeout: number;
   nf_conntrack_udp_timeout_stream: number;
   /** A segment out of the window is let pass as the flow's. */
@@ -34,6 +35,7 @@ export function defaultConntrackSettings(): ConntrackSettings {
     nf_conntrack_checksum: 1,
     nf_conntrack_generic_timeout: 600,
     nf_conntrack_icmp_timeout: 30,
+    nf_conntrack_icmpv6_timeout: 30,
     nf_conntrack_udp_timeout: 30,
     nf_conntrack_udp_timeout_stream: 120,
     nf_conntrack_tcp_be_liberal: 0,

@@ -1,10 +1,10 @@
-import { formatIp4 } from '../../../protocols/ip4.ts';
+import { formatIp } from '../../../protocols/ip.ts';
 import type { ConntrackFacts, CtTupleFacts } from '../../events/kernel.ts';
 import type { CtTuple } from './conntrack-entry.ts';
 import type { Flow } from './flow.ts';
 
 export function tupleFacts({ src, dst, proto, srcPort, dstPort }: CtTuple): CtTupleFacts {
-  return { src: formatIp4(src), dst: formatIp4(dst), proto, srcPort, dstPort };
+  return { src: formatIp(src), dst: formatIp(dst), proto, srcPort, dstPort };
 }
 
 export function flowFacts(flow: Flow): ConntrackFacts {

@@ -1,3 +1,6 @@
+import { familyOf, type IpFamily } from '../../../protocols/ip.ts';
+import { PROTO_ICMP } from '../../../protocols/ipv4.ts';
+import { PROTO_ICMPV6 } from '../../../protocols/ipv6.ts';
 import { type EventId, NO_CAUSE } from '../../events/record.ts';
 import type { Conntrack, CtTuple } from './conntrack-entry.ts';
 import type { TcpTrack } from './tcp-track.ts';
@@ -47,6 +50,10 @@ export class Flow implements Conntrack {
     this.tcp = tcp;
   }
 
+  get family(): IpFamily {
+    return familyOf(this.original.src);
+  }
+
   get mark(): number {
     return this.#mark;
   }
@@ -63,32 +70,35 @@ export class Flow implements Conntrack {
   }
 }
 
-const PROTO_ICMP = 1;
-/** What answers an ICMP query (`invmap`), by its type. */
-const ICMP_ANSWERS: Readonly<Record<number, number>> = {
-  8: 0,
-  0: 8,
-  13: 14,
-  14: 13,
-  15: 16,
-  16: 15,
-  17: 18,
-  18: 17,
+/** What answers an ICMP query (`invmap`), by its type; the same of ICMPv6. */
+const ANSWERS: Readonly<Record<number, Readonly<Record<number, number>>>> = {
+  [PROTO_ICMP]: { 8: 0, 0: 8, 13: 14, 14: 13, 15: 16, 16: 15, 17: 18, 18: 17 },
+  [PROTO_ICMPV6]: { 128: 129, 129: 128, 139: 140, 140: 139 },
 };
+/** Types that ask for an answer, and so begin a flow (`valid_new`). */
+const QUERIES: Readonly<Record<number, readonly number[]>> = {
+  [PROTO_ICMP]: [8, 13, 15, 17],
+  [PROTO_ICMPV6]: [128, 139],
+};
+
+/** Whether a protocol is that of the messages of IP itself, of either family. */
+export function isIcmp(proto: number): boolean {
+  return proto === PROTO_ICMP || proto === PROTO_ICMPV6;
+}
 
 /** The tuple of what answers (`nf_ct_invert_tuple`). */
 export function invertTuple(tuple: CtTuple): CtTuple {
   const { src, dst, proto, srcPort, dstPort } = tuple;
-  if (proto !== PROTO_ICMP) return { src: dst, dst: src, proto, srcPort: dstPort, dstPort: srcPort };
-  const type = ICMP_ANSWERS[dstPort >>> 8] ?? dstPort >>> 8;
+  if (!isIcmp(proto)) return { src: dst, dst: src, proto, srcPort: dstPort, dstPort: srcPort };
+  const type = ANSWERS[proto]?.[dstPort >>> 8] ?? dstPort >>> 8;
   return { src: dst, dst: src, proto, srcPort, dstPort: type * 256 + (dstPort & 0xff) };
 }
 
-/** Whether an ICMP type asks for an answer, and so begins a flow; and whether it is one of those that do or answer. */
-export function isIcmpQuery(type: number): boolean {
-  return type === 8 || type === 13 || type === 15 || type === 17;
+/** Whether a type of ICMP or ICMPv6 asks for an answer; and whether it is one of those that do or answer. */
+export function isIcmpQuery(proto: number, type: number): boolean {
+  return QUERIES[proto]?.includes(type) === true;
 }
 
-export function isIcmpQueryOrAnswer(type: number): boolean {
-  return ICMP_ANSWERS[type] !== undefined;
+export function isIcmpQueryOrAnswer(proto: number, type: number): boolean {
+  return ANSWERS[proto]?.[type] !== undefined;
 }

@@ -1,13 +1,17 @@
-import { PROTO_ICMP } from '../../../protocols/ipv4.ts';
+import { setU32 } from '../../../protocols/bytes.ts';
+import type { IpAddress } from '../../../protocols/ip.ts';
+import { ANY_IP6, readIp6, writeIp6 } from '../../../protocols/ip6.ts';
 import type { Random } from '../../runtime.ts';
 import type { CtTuple, NatRange } from './conntrack-entry.ts';
+import { isIcmp } from './flow.ts';
+import { jhash4 } from './jhash.ts';
 import type { Manip } from './nat-mangle.ts';
 import { hasPorts } from './packet-tuple.ts';
 
 /** A tuple in the making. */
 export interface MutableTuple extends CtTuple {
-  src: number;
-  dst: number;
+  src: IpAddress;
+  dst: IpAddress;
   srcPort: number;
   dstPort: number;
 }
@@ -55,7 +59,11 @@ export function uniqueTuple(original: CtTuple, range: NatRange, manip: Manip, se
 }
 
 function mapsAddress({ minAddr, maxAddr }: NatRange): boolean {
-  return minAddr !== 0 || maxAddr !== 0;
+  return !isUnspecified(minAddr) || !isUnspecified(maxAddr);
+}
+
+function isUnspecified(addr: IpAddress): boolean {
+  return addr === 0 || addr === ANY_IP6;
 }
 
 /** Whether a source stays where it is (`in_range`). */
@@ -66,28 +74,73 @@ function isInRange(tuple: CtTuple, range: NatRange): boolean {
 
 /** `l4proto_in_range` */
 function isPortInRange(tuple: CtTuple, { minPort, maxPort }: NatRange, manip: Manip): boolean {
-  if (tuple.proto !== PROTO_ICMP && !hasPorts(tuple.proto)) return true;
-  const port = tuple.proto === PROTO_ICMP || manip === 'src' ? tuple.srcPort : tuple.dstPort;
+  if (!isIcmp(tuple.proto) && !hasPorts(tuple.proto)) return true;
+  const port = isIcmp(tuple.proto) || manip === 'src' ? tuple.srcPort : tuple.dstPort;
   return port >= minPort && port <= maxPort;
 }
 
 /**
  * An address by a hash of source and destination: a client keeps its address for a server (`find_best_ips_proto`); with
- * `--persistent`, for all servers.
+ * `--persistent`, for all servers. The hash is the kernel's, of the words as its little-endian hosts see them.
  */
 function chooseAddress(tuple: MutableTuple, range: NatRange, manip: Manip): void {
   if (!mapsAddress(range)) return;
   const { minAddr, maxAddr, persistent } = range;
-  let hash = Math.imul(tuple.src ^ (persistent ? 0 : Math.imul(tuple.dst, 0x85ebca6b)), 0x9e3779b1);
-  hash = Math.imul(hash ^ (hash >>> 15), 0xc2b2ae35);
-  const scaled = Math.floor((((hash ^ (hash >>> 13)) >>> 0) * (maxAddr - minAddr + 1)) / 2 ** 32);
-  if (manip === 'src') tuple.src = minAddr + scaled;
-  else tuple.dst = minAddr + scaled;
+  const key = manip === 'src' ? 'src' : 'dst';
+  if (minAddr === maxAddr) {
+    tuple[key] = minAddr;
+    return;
+  }
+  const src = hostWords(tuple.src);
+  const dst = hostWords(tuple.dst);
+  const [least, most] = [wordsOf(minAddr), wordsOf(maxAddr)];
+  let hash = jhash4(src[0]!, src[1]!, src[2]!, src[3]!, persistent ? 0 : dst[least.length - 1]!);
+  const chosen: number[] = [];
+  // Below a part that is not the last of its range, all that follows is in it.
+  let full = false;
+  for (const [i, min] of least.entries()) {
+    const from = full ? 0 : min;
+    const size = full ? 0xffffffff : (most[i]! - min + 1) >>> 0;
+    chosen.push((from + scaled(hash, size)) >>> 0);
+    if (chosen[i] !== most[i]) full = true;
+    if (!persistent) hash = (hash ^ dst[i]!) >>> 0;
+  }
+  tuple[key] = addressOf(chosen);
+}
+
+/** `reciprocal_scale` */
+function scaled(value: number, size: number): number {
+  return Number((BigInt(value) * BigInt(size)) >> 32n);
+}
+
+const scratch = new Uint8Array(16);
+const view = new DataView(scratch.buffer);
+
+/** The words of an address, one or four. */
+function wordsOf(addr: IpAddress): number[] {
+  if (typeof addr === 'number') return [addr];
+  writeIp6(scratch, 0, addr);
+  return [0, 4, 8, 12].map((at) => view.getUint32(at));
+}
+
+/** `union nf_inet_addr` as four words of a little-endian host. */
+function hostWords(addr: IpAddress): number[] {
+  scratch.fill(0);
+  if (typeof addr === 'number') setU32(scratch, 0, addr);
+  else writeIp6(scratch, 0, addr);
+  return [0, 4, 8, 12].map((at) => view.getUint32(at, true));
+}
+
+function addressOf(words: readonly number[]): IpAddress {
+  const [only] = words;
+  if (words.length === 1) return only!;
+  for (const [i, word] of words.entries()) view.setUint32(4 * i, word);
+  return readIp6(scratch, 0);
 }
 
 /** `nf_nat_l4proto_unique_tuple` */
 function choosePort(tuple: MutableTuple, range: NatRange, manip: Manip, { isUsed, random }: NatSearch): void {
-  const icmp = tuple.proto === PROTO_ICMP;
+  const icmp = isIcmp(tuple.proto);
   if (!icmp && !hasPorts(tuple.proto)) return;
   const key = icmp || manip === 'src' ? 'srcPort' : 'dstPort';
   const ports = portsFor(tuple[key], range, icmp, manip);

@@ -1,8 +1,10 @@
-import { ETH_HLEN } from '../../../protocols/ethernet.ts';
-import { ipProto, ipSrc, PROTO_ICMP } from '../../../protocols/ipv4.ts';
+import type { IpAddress, IpFamily } from '../../../protocols/ip.ts';
+import { PROTO_ICMP } from '../../../protocols/ipv4.ts';
+import { PROTO_ICMPV6 } from '../../../protocols/ipv6.ts';
 import type { Device } from '../device.ts';
 import type { Netns } from '../netns.ts';
 import type { CtTuple, NatRange } from './conntrack-entry.ts';
+import { netfilterOf } from './families.ts';
 import { Flow, invertTuple } from './flow.ts';
 import {
   type HookFunction,
@@ -16,6 +18,7 @@ import {
 import { applyBinding, applyToError, type Manip } from './nat-mangle.ts';
 import { type NatSearch, uniqueTuple } from './nat-tuple.ts';
 import type { Skb } from './skb.ts';
+import { destinationOf, protoOf, sourceOf } from './xtables/packet.ts';
 
 /** The hooks that NAT has a place at. */
 export type NatHook =
@@ -36,18 +39,20 @@ function manipOf(hook: number): Manip {
 }
 
 /**
- * NAT of a namespace (nf_nat_core.c): the first packet of a flow decides, by the nat table, where the flow's source and
+ * NAT of a namespace for one address family (nf_nat_core.c): the first packet of a flow decides, by the nat table, where the flow's source and
  * destination are moved to; the flow's reply tuple holds it, and every packet of the flow is changed by it.
  */
 export class Nat {
   readonly #ns: Netns;
+  readonly #family: IpFamily;
   readonly #tables = new Map<number, HookFunction>();
   /** Flows by protocol and source, as their first packets came: what has been mapped once is mapped so again. */
   readonly #bySource = new Map<string, Set<Flow>>();
   #active = false;
 
-  constructor(ns: Netns) {
+  constructor(ns: Netns, family: IpFamily) {
     this.#ns = ns;
+    this.#family = family;
   }
 
   /**
@@ -58,20 +63,23 @@ export class Nat {
     this.#tables.set(hook, run);
     if (this.#active) return;
     this.#active = true;
-    const { netfilter, conntrack } = this.#ns;
-    conntrack.require();
-    conntrack.onConfirmed = (flow) => this.#confirmed(flow);
-    conntrack.onDestroyed = (flow) => this.#destroyed(flow);
+    const { conntrack } = this.#ns;
+    const { netfilter } = netfilterOf(this.#ns, this.#family);
+    conntrack.require(this.#family);
+    conntrack.watchers.push({
+      confirmed: (flow) => this.#confirmed(flow),
+      destroyed: (flow) => this.#destroyed(flow),
+    });
     for (const at of [NF_PRE_ROUTING, NF_LOCAL_IN, NF_LOCAL_OUT, NF_POST_ROUTING] as const)
       netfilter.register(at, PRIORITY[at], this.#run);
   }
 
-  /** `nf_nat_ipv4_fn`, and around it what LOCAL_OUT adds (`nf_nat_ipv4_local_fn`). */
+  /** `nf_nat_ipv4_fn`, `nf_nat_ipv6_fn`, and around them what LOCAL_OUT adds (`nf_nat_ipv4_local_fn`). */
   readonly #run: HookFunction = (skb, hook) => {
     const flow = skb.ct;
     if (!(flow instanceof Flow)) return 'accept';
     const manip = manipOf(hook);
-    if (skb.ctState === 'related' && ipProto(skb.frame, ETH_HLEN) === PROTO_ICMP) {
+    if (skb.ctState === 'related' && protoOf(skb) === (this.#family === 'inet' ? PROTO_ICMP : PROTO_ICMPV6)) {
       if (!applyToError(skb, flow, manip)) {
         this.#ns.kernel.drop('nat-icmp-error');
         return 'drop';
@@ -160,19 +168,26 @@ export class Nat {
   }
 
   /**
-   * Binds a flow's source to the address of the device that it leaves by (`nf_nat_masquerade_ipv4`); it goes when that
-   * address or device goes. Zero ports: keep the port where it is free.
+   * Binds a flow's source to the address of the device that it leaves by (`nf_nat_masquerade_ipv4`, `nf_nat_masquerade_ipv6`); it
+   * goes when that address or device goes. Zero ports: keep the port where it is free.
    */
   masquerade(skb: Skb, ports: Pick<NatRange, 'minPort' | 'maxPort' | 'ports'>): Verdict {
     const { out, ct } = skb;
-    if (out === null || !(ct instanceof Flow) || ipSrc(skb.frame, ETH_HLEN) === 0) return 'accept';
-    const addr = typeof skb.nexthop === 'number' ? this.#ns.sourceFor(out, skb.nexthop) : 0;
-    if (addr === 0) {
+    if (out === null || !(ct instanceof Flow) || sourceOf(skb) === 0) return 'accept';
+    const addr = this.#addressOf(out, skb);
+    if (addr === null) {
       this.#ns.kernel.drop('masquerade-no-address');
       return 'drop';
     }
     if (!ct.confirmed) ct.masqIndex = out.ifindex;
     return this.setup(skb, 'src', { minAddr: addr, maxAddr: addr, persistent: false, ...ports });
+  }
+
+  #addressOf(out: Device, skb: Skb): IpAddress | null {
+    const dst = destinationOf(skb);
+    if (typeof dst === 'string') return this.#ns.ipv6.addresses.sourceFor(dst, out);
+    const { nexthop } = skb;
+    return typeof nexthop === 'number' ? this.#ns.sourceFor(out, nexthop) || null : null;
   }
 
   /** A device has gone down: what was masqueraded by it ends (`masq_device_event`). */
@@ -181,18 +196,19 @@ export class Nat {
   }
 
   /** An address has gone (`masq_inet_event`). */
-  addressRemoved({ ifindex }: Device, addr: number): void {
+  addressRemoved({ ifindex }: Device, addr: IpAddress): void {
     this.#endMasqueraded((flow) => flow.masqIndex === ifindex && flow.reply.dst === addr);
   }
 
   #endMasqueraded(ends: (flow: Flow) => boolean): void {
     if (!this.#active) return;
     const { conntrack } = this.#ns;
-    for (const flow of conntrack.flows()) if (flow.masqIndex !== 0 && ends(flow)) conntrack.destroy(flow);
+    for (const flow of conntrack.flows())
+      if (flow.masqIndex !== 0 && flow.family === this.#family && ends(flow)) conntrack.destroy(flow);
   }
 
   #confirmed(flow: Flow): void {
-    if (!flow.srcNat) return;
+    if (!flow.srcNat || flow.family !== this.#family) return;
     const key = sourceKey(flow.original);
     const flows = this.#bySource.get(key) ?? new Set();
     this.#bySource.set(key, flows.add(flow));

@@ -8,6 +8,8 @@ import {
   ICMP_REDIRECT,
   ICMP_TIME_EXCEEDED,
 } from '../../../protocols/icmp.ts';
+import { ICMPV6_HLEN } from '../../../protocols/icmpv6.ts';
+import { readIp6Cached } from '../../../protocols/ip6.ts';
 import {
   IPV4_HLEN,
   ipDst,
@@ -19,7 +21,9 @@ import {
   PROTO_TCP,
   PROTO_UDP,
 } from '../../../protocols/ipv4.ts';
+import { IP6_DST, IP6_SRC, IPV6_HLEN, PROTO_ICMPV6 } from '../../../protocols/ipv6.ts';
 import { UDP_HLEN } from '../../../protocols/udp.ts';
+import type { Skb } from './skb.ts';
 import { isWholeTcp } from './tcp-read.ts';
 import { areValidFlags } from './tcp-states.ts';
 
@@ -29,14 +33,17 @@ const ICMP_SOURCE_QUENCH = 4;
 
 export type TransportProblem = 'ok' | 'malformed' | 'bad-checksum' | 'bad-flags';
 
-/** What makes a packet no part of any flow (`tcp_error`, `udp_error`, `nf_conntrack_icmpv4_error`). */
+/**
+ * What makes a packet no part of any flow (`tcp_error`, `udp_error`, `nf_conntrack_icmpv4_error`, `nf_conntrack_icmpv6_error`);
+ * `at` is where what is above IP begins.
+ */
 export function checkTransport(
   frame: Uint8Array,
+  proto: number,
   at: number,
-  length: number,
   verify: boolean,
 ): TransportProblem {
-  const proto = ipProto(frame, ETH_HLEN);
+  const length = frame.length - at;
   switch (proto) {
     case PROTO_TCP: {
       if (!isWholeTcp(frame, at, length)) return 'malformed';
@@ -53,6 +60,9 @@ export function checkTransport(
     case PROTO_ICMP:
       if (length < ICMP_HLEN || frame[at]! > LAST_ICMP_TYPE) return 'malformed';
       return verify && internetChecksum(frame, at, length) !== 0 ? 'bad-checksum' : 'ok';
+    case PROTO_ICMPV6:
+      if (length < ICMPV6_HLEN) return 'malformed';
+      return verify && !isSumRight(frame, at, length, proto) ? 'bad-checksum' : 'ok';
     default:
       return 'ok';
   }
@@ -63,20 +73,36 @@ const NOT_SUMMED: ReadonlySet<number> = new Set([33, 47, 50, 51, 132, 136]);
 
 /**
  * Whether a packet that is refused may be told of: one with a wrong checksum may be of somebody else (`nf_reject_verify_csum`,
- * `nf_ip_checksum`). A protocol that Linux does not know is taken for one whose payload adds up.
+ * `nf_ip_checksum`, `nf_ip6_checksum`). A protocol that Linux does not know is taken for one whose payload adds up, of IPv6 with
+ * the pseudo-header. A later fragment is not told of.
  */
-export function mayTellOfReject(frame: Uint8Array): boolean {
-  const proto = ipProto(frame, ETH_HLEN);
-  const at = ETH_HLEN + ipHeaderLength(frame, ETH_HLEN);
+export function mayTellOfReject({ frame, upper }: Skb): boolean {
+  const six = isIpv6(frame);
+  if (six ? upper === null || upper.fragment !== 0 : ipFragmentOffset(frame, ETH_HLEN) > 0) return false;
+  const proto = six ? upper!.proto : ipProto(frame, ETH_HLEN);
+  const at = six ? upper!.offset : ETH_HLEN + ipHeaderLength(frame, ETH_HLEN);
   const length = frame.length - at;
+  if (six && length <= 0) return false;
   if (NOT_SUMMED.has(proto)) return true;
   if (proto === PROTO_UDP && length >= UDP_HLEN && u16(frame, at + 6) === 0) return true;
-  if (proto === PROTO_TCP || proto === PROTO_UDP) return isSumRight(frame, at, length, proto);
+  if (six || proto === PROTO_TCP || proto === PROTO_UDP) return isSumRight(frame, at, length, proto);
   return internetChecksum(frame, at, length) === 0;
 }
 
-function isSumRight(frame: Uint8Array, at: number, length: number, proto: number): boolean {
-  const seed = pseudoHeaderSum(ipSrc(frame, ETH_HLEN), ipDst(frame, ETH_HLEN), proto, length);
+function isIpv6(frame: Uint8Array): boolean {
+  return frame[ETH_HLEN]! >> 4 === 6;
+}
+
+/** Whether the checksum over a pseudo-header and what is above IP is right. */
+export function isSumRight(frame: Uint8Array, at: number, length: number, proto: number): boolean {
+  const seed = isIpv6(frame)
+    ? pseudoHeaderSum(
+        readIp6Cached(frame, ETH_HLEN + IP6_SRC),
+        readIp6Cached(frame, ETH_HLEN + IP6_DST),
+        proto,
+        length,
+      )
+    : pseudoHeaderSum(ipSrc(frame, ETH_HLEN), ipDst(frame, ETH_HLEN), proto, length);
   return internetChecksum(frame, at, length, seed) === 0;
 }
 
@@ -100,4 +126,16 @@ export function quotedPacket(frame: Uint8Array, at: number, length: number): num
   const headerLength = ipHeaderLength(frame, inner);
   if (headerLength < IPV4_HLEN || length < ICMP_HLEN + headerLength) return -1;
   return ipFragmentOffset(frame, inner) > 0 ? -1 : inner;
+}
+
+/** The same of an ICMPv6 message: all types below 128 are errors (RFC 4443 §2.1). */
+export function quotedPacket6(frame: Uint8Array, at: number, length: number): number | null {
+  if (frame[at]! >= 128) return null;
+  const inner = at + ICMPV6_HLEN;
+  return length < ICMPV6_HLEN + IPV6_HLEN || frame[inner]! >> 4 !== 6 ? -1 : inner;
+}
+
+/** Messages of ICMPv6 that belong to no flow: those of multicast listeners, of routers and of neighbours (`noct_valid_new`). */
+export function isOfTheLink(type: number): boolean {
+  return (type >= 130 && type <= 137) || type === 143;
 }

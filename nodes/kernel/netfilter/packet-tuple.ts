@@ -1,15 +1,11 @@
 import { u16 } from '../../../protocols/bytes.ts';
-import {
-  ipDst,
-  ipHeaderLength,
-  ipProto,
-  ipSrc,
-  PROTO_ICMP,
-  PROTO_TCP,
-  PROTO_UDP,
-} from '../../../protocols/ipv4.ts';
+import type { IpAddress } from '../../../protocols/ip.ts';
+import { readIp6Cached } from '../../../protocols/ip6.ts';
+import { ipDst, ipHeaderLength, ipProto, ipSrc, PROTO_TCP, PROTO_UDP } from '../../../protocols/ipv4.ts';
+import { IP6_DST, IP6_SRC } from '../../../protocols/ipv6.ts';
+import { lastHeader, NEXT_NONE } from '../../../protocols/ipv6-headers.ts';
 import type { CtTuple } from './conntrack-entry.ts';
-import { invertTuple, isIcmpQueryOrAnswer } from './flow.ts';
+import { invertTuple, isIcmp, isIcmpQueryOrAnswer } from './flow.ts';
 
 const PROTO_DCCP = 33;
 const PROTO_SCTP = 132;
@@ -33,8 +29,8 @@ export function hasPorts(proto: number): boolean {
 
 /** A tuple that is filled anew for each packet, to look up with. */
 export class PacketTuple implements CtTuple {
-  src = 0;
-  dst = 0;
+  src: IpAddress = 0;
+  dst: IpAddress = 0;
   proto = 0;
   srcPort = 0;
   dstPort = 0;
@@ -53,14 +49,12 @@ export class PacketTuple implements CtTuple {
    * too short, or a message of ICMP that is neither query nor answer. The IP header itself is there.
    */
   read(buf: Uint8Array, off: number, end: number): boolean {
-    const at = off + ipHeaderLength(buf, off);
-    this.src = ipSrc(buf, off);
-    this.dst = ipDst(buf, off);
-    this.proto = ipProto(buf, off);
+    const at = buf[off]! >> 4 === 6 ? this.#read6(buf, off, end) : this.#read4(buf, off);
+    if (at < 0) return false;
     this.srcPort = 0;
     this.dstPort = 0;
-    if (this.proto === PROTO_ICMP) {
-      if (end - at < 8 || !isIcmpQueryOrAnswer(buf[at]!)) return false;
+    if (isIcmp(this.proto)) {
+      if (end - at < 8 || !isIcmpQueryOrAnswer(this.proto, buf[at]!)) return false;
       this.srcPort = u16(buf, at + 4);
       this.dstPort = u16(buf, at);
     } else if (hasPorts(this.proto)) {
@@ -69,5 +63,23 @@ export class PacketTuple implements CtTuple {
       this.dstPort = u16(buf, at + 2);
     }
     return true;
+  }
+
+  /** Where what is above IP begins. */
+  #read4(buf: Uint8Array, off: number): number {
+    this.src = ipSrc(buf, off);
+    this.dst = ipDst(buf, off);
+    this.proto = ipProto(buf, off);
+    return off + ipHeaderLength(buf, off);
+  }
+
+  /** The same; -1 where the extension headers lead nowhere (`ipv6_get_l4proto`). */
+  #read6(buf: Uint8Array, off: number, end: number): number {
+    const upper = lastHeader(buf, off, end);
+    if (upper === null || upper.fragment !== 0 || upper.proto === NEXT_NONE) return -1;
+    this.src = readIp6Cached(buf, off + IP6_SRC);
+    this.dst = readIp6Cached(buf, off + IP6_DST);
+    this.proto = upper.proto;
+    return upper.offset;
   }
 }

@@ -1,4 +1,6 @@
+import { ETH_HLEN } from '../../../protocols/ethernet.ts';
 import type { IpAddress } from '../../../protocols/ip.ts';
+import { type LastHeader, lastHeader } from '../../../protocols/ipv6-headers.ts';
 import type { Device } from '../device.ts';
 import type { Conntrack, CtDirection, CtState } from './conntrack-entry.ts';
 
@@ -35,10 +37,25 @@ export class Skb {
   ipvs = false;
   /** Set where netfilter changed what routing decides by (destination, mark, TOS) at LOCAL_OUT: `ip_route_me_harder`. */
   reroute = false;
+  /** A match has found the packet broken: it is dropped, whatever the rules say. */
+  hotdrop = false;
+  #upper: LastHeader | null = null;
+  /** The frame that `#upper` is of. */
+  #upperOf: Uint8Array | null = null;
 
   constructor(frame: Uint8Array, input: Device | null) {
     this.frame = frame;
     this.in = input;
+  }
+
+  /** What the extension headers of a packet of IPv6 lead to; null where they end in the middle of one. */
+  get upper(): LastHeader | null {
+    const { frame } = this;
+    if (this.#upperOf !== frame) {
+      this.#upperOf = frame;
+      this.#upper = lastHeader(frame, ETH_HLEN, frame.length);
+    }
+    return this.#upper;
   }
 
   /** Puts what the kernel sends of itself about a packet into that one's flow, the other way (`nf_conntrack_attach`). */

@@ -1,3 +1,5 @@
+import type { IpAddress } from '../../../protocols/ip.ts';
+import { ip6Word } from '../../../protocols/ip6.ts';
 import type { CtDirection, CtTuple } from './conntrack-entry.ts';
 import type { Flow } from './flow.ts';
 
@@ -5,8 +7,8 @@ import type { Flow } from './flow.ts';
 export class TupleHash implements CtTuple {
   readonly flow: Flow;
   readonly direction: CtDirection;
-  src = 0;
-  dst = 0;
+  src: IpAddress = 0;
+  dst: IpAddress = 0;
   proto = 0;
   srcPort = 0;
   dstPort = 0;
@@ -41,10 +43,18 @@ export function sameTuple(a: CtTuple, b: CtTuple): boolean {
 }
 
 function hashOf({ src, dst, proto, srcPort, dstPort }: CtTuple): number {
-  let hash = Math.imul(src, 0x9e3779b1) ^ Math.imul(dst, 0x85ebca6b);
+  let hash = Math.imul(wordOf(src), 0x9e3779b1) ^ Math.imul(wordOf(dst), 0x85ebca6b);
   hash = Math.imul(hash ^ (hash >>> 15) ^ (srcPort * 65_536 + dstPort), 0xc2b2ae35);
   hash = Math.imul(hash ^ (hash >>> 13) ^ proto, 0x27d4eb2f);
   return (hash ^ (hash >>> 16)) >>> 0;
+}
+
+/** An address as one word. */
+function wordOf(address: IpAddress): number {
+  if (typeof address === 'number') return address;
+  let word = 0;
+  for (let i = 0; i < 4; i++) word = Math.imul(word ^ ip6Word(address, i), 0x9e3779b1) ^ (word >>> 15);
+  return word;
 }
 
 const LEAST = 64;

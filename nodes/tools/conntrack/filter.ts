@@ -1,6 +1,5 @@
-import { parseAddress, parseIp4, prefixMask } from '../../../protocols/ip4.ts';
-import { PROTO_ICMP } from '../../../protocols/ipv4.ts';
-import type { Flow } from '../../kernel/netfilter/flow.ts';
+import { type IpAddress, ipPrefixContains, parseIp, parseIpAddress } from '../../../protocols/ip.ts';
+import { type Flow, isIcmp } from '../../kernel/netfilter/flow.ts';
 import { TCP_STATES } from '../../kernel/netfilter/tcp-states.ts';
 import { protocolNumber } from './protocols.ts';
 import { usageError } from './usage.ts';
@@ -71,14 +70,13 @@ function compile(name: string, value: string): Test | null {
   }
 }
 
-function address(text: string, of: (flow: Flow) => number): Test {
+function address(text: string, of: (flow: Flow) => IpAddress): Test {
   const slash = text.indexOf('/');
   const host = slash < 0 ? text : text.slice(0, slash);
-  if (parseIp4(host) === null) throw usageError(`Invalid IP address \`${host}'`);
-  const prefix = parseAddress(text);
+  if (parseIp(host) === null) throw usageError(`Invalid IP address \`${host}'`);
+  const prefix = parseIpAddress(text);
   if (prefix === null) throw usageError('Invalid netmask');
-  const mask = prefixMask(prefix.len);
-  return (flow) => ((of(flow) ^ prefix.addr) & mask) === 0;
+  return (flow) => ipPrefixContains(prefix, of(flow));
 }
 
 /** As atoi(3) and a cast to 16 bits. */
@@ -135,23 +133,23 @@ export function strtoul(text: string): number {
 }
 
 function family(text: string): Test {
-  if (text === 'ipv4') return () => true;
-  if (text === 'ipv6') return () => false;
+  if (text === 'ipv4') return (flow) => flow.family === 'inet';
+  if (text === 'ipv6') return (flow) => flow.family === 'inet6';
   throw usageError(`\`${text}' unsupported protocol`);
 }
 
 /** `nfct_getobjopt_is_snat` and `_spat`; ports are compared for ICMP too, where type and id never are the same. */
 function isSourceTranslated({ srcNatDone, original, reply }: Flow): boolean {
   if (!srcNatDone) return false;
-  return original.proto === PROTO_ICMP || original.src !== reply.dst || original.srcPort !== reply.dstPort;
+  return isIcmp(original.proto) || original.src !== reply.dst || original.srcPort !== reply.dstPort;
 }
 
 function isDestinationTranslated({ dstNatDone, original, reply }: Flow): boolean {
   if (!dstNatDone) return false;
-  return original.proto === PROTO_ICMP || original.dst !== reply.src || original.dstPort !== reply.srcPort;
+  return isIcmp(original.proto) || original.dst !== reply.src || original.dstPort !== reply.srcPort;
 }
 
-function translated(text: string, is: Test, to: (flow: Flow) => number): Test {
+function translated(text: string, is: Test, to: (flow: Flow) => IpAddress): Test {
   if (text === '') return is;
   const there = address(text, to);
   return (flow) => is(flow) && there(flow);

@@ -1,7 +1,8 @@
-import { formatIp4 } from '../../../protocols/ip4.ts';
+import { formatIp } from '../../../protocols/ip.ts';
+import { ip6Word } from '../../../protocols/ip6.ts';
 import { PROTO_ICMP } from '../../../protocols/ipv4.ts';
 import type { CtTuple } from '../../kernel/netfilter/conntrack-entry.ts';
-import type { Flow } from '../../kernel/netfilter/flow.ts';
+import { type Flow, isIcmp } from '../../kernel/netfilter/flow.ts';
 import { hasPorts } from '../../kernel/netfilter/packet-tuple.ts';
 import { protocolName } from './protocols.ts';
 import { notEmulated, usageError } from './usage.ts';
@@ -26,7 +27,8 @@ export function parseOutput(text: string): FlowFormat {
 /** A line of `conntrack -L` (`nfct_snprintf` of libnetfilter_conntrack); times are whole seconds. */
 function line(flow: Flow, now: number, flags: ReadonlySet<OutputFlag>): string {
   const { original, reply, state, seenReply, assured, mark } = flow;
-  const family = flags.has('extended') ? 'ipv4     2 ' : '';
+  const named = flow.family === 'inet' ? 'ipv4     2 ' : 'ipv6     10 ';
+  const family = flags.has('extended') ? named : '';
   return [
     `${family}${protocolName(original.proto).padEnd(8)} ${original.proto} ${secondsLeft(flow, now)}`,
     ...(state === '' ? [] : [state]),
@@ -45,15 +47,17 @@ function secondsLeft({ expires }: Flow, now: number): number {
 }
 
 function tuple({ src, dst, proto, srcPort, dstPort }: CtTuple): string {
-  const addresses = `src=${formatIp4(src)} dst=${formatIp4(dst)}`;
-  if (proto === PROTO_ICMP) return `${addresses} type=${dstPort >>> 8} code=${dstPort & 0xff} id=${srcPort}`;
+  const addresses = `src=${formatIp(src)} dst=${formatIp(dst)}`;
+  if (isIcmp(proto)) return `${addresses} type=${dstPort >>> 8} code=${dstPort & 0xff} id=${srcPort}`;
   return hasPorts(proto) ? `${addresses} sport=${srcPort} dport=${dstPort}` : addresses;
 }
 
 /** A number that names a flow as long as it lives; Linux takes a keyed hash, as unlike to be the same for two. */
 function idOf({ src, dst, proto, srcPort, dstPort }: CtTuple): number {
   let hash = 0x811c9dc5;
-  for (const part of [src, dst, srcPort * 65_536 + dstPort, proto])
+  const words = (addr: typeof src) =>
+    typeof addr === 'number' ? [addr] : [0, 1, 2, 3].map((word) => ip6Word(addr, word));
+  for (const part of [...words(src), ...words(dst), srcPort * 65_536 + dstPort, proto])
     for (let shift = 0; shift < 32; shift += 8)
       hash = Math.imul(hash ^ ((part >>> shift) & 0xff), 0x01000193) >>> 0;
   return hash;
@@ -73,8 +77,8 @@ function saved(flow: Flow, now: number): string {
       ? ` --icmp-type ${original.dstPort >>> 8} --icmp-code ${original.dstPort & 0xff} --icmp-id ${original.srcPort}`
       : '';
   return (
-    `-A -t ${secondsLeft(flow, now)} -u ${status} -s ${formatIp4(original.src)} -d ${formatIp4(original.dst)}` +
-    ` ${moved.dst ? '-g' : '-r'} ${formatIp4(reply.src)} ${moved.src ? '-n' : '-q'} ${formatIp4(reply.dst)}` +
+    `-A -t ${secondsLeft(flow, now)} -u ${status} -s ${formatIp(original.src)} -d ${formatIp(original.dst)}` +
+    ` ${moved.dst ? '-g' : '-r'} ${formatIp(reply.src)} ${moved.src ? '-n' : '-q'} ${formatIp(reply.dst)}` +
     ` -p ${protocolName(original.proto)}${l4}${state === '' ? '' : ` --state ${state}`}`
   );
 }

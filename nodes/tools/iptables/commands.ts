@@ -1,5 +1,6 @@
+import type { IpFamily } from '../../../protocols/ip.ts';
 import { usage, XtablesError } from '../../kernel/netfilter/xtables/error.ts';
-import { targets } from '../../kernel/netfilter/xtables/registry.ts';
+import { extensionsOf } from '../../kernel/netfilter/xtables/registry.ts';
 import { isPolicy } from '../../kernel/netfilter/xtables/table.ts';
 import { CommandLine } from './command-line.ts';
 import type { CountedRule, Draft } from './draft.ts';
@@ -58,9 +59,13 @@ export function tableOf(words: readonly string[]): string {
 }
 
 /** Reads a command line. @throws XtablesError */
-export function readCommand(words: readonly string[], draft: Pick<Draft, 'has'>): Invocation {
+export function readCommand(
+  words: readonly string[],
+  family: IpFamily,
+  draft: Pick<Draft, 'has'>,
+): Invocation {
   const line = new CommandLine(words);
-  const reader = new RuleReader((name) => draft.has(name));
+  const reader = new RuleReader(family, (name) => draft.has(name));
   const flags: Flags = { numeric: false, verbose: false, exact: false, lineNumbers: false };
   let command: {
     readonly letter: string;
@@ -91,10 +96,10 @@ export function readCommand(words: readonly string[], draft: Pick<Draft, 'has'>)
     else if (letter === 'v') flags.verbose = true;
     else if (letter === 'x') flags.exact = true;
     else if (letter === '0') flags.lineNumbers = true;
-    else if (letter === '6') throw usage('-6 is not emulated: the tables are those of IPv4');
+    else if (letter === (family === 'inet' ? '6' : '4')) throw usage('');
   }
   if (command === null) throw usage('no command specified');
-  return { flags, table, ...invocation(command, reader) };
+  return { flags, table, ...invocation(command, family, reader) };
 }
 
 /** `-D CHAIN 3`, `-L CHAIN 3`: the number is a word that begins with a digit. */
@@ -119,6 +124,7 @@ function invocation(
     values,
     number,
   }: { readonly letter: string; readonly values: readonly string[]; readonly number: string | null },
+  family: IpFamily,
   reader: RuleReader,
 ): Bare<Invocation> {
   const [chain = '', second = ''] = values;
@@ -159,7 +165,7 @@ function invocation(
       return { command: 'delete-chain', chain: values[0] ?? null };
     case 'N':
       checkChainName(chain);
-      if (targets.has(chain) || ['ACCEPT', 'DROP', 'RETURN', 'QUEUE'].includes(chain))
+      if (extensionsOf(family).targets.has(chain) || ['ACCEPT', 'DROP', 'RETURN', 'QUEUE'].includes(chain))
         throw usage('chain name may not clash with target name');
       return { command: 'new-chain', chain };
     case 'P':

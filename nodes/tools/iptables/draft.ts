@@ -1,3 +1,4 @@
+import type { IpFamily } from '../../../protocols/ip.ts';
 import type { Policy } from '../../kernel/netfilter/xtables/chain.ts';
 import { XtablesError } from '../../kernel/netfilter/xtables/error.ts';
 import type { TableName } from '../../kernel/netfilter/xtables/extension.ts';
@@ -25,12 +26,14 @@ const NO_CHAIN = 'No chain/target/match by that name.';
 
 /** A copy of a table that commands work on, as libiptc has it; `commit` makes the table be like it. */
 export class Draft {
+  readonly family: IpFamily;
   readonly name: TableName;
   readonly #xtables: Xtables;
   readonly #table: Table;
   readonly #chains = new Map<string, DraftChain>();
 
   constructor(xtables: Xtables, name: TableName) {
+    this.family = xtables.family;
     this.name = name;
     this.#xtables = xtables;
     this.#table = xtables.table(name);

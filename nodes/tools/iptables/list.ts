@@ -1,8 +1,10 @@
+import type { IpFamily } from '../../../protocols/ip.ts';
+import { ANY_IP6 } from '../../../protocols/ip6.ts';
 import type { Chain } from '../../kernel/netfilter/xtables/chain.ts';
 import type { AddressSpec, InterfaceSpec } from '../../kernel/netfilter/xtables/head.ts';
 import { protoName, type Rule, type RuleAction } from '../../kernel/netfilter/xtables/rule.ts';
 import type { Table } from '../../kernel/netfilter/xtables/table.ts';
-import { listNetwork } from '../../kernel/netfilter/xtables/values.ts';
+import { isEverything, listNetwork } from '../../kernel/netfilter/xtables/values.ts';
 import type { CountedRule } from './draft.ts';
 
 export interface ListOptions {
@@ -54,7 +56,7 @@ function number(count: number, how: 'short' | 'exact'): string {
 export function listRule({ rule, packets, bytes }: CountedRule, place: number, options: ListOptions): string {
   const { numeric, verbose, exact, lineNumbers } = options;
   const { head, action } = rule;
-  const { src, dst, protoNegated } = head;
+  const { family, src, dst, protoNegated } = head;
   const how = exact ? 'exact' : 'short';
   const proto = numeric ? String(head.proto) : head.proto === 0 ? 'all' : protoName(head.proto);
   const opt = `${head.fragment === 'not-later' ? '!' : '-'}${head.fragment === 'any' ? '-' : 'f'}`;
@@ -65,8 +67,8 @@ export function listRule({ rule, packets, bytes }: CountedRule, place: number, o
     `${protoNegated ? '!' : ' '}${proto.padEnd(4)} `,
     `${opt} `,
     verbose ? ` ${interfaceText(head.in).padEnd(6)} ${interfaceText(head.out).padEnd(6)} ` : '',
-    addressText(src, numeric),
-    addressText(dst, numeric),
+    addressText(src, family, numeric),
+    addressText(dst, family, numeric),
     details(rule, numeric),
     '\n',
   ].join('');
@@ -76,7 +78,8 @@ export function listRule({ rule, packets, bytes }: CountedRule, place: number, o
 export function noteRule({ head, action, ...rest }: Rule): string {
   const proto = head.proto === 0 ? 'all' : protoName(head.proto);
   const opt = `${head.fragment === 'not-later' ? '!' : '-'}${head.fragment === 'any' ? '-' : 'f'}`;
-  const address = (spec: AddressSpec | null) => `${spec?.negated ? '!' : ''}${textOf(spec, true)}`;
+  const address = (spec: AddressSpec | null) =>
+    `${spec?.negated ? '!' : ''}${textOf(spec, head.family, true)}`;
   const via = `in ${interfaceText(head.in)} out ${interfaceText(head.out)}`;
   const extra = details({ head, action, ...rest }, true);
   return `${targetName(action)} ${head.protoNegated ? '!' : ' '}${proto} opt ${opt} ${via}  ${address(head.src)}  -> ${address(head.dst)}  ${extra}\n`;
@@ -100,13 +103,17 @@ function interfaceText(spec: InterfaceSpec | null): string {
   return spec === null ? '*' : `${spec.negated ? '!' : ''}${spec.name}`;
 }
 
-function textOf(spec: AddressSpec | null, numeric: boolean): string {
-  if (spec === null || spec.mask === 0) return numeric ? '0.0.0.0/0' : 'anywhere';
+const EVERYTHING: Readonly<Record<IpFamily, string>> = { inet: '0.0.0.0/0', inet6: '::/0' };
+
+function textOf(spec: AddressSpec | null, family: IpFamily, numeric: boolean): string {
+  if (spec === null || isEverything(spec)) return numeric ? EVERYTHING[family] : 'anywhere';
+  // ip6tables does not look at the mask (`ipv6_addr_to_string`).
+  if (!numeric && spec.addr === ANY_IP6) return 'anywhere';
   return listNetwork(spec);
 }
 
-function addressText(spec: AddressSpec | null, numeric: boolean): string {
-  return `${spec?.negated === true ? '!' : ' '}${textOf(spec, numeric).padEnd(19)} `;
+function addressText(spec: AddressSpec | null, family: IpFamily, numeric: boolean): string {
+  return `${spec?.negated === true ? '!' : ' '}${textOf(spec, family, numeric).padEnd(19)} `;
 }
 
 /** What the extensions say, each behind a blank. */

@@ -1,3 +1,4 @@
+import type { IpFamily } from '../../../protocols/ip.ts';
 import { protocolNumber } from '../../../protocols/protocol-names.ts';
 import { usage } from '../../kernel/netfilter/xtables/error.ts';
 import type {
@@ -8,9 +9,9 @@ import type {
   TargetExtension,
 } from '../../kernel/netfilter/xtables/extension.ts';
 import type { AddressSpec, HeadSpec, InterfaceSpec } from '../../kernel/netfilter/xtables/head.ts';
-import { matches, NOT_EMULATED, targets } from '../../kernel/netfilter/xtables/registry.ts';
+import { extensionsOf, NOT_EMULATED } from '../../kernel/netfilter/xtables/registry.ts';
 import { protoName, type Rule, type RuleAction, ruleText } from '../../kernel/netfilter/xtables/rule.ts';
-import { parseNetwork } from '../../kernel/netfilter/xtables/values.ts';
+import { isEverything, parseNetwork } from '../../kernel/netfilter/xtables/values.ts';
 import type { CommandLine, Token } from './command-line.ts';
 
 interface Loaded<E> {
@@ -18,8 +19,23 @@ interface Loaded<E> {
   readonly given: Given[];
 }
 
-/** Matches that a protocol brings without `-m` (`xtables_find_proto`). */
-const PROTO_MATCHES: readonly string[] = ['tcp', 'udp', 'icmp'];
+/** Matches that a protocol brings without `-m` (`xtables_find_proto`), by its name. */
+const PROTO_MATCHES: Readonly<Record<IpFamily, Readonly<Record<string, string>>>> = {
+  inet: { tcp: 'tcp', udp: 'udp', icmp: 'icmp' },
+  inet6: { tcp: 'tcp', udp: 'udp', 'ipv6-icmp': 'icmp6' },
+};
+/** Other names that matches of ip6tables go by (`xtables_find_match`). */
+const ALIASES6: Readonly<Record<string, string>> = {
+  icmpv6: 'icmp6',
+  'ipv6-icmp': 'icmp6',
+};
+/** Protocols that /etc/protocols has under other names, if at all (`xtables_chain_protos`). */
+const OWN_NUMBERS: Readonly<Record<string, number>> = {
+  icmpv6: 58,
+  'ipv6-icmp': 58,
+  'ipv6-mh': 135,
+  mh: 135,
+};
 const IFNAMSIZ = 15;
 /** Chains in which one of the two interfaces is not known. */
 const WITHOUT_OUT: readonly string[] = ['PREROUTING', 'INPUT'];
@@ -27,6 +43,7 @@ const WITHOUT_IN: readonly string[] = ['POSTROUTING', 'OUTPUT'];
 
 /** Collects what of a command line makes a rule, and makes it. */
 export class RuleReader {
+  readonly #family: IpFamily;
   readonly #hasChain: (name: string) => boolean;
   readonly #seen = new Set<string>();
   readonly #matches: Loaded<MatchExtension>[] = [];
@@ -41,7 +58,8 @@ export class RuleReader {
   #action: Exclude<RuleAction, { type: 'target' }> = { type: 'none' };
   #counters = { packets: 0, bytes: 0 };
 
-  constructor(hasChain: (name: string) => boolean) {
+  constructor(family: IpFamily, hasChain: (name: string) => boolean) {
+    this.#family = family;
     this.#hasChain = hasChain;
   }
 
@@ -68,11 +86,11 @@ export class RuleReader {
     switch (letter) {
       case 's':
         this.#once('s');
-        this.#sources = addresses(value, negated, 'source');
+        this.#sources = addresses(value, negated, 'source', this.#family);
         return true;
       case 'd':
         this.#once('d');
-        this.#destinations = addresses(value, negated, 'destination');
+        this.#destinations = addresses(value, negated, 'destination', this.#family);
         return true;
       case 'i':
         this.#once('i');
@@ -87,6 +105,7 @@ export class RuleReader {
         this.#protocol(value, negated);
         return true;
       case 'f':
+        if (this.#family === 'inet6') throw usage("`-f' is not supported in IPv6, use -m frag instead");
         this.#once('f');
         this.#fragment = negated ? 'not-later' : 'later';
         return true;
@@ -131,7 +150,7 @@ export class RuleReader {
       [...sources, ...destinations].some((spec) => spec?.negated)
     )
       throw usage('! not allowed with multiple source or destination IP addresses');
-    const proto: RuleHead = { proto: this.#proto, protoNegated: this.#protoNegated };
+    const proto: RuleHead = { family: this.#family, proto: this.#proto, protoNegated: this.#protoNegated };
     const bound = this.#matches.map(({ extension, given }) => ({
       name: extension.name,
       match: extension.bind(given, proto),
@@ -160,7 +179,7 @@ export class RuleReader {
   }
 
   #protocol(text: string, negated: boolean): void {
-    const proto = text.toLowerCase() === 'all' ? 0 : protocolNumber(text);
+    const proto = text.toLowerCase() === 'all' ? 0 : (protocolNumber(text) ?? OWN_NUMBERS[text] ?? null);
     if (proto === null) throw usage(`unknown protocol "${text.toLowerCase()}" specified`);
     if (proto === 0 && negated) throw usage('rule would never match protocol');
     this.#proto = proto;
@@ -168,7 +187,8 @@ export class RuleReader {
   }
 
   #load(name: string): Loaded<MatchExtension> {
-    const extension = matches.get(name);
+    const known = this.#family === 'inet6' ? (ALIASES6[name] ?? name) : name;
+    const extension = extensionsOf(this.#family).matches.get(known);
     if (extension === undefined) {
       if (NOT_EMULATED.has(name)) throw usage(`match \`${name}' is not emulated`);
       throw usage(`Couldn't load match \`${name}':No such file or directory\n`);
@@ -186,7 +206,7 @@ export class RuleReader {
       this.#action = { type: 'verdict', verdict: name };
     } else if (this.#hasChain(name)) this.#action = { type: 'jump', chain: name };
     else {
-      const extension = targets.get(name);
+      const extension = extensionsOf(this.#family).targets.get(name);
       if (extension === undefined) {
         if (NOT_EMULATED.has(name) || name === 'QUEUE') throw usage(`target \`${name}' is not emulated`);
         throw usage(`Couldn't load target \`${name}':No such file or directory\n`);
@@ -200,9 +220,11 @@ export class RuleReader {
     const named = this.#matches.findLast(({ extension }) => optionOf(extension.options, name) !== null);
     if (named !== undefined) return named;
     const proto = this.#proto === 0 ? '' : protoName(this.#proto);
-    if (!PROTO_MATCHES.includes(proto) || this.#protoNegated) return null;
-    const isLoaded = this.#matches.some(({ extension }) => extension.name === proto);
-    return !isLoaded && optionOf(matches.get(proto)?.options ?? {}, name) !== null ? this.#load(proto) : null;
+    const match = PROTO_MATCHES[this.#family][proto];
+    if (match === undefined || this.#protoNegated) return null;
+    const isLoaded = this.#matches.some(({ extension }) => extension.name === match);
+    const options = extensionsOf(this.#family).matches.get(match)?.options ?? {};
+    return !isLoaded && optionOf(options, name) !== null ? this.#load(match) : null;
   }
 }
 
@@ -214,11 +236,16 @@ function optionOf(options: Options, name: string): string | null {
 }
 
 /** Null for every address. */
-function addresses(text: string, negated: boolean, what: string): readonly AddressSpec[] | null {
-  const list = text.split(',').map((one) => ({ ...parseNetwork(one), negated }));
+function addresses(
+  text: string,
+  negated: boolean,
+  what: string,
+  family: IpFamily,
+): readonly AddressSpec[] | null {
+  const list = text.split(',').map((one) => ({ ...parseNetwork(one, family), negated }));
   if (negated && list.length > 1) throw usage(`! not allowed with multiple ${what} IP addresses`);
   const [first] = list;
-  return list.length === 1 && first?.mask === 0 && !negated ? null : list;
+  return list.length === 1 && first !== undefined && isEverything(first) && !negated ? null : list;
 }
 
 function interfaceOf(name: string, negated: boolean): InterfaceSpec | null {

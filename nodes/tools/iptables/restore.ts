@@ -1,10 +1,11 @@
+import type { IpFamily } from '../../../protocols/ip.ts';
 import { XtablesError } from '../../kernel/netfilter/xtables/error.ts';
 import type { TableName } from '../../kernel/netfilter/xtables/extension.ts';
 import { isPolicy, TABLES } from '../../kernel/netfilter/xtables/table.ts';
 import type { Xtables } from '../../kernel/netfilter/xtables/xtables.ts';
 import { perform, readCommand } from './commands.ts';
 import { Draft } from './draft.ts';
-import { VERSION } from './save.ts';
+import { programOf, VERSION } from './save.ts';
 
 export interface RestoreOptions {
   /** Whether what a table holds goes first. */
@@ -21,15 +22,16 @@ interface Ended {
   readonly stderr: string;
 }
 
-const HELP = "Try `iptables-restore -h' or 'iptables-restore --help' for more information.\n";
-const PROGRAM = `iptables-restore ${VERSION} (legacy)`;
-
 /** Reads what iptables-save writes; a table is changed at its COMMIT, wholly or not at all. */
 export function restoreText(xtables: Xtables, text: string, options: RestoreOptions): Ended {
   const lines = text.split('\n');
   if (lines.at(-1) === '') lines.pop();
   let draft: Draft | null = null;
   let skipped = false;
+  const name = `${programOf(xtables.family)}-restore`;
+  const title = `${name} ${VERSION} (legacy)`;
+  const help = `Try \`${name} -h' or '${name} --help' for more information.\n`;
+  const failed = (number: number): Ended => ({ code: 1, stderr: `${name}: line ${number} failed\n` });
   for (const [i, raw] of lines.entries()) {
     const number = i + 1;
     const line = raw.trim();
@@ -40,17 +42,20 @@ export function restoreText(xtables: Xtables, text: string, options: RestoreOpti
         draft = null;
         skipped = false;
       } else if (line.startsWith('*') && draft === null) {
-        const name = line.slice(1);
-        if (!isTable(name)) return unknownTable(name, number);
-        skipped = options.only !== undefined && options.only !== name;
+        const table = line.slice(1);
+        if (!isTable(table)) {
+          const problem = `${title}: ${name}: unable to initialize table '${table}'`;
+          return { code: 2, stderr: `${problem}\nError occurred at line: ${number}\n${help}` };
+        }
+        skipped = options.only !== undefined && options.only !== table;
         if (skipped) continue;
-        draft = new Draft(xtables, name);
+        draft = new Draft(xtables, table);
         if (options.flush === 'flush') draft.clear();
       } else if (skipped) continue;
       else if (line.startsWith(':') && draft !== null) {
         const problem = chainLine(draft, line, options);
         if (problem !== null)
-          return { code: 1, stderr: `${PROGRAM}: ${problem} line ${number}: Bad policy name\n` };
+          return { code: 1, stderr: `${title}: ${problem} line ${number}: Bad policy name\n` };
       } else if (draft !== null) ruleLine(draft, line, options);
       else return failed(number);
     } catch (error) {
@@ -58,26 +63,17 @@ export function restoreText(xtables: Xtables, text: string, options: RestoreOpti
       if (error.code === 1) return failed(number);
       return {
         code: error.code,
-        stderr: `${PROGRAM}: ${error.message}\nError occurred at line: ${number}\n${HELP}`,
+        stderr: `${title}: ${error.message}\nError occurred at line: ${number}\n${help}`,
       };
     }
   }
   if (draft !== null || skipped)
-    return { code: 1, stderr: `iptables-restore: COMMIT expected at line ${lines.length + 1}\n` };
+    return { code: 1, stderr: `${name}: COMMIT expected at line ${lines.length + 1}\n` };
   return { code: 0, stderr: '' };
 }
 
 export function isTable(name: string): name is TableName {
   return Object.hasOwn(TABLES, name);
-}
-
-function failed(line: number): Ended {
-  return { code: 1, stderr: `iptables-restore: line ${line} failed\n` };
-}
-
-function unknownTable(name: string, line: number): Ended {
-  const text = `${PROGRAM}: iptables-restore: unable to initialize table '${name}'`;
-  return { code: 2, stderr: `${text}\nError occurred at line: ${line}\n${HELP}` };
 }
 
 /** `:CHAIN POLICY [packets:bytes]`; what is wrong with the policy, or null. */
@@ -94,11 +90,18 @@ function chainLine(draft: Draft, line: string, { counters }: RestoreOptions): st
   return null;
 }
 
+const OTHERS: Readonly<Record<IpFamily, readonly string[]>> = {
+  inet: ['-6', '--ipv6'],
+  inet6: ['-4', '--ipv4'],
+};
+
 function ruleLine(draft: Draft, line: string, { counters }: RestoreOptions): void {
   const match = /^\[(\d+):(\d+)\]\s*(.*)$/.exec(line);
   const words = split(match?.[3] ?? line);
+  // A line for the other family only.
+  if (words.some((word) => OTHERS[draft.family].includes(word))) return;
   const counted = match !== null && counters === 'restore' ? ['-c', match[1]!, match[2]!] : [];
-  const invocation = readCommand([...words, ...counted], draft);
+  const invocation = readCommand([...words, ...counted], draft.family, draft);
   if (!perform(invocation, draft)) throw new XtablesError('not a change', 1);
 }
 

@@ -2,8 +2,11 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import test, { type ExecutionContext } from 'ava';
 import fc from 'fast-check';
-import { runIptables, saveTables } from '../../../nodes/tools/iptables/iptables.ts';
+import { netfilterOf } from '../../../nodes/kernel/netfilter/families.ts';
+import { runIptables, runXtables, saveTables } from '../../../nodes/tools/iptables/iptables.ts';
+import type { IpFamily } from '../../../protocols/ip.ts';
 import { Network } from '../../support/network.ts';
+import { commandLines, type Words } from './support/iptables-commands.ts';
 
 /** Whether the real iptables can be run in a network namespace of its own. */
 function hasLinux(): boolean {
@@ -20,33 +23,32 @@ function linux(title: string, body: (t: ExecutionContext) => void): void {
   else test.skip(`${title} (${WHY})`, body);
 }
 
-type Words = readonly string[];
-
 /**
  * Whether each command was taken, and what stands in the tables then. What is said of one that is refused is another test's: where
  * several things are wrong, each finds another of them first.
  */
-function onLinux(commands: readonly Words[]): string {
+function onLinux(family: IpFamily, commands: readonly Words[]): string {
+  const program = family === 'inet' ? 'iptables-legacy' : 'ip6tables-legacy';
   const quote = (word: string) => `'${word.replaceAll("'", "'\\''")}'`;
   const lines = commands.map(
-    (words) => `iptables-legacy ${words.map(quote).join(' ')} >/dev/null 2>&1 && echo taken || echo refused`,
+    (words) => `${program} ${words.map(quote).join(' ')} >/dev/null 2>&1 && echo taken || echo refused`,
   );
-  const looks = LOOKS.map((words) => `iptables-legacy ${words.join(' ')} 2>&1`);
-  const script = [...lines, ...looks, 'iptables-legacy-save -c'].join('\n');
+  const looks = LOOKS.map((words) => `${program} ${words.join(' ')} 2>&1`);
+  const script = [...lines, ...looks, `${program}-save -c`].join('\n');
   return spawnSync('unshare', ['-n', 'sh', '-c', script], { encoding: 'utf8' }).stdout;
 }
 
-function emulated(commands: readonly Words[]): string {
+function emulated(family: IpFamily, commands: readonly Words[]): string {
   const { root } = new Network().host('a').kernel;
   let text = '';
   for (const words of commands) {
-    text += runIptables(root, words).code === 0 ? 'taken\n' : 'refused\n';
+    text += runXtables(root, family, words).code === 0 ? 'taken\n' : 'refused\n';
   }
   for (const words of LOOKS) {
-    const { stdout, stderr } = runIptables(root, words);
+    const { stdout, stderr } = runXtables(root, family, words);
     text += stdout + stderr;
   }
-  return text + saveTables(root, null, 'with');
+  return text + saveTables(netfilterOf(root, family).xtables, root.kernel.rt.now, null, 'with');
 }
 
 const LOOKS: readonly Words[] = ['filter', 'nat', 'mangle', 'raw'].flatMap((table) => [
@@ -65,230 +67,25 @@ function settled(text: string): string[] {
   return [...text.slice(0, at).split('\n'), ...tables.sort().flatMap((table) => table.split('\n'))];
 }
 
-const one = <T>(...values: readonly T[]) => fc.constantFrom(...values);
-const words = (...parts: readonly fc.Arbitrary<Words>[]) => fc.tuple(...parts).map((list) => list.flat());
-const maybe = (part: fc.Arbitrary<Words>) => fc.oneof(fc.constant<Words>([]), part);
-const negatable = (part: fc.Arbitrary<Words>) =>
-  fc.tuple(fc.boolean(), part).map(([negated, list]) => (negated ? ['!', ...list] : list));
-const value = (option: string, of: fc.Arbitrary<string>) => of.map((text): Words => [option, text]);
-const many = (of: fc.Arbitrary<string>, least = 1, most = 3) =>
-  fc.uniqueArray(of, { minLength: least, maxLength: most }).map((list) => list.join(','));
-
-const port = fc.oneof(one('0', '53', '80', '8080', '65535'), one('http', '443'));
-const ports = fc.oneof(
-  port,
-  fc.tuple(port, port).map(([a, b]) => `${a}:${b}`),
-  one(':80', '1024:'),
-);
-const address = fc.oneof(
-  one('10.0.0.1', '192.168.0.0/16', '0.0.0.0/0', '1.2.3.4/255.0.255.0', '10.1/16'),
-  fc.tuple(fc.integer({ min: 128, max: 255 }), fc.nat(32)).map(([a, length]) => `${a}.2.3.4/${length}`),
-);
-const device = one('eth0', 'eth+', '+', 'lo', 'a-name-of-15-ch', 'br-1');
-const number = one('1', '7', '0x10', '255');
-const mark = one('1', '0x10/0xff', '0x4000/0x4000', '5/0', '0xffffffff');
-const state = many(one('NEW', 'ESTABLISHED', 'RELATED', 'INVALID', 'UNTRACKED'));
-const flags = many(one('SYN', 'ACK', 'FIN', 'RST', 'ALL', 'NONE'));
-
-const head = words(
-  maybe(
-    fc.oneof(negatable(value('-s', address)), value('-s', one('10.0.0.1,10.0.0.2', '10.0.0.0/8,11.0.0.0/8'))),
-  ),
-  maybe(negatable(value('-d', address))),
-  maybe(negatable(value('-i', device))),
-  maybe(negatable(value('-o', device))),
-);
-const protocol = fc.oneof(
-  words(
-    one<Words>(['-p', 'tcp'], ['-p', '6'], ['-p', 'tcp', '-m', 'tcp']),
-    maybe(negatable(value('--dport', ports))),
-    maybe(negatable(value('--sport', ports))),
-    maybe(
-      fc.oneof(
-        negatable(fc.constant<Words>(['--syn'])),
-        negatable(fc.tuple(flags, flags).map(([mask, set]): Words => ['--tcp-flags', mask, set])),
-        negatable(value('--tcp-option', number)),
-      ),
-    ),
-  ),
-  words(fc.constant<Words>(['-p', 'udp']), maybe(negatable(value('--dport', ports)))),
-  words(
-    one<Words>(['-p', 'tcp'], ['-p', 'udp'], ['-p', 'icmp'], []),
-    fc.constant<Words>(['-m', 'multiport']),
-    negatable(
-      fc
-        .tuple(one('--dports', '--sports', '--ports'), many(ports))
-        .map(([option, list]): Words => [option, list]),
-    ),
-  ),
-  words(
-    fc.constant<Words>(['-p', 'icmp']),
-    maybe(
-      negatable(
-        value('--icmp-type', one('echo-request', '8', '3/4', 'any', 'ping', 'host-unreachable', '3')),
-      ),
-    ),
-  ),
-  negatable(value('-p', one('tcp', 'UDP', 'gre', '132', '0', '200', 'ipencap'))),
-  one<Words>(['-f'], ['!', '-f'], []),
-);
-const matchOptions: Readonly<Record<string, fc.Arbitrary<Words>>> = {
-  conntrack: words(
-    maybe(
-      negatable(value('--ctstate', many(one('NEW', 'ESTABLISHED', 'RELATED', 'DNAT', 'SNAT', 'INVALID')))),
-    ),
-    maybe(negatable(value('--ctorigdst', one('10.0.0.1', '10.0.0.0/8')))),
-    maybe(negatable(value('--ctorigdstport', one('80', '1:2')))),
-    maybe(negatable(value('--ctstatus', many(one('ASSURED', 'SEEN_REPLY', 'CONFIRMED'))))),
-    maybe(value('--ctdir', one('ORIGINAL', 'REPLY'))),
-  ),
-  state: negatable(value('--state', state)),
-  mark: maybe(negatable(value('--mark', mark))),
-  connmark: maybe(negatable(value('--mark', mark))),
-  comment: value('--comment', one('x', 'a b', `q"'\\`, 'a/b', '', 'é')),
-  addrtype: words(
-    maybe(negatable(value('--src-type', many(one('LOCAL', 'UNICAST', 'BROADCAST'))))),
-    maybe(negatable(value('--dst-type', many(one('LOCAL', 'MULTICAST'))))),
-    maybe(one<Words>(['--limit-iface-in'], ['--limit-iface-out'])),
-  ),
-  statistic: fc.oneof(
-    words(
-      fc.constant<Words>(['--mode', 'random']),
-      negatable(value('--probability', one('0.5', '0.33333333349', '0.1', '1', '0', '0.0001'))),
-    ),
-    words(
-      fc.constant<Words>(['--mode', 'nth']),
-      negatable(value('--every', one('3', '10'))),
-      value('--packet', one('0', '1', '3')),
-    ),
-  ),
-  recent: words(
-    negatable(one<Words>(['--set'], ['--rcheck'], ['--update'], ['--remove'])),
-    maybe(value('--seconds', one('60', '10800'))),
-    maybe(value('--hitcount', one('4'))),
-    maybe(one<Words>(['--rsource'], ['--rdest'], ['--reap'], ['--rttl'])),
-    maybe(value('--name', one('ssh', 'KUBE-SEP-X'))),
-  ),
-  limit: words(
-    maybe(value('--limit', one('5/min', '3/hour', '100/second', '1/s', '7/m', '10'))),
-    maybe(value('--limit-burst', one('5', '10'))),
-  ),
-  length: negatable(value('--length', one('100', '10:20', '10:', ':20'))),
-  mac: negatable(value('--mac-source', one('00:11:22:33:44:55', 'AA:bb:cc:dd:ee:ff'))),
-  ttl: fc.oneof(
-    negatable(value('--ttl-eq', one('5', '255'))),
-    fc.tuple(one('--ttl-lt', '--ttl-gt'), one('1', '64')).map(([a, b]): Words => [a, b]),
-  ),
-  tos: negatable(value('--tos', one('0x10', 'Minimize-Delay', '0x10/0xf0'))),
-  dscp: fc.oneof(negatable(value('--dscp', one('10', '0x2e'))), value('--dscp-class', one('EF', 'AF11'))),
-  pkttype: negatable(value('--pkt-type', one('broadcast', 'multicast', 'unicast'))),
-  iprange: words(
-    maybe(negatable(value('--src-range', one('1.1.1.1-1.1.1.9', '2.2.2.2')))),
-    maybe(negatable(value('--dst-range', one('1.1.1.1-1.1.1.9')))),
-  ),
-  physdev: words(
-    maybe(negatable(value('--physdev-in', device))),
-    maybe(negatable(one<Words>(['--physdev-is-bridged'], ['--physdev-is-in']))),
-  ),
-};
-const match = fc.oneof(
-  ...Object.entries(matchOptions).map(([name, options]) => words(fc.constant<Words>(['-m', name]), options)),
-);
-const chain = one('INPUT', 'FORWARD', 'OUTPUT', 'PREROUTING', 'POSTROUTING', 'U', 'V', 'U', 'V', 'U');
-const natPorts = one('10.0.0.1', '10.0.0.1-10.0.0.9', '10.0.0.1:80', '10.0.0.1:80-90', ':80');
-const random = maybe(one<Words>(['--random'], ['--random-fully']));
-const target = fc.oneof(
-  value('-j', one('ACCEPT', 'DROP', 'RETURN', 'U', 'V', 'TRACE', 'NOTRACK', 'MASQUERADE', 'REDIRECT')),
-  value('-g', one('U', 'V')),
-  words(
-    fc.constant<Words>(['-j', 'REJECT']),
-    maybe(value('--reject-with', one('tcp-reset', 'icmp-host-prohibited', 'admin-prohib', 'net-unreach'))),
-  ),
-  words(fc.constant<Words>(['-j', 'DNAT']), value('--to-destination', natPorts), random),
-  words(
-    fc.constant<Words>(['-j', 'SNAT']),
-    value('--to-source', natPorts),
-    random,
-    maybe(fc.constant(['--persistent'])),
-  ),
-  words(
-    one<Words>(['-j', 'MASQUERADE'], ['-j', 'REDIRECT']),
-    value('--to-ports', one('80', '80-90')),
-    random,
-  ),
-  words(
-    one<Words>(['-j', 'MARK'], ['-j', 'CONNMARK']),
-    fc
-      .tuple(one('--set-mark', '--set-xmark', '--or-mark', '--and-mark', '--xor-mark'), mark)
-      .map(([option, text]): Words => [option, text]),
-  ),
-  words(
-    fc.constant<Words>(['-j', 'CONNMARK']),
-    one<Words>(['--save-mark'], ['--restore-mark']),
-    maybe(value('--mask', one('0xff', '7'))),
-  ),
-  words(
-    fc.constant<Words>(['-j', 'LOG']),
-    maybe(value('--log-prefix', one('x', 'a b: '))),
-    maybe(value('--log-level', one('7', 'debug', 'warning'))),
-    maybe(fc.constant(['--log-tcp-options'])),
-  ),
-  words(fc.constant<Words>(['-j', 'TCPMSS']), one<Words>(['--clamp-mss-to-pmtu'], ['--set-mss', '1400'], [])),
-  one<Words>(
-    ['-j', 'CT', '--notrack'],
-    ['-j', 'TTL', '--ttl-set', '4'],
-    ['-j', 'TTL', '--ttl-inc', '1'],
-    ['-j', 'TOS', '--set-tos', '0x10'],
-    ['-j', 'DSCP', '--set-dscp-class', 'CS1'],
-    ['-j', 'NETMAP', '--to', '10.1.0.0/24'],
-    [],
-  ),
-);
-const rule = words(head, protocol, maybe(match), target);
-const place = fc.oneof(
-  chain.map((name): Words => ['-A', name]),
-  fc.tuple(one('-A', '-D', '-C', '-I'), chain).map(([option, name]): Words => [option, name]),
-  fc
-    .tuple(one('-I', '-R'), chain, one('1', '2', '9', '0'))
-    .map(([option, name, at]): Words => [option, name, at]),
-);
-const command = fc.oneof(
-  { weight: 8, arbitrary: words(place, rule) },
-  {
-    weight: 1,
-    arbitrary: one<Words>(
-      ['-N', 'U'],
-      ['-N', 'W'],
-      ['-X', 'W'],
-      ['-X', 'V'],
-      ['-E', 'W', 'X'],
-      ['-P', 'FORWARD', 'DROP'],
-      ['-P', 'U', 'DROP'],
-      ['-D', 'FORWARD', '1'],
-      ['-F', 'V'],
-      ['-Z'],
-    ),
-  },
-);
-const inTable = fc
-  .tuple(one('filter', 'filter', 'nat', 'mangle', 'raw'), command)
-  .map(([table, list]): Words => ['-t', table, ...list]);
-
-// The same rule sets in every run: a run that fails is one that a change has made fail.
-linux('what iptables takes, keeps and prints is what the real one does', (t) => {
-  const chains = ['filter', 'nat', 'mangle', 'raw'].flatMap((table): Words[] => [
-    ['-t', table, '-N', 'U'],
-    ['-t', table, '-N', 'V'],
-  ]);
-  fc.assert(
-    fc.property(fc.array(inTable, { minLength: 10, maxLength: 40 }), (commands) => {
-      const all = [...chains, ...commands];
-      assert.deepEqual(settled(emulated(all)), settled(onLinux(all)));
-    }),
-    { numRuns: 40, seed: 2026 },
-  );
-  t.pass();
-});
+for (const family of ['inet', 'inet6'] as const) {
+  const name = family === 'inet' ? 'iptables' : 'ip6tables';
+  // The same rule sets in every run: a run that fails is one that a change has made fail. RUNS=1000 looks for others.
+  linux(`what ${name} takes, keeps and prints is what the real one does`, (t) => {
+    const chains = ['filter', 'nat', 'mangle', 'raw'].flatMap((table): Words[] => [
+      ['-t', table, '-N', 'U'],
+      ['-t', table, '-N', 'V'],
+    ]);
+    const { RUNS } = process.env;
+    fc.assert(
+      fc.property(commandLines(family), (commands) => {
+        const all = [...chains, ...commands];
+        assert.deepEqual(settled(emulated(family, all)), settled(onLinux(family, all)));
+      }),
+      RUNS === undefined ? { numRuns: 40, seed: 2026 } : { numRuns: Number(RUNS) },
+    );
+    t.pass();
+  });
+}
 
 test('--clamp-mss-to-pmtu has no place before routing', (t) => {
   const { root } = new Network().host('a').kernel;

@@ -44,7 +44,7 @@ COMMIT
 `;
 
 function saved({ kernel }: Host, counters: 'with' | 'without'): string {
-  return saveTables(kernel.root, 'filter', counters).replace(/^#.*\n/gm, '');
+  return saveTables(kernel.root.xtables, kernel.rt.now, 'filter', counters).replace(/^#.*\n/gm, '');
 }
 
 test('what is saved is restored, with its counters where they are asked for', (t) => {

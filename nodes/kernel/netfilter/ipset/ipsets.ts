@@ -219,7 +219,8 @@ export class Ipsets {
 
   #rulesWith(name: string): number {
     let count = 0;
-    for (const table of this.#ns.xtables.tables())
+    const { xtables, ipv6 } = this.#ns;
+    for (const table of [...xtables.tables(), ...ipv6.xtables.tables()])
       for (const { rules } of table.chains())
         for (const { matches } of rules) for (const { match } of matches) if (match.usesSet === name) count++;
     return count;

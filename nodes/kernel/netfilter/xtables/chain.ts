@@ -1,8 +1,10 @@
 import { ETH_HLEN } from '../../../../protocols/ethernet.ts';
+import type { IpFamily } from '../../../../protocols/ip.ts';
 import type { Hook, Verdict } from '../hooks.ts';
 import type { Skb } from '../skb.ts';
 import type { CompileContext, MatchFunction, TargetFunction } from './extension.ts';
 import { all, headRest } from './head.ts';
+import { type HeadTable, headTable } from './head-table.ts';
 import { type Rule, ruleText } from './rule.ts';
 
 export type Policy = 'ACCEPT' | 'DROP';
@@ -14,8 +16,6 @@ type Step =
   | { readonly type: 'jump' | 'goto'; readonly chain: Chain }
   | { readonly type: 'target'; readonly run: TargetFunction };
 
-/** Integers of a rule that are looked at first: source, its mask, destination, its mask, protocol (0: any). */
-const STRIDE = 5;
 /** How a packet fares is told to whoever follows it. */
 export interface ChainTracer {
   rule(chain: Chain, number: number, skb: Skb, hook: Hook): void;
@@ -23,12 +23,10 @@ export interface ChainTracer {
   end(chain: Chain, how: 'return' | 'policy', number: number, skb: Skb, hook: Hook): void;
 }
 
-/**
- * A chain, compiled: addresses and protocol of all rules stand in one array of integers, so that a rule that does not fit costs
- * a few comparisons and nothing else.
- */
+/** A chain, compiled. */
 export class Chain {
   name: string;
+  readonly family: IpFamily;
   readonly table: string;
   /** Of a builtin chain. */
   policy: Policy | null;
@@ -37,14 +35,16 @@ export class Chain {
   policyBytes = 0;
   packets = new Float64Array(0);
   bytes = new Float64Array(0);
-  #head = new Int32Array(0);
+  readonly #heads: HeadTable;
   #rest: (MatchFunction | null)[] = [];
   #steps: Step[] = [];
 
   readonly #onDrop: () => void;
 
   /** `onDrop` counts what a rule's DROP drops. */
-  constructor(table: string, name: string, policy: Policy | null, onDrop: () => void) {
+  constructor(family: IpFamily, table: string, name: string, policy: Policy | null, onDrop: () => void) {
+    this.family = family;
+    this.#heads = headTable(family);
     this.table = table;
     this.name = name;
     this.policy = policy;
@@ -54,11 +54,14 @@ export class Chain {
   /** Puts rules in the place of others, `from` and `count` of them; the others keep what they have counted. */
   splice(from: number, count: number, added: readonly Rule[], compile: (rule: Rule) => CompiledRule): void {
     const compiled = added.map(compile);
-    const integers = compiled.flatMap(({ head }) => head);
     this.rules = this.rules.toSpliced(from, count, ...added);
     this.#rest.splice(from, count, ...compiled.map(({ rest }) => rest));
     this.#steps.splice(from, count, ...compiled.map(({ step }) => step));
-    this.#head = spliced(this.#head, from * STRIDE, count * STRIDE, Int32Array.from(integers));
+    this.#heads.splice(
+      from,
+      count,
+      added.map(({ head }) => head),
+    );
     this.packets = spliced(this.packets, from, count, new Float64Array(added.length));
     this.bytes = spliced(this.bytes, from, count, new Float64Array(added.length));
   }
@@ -90,21 +93,16 @@ export class Chain {
     });
   }
 
-  /** Takes a packet through the chain; 'continue' where it comes out at the end (`ipt_do_table`). */
+  /** Takes a packet through the chain; 'continue' where it comes out at the end (`ipt_do_table`, `ip6t_do_table`). */
   run(skb: Skb, hook: Hook, tracer: ChainTracer): Verdict | 'continue' {
-    const head = this.#head;
-    const { frame } = skb;
-    // Read again after a target that may have changed them.
-    let src = addressAt(frame, ETH_HLEN + 12);
-    let dst = addressAt(frame, ETH_HLEN + 16);
-    const proto = frame[ETH_HLEN + 9]!;
-    const count = this.rules.length;
-    for (let i = 0, o = 0; i < count; i++, o += STRIDE) {
-      if (((src ^ head[o]!) & head[o + 1]!) !== 0 || ((dst ^ head[o + 2]!) & head[o + 3]!) !== 0) continue;
-      const wanted = head[o + 4]!;
-      if (wanted !== 0 && wanted !== proto) continue;
+    const heads = this.#heads;
+    for (let i = heads.next(skb, 0); i >= 0; i = heads.next(skb, i + 1)) {
       const rest = this.#rest[i]!;
-      if (rest !== null && !rest(skb)) continue;
+      if (rest !== null && !rest(skb)) {
+        if (!skb.hotdrop) continue;
+        this.#onDrop();
+        return 'drop';
+      }
       this.packets[i]!++;
       this.bytes[i]! += skb.frame.length - ETH_HLEN;
       const step = this.#steps[i]!;
@@ -128,8 +126,6 @@ export class Chain {
         case 'target': {
           const verdict = step.run(skb, hook);
           if (verdict !== 'continue') return verdict;
-          src = addressAt(skb.frame, ETH_HLEN + 12);
-          dst = addressAt(skb.frame, ETH_HLEN + 16);
         }
       }
     }
@@ -138,14 +134,8 @@ export class Chain {
 }
 
 interface CompiledRule {
-  readonly head: readonly number[];
   readonly rest: MatchFunction | null;
   readonly step: Step;
-}
-
-/** Signed: what a typed array of 32 bits gives. */
-function addressAt(frame: Uint8Array, at: number): number {
-  return (frame[at]! << 24) | (frame[at + 1]! << 16) | (frame[at + 2]! << 8) | frame[at + 3]!;
 }
 
 export function compileRule(
@@ -153,20 +143,10 @@ export function compileRule(
   context: CompileContext,
   chainOf: (name: string) => Chain,
 ): CompiledRule {
-  const { head } = rule;
-  const { src, dst } = head;
-  const plain = (spec: typeof src) => (spec === null || spec.negated ? { addr: 0, mask: 0 } : spec);
-  const integers = [
-    plain(src).addr | 0,
-    plain(src).mask | 0,
-    plain(dst).addr | 0,
-    plain(dst).mask | 0,
-    head.protoNegated ? 0 : head.proto,
-  ];
-  const first = headRest(head);
+  const first = headRest(rule.head);
   const others = rule.matches.map(({ match }) => match.compile(context));
   const rest = all([...(first === null ? [] : [first]), ...others]);
-  return { head: integers, rest, step: stepOf(rule, context, chainOf) };
+  return { rest, step: stepOf(rule, context, chainOf) };
 }
 
 function stepOf({ action }: Rule, context: CompileContext, chainOf: (name: string) => Chain): Step {
@@ -184,8 +164,13 @@ function stepOf({ action }: Rule, context: CompileContext, chainOf: (name: strin
   }
 }
 
-function spliced<A extends Int32Array | Float64Array>(array: A, from: number, count: number, added: A): A {
-  const result = new (array.constructor as new (length: number) => A)(array.length - count + added.length);
+function spliced(
+  array: Float64Array,
+  from: number,
+  count: number,
+  added: Float64Array,
+): Float64Array<ArrayBuffer> {
+  const result = new Float64Array(array.length - count + added.length);
   result.set(array.subarray(0, from));
   result.set(added, from);
   result.set(array.subarray(from + count), from + added.length);

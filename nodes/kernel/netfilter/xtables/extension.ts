@@ -1,3 +1,4 @@
+import type { IpFamily } from '../../../../protocols/ip.ts';
 import type { Netns } from '../../netns.ts';
 import type { Hook, Verdict } from '../hooks.ts';
 import type { Skb } from '../skb.ts';
@@ -11,6 +12,7 @@ export interface Given {
 
 /** What a rule says before its extensions, as far as they depend on it. */
 export interface RuleHead {
+  readonly family: IpFamily;
   /** 0 for any. */
   readonly proto: number;
   readonly protoNegated: boolean;
@@ -20,6 +22,7 @@ export type TableName = 'raw' | 'mangle' | 'nat' | 'filter' | 'security';
 
 export interface CompileContext {
   readonly ns: Netns;
+  readonly family: IpFamily;
 }
 
 export type MatchFunction = (skb: Skb) => boolean;

@@ -1,8 +1,11 @@
 import { ETH_HLEN } from '../../../../protocols/ethernet.ts';
-import { ipDst, ipFragmentOffset, ipSrc } from '../../../../protocols/ipv4.ts';
+import type { IpFamily } from '../../../../protocols/ip.ts';
+import { ipFragmentOffset } from '../../../../protocols/ipv4.ts';
 import type { Device } from '../../device.ts';
+import type { Skb } from '../skb.ts';
 import type { MatchFunction } from './extension.ts';
-import type { Network } from './values.ts';
+import { destinationOf, protoOf, sourceOf } from './packet.ts';
+import { type Network, networkMatch } from './values.ts';
 
 /** `-i eth+`; the empty name is any. */
 export interface InterfaceSpec {
@@ -14,8 +17,9 @@ export interface AddressSpec extends Network {
   readonly negated: boolean;
 }
 
-/** What a rule says of a packet before its matches (`struct ipt_ip`). */
+/** What a rule says of a packet before its matches (`struct ipt_ip`, `struct ip6t_ip6`). */
 export interface HeadSpec {
+  readonly family: IpFamily;
   readonly src: AddressSpec | null;
   readonly dst: AddressSpec | null;
   readonly in: InterfaceSpec | null;
@@ -23,7 +27,7 @@ export interface HeadSpec {
   /** 0 for any. */
   readonly proto: number;
   readonly protoNegated: boolean;
-  /** `-f`: second and later fragments alone, or with `!` all but them. */
+  /** `-f`: second and later fragments alone, or with `!` all but them. IPv4 only. */
   readonly fragment: 'any' | 'later' | 'not-later';
 }
 
@@ -50,18 +54,27 @@ export function headRest(head: HeadSpec): MatchFunction | null {
     const fits = interfaceMatch(head.out);
     conditions.push((skb) => fits(skb.out));
   }
-  const { src, dst, fragment } = head;
-  if (src?.negated === true)
-    conditions.push(({ frame }) => ((ipSrc(frame, ETH_HLEN) ^ src.addr) & src.mask) !== 0);
-  if (dst?.negated === true)
-    conditions.push(({ frame }) => ((ipDst(frame, ETH_HLEN) ^ dst.addr) & dst.mask) !== 0);
-  if (head.protoNegated) {
-    const { proto } = head;
-    conditions.push(({ frame }) => frame[ETH_HLEN + 9] !== proto);
+  const { src, dst, proto, fragment } = head;
+  if (src?.negated === true) {
+    const contains = networkMatch(src);
+    conditions.push((skb) => !contains(sourceOf(skb)));
   }
+  if (dst?.negated === true) {
+    const contains = networkMatch(dst);
+    conditions.push((skb) => !contains(destinationOf(skb)));
+  }
+  if (head.family === 'inet6' && (proto !== 0 || head.protoNegated)) conditions.push(hasHeaders);
+  if (head.protoNegated) conditions.push((skb) => protoOf(skb) !== proto);
   if (fragment !== 'any')
     conditions.push(({ frame }) => ipFragmentOffset(frame, ETH_HLEN) > 0 === (fragment === 'later'));
   return all(conditions);
+}
+
+/** A packet of IPv6 that ends in the middle of its extension headers has no protocol, and is dropped where it is asked for. */
+function hasHeaders(skb: Skb): boolean {
+  if (skb.upper !== null) return true;
+  skb.hotdrop = true;
+  return false;
 }
 
 /** One function for several conditions; null for none. */

@@ -1,8 +1,8 @@
-import { formatIp4 } from '../../../../protocols/ip4.ts';
+import { formatIp, type IpAddress } from '../../../../protocols/ip.ts';
 import type { Netns } from '../../netns.ts';
 
 interface Entry {
-  readonly addr: number;
+  readonly addr: IpAddress;
   /** ms, oldest first, at most `STAMPS`. */
   stamps: number[];
   ttl: number;
@@ -18,20 +18,20 @@ const ENTRIES = 100;
  */
 export class RecentLists {
   readonly #ns: Netns;
-  readonly #lists = new Map<string, Map<number, Entry>>();
+  readonly #lists = new Map<string, Map<IpAddress, Entry>>();
 
   constructor(ns: Netns) {
     this.#ns = ns;
   }
 
-  find(list: string, addr: number): Entry | undefined {
+  find(list: string, addr: IpAddress): Entry | undefined {
     return this.#lists.get(list)?.get(addr);
   }
 
   /** Adds an address, or stamps it again. */
-  touch(list: string, addr: number, ttl: number): void {
+  touch(list: string, addr: IpAddress, ttl: number): void {
     const { rt } = this.#ns.kernel;
-    const entries = this.#lists.get(list) ?? new Map<number, Entry>();
+    const entries = this.#lists.get(list) ?? new Map<IpAddress, Entry>();
     this.#lists.set(list, entries);
     const known = entries.get(addr);
     // The list is in order of use: its first is the one that makes room.
@@ -45,12 +45,12 @@ export class RecentLists {
     const [oldest] = entries.keys();
     if (entries.size >= ENTRIES && oldest !== undefined) this.remove(list, oldest);
     entries.set(addr, { addr, stamps: [rt.now], ttl });
-    rt.emit({ type: 'recent.added', ns: this.#ns.name, list, address: formatIp4(addr) });
+    rt.emit({ type: 'recent.added', ns: this.#ns.name, list, address: formatIp(addr) });
   }
 
-  remove(list: string, addr: number): boolean {
+  remove(list: string, addr: IpAddress): boolean {
     if (this.#lists.get(list)?.delete(addr) !== true) return false;
-    this.#ns.kernel.rt.emit({ type: 'recent.removed', ns: this.#ns.name, list, address: formatIp4(addr) });
+    this.#ns.kernel.rt.emit({ type: 'recent.removed', ns: this.#ns.name, list, address: formatIp(addr) });
     return true;
   }
 
@@ -62,7 +62,7 @@ export class RecentLists {
 
   list(): { readonly list: string; readonly address: string }[] {
     return [...this.#lists].flatMap(([list, entries]) =>
-      [...entries.keys()].map((addr) => ({ list, address: formatIp4(addr) })),
+      [...entries.keys()].map((addr) => ({ list, address: formatIp(addr) })),
     );
   }
 }

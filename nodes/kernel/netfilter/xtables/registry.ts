@@ -1,9 +1,10 @@
+import type { IpFamily } from '../../../../protocols/ip.ts';
 import type { MatchExtension, TargetExtension } from './extension.ts';
 import { addrtype } from './match/addrtype.ts';
 import { comment } from './match/comment.ts';
 import { conntrack, state } from './match/conntrack.ts';
-import { dscp, iprange, length, tos, ttl } from './match/header.ts';
-import { icmp } from './match/icmp.ts';
+import { dscp, hl, iprange, length, tos, ttl } from './match/header.ts';
+import { icmp, icmp6 } from './match/icmp.ts';
 import { ipvs } from './match/ipvs.ts';
 import { mac, physdev, pkttype } from './match/link.ts';
 import { connmark, mark } from './match/mark.ts';
@@ -11,24 +12,29 @@ import { limit, statistic } from './match/rate.ts';
 import { recent } from './match/recent.ts';
 import { set } from './match/set.ts';
 import { multiport, tcp, udp } from './match/transport.ts';
-import { dscp as setDscp, tos as setTos, ttl as setTtl, tcpmss } from './target/header.ts';
+import { dscp as setDscp, hl as setHl, tos as setTos, ttl as setTtl } from './target/header.ts';
 import { log } from './target/log.ts';
 import { connmark as setConnmark, mark as setMark } from './target/mark.ts';
 import { dnat, masquerade, netmap, redirect, snat } from './target/nat.ts';
-import { reject } from './target/reject.ts';
+import { reject, reject6 } from './target/reject.ts';
 import { ct, notrack, trace } from './target/simple.ts';
+import { tcpmss } from './target/tcpmss.ts';
 
 function byName<T extends { readonly name: string }>(list: readonly T[]): ReadonlyMap<string, T> {
   return new Map(list.map((extension) => [extension.name, extension]));
 }
 
-export const matches: ReadonlyMap<string, MatchExtension> = byName([
+interface Extensions {
+  readonly matches: ReadonlyMap<string, MatchExtension>;
+  readonly targets: ReadonlyMap<string, TargetExtension>;
+}
+
+const MATCHES = [
   addrtype,
   comment,
   conntrack,
   connmark,
   dscp,
-  icmp,
   iprange,
   ipvs,
   length,
@@ -44,11 +50,10 @@ export const matches: ReadonlyMap<string, MatchExtension> = byName([
   statistic,
   tcp,
   tos,
-  ttl,
   udp,
-]);
+];
 
-export const targets: ReadonlyMap<string, TargetExtension> = byName([
+const TARGETS = [
   ct,
   dnat,
   log,
@@ -56,16 +61,24 @@ export const targets: ReadonlyMap<string, TargetExtension> = byName([
   netmap,
   notrack,
   redirect,
-  reject,
   setConnmark,
   setDscp,
   setMark,
   setTos,
-  setTtl,
   snat,
   tcpmss,
   trace,
-]);
+];
+
+const EXTENSIONS: Readonly<Record<IpFamily, Extensions>> = {
+  inet: { matches: byName([...MATCHES, icmp, ttl]), targets: byName([...TARGETS, reject, setTtl]) },
+  inet6: { matches: byName([...MATCHES, icmp6, hl]), targets: byName([...TARGETS, reject6, setHl]) },
+};
+
+/** The matches and targets that iptables, or ip6tables, has. */
+export function extensionsOf(family: IpFamily): Extensions {
+  return EXTENSIONS[family];
+}
 
 /** Extensions that Linux has and the emulation has not, for an honest error. */
 export const NOT_EMULATED: ReadonlySet<string> = new Set([

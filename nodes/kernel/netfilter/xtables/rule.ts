@@ -39,7 +39,7 @@ const OWN_NAMES: Readonly<Record<number, string>> = {
   51: 'ah',
   58: 'ipv6-icmp',
   132: 'sctp',
-  135: 'ipv6-mh',
+  135: 'mobility-header',
   136: 'udplite',
 };
 

@@ -1,7 +1,8 @@
 import { ETH_HLEN } from '../../../../protocols/ethernet.ts';
-import { ipDst, ipSrc, ipTos } from '../../../../protocols/ipv4.ts';
+import type { IpFamily } from '../../../../protocols/ip.ts';
 import type { XtablesChange } from '../../../events/xtables.ts';
 import type { Netns } from '../../netns.ts';
+import { netfilterOf } from '../families.ts';
 import {
   HOOK_NAMES,
   type Hook,
@@ -18,8 +19,9 @@ import type { NatHook } from '../nat.ts';
 import type { Skb } from '../skb.ts';
 import { Chain, type ChainTracer, compileRule, type Policy } from './chain.ts';
 import { invalid, XtablesError } from './error.ts';
-import type { TableName } from './extension.ts';
-import { targets } from './registry.ts';
+import type { CompileContext, TableName } from './extension.ts';
+import { destinationOf, sourceOf, tosOf } from './packet.ts';
+import { extensionsOf } from './registry.ts';
 import type { Rule } from './rule.ts';
 
 interface TableKind {
@@ -56,6 +58,7 @@ const NO_CHAIN = 'No chain/target/match by that name.';
 
 /** One table of a namespace, at its hooks from its first use on (`ipt_register_table`). */
 export class Table {
+  readonly family: IpFamily;
   readonly name: TableName;
   readonly #ns: Netns;
   readonly #tracer: ChainTracer;
@@ -63,20 +66,26 @@ export class Table {
   readonly #base: (Chain | null)[] = [null, null, null, null, null];
   readonly #onDrop: () => void;
 
-  constructor(ns: Netns, name: TableName, tracer: ChainTracer) {
+  constructor(ns: Netns, family: IpFamily, name: TableName, tracer: ChainTracer) {
     this.#ns = ns;
+    this.family = family;
     this.name = name;
     this.#tracer = tracer;
     this.#onDrop = () => ns.kernel.drop('netfilter-drop');
     const { hooks, priority } = TABLES[name];
+    const { netfilter, nat } = netfilterOf(ns, family);
     for (const hook of hooks) {
-      const chain = new Chain(name, HOOK_NAMES[hook], 'ACCEPT', this.#onDrop);
+      const chain = new Chain(family, name, HOOK_NAMES[hook], 'ACCEPT', this.#onDrop);
       this.#chains.set(chain.name, chain);
       this.#base[hook] = chain;
       const run = name === 'mangle' && hook === NF_LOCAL_OUT ? this.#runMangleOutput : this.#run;
-      if (priority === null) ns.nat.registerTable(hook as NatHook, run);
-      else ns.netfilter.register(hook, priority, run);
+      if (priority === null) nat.registerTable(hook as NatHook, run);
+      else netfilter.register(hook, priority, run);
     }
+  }
+
+  get #context(): CompileContext {
+    return { ns: this.#ns, family: this.family };
   }
 
   /** Builtin chains by hook, then the user's by name. */
@@ -116,7 +125,8 @@ export class Table {
     switch (change.op) {
       case 'chain':
         if (this.#chains.has(change.chain)) this.require(change.chain).policy = change.policy;
-        else this.#chains.set(change.chain, new Chain(this.name, change.chain, null, this.#onDrop));
+        else
+          this.#chains.set(change.chain, new Chain(this.family, this.name, change.chain, null, this.#onDrop));
         return;
       case 'gone':
         this.#chains.delete(change.chain);
@@ -125,7 +135,7 @@ export class Table {
         this.#rename(change.chain, change.to);
         return;
       case 'splice': {
-        const context = { ns: this.#ns };
+        const context = this.#context;
         this.require(change.chain).splice(change.at, change.remove, change.rules, (rule) =>
           compileRule(rule, context, (name) => this.require(name)),
         );
@@ -148,7 +158,7 @@ export class Table {
    */
   #checkShape(changes: readonly TableChange[]): void {
     const added = changes.flatMap((change) => (change.op === 'splice' ? change.rules : []));
-    for (const { matches } of added) for (const { match } of matches) match.check?.({ ns: this.#ns });
+    for (const { matches } of added) for (const { match } of matches) match.check?.(this.#context);
     const matters = added.some(
       ({ action, matches }) =>
         (action.type !== 'verdict' && action.type !== 'none') ||
@@ -175,7 +185,7 @@ export class Table {
         if (matches.some(({ match }) => !here.every((hook) => match.hooks?.includes(hook) ?? true)))
           throw invalid();
         if (action.type !== 'target') continue;
-        const extension = targets.get(action.name);
+        const extension = extensionsOf(this.family).targets.get(action.name);
         const lacksSyn =
           extension?.needsSyn === true && !matches.some(({ match }) => match.asksForSyn === true);
         const isHere = extension?.tables?.includes(this.name) ?? true;
@@ -216,20 +226,13 @@ export class Table {
 
   /** A packet of the host's own is routed anew where mangle has changed what routing goes by (`ipt_mangle_out`). */
   readonly #runMangleOutput: HookFunction = (skb, hook) => {
-    const { frame, mark } = skb;
-    const src = ipSrc(frame, ETH_HLEN);
-    const dst = ipDst(frame, ETH_HLEN);
-    const tos = ipTos(frame, ETH_HLEN);
+    const { mark } = skb;
+    const src = sourceOf(skb);
+    const dst = destinationOf(skb);
+    const tos = tosOf(skb);
     const verdict = this.#run(skb, hook);
-    const after = skb.frame;
-    if (
-      verdict === 'accept' &&
-      (skb.mark !== mark ||
-        ipSrc(after, ETH_HLEN) !== src ||
-        ipDst(after, ETH_HLEN) !== dst ||
-        ipTos(after, ETH_HLEN) !== tos)
-    )
-      skb.reroute = true;
+    const changed = sourceOf(skb) !== src || destinationOf(skb) !== dst || tosOf(skb) !== tos;
+    if (verdict === 'accept' && (changed || skb.mark !== mark)) skb.reroute = true;
     return verdict;
   };
 }

@@ -1,4 +1,6 @@
-import { formatIp4, parseIp4, prefixMask } from '../../../../protocols/ip4.ts';
+import { familyOf, formatIp, type IpAddress, type IpFamily, maskIp } from '../../../../protocols/ip.ts';
+import { parseIp4, prefixMask } from '../../../../protocols/ip4.ts';
+import { commonBits6, IP6_LENGTH, type Ip6, ip6Word, maskIp6, parseIp6 } from '../../../../protocols/ip6.ts';
 import { protocolName } from '../../../../protocols/protocol-names.ts';
 import { serviceName, servicePort } from '../../../../protocols/services.ts';
 import { usage } from './error.ts';
@@ -9,6 +11,14 @@ export function parseNumber(text: string, min = 0, max = 0xffffffff): number | n
   if (!/^(0x[0-9a-f]+|\d+)$/i.test(text)) return null;
   const value = /^0[0-7]+$/.test(text) ? Number.parseInt(text, 8) : Number(text);
   return value >= min && value <= max ? value : null;
+}
+
+/** A value of an option as libxtables' own parser reads it (`XTTYPE_UINT8`). @throws XtablesError */
+export function byteOf(module: string, { option, values }: Given, min = 0): number {
+  const value = parseNumber(values[0] ?? '', min, 255);
+  if (value === null)
+    throw usage(`${module}: bad value for option "${option}", or out of range (${min}-255).\n`);
+  return value;
 }
 
 export function hex(value: number): string {
@@ -34,43 +44,85 @@ export function once(
   return found[0];
 }
 
+/** An address with a mask, which may have gaps. */
 export interface Network {
-  readonly addr: number;
-  readonly mask: number;
+  readonly addr: IpAddress;
+  readonly mask: IpAddress;
+}
+
+const ALL_ONES6: Ip6 = '\xff'.repeat(IP6_LENGTH);
+const ALL_ONES: Readonly<Record<IpFamily, IpAddress>> = { inet: 0xffffffff, inet6: ALL_ONES6 };
+
+/** The mask of a single address. */
+export function hostMask(family: IpFamily): IpAddress {
+  return ALL_ONES[family];
 }
 
 /** An address with a prefix length or mask, as `-s` takes it. @throws XtablesError */
-export function parseNetwork(text: string): Network {
+export function parseNetwork(text: string, family: IpFamily): Network {
   const [host = '', suffix] = text.split('/');
-  // `10/8` is 10.0.0.0/8.
-  const padded = suffix === undefined ? host : [...host.split('.'), '0', '0', '0'].slice(0, 4).join('.');
-  const addr = parseIp4(host) ?? parseIp4(padded);
+  const addr = family === 'inet' ? parseHost4(host, suffix) : parseIp6(host);
   if (addr === null) throw usage(`host/network \`${host}' not found`);
-  const mask = suffix === undefined ? 0xffffffff : parseMask(suffix);
+  const mask = suffix === undefined ? ALL_ONES[family] : parseMask(suffix, family);
   if (mask === null) throw usage(`invalid mask \`${suffix}' specified`);
-  return { addr: (addr & mask) >>> 0, mask };
+  return { addr: maskIp(addr, mask), mask };
 }
 
-function parseMask(text: string): number | null {
-  if (/^\d{1,2}$/.test(text)) return Number(text) <= 32 ? prefixMask(Number(text)) >>> 0 : null;
-  return parseIp4(text);
+/** `10/8` is 10.0.0.0/8. */
+function parseHost4(host: string, suffix: string | undefined): number | null {
+  const padded = suffix === undefined ? host : [...host.split('.'), '0', '0', '0'].slice(0, 4).join('.');
+  return parseIp4(host) ?? parseIp4(padded);
+}
+
+/** A prefix length or a mask; null for what is neither. */
+export function parseMask(text: string, family: IpFamily): IpAddress | null {
+  const bits = family === 'inet' ? 32 : 128;
+  if (!/^\d{1,3}$/.test(text)) return family === 'inet' ? parseIp4(text) : parseIp6(text);
+  const length = Number(text);
+  if (length > bits) return null;
+  return family === 'inet' ? prefixMask(length) >>> 0 : maskIp6(ALL_ONES6, length);
 }
 
 /** Prefix length of a mask, null if it has gaps. */
-export function maskLength(mask: number): number | null {
-  const inverse = ~mask >>> 0;
-  return (inverse & (inverse + 1)) === 0 ? Math.clz32(inverse) : null;
+function maskLength(mask: IpAddress): number | null {
+  if (typeof mask === 'number') {
+    const inverse = ~mask >>> 0;
+    return (inverse & (inverse + 1)) === 0 ? Math.clz32(inverse) : null;
+  }
+  const length = commonBits6(mask, ALL_ONES6);
+  return maskIp6(ALL_ONES6, length) === mask ? length : null;
+}
+
+/** Whether the mask leaves every address in. */
+export function isEverything({ mask }: Network): boolean {
+  return maskLength(mask) === 0;
 }
 
 /** As -S prints it, `10.0.0.1/32`. */
 export function formatNetwork({ addr, mask }: Network): string {
-  return `${formatIp4(addr)}/${maskLength(mask) ?? formatIp4(mask)}`;
+  return `${formatIp(addr)}/${maskLength(mask) ?? formatIp(mask)}`;
 }
 
-/** As -L prints it: the length of 32 is left out. */
+/** As -L prints it: the length of a single address is left out. */
 export function listNetwork(network: Network): string {
-  if (network.mask === 0) return '';
-  return network.mask === 0xffffffff ? formatIp4(network.addr) : formatNetwork(network);
+  const { addr, mask } = network;
+  return mask === ALL_ONES[familyOf(mask)] ? formatIp(addr) : formatNetwork(network);
+}
+
+/** An address of 32 bits as one signed word, one of 128 as four. */
+export function wordsOf(address: IpAddress): readonly number[] {
+  if (typeof address === 'number') return [address | 0];
+  return [0, 1, 2, 3].map((word) => ip6Word(address, word) | 0);
+}
+
+/** Whether addresses of the network's family are in it. */
+export function networkMatch({ addr, mask }: Network): (address: IpAddress) => boolean {
+  if (typeof addr === 'number' && typeof mask === 'number')
+    return (address) => typeof address === 'number' && ((address ^ addr) & mask) === 0;
+  const wanted = wordsOf(addr);
+  const bits = wordsOf(mask);
+  return (address) =>
+    typeof address === 'string' && wanted.every((word, i) => ((ip6Word(address, i) ^ word) & bits[i]!) === 0);
 }
 
 /** A port by number or name. @throws XtablesError */

@@ -1,3 +1,4 @@
+import type { IpFamily } from '../../../../protocols/ip.ts';
 import type { XtablesChainFacts, XtablesChange } from '../../../events/xtables.ts';
 import type { Netns } from '../../netns.ts';
 import { HOOK_NAMES, type Hook } from '../hooks.ts';
@@ -5,23 +6,22 @@ import type { Skb } from '../skb.ts';
 import type { Chain, ChainTracer } from './chain.ts';
 import type { TableName } from './extension.ts';
 import { logLine } from './log-line.ts';
-import { RecentLists } from './recent-lists.ts';
 import { TABLES, Table, type TableChange } from './table.ts';
 
 /** Level of what TRACE writes. */
 const WARNING = 4;
 const TRACE_FLAGS = { tcpSequence: true, tcpOptions: true, ipOptions: true, macDecode: false };
 
-/** The tables of iptables in a namespace. A table is there from its first use on; before that it costs nothing. */
+/** The tables of iptables, or of ip6tables, in a namespace. A table is there from its first use on; before that it costs nothing. */
 export class Xtables {
-  readonly recent: RecentLists;
+  readonly family: IpFamily;
   readonly #ns: Netns;
   readonly #tables = new Map<TableName, Table>();
   readonly #tracer: ChainTracer;
 
-  constructor(ns: Netns) {
+  constructor(ns: Netns, family: IpFamily) {
     this.#ns = ns;
-    this.recent = new RecentLists(ns);
+    this.family = family;
     this.#tracer = {
       rule: (chain, number, skb, hook) => this.#trace(chain, 'rule', number, skb, hook),
       end: (chain, how, number, skb, hook) => this.#trace(chain, how, number, skb, hook),
@@ -31,7 +31,7 @@ export class Xtables {
   table(name: TableName): Table {
     const known = this.#tables.get(name);
     if (known !== undefined) return known;
-    const table = new Table(this.#ns, name, this.#tracer);
+    const table = new Table(this.#ns, this.family, name, this.#tracer);
     this.#tables.set(name, table);
     const changes = table
       .chains()
@@ -62,6 +62,7 @@ export class Xtables {
   list(): XtablesChainFacts[] {
     return this.tables().flatMap((table) =>
       table.chains().map(({ name, policy, rules }) => ({
+        ...this.#named,
         table: table.name,
         chain: name,
         policy: policy ?? '',
@@ -71,7 +72,12 @@ export class Xtables {
   }
 
   #emit(table: TableName, changes: readonly XtablesChange[]): void {
-    this.#ns.kernel.rt.emit({ type: 'xtables.changed', ns: this.#ns.name, table, changes });
+    this.#ns.kernel.rt.emit({ type: 'xtables.changed', ns: this.#ns.name, ...this.#named, table, changes });
+  }
+
+  /** What events say of the family. */
+  get #named(): { readonly family?: 'inet6' } {
+    return this.family === 'inet6' ? { family: 'inet6' } : {};
   }
 
   /** As the kernel's log has it: `TRACE: raw:PREROUTING:rule:1`. */
@@ -84,6 +90,7 @@ export class Xtables {
     rt.emit({
       type: 'packet.trace',
       ns: this.#ns.name,
+      ...this.#named,
       hook: HOOK_NAMES[hook],
       table: chain.table,
       chain: chain.name,

@@ -116,7 +116,7 @@ export function udpClient(ns: Netns, port = 0) {
 export function flows(ns: Netns): string[] {
   return ns.conntrack.flows().map((flow) => {
     const tuple = (t: typeof flow.original) =>
-      `${t.src >>> 24 === 0 ? '' : format(t.src)}:${t.srcPort}>${format(t.dst)}:${t.dstPort}`;
+      `${Number(t.src) >>> 24 === 0 ? '' : format(Number(t.src))}:${t.srcPort}>${format(Number(t.dst))}:${t.dstPort}`;
     const status = flow.assured ? ' assured' : flow.seenReply ? '' : ' unreplied';
     return `${flow.original.proto}${flow.state === '' ? '' : ` ${flow.state}`} ${tuple(flow.original)} ${tuple(flow.reply)}${status}`;
   });

@@ -10,6 +10,7 @@ net.netfilter.nf_conntrack_checksum = 1
 net.netfilter.nf_conntrack_count = 0
 net.netfilter.nf_conntrack_generic_timeout = 600
 net.netfilter.nf_conntrack_icmp_timeout = 30
+net.netfilter.nf_conntrack_icmpv6_timeout = 30
 net.netfilter.nf_conntrack_max = 262144
 net.netfilter.nf_conntrack_tcp_be_liberal = 0
 net.netfilter.nf_conntrack_tcp_ignore_invalid_rst = 0

@@ -1,11 +1,13 @@
+import type { IpAddress, IpFamily } from '../../../../../protocols/ip.ts';
+import { ANY_IP6 } from '../../../../../protocols/ip6.ts';
 import { protocolNumber } from '../../../../../protocols/protocol-names.ts';
 import type { Conntrack, CtTuple } from '../../conntrack-entry.ts';
 import type { Skb } from '../../skb.ts';
 import { missing, usage } from '../error.ts';
-import type { Given, MatchExtension, MatchFunction } from '../extension.ts';
+import type { CompileContext, Given, MatchExtension, MatchFunction } from '../extension.ts';
 import {
-  formatNetwork,
-  type Network,
+  listNetwork,
+  networkMatch,
   once,
   type PortRange,
   parseNetwork,
@@ -21,6 +23,8 @@ const STATUS = ['EXPECTED', 'SEEN_REPLY', 'ASSURED', 'CONFIRMED'] as const;
 interface Condition {
   readonly option: string;
   readonly text: string;
+  /** What -L prints instead of `text`, unless numbers are asked for. */
+  readonly named?: string;
   readonly negated: boolean;
   readonly holds: MatchFunction;
 }
@@ -45,16 +49,18 @@ function stateMatch(states: readonly string[]): MatchFunction {
   return ({ ctState }) => wanted.has(ctState);
 }
 
-/** `masked` address of a tuple, as ipmask prints it: /32 is left out. */
-function addressText(network: Network): string {
-  return formatNetwork(network).replace(/\/32$/, '');
-}
-
-function addressCondition(found: Given | undefined, pick: (ct: Conntrack) => number): Condition[] {
+function addressCondition(
+  found: Given | undefined,
+  family: IpFamily,
+  pick: (ct: Conntrack) => IpAddress,
+): Condition[] {
   if (found === undefined) return [];
-  const network = parseNetwork(found.values[0] ?? '');
-  const holds = ({ ct }: Skb) => ct !== null && ((pick(ct) ^ network.addr) & network.mask) === 0;
-  return [{ option: found.option, text: addressText(network), negated: found.negated, holds }];
+  const network = parseNetwork(found.values[0] ?? '', family);
+  const contains = networkMatch(network);
+  const holds = ({ ct }: Skb) => ct !== null && contains(pick(ct));
+  const condition = { option: found.option, text: listNetwork(network), negated: found.negated, holds };
+  const unspecified = network.addr === 0 || network.addr === ANY_IP6;
+  return [unspecified ? { ...condition, named: 'anywhere' } : condition];
 }
 
 function portCondition(found: Given | undefined, pick: (ct: Conntrack) => number): Condition[] {
@@ -85,7 +91,7 @@ export const conntrack: MatchExtension = {
     '--ctexpire': 1,
     '--ctdir': 1,
   },
-  bind(given) {
+  bind(given, { family }) {
     const one = (option: string) => once('conntrack', given, option);
     if (one('--ctexpire') !== undefined) throw usage('conntrack: --ctexpire is not emulated');
     const conditions: Condition[] = [];
@@ -111,8 +117,8 @@ export const conntrack: MatchExtension = {
       ['repl', (ct) => ct.reply],
     ];
     for (const [name, pick] of tuples) {
-      conditions.push(...addressCondition(one(`--ct${name}src`), (ct) => pick(ct).src));
-      conditions.push(...addressCondition(one(`--ct${name}dst`), (ct) => pick(ct).dst));
+      conditions.push(...addressCondition(one(`--ct${name}src`), family, (ct) => pick(ct).src));
+      conditions.push(...addressCondition(one(`--ct${name}dst`), family, (ct) => pick(ct).dst));
     }
     for (const [name, pick] of tuples) {
       conditions.push(...portCondition(one(`--ct${name}srcport`), (ct) => pick(ct).srcPort));
@@ -159,14 +165,17 @@ export const state: MatchExtension = {
 };
 
 function bound(conditions: readonly Condition[]) {
-  const save = conditions
-    .map(({ option, text, negated }) => `${negated ? '! ' : ''}${option} ${text}`)
-    .join(' ');
+  const words = (named: 'named' | 'numeric') =>
+    conditions
+      .map(({ option, text, named: name = text, negated }) => {
+        return `${negated ? '! ' : ''}${option} ${named === 'named' ? name : text}`;
+      })
+      .join(' ');
   return {
-    save,
-    list: () => save.replaceAll('--', ''),
-    compile: ({ ns }: { readonly ns: { readonly conntrack: { require(): void } } }): MatchFunction => {
-      ns.conntrack.require();
+    save: words('numeric'),
+    list: (numeric: boolean) => words(numeric ? 'numeric' : 'named').replaceAll('--', ''),
+    compile: ({ ns, family }: CompileContext): MatchFunction => {
+      ns.conntrack.require(family);
       const [first] = conditions;
       if (conditions.length === 1 && first !== undefined && !first.negated) return first.holds;
       return (skb) => conditions.every(({ holds, negated }) => holds(skb) !== negated);

@@ -1,10 +1,11 @@
 import { ETH_HLEN } from '../../../../../protocols/ethernet.ts';
-import { formatIp4, parseIp4 } from '../../../../../protocols/ip4.ts';
-import { ipDst, ipSrc, ipTos, ipTotalLength, ipTtl } from '../../../../../protocols/ipv4.ts';
-import type { Skb } from '../../skb.ts';
+import { formatIp, type IpAddress, type IpFamily } from '../../../../../protocols/ip.ts';
+import { parseIp4 } from '../../../../../protocols/ip4.ts';
+import { parseIp6 } from '../../../../../protocols/ip6.ts';
 import { missing, usage } from '../error.ts';
 import type { Given, MatchExtension } from '../extension.ts';
-import { once, parseNumber, parsePortRange, savePorts } from '../values.ts';
+import { destinationOf, sourceOf, tosOf, ttlOf } from '../packet.ts';
+import { byteOf, once, parseNumber, parsePortRange, savePorts } from '../values.ts';
 
 export const length: MatchExtension = {
   name: 'length',
@@ -20,36 +21,45 @@ export const length: MatchExtension = {
       compile:
         () =>
         ({ frame }) => {
-          const total = ipTotalLength(frame, ETH_HLEN);
+          const total = frame.length - ETH_HLEN;
           return (total >= range.from && total <= range.to) !== negated;
         },
     };
   },
 };
 
-const TTL = {
-  '--ttl-eq': ['==', (ttl: number, value: number) => ttl === value],
-  '--ttl-lt': ['<', (ttl: number, value: number) => ttl < value],
-  '--ttl-gt': ['>', (ttl: number, value: number) => ttl > value],
-} as const;
+/** TTL of IPv4 and hop limit of IPv6 are asked for alike. */
+function ttlMatch(name: 'ttl' | 'hl'): MatchExtension {
+  const shown = name.toUpperCase();
+  const signs = { [`--${name}-eq`]: '==', [`--${name}-lt`]: '<', [`--${name}-gt`]: '>' };
+  return {
+    name,
+    options: { [`--${name}-eq`]: 1, [`--${name}-lt`]: 1, [`--${name}-gt`]: 1 },
+    bind(given) {
+      const found = once(name, given, ...Object.keys(signs));
+      if (found === undefined)
+        throw usage(
+          `${shown} match: You must specify one of \`--${name}-eq', \`--${name}-lt', \`--${name}-gt${name === 'hl' ? "'" : ''}`,
+        );
+      const value = byteOf(name, found);
+      const sign = signs[found.option] ?? '==';
+      const negated = found.negated && sign === '==';
+      const holds = {
+        '==': (ttl: number) => ttl === value,
+        '<': (ttl: number) => ttl < value,
+        '>': (ttl: number) => ttl > value,
+      }[sign as '==' | '<' | '>'];
+      return {
+        save: `${negated ? '! ' : ''}${found.option} ${value}`,
+        list: () => `${shown} match ${shown} ${negated ? '!=' : sign} ${value}`,
+        compile: () => (skb) => holds(ttlOf(skb)) !== negated,
+      };
+    },
+  };
+}
 
-export const ttl: MatchExtension = {
-  name: 'ttl',
-  options: { '--ttl-eq': 1, '--ttl-lt': 1, '--ttl-gt': 1 },
-  bind(given) {
-    const found = once('ttl', given, '--ttl-eq', '--ttl-lt', '--ttl-gt');
-    const value = parseNumber(found?.values[0] ?? '', 0, 255);
-    if (found === undefined || value === null)
-      throw usage("TTL match: You must specify one of `--ttl-eq', `--ttl-lt', `--ttl-gt");
-    const negated = found.negated && found.option === '--ttl-eq';
-    const [sign, holds] = TTL[found.option as keyof typeof TTL];
-    return {
-      save: `${negated ? '! ' : ''}${found.option} ${value}`,
-      list: () => `TTL match TTL ${negated ? '!=' : sign} ${value}`,
-      compile: () => (skb) => holds(ipTtl(skb.frame, ETH_HLEN), value) !== negated,
-    };
-  },
-};
+export const ttl = ttlMatch('ttl');
+export const hl = ttlMatch('hl');
 
 /** Names of TOS values, all under the mask 0x3f. */
 export const TOS_NAMES: readonly (readonly [name: string, value: number])[] = [
@@ -96,7 +106,7 @@ export const tos: MatchExtension = {
         if (numeric || named === undefined) return `tos match${negated ? '!' : ''}${text}`;
         return `tos match${negated ? '!' : ''} ${named[0]}`;
       },
-      compile: () => (skb) => ((ipTos(skb.frame, ETH_HLEN) & mask) === value) !== negated,
+      compile: () => (skb) => ((tosOf(skb) & mask) === value) !== negated,
     };
   },
 };
@@ -146,42 +156,43 @@ export const dscp: MatchExtension = {
     return {
       save: `${negated ? '! ' : ''}--dscp ${byteHex(value)}`,
       list: () => `DSCP match ${negated ? '!' : ''}${byteHex(value)}`,
-      compile: () => (skb) => (ipTos(skb.frame, ETH_HLEN) >> 2 === value) !== negated,
+      compile: () => (skb) => (tosOf(skb) >> 2 === value) !== negated,
     };
   },
 };
 
 interface AddressRange {
-  readonly from: number;
-  readonly to: number;
+  readonly from: IpAddress;
+  readonly to: IpAddress;
   readonly negated: boolean;
 }
 
-function rangeOf(found: Given | undefined): AddressRange | null {
+function rangeOf(found: Given | undefined, family: IpFamily): AddressRange | null {
   if (found === undefined) return null;
   const text = found.values[0] ?? '';
   const [first = '', second = first] = text.split('-');
-  const from = parseIp4(first);
-  const to = parseIp4(second);
+  const parse = family === 'inet' ? parseIp4 : parseIp6;
+  const from = parse(first);
+  const to = parse(second);
   if (from === null || to === null) throw usage(`iprange match: Bad IP address "${text}"`);
   if (from > to) throw usage(`iprange match: Bad IP range "${text}"`);
   return { from, to, negated: found.negated };
 }
 
 function rangeText({ from, to }: AddressRange): string {
-  return `${formatIp4(from)}-${formatIp4(to)}`;
+  return `${formatIp(from)}-${formatIp(to)}`;
 }
 
-function rangeHolds(range: AddressRange | null, addr: number): boolean {
+function rangeHolds(range: AddressRange | null, addr: IpAddress): boolean {
   return range === null || (addr >= range.from && addr <= range.to) !== range.negated;
 }
 
 export const iprange: MatchExtension = {
   name: 'iprange',
   options: { '--src-range': 1, '--dst-range': 1 },
-  bind(given) {
-    const src = rangeOf(once('iprange', given, '--src-range'));
-    const dst = rangeOf(once('iprange', given, '--dst-range'));
+  bind(given, { family }) {
+    const src = rangeOf(once('iprange', given, '--src-range'), family);
+    const dst = rangeOf(once('iprange', given, '--dst-range'), family);
     if (src === null && dst === null)
       throw usage("iprange match: You must specify `--src-range' or `--dst-range'");
     const saved = (name: string, range: AddressRange | null) =>
@@ -191,10 +202,7 @@ export const iprange: MatchExtension = {
     return {
       save: [...saved('--src-range', src), ...saved('--dst-range', dst)].join(' '),
       list: () => [...listed('source', src), ...listed('destination', dst)].join(' '),
-      compile:
-        () =>
-        ({ frame }: Skb) =>
-          rangeHolds(src, ipSrc(frame, ETH_HLEN)) && rangeHolds(dst, ipDst(frame, ETH_HLEN)),
+      compile: () => (skb) => rangeHolds(src, sourceOf(skb)) && rangeHolds(dst, destinationOf(skb)),
     };
   },
 };

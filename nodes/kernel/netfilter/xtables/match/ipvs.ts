@@ -1,11 +1,12 @@
 import { u16 } from '../../../../../protocols/bytes.ts';
 import { ETH_HLEN } from '../../../../../protocols/ethernet.ts';
+import type { IpFamily } from '../../../../../protocols/ip.ts';
 import { ipDst, ipHeaderLength, ipProto, ipSrc } from '../../../../../protocols/ipv4.ts';
 import { protocolNumber } from '../../../../../protocols/protocol-names.ts';
 import type { Connection } from '../../ipvs/connection.ts';
 import { usage } from '../error.ts';
 import type { Given, MatchExtension } from '../extension.ts';
-import { listNetwork, once, parseNetwork, parsePort } from '../values.ts';
+import { listNetwork, networkMatch, once, parseNetwork, parsePort } from '../values.ts';
 
 const METHODS = { GATE: 'Route', IPIP: 'Tunnel', MASQ: 'Masq' } as const;
 
@@ -22,7 +23,7 @@ interface Condition {
   holds(connection: Connection, direction: 'original' | 'reply' | null): boolean;
 }
 
-function conditionsOf(given: readonly Given[]): Condition[] {
+function conditionsOf(given: readonly Given[], family: IpFamily): Condition[] {
   const conditions: Condition[] = [];
   const add = (
     option: string,
@@ -44,8 +45,9 @@ function conditionsOf(given: readonly Given[]): Condition[] {
   }
   const addr = of('--vaddr');
   if (addr !== undefined) {
-    const network = parseNetwork(addr.values[0] ?? '');
-    const fits = ({ vaddr }: Connection) => ((vaddr ^ network.addr) & network.mask) === 0;
+    const network = parseNetwork(addr.values[0] ?? '', family);
+    const contains = networkMatch(network);
+    const fits = ({ vaddr }: Connection) => contains(vaddr);
     add('vaddr', listNetwork(network), addr.negated, fits);
   }
   const port = of('--vport');
@@ -87,9 +89,9 @@ export const ipvs: MatchExtension = {
     '--vmethod': 1,
     '--vportctl': 1,
   },
-  bind(given) {
+  bind(given, { family }) {
     const property = once('ipvs', given, '--ipvs');
-    const conditions = conditionsOf(given);
+    const conditions = conditionsOf(given, family);
     if (property === undefined && conditions.length === 0)
       throw usage('IPVS: At least one option is required');
     if (property?.negated === true && conditions.length > 0)

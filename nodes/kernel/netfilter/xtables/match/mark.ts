@@ -23,8 +23,8 @@ function markMatch(name: 'mark' | 'connmark', read: (skb: Skb) => number | null)
           name === 'mark'
             ? `mark match ${negated ? '! ' : ''}${text}`
             : `connmark match ${negated ? '!' : ''} ${text}`,
-        compile: ({ ns }) => {
-          if (name === 'connmark') ns.conntrack.require();
+        compile: ({ ns, family }) => {
+          if (name === 'connmark') ns.conntrack.require(family);
           return (skb) => {
             const mark = read(skb);
             return mark !== null && ((mark & mask) >>> 0 === value) !== negated;

@@ -1,9 +1,8 @@
-import { ETH_HLEN } from '../../../../../protocols/ethernet.ts';
-import { formatIp4, parseIp4 } from '../../../../../protocols/ip4.ts';
-import { ipDst, ipSrc, ipTtl } from '../../../../../protocols/ipv4.ts';
+import { formatIp, maskIp } from '../../../../../protocols/ip.ts';
 import { invalid, usage } from '../error.ts';
 import type { MatchExtension } from '../extension.ts';
-import { once, parseNumber } from '../values.ts';
+import { destinationOf, sourceOf, ttlOf } from '../packet.ts';
+import { hostMask, once, parseMask, parseNumber } from '../values.ts';
 
 const ACTIONS = { '--set': 'SET', '--rcheck': 'CHECK', '--update': 'UPDATE', '--remove': 'REMOVE' } as const;
 type ActionOption = keyof typeof ACTIONS;
@@ -26,7 +25,7 @@ export const recent: MatchExtension = {
     '--rdest': 0,
     '--mask': 1,
   },
-  bind(given) {
+  bind(given, { family }) {
     const one = (option: string) => once('recent', given, option);
     const actions = given.filter(({ option }) => ACTION_OPTIONS.some((name) => name === option));
     const [action] = actions;
@@ -47,7 +46,7 @@ export const recent: MatchExtension = {
     const byTtl = one('--rttl') !== undefined;
     const name = one('--name')?.values[0] ?? 'DEFAULT';
     const maskText = one('--mask')?.values[0];
-    const mask = maskText === undefined ? 0xffffffff : parseIp4(maskText);
+    const mask = maskText === undefined ? hostMask(family) : parseMask(maskText, family);
     const side = one('--rdest') === undefined ? 'source' : 'dest';
     if (mask === null) throw usage(`recent: Bad value for "--mask" option: "${maskText ?? ''}"`);
     if ((option === '--set' || option === '--remove') && (seconds > 0 || hits > 0 || reap || byTtl))
@@ -60,7 +59,7 @@ export const recent: MatchExtension = {
       ...(hits > 0 ? [`--hitcount ${hits}`] : []),
       ...(byTtl ? ['--rttl'] : []),
       `--name ${name}`,
-      `--mask ${formatIp4(mask)}`,
+      `--mask ${formatIp(mask)}`,
       side === 'source' ? '--rsource' : '--rdest',
     ];
     const listed = [
@@ -71,18 +70,18 @@ export const recent: MatchExtension = {
       ...(byTtl ? ['TTL-Match'] : []),
       `name: ${name}`,
       `side: ${side}`,
-      `mask: ${formatIp4(mask)}`,
+      `mask: ${formatIp(mask)}`,
     ];
     return {
       save: words.join(' '),
       list: () => listed.join(' '),
       compile: ({ ns }) => {
         const { rt } = ns.kernel;
-        const lists = ns.xtables.recent;
-        return ({ frame, in: input }) => {
-          const addr = ((side === 'source' ? ipSrc(frame, ETH_HLEN) : ipDst(frame, ETH_HLEN)) & mask) >>> 0;
-          // A packet of the host's own has not been through a hop yet.
-          const ttl = ipTtl(frame, ETH_HLEN) + (input === null ? 1 : 0);
+        const lists = ns.recent;
+        return (skb) => {
+          const addr = maskIp(side === 'source' ? sourceOf(skb) : destinationOf(skb), mask);
+          // As it was before it was forwarded.
+          const ttl = ttlOf(skb) + (skb.in !== null && skb.out !== null ? 1 : 0);
           if (option === '--set') {
             lists.touch(name, addr, ttl);
             return !negated;

@@ -86,8 +86,8 @@ export const connmark: TargetExtension = {
       return {
         save: `--set-xmark ${hex(change.value)}/${hex(change.mask)}`,
         list: () => `CONNMARK ${listChange(change)}`,
-        compile: ({ ns }) => {
-          ns.conntrack.require();
+        compile: ({ ns, family }) => {
+          ns.conntrack.require(family);
           return ({ ct }) => {
             if (ct !== null) ct.mark = changed(ct.mark, change);
             return 'continue';
@@ -108,8 +108,8 @@ export const connmark: TargetExtension = {
           ? `${words} nfmask ${hex(nfmask)} ctmask ~${hex(ctmask)}`
           : `${words} ctmask ${hex(ctmask)} nfmask ~${hex(nfmask)}`;
       },
-      compile: ({ ns }) => {
-        ns.conntrack.require();
+      compile: ({ ns, family }) => {
+        ns.conntrack.require(family);
         return (skb) => {
           const { ct } = skb;
           if (ct === null) return 'continue';

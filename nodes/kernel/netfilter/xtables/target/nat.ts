@@ -1,14 +1,18 @@
-import { ETH_HLEN } from '../../../../../protocols/ethernet.ts';
-import { formatIp4, parseIp4 } from '../../../../../protocols/ip4.ts';
-import { ipDst, ipSrc, PROTO_ICMP, PROTO_TCP, PROTO_UDP } from '../../../../../protocols/ipv4.ts';
+import { formatIp, type IpAddress, type IpFamily, joinIp } from '../../../../../protocols/ip.ts';
+import { parseIp4 } from '../../../../../protocols/ip4.ts';
+import { ANY_IP6, LOOPBACK_IP6, mappedIp4, parseIp6 } from '../../../../../protocols/ip6.ts';
+import { PROTO_ICMP, PROTO_TCP, PROTO_UDP } from '../../../../../protocols/ipv4.ts';
 import type { NatRange } from '../../conntrack-entry.ts';
-import { NF_LOCAL_IN, NF_LOCAL_OUT, NF_POST_ROUTING, NF_PRE_ROUTING } from '../../hooks.ts';
+import { netfilterOf } from '../../families.ts';
+import { type Hook, NF_LOCAL_IN, NF_LOCAL_OUT, NF_POST_ROUTING, NF_PRE_ROUTING } from '../../hooks.ts';
+import type { Skb } from '../../skb.ts';
 import { missing, usage } from '../error.ts';
 import type { Given, RuleHead, TargetExtension } from '../extension.ts';
+import { destinationOf, sourceOf } from '../packet.ts';
 import { formatNetwork, once, parseNetwork, parsePort } from '../values.ts';
 
 /** Protocols that NAT takes ports of; of ICMP it is the id. */
-const WITH_PORTS: readonly number[] = [PROTO_ICMP, PROTO_TCP, PROTO_UDP, 33, 132, 136];
+const WITH_PORTS: readonly number[] = [PROTO_ICMP, PROTO_TCP, PROTO_UDP, 33, 132];
 
 function flagsOf(given: readonly Given[]) {
   const has = (option: string) => given.some((one) => one.option === option);
@@ -22,10 +26,9 @@ function flagsOf(given: readonly Given[]) {
 }
 
 /** `80`, `80-90`; [0, 0] for the empty text. */
-function parsePorts(text: string, { proto, protoNegated }: RuleHead): readonly [number, number] {
+function parsePorts(text: string, { proto }: RuleHead): readonly [number, number] {
   if (text === '') return [0, 0];
-  if (!WITH_PORTS.includes(proto) || protoNegated)
-    throw usage('Need TCP, UDP, SCTP or DCCP with port specification');
+  if (!WITH_PORTS.includes(proto)) throw usage('Need TCP, UDP, SCTP or DCCP with port specification');
   const [first = '', second = first] = text.split('-');
   const from = parsePort(first, proto);
   const to = parsePort(second, proto);
@@ -38,16 +41,31 @@ function portsText([from, to]: readonly [number, number]): string {
   return from === to ? String(from) : `${from}-${to}`;
 }
 
-/** `10.0.0.1[-10.0.0.5][:80[-90]]` */
+/** `10.0.0.1[-10.0.0.5][:80[-90]]`; addresses of IPv6 that ports follow stand in brackets, `[2001:db8::1]:80`. */
 function parseTo(text: string, head: RuleHead) {
-  const [addresses = '', ports = ''] = text.split(':');
+  const { family } = head;
+  const [addresses, ports] = partsOf(text);
   const range = parsePorts(ports, head);
   const [first = '', second = first] = addresses.split('-');
-  const from = addresses === '' ? 0 : parseIp4(first);
-  const to = addresses === '' ? 0 : parseIp4(second);
+  const parse = family === 'inet' ? parseIp4 : parseIp6;
+  const unset = family === 'inet' ? 0 : ANY_IP6;
+  const from = addresses === '' ? unset : parse(first);
+  const to = addresses === '' ? unset : parse(second);
   if (from === null || to === null) throw usage(`Bad IP address "${from === null ? first : second}"`);
-  const words = addresses === '' ? '' : from === to ? formatIp4(from) : `${formatIp4(from)}-${formatIp4(to)}`;
+  const plain = from === to ? formatIp(from) : `${formatIp(from)}-${formatIp(to)}`;
+  const words = addresses === '' ? '' : family === 'inet6' && ports !== '' ? `[${plain}]` : plain;
   return { from, to, ports: range, text: `${words}${ports === '' ? '' : `:${portsText(range)}`}` };
+}
+
+/** Addresses and ports. One colon outside of brackets is that of ports; more are those of an address. */
+function partsOf(text: string): readonly [addresses: string, ports: string] {
+  const bracketed = /^[^[]*\[([^\]]*)(\]?)[^:]*(?::(.*))?$/s.exec(text);
+  if (bracketed !== null) {
+    if (bracketed[2] === '') throw usage('Invalid address format');
+    return [bracketed[1] ?? '', bracketed[3] ?? ''];
+  }
+  const [addresses = '', ports = '', ...more] = text.split(':');
+  return more.length > 0 ? [text, ''] : [addresses, ports];
 }
 
 function translation(
@@ -83,9 +101,9 @@ function translation(
         save: [`${option} ${to.text}`, ...words.map((word) => `--${word}`)].join(' '),
         list: () => [`to:${to.text}`, ...words].join(' '),
         compile:
-          ({ ns }) =>
+          ({ ns, family }) =>
           (skb) =>
-            ns.nat.setup(skb, manip, range),
+            netfilterOf(ns, family).nat.setup(skb, manip, range),
       };
     },
   };
@@ -108,16 +126,23 @@ export const masquerade: TargetExtension = {
       save: [...text.map((one) => `--to-ports ${one}`), ...words.map((word) => `--${word}`)].join(' '),
       list: () => [...text.map((one) => `masq ports: ${one}`), ...words].join(' '),
       compile:
-        ({ ns }) =>
+        ({ ns, family }) =>
         (skb) =>
-          ns.nat.masquerade(skb, { minPort: range[0], maxPort: range[1], ports }),
+          netfilterOf(ns, family).nat.masquerade(skb, { minPort: range[0], maxPort: range[1], ports }),
     };
   },
 };
 
 const LOOPBACK = 0x7f000001;
 
-/** To the host itself: the address of the device that the packet came in by, or the loopback address (nf_nat_redirect.c). */
+/** The address of the host that a packet is sent to instead (nf_nat_redirect.c); null: it has none. */
+function ownAddress({ in: input }: Skb, family: IpFamily, hook: Hook): IpAddress | null {
+  if (hook === NF_LOCAL_OUT) return family === 'inet' ? LOOPBACK : LOOPBACK_IP6;
+  if (family === 'inet') return input?.addresses[0]?.addr ?? null;
+  const usable = input?.inet6.addresses.find(({ addr, dad }) => dad === null && mappedIp4(addr) === null);
+  return usable?.addr ?? null;
+}
+
 export const redirect: TargetExtension = {
   name: 'REDIRECT',
   options: { '--to-ports': 1, '--random': 0 },
@@ -132,14 +157,14 @@ export const redirect: TargetExtension = {
       save: [...text.map((one) => `--to-ports ${one}`), ...words.map((word) => `--${word}`)].join(' '),
       list: () => [...text.map((one) => `redir ports ${one}`), ...words].join(' '),
       compile:
-        ({ ns }) =>
+        ({ ns, family }) =>
         (skb, hook) => {
-          const addr = hook === NF_LOCAL_OUT ? LOOPBACK : (skb.in?.addresses[0]?.addr ?? 0);
-          if (addr === 0) {
+          const addr = ownAddress(skb, family, hook);
+          if (addr === null) {
             ns.kernel.drop('redirect-no-address');
             return 'drop';
           }
-          return ns.nat.setup(skb, 'dst', {
+          return netfilterOf(ns, family).nat.setup(skb, 'dst', {
             minAddr: addr,
             maxAddr: addr,
             minPort,
@@ -158,10 +183,10 @@ export const netmap: TargetExtension = {
   options: { '--to': 1 },
   tables: ['nat'],
   hooks: [NF_PRE_ROUTING, NF_POST_ROUTING, NF_LOCAL_OUT, NF_LOCAL_IN],
-  bind(given) {
+  bind(given, { family }) {
     const found = once('NETMAP', given, '--to');
     if (found === undefined) throw missing('NETMAP', '--to');
-    const { addr, mask } = parseNetwork(found.values[0] ?? '');
+    const { addr, mask } = parseNetwork(found.values[0] ?? '', family);
     const text = formatNetwork({ addr, mask });
     return {
       save: `--to ${text}`,
@@ -170,10 +195,10 @@ export const netmap: TargetExtension = {
         ({ ns }) =>
         (skb, hook) => {
           const manip = hook === NF_PRE_ROUTING || hook === NF_LOCAL_OUT ? 'dst' : 'src';
-          const old = manip === 'dst' ? ipDst(skb.frame, ETH_HLEN) : ipSrc(skb.frame, ETH_HLEN);
-          const moved = ((old & ~mask) | addr) >>> 0;
+          const old = manip === 'dst' ? destinationOf(skb) : sourceOf(skb);
+          const moved = joinIp(addr, old, mask);
           const range = { minAddr: moved, maxAddr: moved, minPort: 0, maxPort: 0, persistent: false };
-          return ns.nat.setup(skb, manip, { ...range, ports: 'keep' });
+          return netfilterOf(ns, family).nat.setup(skb, manip, { ...range, ports: 'keep' });
         },
     };
   },

@@ -1,6 +1,8 @@
 import { ETH_HLEN } from '../../../../../protocols/ethernet.ts';
 import { frameBuffer } from '../../../../../protocols/frame-buffer.ts';
 import { ICMP_DEST_UNREACHABLE } from '../../../../../protocols/icmp.ts';
+import { ICMPV6_DEST_UNREACHABLE } from '../../../../../protocols/icmpv6.ts';
+import { ANY_IP6, isMulticastIp6, readIp6Cached } from '../../../../../protocols/ip6.ts';
 import {
   IPV4_HLEN,
   ipDst,
@@ -10,6 +12,7 @@ import {
   PROTO_TCP,
   writeIpv4Header,
 } from '../../../../../protocols/ipv4.ts';
+import { IP6_DST, IP6_SRC, IPV6_HLEN, writeIpv6Header } from '../../../../../protocols/ipv6.ts';
 import { resetFor } from '../../../../../protocols/tcp/reset.ts';
 import { decodeTcp, encodeTcp, RST } from '../../../../../protocols/tcp/segment.ts';
 import type { Netns } from '../../../netns.ts';
@@ -18,9 +21,16 @@ import { mayTellOfReject } from '../../packet-checks.ts';
 import { Skb } from '../../skb.ts';
 import { invalid, usage } from '../error.ts';
 import type { TargetExtension } from '../extension.ts';
+import { isIpv6 } from '../packet.ts';
 import { once } from '../values.ts';
 
-/** Kinds with the code of ICMP destination unreachable that they send. */
+/** Kinds with the code of ICMP destination unreachable that they send, and other names that they have. */
+interface Kinds {
+  readonly codes: Readonly<Record<string, number>>;
+  readonly aliases: Readonly<Record<string, string>>;
+  readonly usual: string;
+}
+
 const CODES: Readonly<Record<string, number>> = {
   'icmp-net-unreachable': 0,
   'icmp-host-unreachable': 1,
@@ -40,38 +50,74 @@ const ALIASES: Readonly<Record<string, string>> = {
   'admin-prohib': 'icmp-admin-prohibited',
   'tcp-rst': 'tcp-reset',
 };
-const TTL = 64;
+const INET: Kinds = { codes: CODES, aliases: ALIASES, usual: 'icmp-port-unreachable' };
 
-/** Drops a packet and tells its sender (ipt_REJECT.c). */
-export const reject: TargetExtension = {
-  name: 'REJECT',
-  options: { '--reject-with': 1 },
-  tables: ['filter'],
-  hooks: [NF_LOCAL_IN, NF_FORWARD, NF_LOCAL_OUT],
-  bind(given, { proto, protoNegated }) {
-    const asked = once('REJECT', given, '--reject-with')?.values[0] ?? 'icmp-port-unreachable';
-    const kind = ALIASES[asked] ?? asked;
-    const code = CODES[kind];
-    if (kind !== 'tcp-reset' && code === undefined) throw usage(`unknown reject type "${asked}"`);
-    if (kind === 'tcp-reset' && (proto !== PROTO_TCP || protoNegated)) throw invalid();
-    return {
-      save: `--reject-with ${kind}`,
-      list: () => `reject-with ${kind}`,
-      compile:
-        ({ ns }) =>
-        (skb) => {
-          ns.kernel.drop('netfilter-reject');
-          if (code === undefined) sendReset(ns, skb);
-          else if (ipFragmentOffset(skb.frame, ETH_HLEN) === 0 && mayTellOfReject(skb.frame))
-            ns.ip.icmpError(ICMP_DEST_UNREACHABLE, code, 0, skb.frame, skb);
-          return 'drop';
-        },
-    };
+const INET6: Kinds = {
+  codes: {
+    'icmp6-no-route': 0,
+    'icmp6-adm-prohibited': 1,
+    'icmp6-addr-unreachable': 3,
+    'icmp6-port-unreachable': 4,
+    'icmp6-policy-fail': 5,
+    'icmp6-reject-route': 6,
   },
+  aliases: {
+    'no-route': 'icmp6-no-route',
+    'adm-prohibited': 'icmp6-adm-prohibited',
+    'addr-unreach': 'icmp6-addr-unreachable',
+    'port-unreach': 'icmp6-port-unreachable',
+    'policy-fail': 'icmp6-policy-fail',
+    'reject-route': 'icmp6-reject-route',
+  },
+  usual: 'icmp6-port-unreachable',
 };
 
-/** `nf_send_reset` */
+const TTL = 64;
+
+/** Drops a packet and tells its sender (ipt_REJECT.c, ip6t_REJECT.c). */
+function rejectTarget({ codes, aliases, usual }: Kinds): TargetExtension {
+  return {
+    name: 'REJECT',
+    options: { '--reject-with': 1 },
+    tables: ['filter'],
+    hooks: [NF_LOCAL_IN, NF_FORWARD, NF_LOCAL_OUT],
+    bind(given, { proto, protoNegated }) {
+      const asked = once('REJECT', given, '--reject-with')?.values[0] ?? usual;
+      const kind = aliases[asked] ?? asked;
+      const code = codes[kind];
+      if (kind !== 'tcp-reset' && code === undefined) throw usage(`unknown reject type "${asked}"`);
+      if (kind === 'tcp-reset' && (proto !== PROTO_TCP || protoNegated)) throw invalid();
+      return {
+        save: `--reject-with ${kind}`,
+        list: () => `reject-with ${kind}`,
+        compile:
+          ({ ns }) =>
+          (skb) => {
+            ns.kernel.drop('netfilter-reject');
+            if (code === undefined) sendReset(ns, skb);
+            else if (mayTellOfReject(skb)) sendUnreachable(ns, skb, code);
+            return 'drop';
+          },
+      };
+    },
+  };
+}
+
+export const reject = rejectTarget(INET);
+export const reject6 = rejectTarget(INET6);
+
+function sendUnreachable(ns: Netns, skb: Skb, code: number): void {
+  const { frame } = skb;
+  if (isIpv6(skb)) ns.ipv6.icmp.sendError(ICMPV6_DEST_UNREACHABLE, code, 0, frame, skb.in, skb);
+  else ns.ip.icmpError(ICMP_DEST_UNREACHABLE, code, 0, frame, skb);
+}
+
+/** `nf_send_reset`, `nf_send_reset6` */
 function sendReset(ns: Netns, skb: Skb): void {
+  if (isIpv6(skb)) {
+    sendReset6(ns, skb);
+    return;
+  }
   const { frame } = skb;
   const src = ipSrc(frame, ETH_HLEN);
   const dst = ipDst(frame, ETH_HLEN);
@@ -88,4 +134,22 @@ function sendReset(ns: Netns, skb: Skb): void {
   const reset = new Skb(answer, null);
   reset.answers(skb);
   ns.ip.localOut(reset);
+}
+
+function sendReset6(ns: Netns, skb: Skb): void {
+  const { frame, upper } = skb;
+  const src = readIp6Cached(frame, ETH_HLEN + IP6_SRC);
+  const dst = readIp6Cached(frame, ETH_HLEN + IP6_DST);
+  if (upper === null || upper.fragment !== 0 || upper.proto !== PROTO_TCP) return;
+  if (src === ANY_IP6 || isMulticastIp6(src) || isMulticastIp6(dst)) return;
+  const segment = decodeTcp(frame, upper.offset, frame.length - upper.offset, src, dst);
+  if (segment === null || (segment.flags & RST) !== 0) return;
+  const bytes = encodeTcp(resetFor(segment), dst, src);
+  const answer = frameBuffer(ETH_HLEN + IPV6_HLEN + bytes.length);
+  answer.set(bytes, ETH_HLEN + IPV6_HLEN);
+  const header = { src: dst, dst: src, nextHeader: PROTO_TCP, hopLimit: TTL, payloadLength: bytes.length };
+  writeIpv6Header(answer, ETH_HLEN, header);
+  const reset = new Skb(answer, null);
+  reset.answers(skb);
+  ns.ipv6.layer.localOut(reset);
 }
