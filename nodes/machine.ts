@@ -4,7 +4,7 @@ import type { BgpConfig, DockerConfig, NodeConfig } from './config.ts';
 import { Bfdd } from './daemons/bfdd.ts';
 import { RealSockets } from './daemons/bgp/external-sessions.ts';
 import { restartTimeOf } from './daemons/bgp/restart-time.ts';
-import { Bgpd } from './daemons/bgpd.ts';
+import { Bgpd, type BgpdStart } from './daemons/bgpd.ts';
 import { Capturer } from './daemons/capturer.ts';
 import { ClusterDaemons } from './daemons/cluster.ts';
 import { runAtBoot } from './daemons/docker/cli/docker.ts';
@@ -226,7 +226,7 @@ export class NodeMachine implements Runtime {
         root,
         advertised.flatMap(({ name }) => root.device(name) ?? []),
       ).start();
-    if (config.bgp !== undefined) this.#startBgp(config.bgp, 'boot', []);
+    if (config.bgp !== undefined) this.#startBgp(config.bgp, this.#boot.number === 1 ? 'boot' : 'reboot', []);
     if (config.cni !== undefined) {
       this.#cluster = new ClusterDaemons(this, {
         kernel: this.#kernel,
@@ -267,11 +267,7 @@ export class NodeMachine implements Runtime {
     this.cause = cause;
   }
 
-  #startBgp(
-    bgp: BgpConfig,
-    start: 'boot' | 'forwarding-kept' | 'forwarding-lost',
-    prefixes: readonly string[],
-  ): void {
+  #startBgp(bgp: BgpConfig, start: BgpdStart, prefixes: readonly string[]): void {
     const bgpd = new Bgpd(this, {
       netns: this.#kernel.root,
       config: bgp,

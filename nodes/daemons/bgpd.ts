@@ -36,13 +36,18 @@ import { birdc, type ShellOutput } from './bgp/show.ts';
 import { snapshotSpeaker } from './bgp/snapshot.ts';
 import { TcpSessions } from './bgp/tcp-sessions.ts';
 
+/**
+ * 'boot' is a node's first; 'reboot' one that it comes back by, with an empty table. After a crash of the daemon alone the kernel
+ * still forwards as it was told before, or not.
+ */
+export type BgpdStart = 'boot' | 'reboot' | 'forwarding-kept' | 'forwarding-lost';
+
 export interface BgpdOptions {
   readonly netns: Netns;
   readonly config: BgpConfig;
   readonly timings: Timings['bgp'];
   readonly sockets: RealSockets;
-  /** Whether the daemon comes back after a restart, and whether the kernel still forwards as it was told before. */
-  readonly start: 'boot' | 'forwarding-kept' | 'forwarding-lost';
+  readonly start: BgpdStart;
   readonly bfdd?: Bfdd;
 }
 
@@ -87,10 +92,11 @@ export class Bgpd {
       config.neighbors,
       (address) => this.#fib.resolve(address)?.metric === 0,
     );
-    if (start !== 'boot') {
+    const restartTime = restartTimeOf(config) ?? 0;
+    if (start === 'reboot') speaker.restart('node', restartTime, () => {});
+    else if (start !== 'boot') {
       this.#held = new Map();
-      const forwarding = start === 'forwarding-kept' ? 'kept' : 'lost';
-      speaker.restart(forwarding, restartTimeOf(config) ?? 0, () => this.#restarted());
+      speaker.restart(`daemon-${start}`, restartTime, () => this.#restarted());
     }
     this.#external = new ExternalSessions(
       {

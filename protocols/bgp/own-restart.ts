@@ -1,13 +1,18 @@
 import type { LocalSide } from './negotiate.ts';
 import type { Session } from './session.ts';
 
+/** What has come back: the daemon, whose node has gone on and forwards as before or no longer, or the node as a whole. */
+export type RestartKind = 'daemon-forwarding-kept' | 'daemon-forwarding-lost' | 'node';
+
 /**
  * Graceful restart of this speaker itself (RFC 4724 §4.1): it says in its OPENs that it comes back, and tells its peers nothing
- * before it has heard all from those that know of graceful restart, or has waited for long enough.
+ * before it has heard all from those that know of graceful restart, or has waited for long enough. Where the whole node has gone
+ * there are no routes in use to be kept until then, and it waits for nobody.
  */
 export class OwnRestart {
   readonly #sessions: () => Iterable<Session>;
   #state: LocalSide['restarting'] = 'no';
+  #advertises: 'at-once' | 'deferred' = 'at-once';
   #done: () => void = () => {};
 
   constructor(sessions: () => Iterable<Session>) {
@@ -18,9 +23,15 @@ export class OwnRestart {
     return this.#state;
   }
 
+  /** When peers are told of routes. */
+  get advertises(): 'at-once' | 'deferred' {
+    return this.#advertises;
+  }
+
   /** `done` is called at its end. */
-  begin(forwarding: 'kept' | 'lost', done: () => void): void {
-    this.#state = forwarding === 'kept' ? 'forwarding-kept' : 'forwarding-lost';
+  begin(what: RestartKind, done: () => void): void {
+    this.#state = what === 'daemon-forwarding-kept' ? 'forwarding-kept' : 'forwarding-lost';
+    this.#advertises = what === 'node' ? 'at-once' : 'deferred';
     this.#done = done;
   }
 
@@ -39,6 +50,7 @@ export class OwnRestart {
   end(): void {
     if (this.#state === 'no') return;
     this.#state = 'no';
+    this.#advertises = 'at-once';
     for (const { advertiser } of this.#sessions()) advertiser?.release();
     this.#done();
   }

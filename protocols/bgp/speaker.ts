@@ -24,7 +24,7 @@ import type { Negotiated } from './negotiate.ts';
 import { NeighborPolicies } from './neighbor-policies.ts';
 import { NextHopTable } from './nexthops.ts';
 import { type PrefixKey, parseKey } from './nlri.ts';
-import { OwnRestart } from './own-restart.ts';
+import { OwnRestart, type RestartKind } from './own-restart.ts';
 import { OwnRoutes } from './own-routes.ts';
 import type { Peer } from './path.ts';
 import { PathIds } from './path-ids.ts';
@@ -266,7 +266,8 @@ export class BgpSpeaker implements SessionOwner {
   }
 
   report(): SpeakerReport {
-    const pending = this.locRib.dirty + this.#inputs.length + (this.#ownRestart.state === 'no' ? 0 : 1);
+    const pending =
+      this.locRib.dirty + this.#inputs.length + (this.#ownRestart.advertises === 'deferred' ? 1 : 0);
     return reportOf(this.#sessions.values(), pending);
   }
 
@@ -310,7 +311,7 @@ export class BgpSpeaker implements SessionOwner {
         pathIdOf: (path) => this.#pathIds.of(path),
         packer: this.#packer,
       },
-      this.#ownRestart.state === 'no' ? 'at-once' : 'deferred',
+      this.#ownRestart.advertises,
     );
     advertiser.announceAll(this.host.cause);
     return {
@@ -345,11 +346,11 @@ export class BgpSpeaker implements SessionOwner {
   }
 
   /**
-   * This speaker comes back after a restart (RFC 4724 §4.1): it says so in its OPENs, and tells its peers nothing before it
-   * has heard all from those that know of graceful restart, or `deferral` (ms) is over. `done` is called then.
+   * This speaker comes back after a restart (RFC 4724 §4.1): it says so in its OPENs, and, but for a 'node', tells its peers
+   * nothing, before it has heard all from those that know of graceful restart, or `deferral` (ms) is over. `done` is called then.
    */
-  restart(forwarding: 'kept' | 'lost', deferral: number, done: () => void): void {
-    this.#ownRestart.begin(forwarding, done);
+  restart(what: RestartKind, deferral: number, done: () => void): void {
+    this.#ownRestart.begin(what, done);
     this.later(deferral, () => this.#ownRestart.end());
   }
 

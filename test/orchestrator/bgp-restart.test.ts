@@ -4,6 +4,7 @@ import { compileLab } from '../../orchestrator/lab/compile.ts';
 import { baseline, collectReports, waitConverged } from '../../orchestrator/observe/quiescence.ts';
 import { verifyNode } from '../../orchestrator/observe/verify.ts';
 import { SimLab } from '../../orchestrator/simulate/sim-lab.ts';
+import { decodeOpen } from '../../protocols/bgp/open.ts';
 
 function calico(graceful: string): string {
   return `
@@ -90,5 +91,73 @@ test('without it the routes go and come back', async (t) => {
   const { lab, changes } = await restarted('{ gracefulRestart: false }');
   const [n1, n2, n3] = changes;
   t.true(n1! >= 2 && n2! >= 3 && n3! >= 2, changes.join());
+  for (const node of lab.nodeNames) t.deepEqual((await verifyNode(lab, node)).differences, []);
+});
+
+/** The graceful restart capability of each OPEN that a node has sent to a peer since then. */
+async function restartsSaid(lab: SimLab, node: string, peer: string, since = 0) {
+  const found: { readonly restarting: boolean; readonly forwardingPreserved: boolean }[] = [];
+  for await (const record of lab.records(node)) {
+    const event = record.event as LabEvent;
+    if (record.at < since || event.type !== 'bgp.sent' || event.peer !== peer || event.message[18] !== 1)
+      continue;
+    const open = decodeOpen(event.message.subarray(19));
+    for (const capability of open.ok ? open.open.capabilities : []) {
+      if (capability.type !== 'graceful-restart') continue;
+      const { restarting, families } = capability;
+      found.push({ restarting, forwardingPreserved: families.some((family) => family.forwardingPreserved) });
+    }
+  }
+  return found;
+}
+
+test('a node that comes back says that it has restarted and has forgotten all: what was kept of it goes at once', async (t) => {
+  const lab = new SimLab(compileLab(calico('{ gracefulRestart: { restartTime: 20s } }'), 'restart.yaml'));
+  await lab.start();
+  await converge(lab, 'established');
+  for (const said of await restartsSaid(lab, 'n2', 'n1'))
+    t.deepEqual(said, { restarting: false, forwardingPreserved: false }, 'not on its first boot');
+  await lab.act({ type: 'kill', node: 'n2', how: 'reset' });
+  await lab.sleep(2_000);
+  const back = lab.now();
+  await lab.act({ type: 'start', node: 'n2' });
+  await converge(lab, 'established');
+  t.true(lab.now() - back < 15_000, 'nobody has waited for the restart time');
+  const said = await restartsSaid(lab, 'n2', 'n1', back);
+  t.true(said.length > 0);
+  for (const each of said)
+    t.deepEqual(each, { restarting: true, forwardingPreserved: false }, 'RFC 4724 §4.1');
+  const order: string[] = [];
+  for await (const record of lab.records('n1')) {
+    const event = record.event as LabEvent;
+    if (record.at < back || !('peer' in event) || event.peer !== 'n2') continue;
+    if (event.type === 'bgp.stale') order.push(event.what);
+    if (event.type === 'bgp.session' && event.to === 'Established') order.push('established');
+    if (event.type === 'bgp.received' && event.message[18] === 2) order.push('update');
+  }
+  t.deepEqual(order.slice(0, 3).toSorted(), ['established', 'swept', 'update'], order.join());
+  t.is(order[2], 'update', 'stale routes are gone before it has told a new one');
+  for (const node of lab.nodeNames) t.deepEqual((await verifyNode(lab, node)).differences, []);
+
+  // Once it is back, it is a speaker like any other.
+  const later = lab.now();
+  await lab.act({ type: 'bgp', node: 'n1', request: { op: 'reset', peer: 'n2' } });
+  await converge(lab, 'established');
+  t.deepEqual(await restartsSaid(lab, 'n2', 'n1', later), [
+    { restarting: false, forwardingPreserved: false },
+  ]);
+});
+
+test('a daemon that restarts does not wait for a node that does', async (t) => {
+  const lab = new SimLab(compileLab(calico('{ gracefulRestart: { restartTime: 100s } }'), 'restart.yaml'));
+  await lab.start();
+  await converge(lab, 'established');
+  await lab.act({ type: 'kill', node: 'n2', how: 'reset' });
+  await lab.sleep(1_000);
+  const at = lab.now();
+  await lab.act({ type: 'bgp', node: 'n1', request: { op: 'restart' } });
+  await lab.act({ type: 'start', node: 'n2' });
+  await converge(lab, 'established');
+  t.true(lab.now() - at < 50_000, `${lab.now() - at} ms`);
   for (const node of lab.nodeNames) t.deepEqual((await verifyNode(lab, node)).differences, []);
 });

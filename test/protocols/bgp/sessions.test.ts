@@ -235,7 +235,7 @@ test('a speaker that restarts with its forwarding state disturbs nobody, and tel
   const config = build(other, specs, links).find(({ name }) => name === 'n2')!.speaker.config;
   const n2 = lab.add('n2', config);
   let done = 0;
-  n2.speaker.restart('kept', 5_000, () => {
+  n2.speaker.restart('daemon-forwarding-kept', 5_000, () => {
     done = lab.now;
   });
   n2.speaker.start();
