@@ -8,6 +8,7 @@ import { capture } from './capture.ts';
 import type { CaptureCliOptions } from './capture-common.ts';
 import { chaosRun, churnCommand } from './chaos.ts';
 import { demo } from './demo.ts';
+import { dockerStdin } from './docker-stdin.ts';
 import { type DumpOptions, dump } from './dump.ts';
 import { type GetOptions, get, getPast, KINDS, parseKind } from './get.ts';
 import { down, ls } from './labs.ts';
@@ -97,7 +98,7 @@ program
   .command('exec')
   .description('run a command on a node, in a pod or in a container: ping, curl, ip, iptables, …')
   .argument('<target>', 'node, pod, namespace/pod or node/container')
-  .argument('<command...>', 'after --; @POD stands for the address of a pod')
+  .argument('<command...>', 'after --; @POD stands for the address of a pod or container')
   .option('-i, --stdin', 'let it read the standard input, to its end: iptables-restore, nc, sh, …')
   .addOption(labOption())
   .passThroughOptions()
@@ -106,7 +107,7 @@ program
       withLab(options.lab, async (lab) => {
         const words = argv[0] === '--' ? argv.slice(1) : argv;
         const place = await resolveTarget(lab, target);
-        const line = await withAddresses(lab, words);
+        const line = await withAddresses(lab, words, place);
         return execIn(lab, place, line, options.stdin ? await readStdin() : undefined);
       }),
     ),
@@ -123,7 +124,9 @@ program
     exits((node: string, argv: string[], options: { lab?: string }) =>
       withLab(options.lab, async (lab) => {
         const words = argv[0] === '--' ? argv.slice(1) : argv;
-        return execIn(lab, await resolveTarget(lab, node), ['docker', ...(await withAddresses(lab, words))]);
+        const place = await resolveTarget(lab, node);
+        const line = ['docker', ...(await withAddresses(lab, words, place))];
+        return execIn(lab, place, line, await dockerStdin(words));
       }),
     ),
   );

@@ -6,7 +6,7 @@ import type { CompiledLab } from '../lab/compiled.ts';
 import { recordSimulation, type SimulatedRecording } from '../simulate/recording.ts';
 import { SimLab } from '../simulate/sim-lab.ts';
 import { faint, humanTime, write } from './output.ts';
-import { awaitUp, summaryOf } from './up.ts';
+import { awaitUp, codeOf, refusedCommands, summaryOf } from './up.ts';
 
 /** `reroute up --simulate`: runs the lab to its convergence under a virtual clock and keeps its log. Exit code. */
 export async function simulate(lab: CompiledLab, file: string, within: number): Promise<number> {
@@ -17,10 +17,11 @@ export async function simulate(lab: CompiledLab, file: string, within: number): 
   recording?.followDevices();
   const result = await awaitUp(sim, 0, within, () => {});
   await saveSimulation(sim, lab, file, recording);
-  write(await summaryOf(sim, lab, result));
+  const refused = await refusedCommands(sim, lab);
+  write(await summaryOf(sim, lab, result, refused));
   const took = humanTime(performance.now() - started);
   write(faint(`Simulated ${humanTime(sim.now())} in ${took}. The log is kept: reroute log ${lab.name}\n`));
-  return result.converged ? 0 : 1;
+  return codeOf(result, refused);
 }
 
 /** Keeps the log of a simulated run in the lab's folder, where `log`, `get --at` and `verify` find it. */

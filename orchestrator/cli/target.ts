@@ -1,3 +1,4 @@
+import { containerAddress, findContainer, listContainers } from '../containers.ts';
 import { findPod, listPods, podName } from '../pods.ts';
 import { NodeDownError, type RunningLab } from '../running-lab.ts';
 
@@ -12,10 +13,11 @@ export class TargetError extends Error {
 }
 
 /**
- * Finds a node, a pod or a container by what the user wrote: a node's name, a pod's, `namespace/name`, or `node/container`.
- * @throws TargetError
+ * Finds a node, a pod or a container by what the user wrote, with or without an `@`: a node's name, a pod's, `namespace/name`,
+ * `node/container`, or a container's name that no other has. @throws TargetError
  */
-export async function resolveTarget(lab: RunningLab, text: string): Promise<Target> {
+export async function resolveTarget(lab: RunningLab, written: string): Promise<Target> {
+  const text = written.replace(/^@/, '');
   const nodes = await lab.nodes();
   const node = nodes.find((info) => info.name === text);
   if (node !== undefined) {
@@ -27,6 +29,8 @@ export async function resolveTarget(lab: RunningLab, text: string): Promise<Targ
     const slash = text.indexOf('/');
     const host = nodes.find((info) => info.name === text.slice(0, slash));
     if (host !== undefined) return { node: host.name, pod: text.slice(slash + 1) };
+    const container = findContainer(await listContainers(lab), text, null);
+    if (container !== undefined) return { node: container.node, pod: container.facts.name };
     throw new TargetError(
       `there is no node, pod or node/container ${text}; reroute get nodes, pods and containers list them`,
     );
@@ -34,25 +38,45 @@ export async function resolveTarget(lab: RunningLab, text: string): Promise<Targ
   return { node: pod.spec.node, pod: podName(pod) };
 }
 
-/** Puts the addresses of pods for words like `@web-1`, so that one need not look them up: of IPv6 behind `-6`. @throws TargetError */
-export async function withAddresses(lab: RunningLab, argv: readonly string[]): Promise<string[]> {
+/**
+ * Puts the addresses of pods and containers for words like `@web-1`, so that one need not look them up: of IPv6 behind `-6`, and of a
+ * container in several networks that which `from` has too. @throws TargetError
+ */
+export async function withAddresses(
+  lab: RunningLab,
+  argv: readonly string[],
+  from: Target | null = null,
+): Promise<string[]> {
   if (!argv.some((word) => word.includes('@'))) return [...argv];
   const pods = await listPods(lab);
   const inet6 = argv.includes('-6');
-  return putAddresses(argv, (name) => {
+  const podAddress = (name: string) => {
     const { podIP = '', podIPs = [] } = findPod(pods, name)?.status ?? {};
     // A pod without IPv6 keeps its address, for the tool to say what is wrong with it.
-    const ip = (inet6 ? podIPs.find((each) => each.includes(':')) : undefined) ?? podIP;
+    return (inet6 ? podIPs.find((each) => each.includes(':')) : undefined) ?? podIP;
+  };
+  let areAllPods = true;
+  putAddresses(argv, (name) => {
+    // `@web/path` may be a pod's and a path.
+    if (podAddress(name) === '' && podAddress(name.split('/')[0] ?? '') === '') areAllPods = false;
+    return '';
+  });
+  // Every node has to be asked for its containers: only where there is a name that is no pod's.
+  const containers = areAllPods ? [] : await listContainers(lab);
+  return putAddresses(argv, (name) => {
+    const container = findContainer(containers, name, from);
+    const ip =
+      podAddress(name) || (container === undefined ? '' : containerAddress(container, containers, from));
     return ip === '' ? null : ip;
   });
 }
 
-/** `@pod` or `@namespace/pod` within a word: in a URL, behind a blank or a quote of a script. */
-const MENTION = /(\/\/|[\s'"])@([a-z0-9][-a-z0-9.]*)(\/[a-z0-9][-a-z0-9.]*)?/g;
+/** `@pod`, `@namespace/pod` or `@node/container` within a word: in a URL, behind a blank or a quote of a script. */
+const MENTION = /(\/\/|[\s'"])@([a-zA-Z0-9][-\w.]*)(\/[a-zA-Z0-9][-\w.]*)?/g;
 
 /**
- * The same with the addresses given. A word that begins with `@` has to name a pod, but for dig's servers, which keep their
- * `@`; within a word only what names a pod is replaced. @throws TargetError
+ * The same with the addresses given. A word that begins with `@` has to name a pod or container, but for dig's servers, which keep their
+ * `@`; within a word only what names one is replaced. @throws TargetError
  */
 export function putAddresses(argv: readonly string[], addressOf: (pod: string) => string | null): string[] {
   const forDig = argv[0]?.split('/').at(-1) === 'dig';
@@ -61,7 +85,9 @@ export function putAddresses(argv: readonly string[], addressOf: (pod: string) =
       const address = addressOf(word.slice(1));
       if (forDig) return address === null ? word : `@${address}`;
       if (address !== null) return address;
-      throw new TargetError(`there is no running pod ${word.slice(1)}; reroute get pods lists them`);
+      throw new TargetError(
+        `there is no running pod or container ${word.slice(1)}; reroute get pods and containers list them`,
+      );
     }
     return word.replace(MENTION, (all, before: string, name: string, further = '') => {
       const whole = addressOf(`${name}${further}`);

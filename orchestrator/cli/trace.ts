@@ -2,10 +2,10 @@ import pc from 'picocolors';
 import type { TracedPacket } from '../../nodes/commands.ts';
 import type { PacketStep } from '../../nodes/events/packet.ts';
 import type { EventId } from '../../nodes/events/record.ts';
+import { containerAddress, findContainer, listContainers } from '../containers.ts';
 import { followPacket, type PacketPath, type PathOutcome, type PathStep } from '../observe/packet-path.ts';
 import { findPod, listPods } from '../pods.ts';
 import type { RunningLab } from '../running-lab.ts';
-import { liveViews } from './get.ts';
 import { write } from './output.ts';
 import { resolveTarget, type Target } from './target.ts';
 
@@ -35,7 +35,7 @@ export async function trace(
 ): Promise<number> {
   const [from, to] = ends(words);
   const source = await resolveTarget(lab, from);
-  const { address, packet } = await destination(lab, to, options);
+  const { address, packet } = await destination(lab, to, source, options);
   const reply = await lab.command(source.node, { type: 'trace', pod: source.pod, target: address, packet });
   if (reply.type === 'error') throw new TraceError(reply.message);
   if (reply.type !== 'value') throw new TraceError(`unexpected answer '${reply.type}'`);
@@ -57,7 +57,7 @@ function ends(words: readonly string[]): readonly [string, string] {
   return [from, to];
 }
 
-async function destination(lab: RunningLab, text: string, options: TraceOptions) {
+async function destination(lab: RunningLab, text: string, source: Target, options: TraceOptions) {
   const plain = text.replace(/^@/, '');
   if (/^\[|:.*:/.test(plain))
     throw new TraceError(`${text}: packets of IPv6 are not followed yet; name an IPv4 address or a pod`);
@@ -67,7 +67,7 @@ async function destination(lab: RunningLab, text: string, options: TraceOptions)
     throw new TraceError(`'${portText}' is no port`);
   const isAddress = /^\d+\.\d+\.\d+\.\d+$/.test(host);
   const pod = isAddress ? undefined : findPod(await listPods(lab), host)?.status?.podIP;
-  const address = isAddress ? host : (pod ?? (await containerAddress(lab, host)));
+  const address = isAddress ? host : (pod ?? (await addressOf(lab, host, source)));
   if (address === '')
     throw new TraceError(
       `${host} is neither an address nor a running pod or node/container; reroute get pods and containers list them`,
@@ -78,13 +78,11 @@ async function destination(lab: RunningLab, text: string, options: TraceOptions)
   return { address, packet };
 }
 
-/** The first address of a container that runs, by `node/container`; '' if there is none. */
-async function containerAddress(lab: RunningLab, text: string): Promise<string> {
-  const [node = '', name] = text.split('/');
-  if (name === undefined || !(await lab.nodes()).some((info) => info.name === node)) return '';
-  const containers = (await liveViews(lab, { node })).get(node)?.docker.containers ?? [];
-  const endpoints = containers.find((container) => container.name === name)?.endpoints ?? [];
-  return endpoints.find(({ address }) => address !== '')?.address.split('/')[0] ?? '';
+/** Address of a container that runs, as its source has it; '' if there is none. */
+async function addressOf(lab: RunningLab, text: string, source: Target): Promise<string> {
+  const containers = await listContainers(lab);
+  const found = findContainer(containers, text, source);
+  return found === undefined ? '' : containerAddress(found, containers, source);
 }
 
 interface Shown {

@@ -95,13 +95,19 @@ async function bringUp(supervisor: Supervisor, lab: CompiledLab, within: number)
       spinner.text = text;
     });
     spinner.stop();
-    write(await summaryOf(view, lab, result));
+    const refused = await refusedCommands(view, lab);
+    write(await summaryOf(view, lab, result, refused));
     await view.detach();
-    return result.converged ? 0 : 1;
+    return codeOf(result, refused);
   } catch (error) {
     spinner.stop();
     throw error;
   }
+}
+
+/** A lab that is not as its file says has not come up. */
+export function codeOf({ converged }: Convergence, refused: readonly string[]): number {
+  return converged && refused.length === 0 ? 0 : 1;
 }
 
 async function attach(name: string): Promise<BusLab> {
@@ -143,6 +149,7 @@ export async function summaryOf(
   lab: RunningLab,
   compiled: CompiledLab,
   result: Convergence,
+  refused: readonly string[] = [],
 ): Promise<string> {
   const roles = new Map<string, number>();
   for (const node of compiled.nodes) roles.set(node.role, (roles.get(node.role) ?? 0) + 1);
@@ -158,7 +165,7 @@ export async function summaryOf(
     `  time       ${humanTime(result.after)} from the start to the last route (${result.lastNode || 'none'})`,
     `  counted    ${result.updatesSent} BGP updates sent, ${result.fibChanges} changes to forwarding tables`,
   ];
-  lines.push(...(await refusedCommands(lab, compiled)).map((text) => `  ${bad('refused')}    ${text}`));
+  lines.push(...refused.map((text) => `  ${bad('refused')}    ${text}`));
   if (!result.converged) {
     lines.push(...result.reasons.slice(0, 8).map((reason) => `  ${bad('still')}      ${reason}`));
     lines.push(...(await oscillationLines(lab)));
@@ -166,17 +173,24 @@ export async function summaryOf(
   return `${lines.join('\n')}\n`;
 }
 
-/** Commands of the lab file's that Docker did not do. */
-async function refusedCommands(lab: RunningLab, compiled: CompiledLab): Promise<string[]> {
+/** Commands of the lab file's that Docker did not do: where each stands, and what Docker said. */
+export async function refusedCommands(lab: RunningLab, compiled: CompiledLab): Promise<string[]> {
   const refused: string[] = [];
-  for (const { name, docker } of compiled.nodes) {
-    if (docker === undefined || docker.containers.length === 0) continue;
+  for (const [name, places] of Object.entries(compiled.dockerPlaces ?? {})) {
+    let index = 0;
     for await (const { event } of lab.records(name)) {
-      if (event.type !== 'docker.command' || event.code === 0) continue;
-      refused.push(`${name}: docker ${event.argv.join(' ')}: ${event.error.split('\n')[0]}`);
+      if (event.type !== 'docker.command') continue;
+      const place = places[index++] ?? name;
+      if (event.code !== 0) refused.push(`${place}: docker ${event.argv.join(' ')}: ${said(event.error)}`);
     }
   }
   return refused;
+}
+
+/** The line that says what is wrong, of all that the client has printed. */
+function said(text: string): string {
+  const lines = text.split('\n');
+  return lines.find((line) => /\berror\b/i.test(line)) ?? lines[0] ?? '';
 }
 
 /** Starts the supervisor as a process of its own and follows it until the lab has converged. */
@@ -215,10 +229,11 @@ async function upDetached(lab: CompiledLab, file: string, options: UpOptions): P
       spinner.text = text;
     });
     spinner.stop();
-    write(await summaryOf(view, lab, result));
+    const refused = await refusedCommands(view, lab);
+    write(await summaryOf(view, lab, result, refused));
     write(faint(`The lab runs on; end it with: reroute down ${lab.name}\n`));
     await view.detach();
-    return result.converged ? 0 : 1;
+    return codeOf(result, refused);
   } catch (error) {
     spinner.stop();
     throw error;

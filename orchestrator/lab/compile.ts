@@ -10,7 +10,7 @@ import { compileBgp } from './bgp.ts';
 import { withIpv6 } from './bgp6.ts';
 import { cniConfig, isClusterNode, resolveCluster } from './cluster.ts';
 import type { CompiledLab, CompiledSegment } from './compiled.ts';
-import { dockerConfig } from './docker.ts';
+import { dockerConfig, dockerPlaces } from './docker.ts';
 import { connectDaemons } from './external.ts';
 import { inherit, mergeTimers, type ResolvedNode } from './inherit.ts';
 import { isSwitched, isSwitchPort, openflowConfig } from './openflow.ts';
@@ -129,6 +129,12 @@ function compileParts(parts: LabParts, reporter: Reporter): CompiledLab {
     }),
   );
   const connected = connectDaemons(nodes, configs, reporter);
+  const places = Object.fromEntries(
+    nodes.flatMap((node) => {
+      const own = dockerPlaces(node, reporter);
+      return own.length === 0 ? [] : [[node.name, own] as const];
+    }),
+  );
   const lab: CompiledLab = {
     name: file.name,
     seed,
@@ -136,6 +142,7 @@ function compileParts(parts: LabParts, reporter: Reporter): CompiledLab {
     segments,
     pods,
     timeScale,
+    ...(Object.keys(places).length === 0 ? {} : { dockerPlaces: places }),
     warnings: [],
   };
   return file.record === undefined ? lab : { ...lab, record: recordConfig(file.record, lab, reporter) };

@@ -13,6 +13,8 @@ export interface CompiledLab {
   readonly timeScale: number;
   /** Which frames are recorded while the lab runs; absent, none. */
   readonly record?: RecordConfig;
+  /** Where each node's commands of the docker client stand in the file: `FILE:LINE:COL: path`. Absent: there are none. */
+  readonly dockerPlaces?: Readonly<Record<string, readonly string[]>>;
   /** `FILE:LINE:COL: path: message`, for the user to read. */
   readonly warnings: readonly string[];
 }

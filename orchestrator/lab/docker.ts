@@ -81,6 +81,13 @@ export function dockerConfig(
   };
 }
 
+/** Where the commands of a node's `DockerConfig` stand, in their order. */
+export function dockerPlaces({ definition, origin }: ResolvedNode, reporter: Reporter): string[] {
+  return (['networks', 'containers'] as const).flatMap((key) =>
+    (definition.docker?.[key] ?? []).map((_, i) => reporter.placeOf([...origin('docker', key), i])),
+  );
+}
+
 /** The words of a command line as a shell splits them, quotes and backslashes taken away. */
 export function shellWords(text: string): string[] {
   const words = text.match(/(?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^\s"'\\])+/g) ?? [];

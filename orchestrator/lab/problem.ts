@@ -70,6 +70,12 @@ export class Reporter {
     add(this.warnings, this.#make(path, message, mend, part));
   }
 
+  /** Where something stands, for what goes wrong with it later: `FILE:LINE:COL: path`. */
+  placeOf(path: Path): string {
+    const { file, line, column, path: text } = this.#make(path, '', '', 'value');
+    return `${file}:${line}:${column}: ${text}`;
+  }
+
   /** @throws LabError if there is any problem. */
   check(): void {
     if (this.problems.length === 0) return;

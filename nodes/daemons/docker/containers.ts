@@ -26,6 +26,11 @@ const EXIT_LOST = 255;
 const EXIT_NOT_STARTED = 128;
 const EXIT_NOT_FOUND = 127;
 
+/** Whoever is attached to a container: where its output goes, and what it can read. */
+export interface Attachment extends ToolOutput {
+  readonly stdin?: string;
+}
+
 interface Exec {
   readonly out: ToolOutput;
   readonly program: ContainerProcess;
@@ -87,7 +92,7 @@ export class Containers {
   }
 
   /** Starts a container; what its process writes goes to `attach` too. @throws DockerError for one that is not there */
-  start(ref: string, attach: ToolOutput | null, done: (error: DockerError | null) => void): void {
+  start(ref: string, attach: Attachment | null, done: (error: DockerError | null) => void): void {
     const container = this.#options.ledger.container(ref);
     if (container.state.status === 'running') {
       done(null);
@@ -222,7 +227,7 @@ export class Containers {
 
   #start(
     container: DockerContainerFacts,
-    attach: ToolOutput | null,
+    attach: Attachment | null,
     restartCount: number,
     done: (error: DockerError | null) => void,
   ): void {
@@ -249,7 +254,7 @@ export class Containers {
   }
 
   /** Puts a container into its networks and starts its process. @throws DockerError; it does not run then */
-  #run(container: DockerContainerFacts, attach: ToolOutput | null, restartCount: number): void {
+  #run(container: DockerContainerFacts, attach: Attachment | null, restartCount: number): void {
     const { ledger, attachments } = this.#options;
     const { id } = container;
     let sandbox: Sandbox | null = null;
@@ -288,8 +293,7 @@ export class Containers {
     try {
       const context = this.#context(running, sandbox.ns);
       const image = findImage(container.image);
-      // Whoever is attached has no terminal to type at.
-      const stdin = container.openStdin && attach === null ? 'open' : 'at-end';
+      const stdin = stdinOf(container, attach);
       live.init = startProcess({ container: running, image, ns: sandbox.ns, context, stdin }, out);
     } catch (error) {
       this.#live.delete(id);
@@ -392,4 +396,11 @@ export class Containers {
       files: (path) => files.read(container, path),
     };
   }
+}
+
+/** Whoever is attached has no terminal to type at, but may have something to read. */
+function stdinOf({ openStdin }: DockerContainerFacts, attach: Attachment | null): ProcessInput {
+  if (!openStdin) return 'at-end';
+  if (attach === null) return 'open';
+  return attach.stdin === undefined ? 'at-end' : { text: attach.stdin };
 }

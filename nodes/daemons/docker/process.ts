@@ -23,8 +23,7 @@ export interface ProcessPlace {
   readonly image: DockerImage;
   readonly ns: Netns;
   readonly context: ToolContext;
-  /** 'at-end': nobody will ever write to it. */
-  readonly stdin: 'open' | 'at-end';
+  readonly stdin: ProcessInput;
 }
 
 /** Exit code of what SIGTERM ends by its own handler's doing. */

@@ -25,7 +25,7 @@ test('a pod by its name, wherever a command line may have it', (t) => {
 test('what is no pod', (t) => {
   t.throws(() => put('ping', '@web-9'), {
     instanceOf: TargetError,
-    message: /^there is no running pod web-9;/,
+    message: /^there is no running pod or container web-9;/,
   });
   t.deepEqual(put('curl', 'http://me@web-1/', 'http://@web-9/'), [
     'curl',

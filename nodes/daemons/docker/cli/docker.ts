@@ -115,6 +115,21 @@ export function runDocker(
   return ENDED;
 }
 
+/** Whether a command line has what is written to it handed on: by -i, without the terminal of -t, in the foreground. */
+export function takesStdin(words: readonly string[]): boolean {
+  const args = words[0] === 'container' ? words.slice(1) : words;
+  const command = CONTAINER_COMMANDS.find(({ name }) => name === args[0]);
+  if (command === undefined || !command.flags.some(({ name }) => name === 'interactive')) return false;
+  try {
+    const flags = parseFlags(args.slice(1), command.flags, command.order ?? 'interspersed');
+    if (flags === 'help') return false;
+    return flags.has('interactive') && !flags.has('tty') && !flags.has('detach');
+  } catch (error) {
+    if (error instanceof FlagError) return false;
+    throw error;
+  }
+}
+
 /** Runs the commands of the lab file's, one after the other; the log tells how each went. */
 export function runAtBoot(rt: Runtime, dockerd: Dockerd, commands: readonly (readonly string[])[]): void {
   const { cause } = rt;

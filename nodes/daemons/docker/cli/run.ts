@@ -1,6 +1,7 @@
 import { parseIp4 } from '../../../../protocols/ip4.ts';
 import type { DockerPortBinding, DockerRestartPolicy } from '../../../events/docker.ts';
 import { ENDED, type RunningTool, type ToolOutput } from '../../../tools/tool.ts';
+import type { Attachment } from '../containers.ts';
 import type { CreateSpec } from '../create.ts';
 import { DockerError } from '../error.ts';
 import { findImage, taggedName } from '../images.ts';
@@ -258,13 +259,14 @@ export const runCommand: CliCommand = {
 /** In the foreground: its output is the client's, and its exit code. */
 export function attached(
   id: string,
-  { dockerd, out }: CliContext,
+  { dockerd, out, stdin }: CliContext,
   failed: (error: DockerError) => void,
 ): RunningTool {
-  const stream: ToolOutput = {
+  const stream: Attachment = {
     stdout: (text) => out.stdout(text),
     stderr: (text) => out.stderr(text),
     exit: () => {},
+    ...(stdin === undefined ? {} : { stdin }),
   };
   dockerd.containers.onNextExit(id, (code) => out.exit(code));
   dockerd.containers.start(id, stream, (error) => {
