@@ -104,11 +104,11 @@ export function writeEcho(
 }
 
 /** Most that an ICMP error may be, IP header included (RFC 1812 §4.3.2.3). */
-const MAX_ERROR = 576;
+export const MAX_ERROR = 576;
 
 /**
  * An ICMP error message about a packet, without its own IP header. `extra` is the second word: the next hop's MTU for
- * code 4 of destination unreachable, the gateway of a redirect, 0 otherwise.
+ * code 4 of destination unreachable, the gateway of a redirect, 0 otherwise. `room` is what it may take with its IP header.
  */
 export function encodeIcmpError(
   type: number,
@@ -117,10 +117,11 @@ export function encodeIcmpError(
   original: Uint8Array,
   originalOff: number,
   originalLen: number,
+  room = MAX_ERROR,
 ): Uint8Array {
   const quoted = Math.min(
     originalLen,
-    Math.max(MAX_ERROR - 20 - ICMP_HLEN, ipHeaderLength(original, originalOff) + 8),
+    Math.max(room - 20 - ICMP_HLEN, ipHeaderLength(original, originalOff) + 8),
   );
   const message = new Uint8Array(ICMP_HLEN + quoted);
   message[0] = type;

@@ -5,13 +5,16 @@ import { ipHeaderLength, PROTO_TCP, PROTO_UDP } from './ipv4.ts';
 /** VXLAN (RFC 7348 §5): flags (1, 0x08 = VNI valid), reserved (3), VNI (3), reserved (1). */
 export const VXLAN_HLEN = 8;
 
-/** Null when truncated or without a valid VNI. Reserved bits are ignored, as RFC 7348 §5 asks. */
+/**
+ * Null when truncated or without a valid VNI, and where reserved bits are set: RFC 7348 §5 would have them ignored, Linux takes
+ * them for an extension that it does not know (`vxlan_rcv`).
+ */
 export function decodeVxlan(
   buf: Uint8Array,
   off: number,
   len: number,
 ): { vni: number; payloadOffset: number } | null {
-  if (len < VXLAN_HLEN || (buf[off]! & 0x08) === 0) return null;
+  if (len < VXLAN_HLEN || u32(buf, off) !== 0x0800_0000 || buf[off + 7] !== 0) return null;
   return { vni: u32(buf, off + 4) >>> 8, payloadOffset: off + VXLAN_HLEN };
 }
 
@@ -23,11 +26,16 @@ export function writeVxlan(buf: Uint8Array, off: number, vni: number): void {
   buf[off + 6] = vni;
 }
 
-const PORT_MIN = 32_768;
-const PORT_RANGE = 60_999 - PORT_MIN + 1;
-
-/** Outer source port: a hash of the inner flow (RFC 7348 §5), so that ECMP in the underlay keeps a flow together. */
-export function flowSourcePort(frame: Uint8Array, off: number, len: number): number {
+/**
+ * Outer source port: a hash of the inner flow (RFC 7348 §5), so that ECMP in the underlay keeps a flow together. From the first of
+ * the range, below the last (`udp_flow_src_port`).
+ */
+export function flowSourcePort(
+  frame: Uint8Array,
+  off: number,
+  len: number,
+  [first, last]: readonly [number, number],
+): number {
   let hash = 0x811c9dc5;
   const mix = (value: number) => {
     hash = Math.imul(hash ^ value, 0x01000193);
@@ -45,5 +53,5 @@ export function flowSourcePort(frame: Uint8Array, off: number, len: number): num
   } else {
     for (let i = off; i < off + Math.min(len, 12); i++) mix(frame[i]!);
   }
-  return PORT_MIN + ((hash >>> 0) % PORT_RANGE);
+  return first + ((hash >>> 0) % (last - first));
 }

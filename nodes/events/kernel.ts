@@ -193,6 +193,8 @@ export interface FdbFacts {
   /** VXLAN: the remote VTEP's address. Bridge: ''. */
   readonly dst: string;
   readonly kind: 'learned' | 'static' | 'permanent';
+  /** VXLAN: the only device that frames to the VTEP leave by. */
+  readonly via?: string;
   /** Bridge that filters VLANs: the row's VLAN. */
   readonly vlan?: number;
 }
@@ -217,6 +219,8 @@ export interface PathMtuFacts {
   readonly mtu: number;
   /** When it will be forgotten, ms at the node. */
   readonly expires: number;
+  /** A router asked for less still. */
+  readonly locked?: true;
 }
 
 /** Ways in which a wire carries nothing, seen from one end. */

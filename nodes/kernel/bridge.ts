@@ -207,27 +207,40 @@ export class BridgeDevice extends Device implements BridgeMaster {
       return;
     }
     const tci = this.#settings.vlanFiltering ? this.#ingress(port.vlans, frame) : 0;
-    if (tci < 0) {
-      kernel.drop('bridge-vlan');
-      return;
-    }
-    const vlan = tci & 0xfff;
-    if (port.settings.locked && this.#fdb.get(vlan)?.get(source)?.port !== device) {
-      kernel.drop('bridge-locked');
-      return;
-    }
-    if (port.settings.learning) this.#learn(source, vlan, device);
     if (this.#isForBridges(readMac(frame, 0))) {
+      if (tci >= 0 && port.settings.learning) this.#learn(source, tci & 0xfff, device);
       kernel.drop('link-local');
       return;
     }
     this.tapped('in', frame);
-    const bare = this.#bare(frame);
     const { bridgeNetfilter } = this.ns;
-    if (bridgeNetfilter.calls(bare)) {
-      const skb = bridgeNetfilter.preRouting(this, device, bare, tci);
-      if (skb !== null) this.#forward(device, skb.frame, tci, skb);
-    } else this.#forward(device, bare, tci, null);
+    const valid = bridgeNetfilter.validated(frame);
+    if (valid === null) {
+      kernel.drop('bridge-malformed');
+      return;
+    }
+    if (!bridgeNetfilter.calls(valid)) {
+      if (this.#admits(port, source, tci)) this.#forward(device, this.#bare(valid), tci, null);
+      return;
+    }
+    const skb = bridgeNetfilter.preRouting(this, device, valid, Math.max(tci, 0));
+    if (skb !== null && this.#admits(port, source, tci) && skb !== 'sent')
+      this.#forward(device, skb.frame, tci, skb);
+  }
+
+  /** Whether a frame may come in by a port; its source is learned then (`br_handle_frame_finish`). */
+  #admits({ device, settings }: BridgePort, source: number, tci: number): boolean {
+    if (tci < 0) {
+      this.ns.kernel.drop('bridge-vlan');
+      return false;
+    }
+    const vlan = tci & 0xfff;
+    if (settings.locked && this.#fdb.get(vlan)?.get(source)?.port !== device) {
+      this.ns.kernel.drop('bridge-locked');
+      return false;
+    }
+    if (settings.learning) this.#learn(source, vlan, device);
+    return true;
   }
 
   /** `br_handle_frame`: without spanning tree its frames are multicasts like others; what else there is, is not forwarded. */
@@ -265,16 +278,32 @@ export class BridgeDevice extends Device implements BridgeMaster {
     const known = group ? undefined : this.#fdb.get(tci & 0xfff)?.get(dst);
     if (known !== undefined) {
       const port = this.#ports.get(known.port);
-      if (port !== undefined && this.#delivers(source, port, tci)) this.#send(known.port, frame, tci, skb);
+      if (port !== undefined && this.#delivers(source, port, tci))
+        this.#send(known.port, frame, tci, skb, from === null);
+      return;
+    }
+    if (!group && this.#isOfPort(dst)) {
+      // It is the host's only where it came by that very port.
+      if (from?.mac === dst) this.#passUp(frame, tci, skb);
+      else this.ns.kernel.drop('other-host');
       return;
     }
     for (const device of this.ports) {
       const port = this.#ports.get(device)!;
       if (!this.#delivers(source, port, tci) || !floods(port, dst, group, from === null)) continue;
       const copy = copyFrame(frame);
-      this.#send(device, copy, tci, skb === null ? null : skb.copy(copy));
+      this.#send(device, copy, tci, skb === null ? null : skb.copy(copy), from === null);
     }
     if (from !== null && group) this.#passUp(frame, tci, skb);
+  }
+
+  /** The addresses of the ports are the host's own (`fdb_add_local`). */
+  #isOfPort(mac: number): boolean {
+    return this.ports.some((port) => port.mac === mac);
+  }
+
+  override owns(mac: number): boolean {
+    return mac === this.mac || this.#isOfPort(mac);
   }
 
   /** `should_deliver` */
@@ -285,15 +314,20 @@ export class BridgeDevice extends Device implements BridgeMaster {
     return !this.#settings.vlanFiltering || to.vlans.has(tci & 0xfff);
   }
 
-  #send(device: Device, frame: Uint8Array, tci: number, skb: Skb | null): void {
+  #send(device: Device, frame: Uint8Array, tci: number, skb: Skb | null, own: boolean): void {
     const { rt, tracer } = this.ns.kernel;
     if (rt.cause < 0) tracer.step(this.ns, { at: 'bridge', dev: this.name, to: device.name }, frame);
-    if (skb === null) this.egress(device, frame, tci);
+    if (own) this.egress(device, frame, tci);
+    else if (skb === null) this.ns.bridgeNetfilter.send(this, device, frame, tci, null);
     else this.ns.bridgeNetfilter.forward(this, device, skb);
   }
 
   /** A frame leaves by a port, with the tag that it has there (`br_handle_vlan`). */
   egress(device: Device, frame: Uint8Array, tci: number, skb: Skb | null = null): void {
+    if (!device.fits(frame)) {
+      this.ns.kernel.drop('too-long');
+      return;
+    }
     const plain = !this.#settings.vlanFiltering || this.#ports.get(device)?.vlans.leavesUntagged(tci & 0xfff);
     if (plain) device.transmit(frame, skb);
     else device.transmit(tagged(frame, this.#protocol, tci & 0xfff, tci >>> 13));
@@ -315,6 +349,7 @@ export class BridgeDevice extends Device implements BridgeMaster {
     const { now } = this.ns.kernel.rt;
     const entry = this.#fdb.get(vlan)?.get(mac);
     if (entry === undefined) {
+      if (mac === this.mac || this.#isOfPort(mac)) return;
       this.#set({ mac, vlan, port, kind: 'learned', seen: now });
       this.#arm();
     } else if (entry.kind !== 'permanent') {

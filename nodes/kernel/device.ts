@@ -1,6 +1,13 @@
-import { ETHERTYPE_IPV4, ETHERTYPE_IPV6, writeEthernet } from '../../protocols/ethernet.ts';
+import {
+  ETH_HLEN,
+  ETHERTYPE_IPV4,
+  ETHERTYPE_IPV6,
+  etherType,
+  writeEthernet,
+} from '../../protocols/ethernet.ts';
 import { frameBuffer } from '../../protocols/frame-buffer.ts';
 import { formatMac } from '../../protocols/mac.ts';
+import { ETHERTYPE_8021AD, ETHERTYPE_8021Q, VLAN_HLEN, vlanProtocol } from '../../protocols/vlan.ts';
 import type { Cut, LinkFacts, LinkKind } from '../events/kernel.ts';
 import type { Inet6Device } from './ipv6/inet6-device.ts';
 import type { NeighborTable } from './neighbor.ts';
@@ -126,6 +133,22 @@ export abstract class Device {
     return false;
   }
 
+  /** Whether a frame is no longer than the device takes, its tag beside it (`is_skb_forwardable`). */
+  fits(frame: Uint8Array): boolean {
+    const most = this.mtu + ETH_HLEN + VLAN_HLEN;
+    return frame.length <= most || (frame.length <= most + VLAN_HLEN && vlanProtocol(frame) !== null);
+  }
+
+  /** Whether frames to an address are for this device. */
+  owns(mac: number): boolean {
+    return mac === this.mac;
+  }
+
+  /** The largest MTU that it can be given, bytes. */
+  get maxMtu(): number {
+    return 65_535;
+  }
+
   get usable(): boolean {
     return this.up && this.carrier;
   }
@@ -166,6 +189,10 @@ export abstract class Device {
   receive(frame: Uint8Array, skb: Skb | null = null): void {
     if (!this.up) {
       this.ns.kernel.drop('device-down');
+      return;
+    }
+    if (frame.length < TAGGED_LEAST && isTagged(frame)) {
+      this.ns.kernel.drop('vlan-truncated');
       return;
     }
     const { rt, tracer } = this.ns.kernel;
@@ -223,6 +250,14 @@ export abstract class Device {
       ...this.master?.portFacts(this),
     };
   }
+}
+
+/** A frame with a tag has something behind it (`skb_vlan_untag`). */
+const TAGGED_LEAST = ETH_HLEN + VLAN_HLEN + 2;
+
+function isTagged(frame: Uint8Array): boolean {
+  const type = frame.length < ETH_HLEN ? 0 : etherType(frame);
+  return type === ETHERTYPE_8021Q || type === ETHERTYPE_8021AD;
 }
 
 /** lo: what goes in comes out, with its mark and its flow. */
@@ -323,6 +358,7 @@ export class VethDevice extends Device {
   protected override xmit(frame: Uint8Array): void {
     const peer = this.#peer;
     if (peer === null || !this.usable || !peer.up) this.ns.kernel.drop('no-carrier');
+    else if (!peer.fits(frame)) this.ns.kernel.drop('too-long');
     else this.ns.kernel.enqueue(peer, frame);
   }
 }

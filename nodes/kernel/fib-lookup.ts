@@ -1,5 +1,5 @@
 import { LIMITED_BROADCAST } from '../../protocols/ip4.ts';
-import { chooseNexthop, type Path } from './ip/path.ts';
+import { chooseNexthop, type Path, pathError } from './ip/path.ts';
 import type { Netns } from './netns.ts';
 import { DEFAULT_TABLE, LOCAL_TABLE, type Route, type RouteTable } from './route-table.ts';
 import type { FlowKey } from './rules.ts';
@@ -7,8 +7,9 @@ import type { FlowKey } from './rules.ts';
 /** The way of a packet. Null: there is no route. */
 export function fibLookup(ns: Netns, dst: number, hash: number, flow: FlowKey): Path | null {
   const path = lookup(ns, dst, hash, flow);
-  // A packet that is bound to a device has its destination there (`ip_route_output_key_hash_rcu`).
-  if (path !== null || flow.oif === null || flow.iif !== null) return path;
+  if (flow.oif === null || flow.iif !== null) return path;
+  // A packet that is bound to a device has its destination there, whatever refuses it (`ip_route_output_key_hash_rcu`).
+  if (path !== null && pathError(path) === null) return path;
   return { type: 'unicast', device: flow.oif, nexthop: dst, src: 0, route: null };
 }
 

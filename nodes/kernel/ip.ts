@@ -42,6 +42,16 @@ export class IpLayer {
     return this.#output.send(buffer, options, fill);
   }
 
+  /** The same by a way that has been found already. */
+  outputBy(
+    path: Path,
+    buffer: Uint8Array,
+    options: PacketOptions,
+    fill?: (src: number) => void,
+  ): SendError | null {
+    return this.#output.sendOn(path, buffer, options, fill);
+  }
+
   /**
    * Sends a whole IP packet of the host's own, with room for an Ethernet header, through OUTPUT and POSTROUTING
    * (`ip_local_out`): what REJECT and tunnels make. What the skb knows (mark, ct) goes with it.

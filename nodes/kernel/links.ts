@@ -111,7 +111,10 @@ export class LinkTable {
         other instanceof VxlanDevice && other.vni === options.vni && other.dstPort === options.dstPort,
     );
     if (exists) throw new NetlinkError('Error: A VXLAN device with the specified VNI already exists.');
-    return this.#add(new VxlanDevice(this.#ns, this.#options(options), options));
+    const device = this.#add(new VxlanDevice(this.#ns, this.#options(options), options));
+    device.mtu = Math.min(device.mtu, device.maxMtu);
+    device.start();
+    return device;
   }
 
   addTun(options: Omit<LinkOptions, 'mac'>, onPacket: (packet: Uint8Array) => void): TunDevice {
@@ -316,6 +319,8 @@ export class LinkTable {
         `RTNETLINK answers: ${vlan ? 'Numerical result out of range' : 'Invalid argument'}`,
       );
     }
+    if (device.kind === 'vxlan' && mtu > device.maxMtu)
+      throw new NetlinkError('RTNETLINK answers: Invalid argument');
     device.mtu = mtu;
     this.#changed(device);
     for (const upper of device.uppers)

@@ -50,6 +50,7 @@ import {
 import { TunnelTable } from './tunnels/ip-tunnel.ts';
 import { type ReceivedDatagram, UdpLayer, type UdpPacketOptions, type UdpSocket } from './udp.ts';
 import { VxlanDevice, type VxlanOptions } from './vxlan.ts';
+import type { FdbRequest, VxlanRemote } from './vxlan-fdb.ts';
 import { VxlanPorts } from './vxlan-port.ts';
 import { Xfrm } from './xfrm/xfrm.ts';
 
@@ -270,9 +271,17 @@ export class Netns {
     device.addFdb(mac, dst, kind);
   }
 
-  deleteVxlanFdb(dev: string, mac: number, dst?: number): boolean {
+  /** `bridge fdb add`, `append` and `replace` on a VXLAN device. @throws NetlinkError */
+  setVxlanFdb(dev: string, mac: number, remote: VxlanRemote, kind: FdbFacts['kind'], how: FdbRequest): void {
     const device = this.links.require(dev);
-    return device instanceof VxlanDevice && device.deleteFdb(mac, dst);
+    if (!(device instanceof VxlanDevice))
+      throw new NetlinkError('RTNETLINK answers: Operation not supported');
+    device.setFdb(mac, remote, kind, how);
+  }
+
+  deleteVxlanFdb(dev: string, mac: number, dst?: number, via: Device | null = null): boolean {
+    const device = this.links.require(dev);
+    return device instanceof VxlanDevice && device.deleteFdb(mac, dst, via);
   }
 
   fdb(): FdbFacts[] {
@@ -318,7 +327,7 @@ export class Netns {
     }
     if (device.hasLinkLayer) {
       const dst = readMac(frame, 0);
-      if (dst !== device.mac && !isGroupMac(dst)) {
+      if (!device.owns(dst) && !isGroupMac(dst)) {
         kernel.drop('other-host');
         return;
       }

@@ -8,6 +8,8 @@ import type { Nexthop, Route } from './route-table.ts';
 
 interface Learned<A extends IpAddress> {
   readonly mtu: number;
+  /** Less was asked for: what goes this way may be fragmented, whatever its sender would have. */
+  readonly locked: boolean;
   /** Those of the route when it was learned; it says nothing about a way by another. */
   readonly nexthops: readonly Nexthop<A>[];
   readonly timer: TimerHandle;
@@ -45,6 +47,11 @@ export class PathMtuCache<A extends IpAddress = number> {
     return this.#find(dst, path)?.mtu ?? path.device.mtu;
   }
 
+  /** Whether a router asks for less than can be had (`ip_mtu_locked`). */
+  locked(dst: A, path: Path<A>): boolean {
+    return this.#find(dst, path)?.locked === true;
+  }
+
   /** When what is known of a path will be forgotten, ms; null if nothing is. */
   expiry(dst: A, path: Path<A>): number | null {
     return this.#find(dst, path)?.timer.at ?? null;
@@ -57,18 +64,20 @@ export class PathMtuCache<A extends IpAddress = number> {
     if (path?.type !== 'unicast' || route === null) return;
     const { rt } = this.#ns.kernel;
     const accepted = Math.max(mtu, this.#family.least);
+    const locked = mtu < this.#family.least;
     const old = this.#find(dst, path);
-    if (accepted >= path.device.mtu || (old !== undefined && accepted > old.mtu)) return;
+    if (old?.locked === true || accepted >= path.device.mtu || (old !== undefined && accepted > old.mtu))
+      return;
     // The same again moves the end only once half of the time is over.
-    if (old !== undefined && old.mtu === accepted && old.timer.at - rt.now > EXPIRES / 2) return;
+    if (old !== undefined && old.mtu === accepted && !locked && old.timer.at - rt.now > EXPIRES / 2) return;
     this.#cancel(this.#learned.get(dst));
     const timer = rt.timers.set(rt.now + EXPIRES, () => this.#forget(dst));
-    this.#learned.set(dst, { mtu: accepted, nexthops: route.nexthops, timer });
-    rt.emit({ type: 'pmtu.set', ns: this.#ns.name, pmtu: this.#facts(dst, accepted, timer) });
+    this.#learned.set(dst, { mtu: accepted, locked, nexthops: route.nexthops, timer });
+    rt.emit({ type: 'pmtu.set', ns: this.#ns.name, pmtu: this.#facts(dst, accepted, locked, timer) });
   }
 
   list(): PathMtuFacts[] {
-    return [...this.#learned].map(([dst, { mtu, timer }]) => this.#facts(dst, mtu, timer));
+    return [...this.#learned].map(([dst, { mtu, locked, timer }]) => this.#facts(dst, mtu, locked, timer));
   }
 
   /** `ip route flush cache` */
@@ -101,7 +110,8 @@ export class PathMtuCache<A extends IpAddress = number> {
     if (learned !== undefined) this.#ns.kernel.rt.timers.cancel(learned.timer);
   }
 
-  #facts(dst: A, mtu: number, timer: TimerHandle): PathMtuFacts {
-    return { dst: formatIp(dst), mtu, expires: timer.at };
+  #facts(dst: A, mtu: number, locked: boolean, timer: TimerHandle): PathMtuFacts {
+    const facts = { dst: formatIp(dst), mtu, expires: timer.at };
+    return locked ? { ...facts, locked } : facts;
   }
 }

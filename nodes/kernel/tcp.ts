@@ -4,6 +4,7 @@ import { resetFor } from '../../protocols/tcp/reset.ts';
 import { ACK, decodeTcp, RST, SYN, type TcpSegment } from '../../protocols/tcp/segment.ts';
 import type { Device } from './device.ts';
 import type { InetLayer } from './inet.ts';
+import { isGroupFrame } from './ip/icmp-error.ts';
 import { pathError } from './ip/path.ts';
 import { ephemeralPort } from './local-ports.ts';
 import type { Netns } from './netns.ts';
@@ -168,6 +169,11 @@ export class TcpLayer<A extends IpAddress = number> {
   receive(device: Device, frame: Uint8Array, at: number, length: number): void {
     const src = this.#inet.source(frame);
     const dst = this.#inet.destination(frame);
+    if (isGroupFrame(frame)) {
+      // RFC 9293 §3.9.2.3: TCP is between two.
+      this.#ns.kernel.drop('tcp-link-broadcast');
+      return;
+    }
     const segment = decodeTcp(frame, at, length, src, dst);
     if (segment === null || !this.#inet.isLocal(dst)) {
       this.#ns.kernel.drop('tcp-malformed');

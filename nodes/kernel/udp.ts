@@ -1,3 +1,4 @@
+import { setU16 } from '../../protocols/bytes.ts';
 import { ETH_HLEN } from '../../protocols/ethernet.ts';
 import { frameBuffer } from '../../protocols/frame-buffer.ts';
 import type { IpAddress } from '../../protocols/ip.ts';
@@ -16,6 +17,8 @@ export interface ReceivedDatagram<A extends IpAddress = number> {
   readonly dst: A;
   readonly payload: Uint8Array;
   readonly ttl: number;
+  /** Type of service, or traffic class. */
+  readonly tos: number;
   readonly device: Device;
 }
 
@@ -117,6 +120,9 @@ export class UdpLayer<A extends IpAddress = number> {
   sendPacket(packet: Uint8Array, options: UdpPacketOptions<A>): SendError | null {
     const at = ETH_HLEN + this.#inet.headerLength;
     const { srcPort, dstPort, dst, checksum } = options;
+    // Rules may ask for the ports before the header is written.
+    setU16(packet, at, srcPort);
+    setU16(packet, at + 2, dstPort);
     return this.#inet.output(
       packet,
       {
@@ -152,7 +158,8 @@ export class UdpLayer<A extends IpAddress = number> {
       tracer.step(this.#ns, { at: 'socket.receive', socket: `UDP port ${datagram.dstPort}` }, frame);
     const { srcPort, payloadOffset, payloadLength } = datagram;
     const payload = frame.subarray(payloadOffset, payloadOffset + payloadLength);
-    socket.onDatagram({ src, srcPort, dst, payload, ttl: this.#inet.ttl(frame), device });
+    const ttl = this.#inet.ttl(frame);
+    socket.onDatagram({ src, srcPort, dst, payload, ttl, tos: this.#inet.tos(frame), device });
   }
 
   error(srcPort: number, report: IcmpErrorReport<A>): void {

@@ -7,8 +7,10 @@ import { PortInUseError, type ReceivedDatagram, type UdpSocket } from './udp.ts'
 export interface VxlanEndpoint {
   readonly vni: number;
   readonly dstPort: number;
-  /** An inner Ethernet frame from the VTEP `remote`. */
-  decapsulated(inner: Uint8Array, remote: number): void;
+  /** An inner Ethernet frame from the VTEP `remote`, in a packet of a type of service. */
+  decapsulated(inner: Uint8Array, remote: number, tos: number): void;
+  /** A frame from a device of the same namespace, which has not been on the way. */
+  bypassed(frame: Uint8Array): void;
 }
 
 interface Port {
@@ -57,7 +59,12 @@ export class VxlanPorts {
     }
   }
 
-  #receive(byVni: ReadonlyMap<number, VxlanEndpoint>, { payload, src }: ReceivedDatagram): void {
+  /** The device of a VNI that is up. */
+  find(dstPort: number, vni: number): VxlanEndpoint | undefined {
+    return this.#ports.get(dstPort)?.byVni.get(vni);
+  }
+
+  #receive(byVni: ReadonlyMap<number, VxlanEndpoint>, { payload, src, tos }: ReceivedDatagram): void {
     const header = decodeVxlan(payload, 0, payload.length);
     if (header === null || payload.length < VXLAN_HLEN + 14) {
       this.#ns.kernel.drop('vxlan-malformed');
@@ -65,6 +72,6 @@ export class VxlanPorts {
     }
     const endpoint = byVni.get(header.vni);
     if (endpoint === undefined) this.#ns.kernel.drop('vxlan-unknown-vni');
-    else endpoint.decapsulated(payload.subarray(header.payloadOffset), src);
+    else endpoint.decapsulated(payload.subarray(header.payloadOffset), src, tos);
   }
 }

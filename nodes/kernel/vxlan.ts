@@ -1,43 +1,78 @@
 import { ARP_LEN, ARP_REPLY, ARP_REQUEST, decodeArp, encodeArp } from '../../protocols/arp.ts';
-import { ETH_HLEN, ETHERTYPE_ARP, etherType, writeEthernet } from '../../protocols/ethernet.ts';
+import { setU16, u16 } from '../../protocols/bytes.ts';
+import { dsField, ecnDecapsulate, ecnEncapsulated } from '../../protocols/ecn.ts';
+import {
+  ETH_HLEN,
+  ETHERTYPE_ARP,
+  ETHERTYPE_IPV4,
+  ETHERTYPE_IPV6,
+  etherType,
+  writeEthernet,
+} from '../../protocols/ethernet.ts';
 import { copyFrame, frameBuffer, withHeadroom } from '../../protocols/frame-buffer.ts';
-import { formatIp4 } from '../../protocols/ip4.ts';
-import { IPV4_HLEN } from '../../protocols/ipv4.ts';
-import { formatMac, isGroupMac, readMac } from '../../protocols/mac.ts';
-import { UDP_HLEN } from '../../protocols/udp.ts';
+import { formatIp4, isLoopback, isMulticast } from '../../protocols/ip4.ts';
+import { IPV4_HLEN, ipDst, ipTtl, PROTO_UDP } from '../../protocols/ipv4.ts';
+import { IPV6_HLEN, ip6HopLimit } from '../../protocols/ipv6.ts';
+import { isGroupMac, readMac } from '../../protocols/mac.ts';
+import { UDP_HLEN, writeUdp } from '../../protocols/udp.ts';
+import { ETHERTYPE_8021AD, ETHERTYPE_8021Q, VLAN_HLEN } from '../../protocols/vlan.ts';
 import { flowSourcePort, VXLAN_HLEN, writeVxlan } from '../../protocols/vxlan.ts';
 import type { FdbFacts } from '../events/kernel.ts';
 import { Device, type DeviceOptions } from './device.ts';
+import { sentFlow } from './ip/path.ts';
+import { localPortRange } from './local-ports.ts';
 import type { Skb } from './netfilter/skb.ts';
 import type { Netns } from './netns.ts';
+import { ANY_FLOW } from './rules.ts';
+import { DEFAULT_MAC, type FdbRequest, VxlanFdb, type VxlanRemote } from './vxlan-fdb.ts';
+import { tooBigReply } from './vxlan-pmtu.ts';
 import type { VxlanEndpoint } from './vxlan-port.ts';
 
 export interface VxlanOptions {
   readonly vni: number;
-  /** Address of the local VTEP. */
+  /** Address of the local VTEP; 0: that which routing prefers. */
   readonly local: number;
   readonly dstPort: number;
   readonly learning: 'on' | 'off';
+  /** The VTEP that takes what no row does; 0 or absent: none. */
+  readonly remote?: number;
+  /** The device that frames to `remote` leave by. */
+  readonly link?: Device | null;
   /** Answers ARP requests by its neighbour entries, and lets none out (`proxy`). Default off. */
   readonly proxy?: 'on' | 'off';
+  /** Tell of addresses that no row, or no neighbour, is known for: netlink alone would. */
+  readonly l2miss?: 'on' | 'off';
+  readonly l3miss?: 'on' | 'off';
+  /** Source ports: from the first, below the second. Default: `net.ipv4.ip_local_port_range`. */
+  readonly srcPorts?: readonly [number, number];
+  /** TTL of the outer packet; 0 or absent: `net.ipv4.ip_default_ttl`. */
+  readonly ttl?: number | 'inherit';
+  /** Type of service of the outer packet. Default 0. */
+  readonly tos?: number | 'inherit';
+  /** Whether the outer packet may be fragmented. Default unset: it may. */
+  readonly df?: 'unset' | 'set' | 'inherit';
+  /** Checksum of the outer UDP (`udpcsum`). Default compute. */
+  readonly checksum?: 'compute' | 'zero';
+  /** Age at which learned rows are forgotten, s. Default 300. */
+  readonly ageing?: number;
 }
 
-interface Row {
-  readonly dst: number;
-  readonly kind: FdbFacts['kind'];
-}
+/** IPv4, UDP, VXLAN and inner Ethernet headers: what a packet may be smaller than the path's MTU. */
+export const VXLAN_HEADROOM = IPV4_HLEN + UDP_HLEN + VXLAN_HLEN + ETH_HLEN;
+const AGEING = 300;
+const MTU_LEAST = 68;
+const MTU_MOST = 65_535;
+/** Whoever sent a frame that never left the host (`vxlan_encap_bypass`). */
+const LOCALHOST = 0x7f000001;
 
-/** Destination of the rows that take broadcast, unknown unicast and multicast. */
-const DEFAULT_MAC = 0;
-const VXLAN_TTL = 64;
-
-/** A VXLAN device (RFC 7348): frames to a MAC of the FDB travel in UDP to the VTEP of that row. */
+/** A VXLAN device (RFC 7348, drivers/net/vxlan): frames to a MAC of the FDB travel in UDP to the VTEP of that row. */
 export class VxlanDevice extends Device implements VxlanEndpoint {
   override readonly kind = 'vxlan';
   readonly #options: VxlanOptions;
-  /** Several remotes are allowed for the default row only. */
-  readonly #fdb = new Map<number, Row[]>();
+  readonly #fdb: VxlanFdb;
   #sending = false;
+  #portsText = '';
+  #ports: readonly [number, number] = [0, 0];
   /** The namespace that it was made in, whose sockets carry it wherever it goes. */
   readonly #underlay: Netns;
 
@@ -45,6 +80,13 @@ export class VxlanDevice extends Device implements VxlanEndpoint {
     super(ns, options);
     this.#options = vxlan;
     this.#underlay = ns;
+    this.#fdb = new VxlanFdb(this, (vxlan.ageing ?? AGEING) * 1000);
+  }
+
+  /** Once it is there: the row of its own. */
+  start(): void {
+    const { remote = 0, link = null } = this.#options;
+    if (remote !== 0) this.#fdb.set(DEFAULT_MAC, { dst: remote, via: link }, 'permanent', 'create');
   }
 
   get vni(): number {
@@ -55,21 +97,44 @@ export class VxlanDevice extends Device implements VxlanEndpoint {
     return this.#options.dstPort;
   }
 
+  /** No more than the device below takes. */
+  override get maxMtu(): number {
+    const { link } = this.#options;
+    return link == null ? MTU_MOST : Math.max(link.mtu - VXLAN_HEADROOM, MTU_LEAST);
+  }
+
   override opened(): void {
     this.#underlay.vxlanPorts.open(this);
   }
 
   override stopped(): void {
     this.#underlay.vxlanPorts.close(this);
+    this.#fdb.flush();
   }
 
   override detail(): string {
-    const { vni, local, dstPort, learning } = this.#options;
-    const flags = `${learning === 'off' ? ' nolearning' : ''}${this.#options.proxy === 'on' ? ' proxy' : ''}`;
-    const own = local === 0 ? '' : ` local ${formatIp4(local)}`;
-    return `vxlan id ${vni}${own} dstport ${dstPort}${flags}`;
+    const { vni, local, dstPort, learning, remote = 0, link, srcPorts, ttl = 0, tos = 0 } = this.#options;
+    const { df = 'unset', checksum, ageing = AGEING, proxy, l2miss, l3miss } = this.#options;
+    return [
+      `vxlan id ${vni}`,
+      ...(remote === 0 ? [] : [`remote ${formatIp4(remote)}`]),
+      ...(local === 0 ? [] : [`local ${formatIp4(local)}`]),
+      ...(link == null ? [] : [`dev ${link.name}`]),
+      ...(srcPorts === undefined ? [] : [`srcport ${srcPorts[0]} ${srcPorts[1]}`]),
+      `dstport ${dstPort}`,
+      ...(learning === 'off' ? ['nolearning'] : []),
+      ...(proxy === 'on' ? ['proxy'] : []),
+      ...(l2miss === 'on' ? ['l2miss'] : []),
+      ...(l3miss === 'on' ? ['l3miss'] : []),
+      ...(tos === 0 ? [] : [`tos ${tos === 'inherit' ? tos : `0x${tos.toString(16)}`}`]),
+      ...(ttl === 0 ? [] : [`ttl ${ttl}`]),
+      ...(df === 'unset' ? [] : [`df ${df}`]),
+      ...(ageing === AGEING ? [] : [`ageing ${ageing}`]),
+      ...(checksum === 'zero' ? ['noudpcsum'] : []),
+    ].join(' ');
   }
 
+  /** `vxlan_xmit` */
   protected override xmit(frame: Uint8Array, skb: Skb | null): void {
     if (!this.up) {
       this.ns.kernel.drop('device-down');
@@ -84,24 +149,24 @@ export class VxlanDevice extends Device implements VxlanEndpoint {
       this.#reduceArp(frame);
       return;
     }
-    const dst = readMac(frame, 0);
-    const rows = (isGroupMac(dst) ? undefined : this.#fdb.get(dst)) ?? this.#fdb.get(DEFAULT_MAC);
-    if (rows === undefined) {
+    const remotes = this.#fdb.find(readMac(frame, 0)) ?? this.#fdb.find(DEFAULT_MAC);
+    if (remotes === undefined) {
       this.ns.kernel.drop('vxlan-no-fdb-row');
       return;
     }
     this.#sending = true;
-    const last = rows.length - 1;
-    for (let i = 0; i <= last; i++)
-      this.#encapsulate(i === last ? frame : copyFrame(frame), rows[i]!.dst, skb?.mark ?? 0);
+    const mark = skb?.mark ?? 0;
+    for (let i = remotes.length - 1; i >= 0; i--)
+      this.#encapsulate(i === 0 ? frame : copyFrame(frame), remotes[i]!, mark);
     this.#sending = false;
   }
 
   /** `arp_reduce` */
   #reduceArp(frame: Uint8Array): void {
     const request = decodeArp(frame, ETH_HLEN, frame.length - ETH_HLEN);
-    const mac = request?.op === ARP_REQUEST ? this.neighbors.macOf(request.tpa) : null;
-    if (request === null || mac === null) {
+    const asked = request?.op === ARP_REQUEST && !isLoopback(request.tpa) && !isMulticast(request.tpa);
+    const mac = asked ? this.neighbors.macOf(request.tpa) : null;
+    if (request === null || mac === null || this.#fdb.find(mac)?.[0]?.dst === 0) {
       this.ns.kernel.drop('vxlan-arp-unknown');
       return;
     }
@@ -112,104 +177,180 @@ export class VxlanDevice extends Device implements VxlanEndpoint {
     this.ns.kernel.enqueue(this, reply);
   }
 
-  /** What is outside has the mark of what is inside, as within one namespace (`skb_scrub_packet`). */
-  #encapsulate(frame: Uint8Array, remote: number, mark: number): void {
-    const { rt, tracer } = this.ns.kernel;
-    if (rt.cause < 0) {
-      const how = `VXLAN vni ${this.#options.vni} to ${formatIp4(remote)}`;
-      tracer.step(this.ns, { at: 'encapsulate', dev: this.name, how }, frame);
+  /** `vxlan_xmit_one`. What is outside has the mark of what is inside, as within one namespace (`skb_scrub_packet`). */
+  #encapsulate(frame: Uint8Array, { dst, via }: VxlanRemote, mark: number): void {
+    const { kernel } = this.ns;
+    if (dst === 0) {
+      kernel.drop('vxlan-no-remote');
+      return;
     }
-    const header = 14 + IPV4_HLEN + UDP_HLEN + VXLAN_HLEN;
-    const srcPort = flowSourcePort(frame, 0, frame.length);
+    const underlay = this.#underlay;
+    const { local, dstPort, vni, checksum = 'compute' } = this.#options;
+    if (local !== 0 && !underlay.isLocal(local)) {
+      kernel.drop('vxlan-no-local');
+      return;
+    }
+    if (underlay.isLocal(dst)) {
+      // It is sought among the sockets that are bound to the device, as none is (`vxlan_find_vni`).
+      if (via !== null) kernel.drop('vxlan-unknown-vni');
+      else this.#bypass(frame);
+      return;
+    }
+    const at = innerOffset(frame);
+    const type = u16(frame, at - 2);
+    const inner = dsField(frame, at, type);
+    const { tos = 0 } = this.#options;
+    const wanted = tos === 'inherit' ? inner : tos;
+    const header = ETH_HLEN + IPV4_HLEN + UDP_HLEN + VXLAN_HLEN;
+    const srcPort = flowSourcePort(frame, 0, frame.length, this.#sourcePorts());
     const packet = withHeadroom(frame, header);
-    writeVxlan(packet, header - VXLAN_HLEN, this.#options.vni);
-    const { local, dstPort } = this.#options;
-    this.#underlay.sendUdpPacket(packet, {
-      src: local,
-      dst: remote,
-      srcPort,
-      dstPort,
-      ttl: VXLAN_TTL,
-      mark,
-      checksum: 'zero',
-    });
-  }
-
-  decapsulated(inner: Uint8Array, remote: number): void {
-    const { rt, tracer } = this.ns.kernel;
-    if (rt.cause < 0) {
-      const how = `VXLAN vni ${this.#options.vni} from ${formatIp4(remote)}`;
-      tracer.step(this.ns, { at: 'decapsulate', dev: this.name, how }, inner);
+    setU16(packet, ETH_HLEN + IPV4_HLEN, srcPort);
+    setU16(packet, ETH_HLEN + IPV4_HLEN + 2, dstPort);
+    const options = { src: local, dst, proto: PROTO_UDP, mark, device: via ?? undefined };
+    const bound = underlay.rules.custom || via !== null;
+    const flow = bound ? sentFlow(packet, { ...options, tos: wanted }) : ANY_FLOW;
+    const path = underlay.lookup(dst, local ^ dst ^ PROTO_UDP, flow);
+    if (path?.type !== 'unicast' && path?.type !== 'broadcast') {
+      kernel.drop('vxlan-no-route');
+      return;
     }
-    const source = readMac(inner, 6);
-    if (this.#options.learning === 'on' && !isGroupMac(source) && source !== DEFAULT_MAC)
-      this.#learn(source, remote);
-    this.receive(inner);
-  }
-
-  #learn(mac: number, dst: number): void {
-    const rows = this.#fdb.get(mac);
-    if (rows?.some((row) => row.kind !== 'learned' || row.dst === dst)) return;
-    for (const row of rows ?? []) this.#emitRemoved(mac, row.dst);
-    this.#set(mac, [{ dst, kind: 'learned' }]);
-  }
-
-  /** Adds a row (`bridge fdb append`); a unicast MAC has one, so a second replaces the first. */
-  addFdb(mac: number, dst: number, kind: 'static' | 'permanent'): void {
-    const rows = this.#fdb.get(mac) ?? [];
-    if (rows.some((row) => row.dst === dst && row.kind === kind)) return;
-    if (mac === DEFAULT_MAC) this.#set(mac, [...rows.filter((row) => row.dst !== dst), { dst, kind }]);
-    else {
-      for (const row of rows) if (row.dst !== dst) this.#emitRemoved(mac, row.dst);
-      this.#set(mac, [{ dst, kind }]);
+    if (path.device === this) {
+      kernel.drop('tunnel-loop');
+      return;
     }
+    const mtu = underlay.pathMtus.of(dst, path) - VXLAN_HEADROOM;
+    if (frame.length - at > mtu && this.#tooBig(frame, at, mtu)) return;
+    if (kernel.rt.cause < 0) {
+      const how = `VXLAN vni ${vni} to ${formatIp4(dst)}`;
+      kernel.tracer.step(this.ns, { at: 'encapsulate', dev: this.name, how }, frame);
+    }
+    writeVxlan(packet, header - VXLAN_HLEN, vni);
+    const df = this.#df(frame, at, type) && !underlay.pathMtus.locked(dst, path);
+    const outer = { ...options, ttl: this.#ttl(frame, at, type), df };
+    const length = VXLAN_HLEN + frame.length;
+    underlay.ip.outputBy(path, packet, { ...outer, tos: ecnEncapsulated(wanted, inner) }, (src) =>
+      writeUdp(packet, ETH_HLEN + IPV4_HLEN, src, dst, srcPort, dstPort, length, { checksum }),
+    );
   }
 
-  /** Removes the row to one VTEP, or all of a MAC's without one. */
-  deleteFdb(mac: number, dst?: number): boolean {
-    const rows = this.#fdb.get(mac) ?? [];
-    const gone = rows.filter((row) => dst === undefined || row.dst === dst);
-    if (gone.length === 0) return false;
-    const left = rows.filter((row) => !gone.includes(row));
-    if (left.length === 0) this.#fdb.delete(mac);
-    else this.#fdb.set(mac, left);
-    for (const row of gone) this.#emitRemoved(mac, row.dst);
+  #sourcePorts(): readonly [number, number] {
+    const { srcPorts = [0, 0] } = this.#options;
+    if (srcPorts[0] < srcPorts[1]) return srcPorts;
+    const text = this.#underlay.sysctls.ipv4.ip_local_port_range;
+    if (text !== this.#portsText) {
+      this.#portsText = text;
+      this.#ports = localPortRange(text);
+    }
+    return this.#ports;
+  }
+
+  #ttl(frame: Uint8Array, at: number, type: number): number | undefined {
+    const { ttl = 0 } = this.#options;
+    if (ttl !== 'inherit') return ttl === 0 ? undefined : ttl;
+    if (type === ETHERTYPE_IPV4) return ipTtl(frame, at) || undefined;
+    return type === ETHERTYPE_IPV6 ? ip6HopLimit(frame, at) || undefined : undefined;
+  }
+
+  #df(frame: Uint8Array, at: number, type: number): boolean {
+    const { df = 'unset' } = this.#options;
+    if (df !== 'inherit' || at !== ETH_HLEN) return df === 'set';
+    return type === ETHERTYPE_IPV6 || (type === ETHERTYPE_IPV4 && (frame[at + 6]! & 0x40) !== 0);
+  }
+
+  /** A packet does not fit the path whole. True: its sender, on a port of the same bridge, was told so instead. */
+  #tooBig(frame: Uint8Array, at: number, mtu: number): boolean {
+    if (this.master === null) {
+      if (etherType(frame) === ETHERTYPE_IPV4) this.ns.pathMtus.learn(ipDst(frame, at), mtu);
+      return false;
+    }
+    const reply = tooBigReply(frame, mtu);
+    if (reply === null) return false;
+    this.ns.kernel.enqueue(this, reply);
     return true;
   }
 
+  /** A VTEP of this very host is given the frame as it is (`vxlan_encap_bypass`). */
+  #bypass(frame: Uint8Array): void {
+    const { vni, dstPort } = this.#options;
+    const endpoint = this.#underlay.vxlanPorts.find(dstPort, vni);
+    if (endpoint === undefined) this.ns.kernel.drop('vxlan-unknown-vni');
+    else endpoint.bypassed(frame.slice());
+  }
+
+  bypassed(frame: Uint8Array): void {
+    const source = readMac(frame, 6);
+    if (this.#options.learning === 'on' && !isGroupMac(source) && source !== 0)
+      this.#fdb.learn(source, LOCALHOST);
+    this.ns.kernel.enqueue(this, frame);
+  }
+
+  /** `vxlan_rcv` */
+  decapsulated(inner: Uint8Array, remote: number, tos: number): void {
+    const { kernel } = this.ns;
+    if (kernel.rt.cause < 0) {
+      const how = `VXLAN vni ${this.#options.vni} from ${formatIp4(remote)}`;
+      kernel.tracer.step(this.ns, { at: 'decapsulate', dev: this.name, how }, inner);
+    }
+    const source = readMac(inner, 6);
+    if (source === this.mac) {
+      kernel.drop('vxlan-own-address');
+      return;
+    }
+    if (this.#options.learning === 'on') {
+      const valid = !isGroupMac(source) && source !== 0;
+      if (!valid || this.#fdb.learn(source, remote) === 'conflict') {
+        kernel.drop(valid ? 'vxlan-static-elsewhere' : 'bad-source-mac');
+        return;
+      }
+    }
+    const type = etherType(inner);
+    if (inner.length < ETH_HLEN + leastOf(type)) {
+      kernel.drop('vxlan-malformed');
+      return;
+    }
+    if (ecnDecapsulate(tos, inner, ETH_HLEN, type)) this.receive(inner);
+    else kernel.drop('vxlan-ecn');
+  }
+
+  /** Adds a row; a unicast MAC has one destination, so a second replaces the first. */
+  addFdb(mac: number, dst: number, kind: 'static' | 'permanent'): void {
+    const several = mac === DEFAULT_MAC || isGroupMac(mac);
+    this.#fdb.set(mac, { dst, via: null }, kind, several ? 'append' : 'replace');
+  }
+
+  /** `bridge fdb add`, `append` and `replace`. @throws NetlinkError */
+  setFdb(mac: number, remote: VxlanRemote, kind: FdbFacts['kind'], how: FdbRequest): void {
+    this.#fdb.set(mac, remote, kind, how);
+  }
+
+  /** Removes the row to one VTEP, or all of a MAC's without one. */
+  deleteFdb(mac: number, dst?: number, via: Device | null = null): boolean {
+    return this.#fdb.delete(mac, dst, via);
+  }
+
   override moved(ns: Netns, name: string): void {
-    for (const [mac, rows] of this.#fdb) for (const { dst } of rows) this.#emitRemoved(mac, dst);
+    this.#fdb.announce('gone');
     super.moved(ns, name);
-    for (const fdb of this.fdb()) ns.kernel.rt.emit({ type: 'fdb.set', ns: ns.name, fdb });
+    this.#fdb.announce('here');
   }
 
   fdb(): FdbFacts[] {
-    return [...this.#fdb].flatMap(([mac, rows]) => rows.map((row) => this.#facts(mac, row)));
+    return this.#fdb.list();
   }
 
   override removed(): void {
-    for (const mac of [...this.#fdb.keys()]) this.deleteFdb(mac);
+    this.#fdb.clear();
   }
+}
 
-  #set(mac: number, rows: Row[]): void {
-    this.#fdb.set(mac, rows);
-    const last = rows.at(-1);
-    if (last !== undefined)
-      this.ns.kernel.rt.emit({ type: 'fdb.set', ns: this.ns.name, fdb: this.#facts(mac, last) });
-  }
+/** Where a frame's network header begins: behind its tag, if it has one. */
+function innerOffset(frame: Uint8Array): number {
+  const type = etherType(frame);
+  const isTagged = type === ETHERTYPE_8021Q || type === ETHERTYPE_8021AD;
+  return isTagged && frame.length >= ETH_HLEN + VLAN_HLEN ? ETH_HLEN + VLAN_HLEN : ETH_HLEN;
+}
 
-  #emitRemoved(mac: number, dst: number): void {
-    const { name, ns } = this;
-    ns.kernel.rt.emit({
-      type: 'fdb.removed',
-      ns: ns.name,
-      dev: name,
-      mac: formatMac(mac),
-      dst: formatIp4(dst),
-    });
-  }
-
-  #facts(mac: number, row: Row): FdbFacts {
-    return { dev: this.name, mac: formatMac(mac), port: '', dst: formatIp4(row.dst), kind: row.kind };
-  }
+/** What there has to be behind the Ethernet header (`pskb_inet_may_pull`), bytes. */
+function leastOf(type: number): number {
+  return type === ETHERTYPE_IPV4 ? IPV4_HLEN : type === ETHERTYPE_IPV6 ? IPV6_HLEN : 0;
 }

@@ -1,3 +1,4 @@
+import type { Device } from '../../nodes/kernel/device.ts';
 import { Kernel } from '../../nodes/kernel/kernel.ts';
 import type { Netns } from '../../nodes/kernel/netns.ts';
 import { ETH_HLEN, ETHERTYPE_IPV4, writeEthernet } from '../../protocols/ethernet.ts';
@@ -18,6 +19,7 @@ export class EmulatedPorts {
   readonly world = new FakeWorld();
   readonly rt = this.world.runtime();
   readonly kernel: Kernel;
+  readonly #names: readonly string[];
   #out: Out[] = [];
 
   constructor(ports: readonly { readonly name: string; readonly mac?: number }[]) {
@@ -25,12 +27,17 @@ export class EmulatedPorts {
       timings,
       transmit: (port, frame) => this.#out.push({ port, frame: frame.slice() }),
     });
+    this.#names = ports.map(({ name }) => name);
     const { root } = this.kernel;
     for (const [port, { name, mac = ROUTER_MAC }] of ports.entries()) {
       root.addPort({ name, mac, mtu: 1500, port });
       root.setUp(name);
     }
     root.ipForward = true;
+  }
+
+  deviceOf(port: number): Device | undefined {
+    return this.root.device(this.#names[port] ?? '');
   }
 
   get root(): Netns {

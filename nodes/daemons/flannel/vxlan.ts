@@ -42,7 +42,8 @@ export class VxlanBackend implements Backend {
   prepare(): void {
     const { vni, port: dstPort, mac } = this.#options;
     const local = this.#local;
-    this.#root.addVxlan({ name: this.#device, mac, mtu: this.mtu, vni, local, dstPort, learning: 'off' });
+    const vxlan = { vni, local, dstPort, learning: 'off', checksum: 'zero' } as const;
+    this.#root.addVxlan({ name: this.#device, mac, mtu: this.mtu, ...vxlan });
   }
 
   up(subnet: string): void {

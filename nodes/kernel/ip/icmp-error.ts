@@ -1,5 +1,5 @@
 import { ETH_HLEN } from '../../../protocols/ethernet.ts';
-import { encodeIcmpError, ICMP_ECHO_REPLY, ICMP_ECHO_REQUEST } from '../../../protocols/icmp.ts';
+import { encodeIcmpError, ICMP_ECHO_REPLY, ICMP_ECHO_REQUEST, MAX_ERROR } from '../../../protocols/icmp.ts';
 import { isMulticast, LIMITED_BROADCAST } from '../../../protocols/ip4.ts';
 import {
   IPV4_HLEN,
@@ -44,7 +44,10 @@ export function sendIcmpError(
     const icmpType = frame[ETH_HLEN + ipHeaderLength(frame, ETH_HLEN)];
     if (icmpType !== ICMP_ECHO_REQUEST && icmpType !== ICMP_ECHO_REPLY) return;
   }
-  const message = encodeIcmpError(type, code, extra, frame, ETH_HLEN, frame.length - ETH_HLEN);
+  const path = ns.lookup(src, 0);
+  // It is not fragmented on the way that is known.
+  const room = path === null ? MAX_ERROR : Math.min(MAX_ERROR, ns.pathMtus.of(src, path));
+  const message = encodeIcmpError(type, code, extra, frame, ETH_HLEN, frame.length - ETH_HLEN, room);
   const buffer = new Uint8Array(ETH_HLEN + IPV4_HLEN + message.length);
   buffer.set(message, ETH_HLEN + IPV4_HLEN);
   const tos = (ipTos(frame, ETH_HLEN) & IPTOS_TOS_MASK) | IPTOS_PREC_INTERNETCONTROL;

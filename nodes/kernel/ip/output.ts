@@ -56,6 +56,18 @@ export class IpOutput {
     const path = ns.lookup(dst, options.src ^ dst ^ options.proto, flow);
     const error = pathError(path);
     if (path === null || error !== null) return error;
+    return this.sendOn(path, buffer, options, fill);
+  }
+
+  /** See `IpLayer.outputBy`. */
+  sendOn(
+    path: Path,
+    buffer: Uint8Array,
+    options: PacketOptions,
+    fill?: (src: number) => void,
+  ): SendError | null {
+    const ns = this.#ns;
+    const { dst } = options;
     const preferred =
       options.src || path.src || ns.sourceFor(path.device, path.nexthop) || options.fallbackSrc || 0;
     const src = path.type === 'local' && options.src === 0 ? dst : preferred;

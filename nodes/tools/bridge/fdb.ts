@@ -1,9 +1,9 @@
-import { formatIp4 } from '../../../protocols/ip4.ts';
 import { formatMac, parseMac } from '../../../protocols/mac.ts';
 import { VLAN_ID_MAX } from '../../../protocols/vlan.ts';
 import type { FdbFacts } from '../../events/kernel.ts';
 import { BridgeDevice } from '../../kernel/bridge.ts';
 import type { Device } from '../../kernel/device.ts';
+import { NetlinkError } from '../../kernel/netlink.ts';
 import { VxlanDevice } from '../../kernel/vxlan.ts';
 import { fdbDevice, formatFdb } from '../format/fdb.ts';
 import { type IpContext, requireAddress } from '../ip/context.ts';
@@ -132,7 +132,9 @@ interface RowArguments {
   readonly device: Device;
   /** null: none was given. */
   readonly dst: number | null;
-  readonly kind: 'static' | 'permanent';
+  readonly kind: FdbFacts['kind'];
+  /** The only device that it leaves by, of a VXLAN's row. */
+  readonly via: Device | null;
   /** The bridge that the device is a port of, when `master` was said. */
   readonly bridge: BridgeDevice | null;
   /** 0: none was given. */
@@ -146,6 +148,7 @@ function parseRow(words: Words, ctx: IpContext): RowArguments {
   let dst: number | null = null;
   let kind: RowArguments['kind'] = 'permanent';
   let vlan = 0;
+  let via: Device | null = null;
   let table: 'self' | 'master' = 'self';
   for (let word = words.next(); word !== undefined; word = words.next()) {
     if (word === 'dev') dev = words.argument();
@@ -154,6 +157,8 @@ function parseRow(words: Words, ctx: IpContext): RowArguments {
     else if (word === 'vlan') vlan = vlanOf(words.argument());
     else if (word === 'local' || word === 'permanent') kind = 'permanent';
     else if (word === 'static' || word === 'temp') kind = 'static';
+    else if (word === 'dynamic') kind = 'learned';
+    else if (word === 'via') via = requirePort(ctx, words.argument(), 'device');
     else if (UNKNOWN_SETTINGS.has(word)) throw notEmulated(`bridge fdb ${word}`);
     else {
       const text = word === 'to' ? words.argument() : word;
@@ -168,11 +173,12 @@ function parseRow(words: Words, ctx: IpContext): RowArguments {
   if (table === 'master' && !(master instanceof BridgeDevice))
     throw new ToolError('RTNETLINK answers: Operation not supported', EXIT_USAGE);
   const bridge = table === 'master' && master instanceof BridgeDevice ? master : null;
-  return { mac: macOf(mac), device, dst, kind, bridge, vlan };
+  if (bridge !== null && kind === 'learned') throw notEmulated('bridge fdb dynamic');
+  return { mac: macOf(mac), device, dst, kind, via, bridge, vlan };
 }
 
 const UNKNOWN_SETTINGS = new Set([
-  ...['dynamic', 'vni', 'port', 'via', 'src_vni', 'nhid', 'use', 'router', 'extern_learn', 'sticky'],
+  ...['vni', 'port', 'src_vni', 'nhid', 'use', 'router', 'extern_learn', 'sticky'],
 ]);
 
 function vlanOf(word: string): number {
@@ -190,26 +196,27 @@ function rowsOf(ctx: IpContext, { mac, device, bridge, vlan }: RowArguments): Fd
 
 function set(words: Words, ctx: IpContext, command: 'add' | 'append' | 'replace'): void {
   const wanted = parseRow(words, ctx);
-  const { mac, device, dst, kind, bridge, vlan } = wanted;
-  const rows = rowsOf(ctx, wanted);
-  const same = rows.some((row) => dst !== null && row.dst === formatIp4(dst));
-  if (command === 'add' && rows.length > 0) throw new ToolError('RTNETLINK answers: File exists', EXIT_USAGE);
-  if (command === 'append' && same) return;
+  const { mac, device, dst, kind, via, bridge, vlan } = wanted;
   if (bridge !== null) {
-    bridge.addFdb(mac, device, kind, vlan);
+    if (command === 'add' && rowsOf(ctx, wanted).length > 0)
+      throw new ToolError('RTNETLINK answers: File exists', EXIT_USAGE);
+    if (kind !== 'learned') bridge.addFdb(mac, device, kind, vlan);
     return;
   }
   if (!(device instanceof VxlanDevice)) throw notEmulated(`a forwarding row of ${device.name} itself`);
   if (dst === null) throw new ToolError('RTNETLINK answers: Invalid argument', EXIT_USAGE);
-  if (command === 'replace') ctx.ns.deleteVxlanFdb(device.name, mac);
-  ctx.ns.addVxlanFdb(device.name, mac, dst, kind);
+  const how = command === 'add' ? 'create' : command;
+  try {
+    ctx.ns.setVxlanFdb(device.name, mac, { dst, via }, kind, how);
+  } catch (error) {
+    if (error instanceof NetlinkError) throw new ToolError(error.message, EXIT_USAGE);
+    throw error;
+  }
 }
 
 function remove(words: Words, ctx: IpContext): void {
-  const { mac, device, dst, bridge, vlan } = parseRow(words, ctx);
+  const { mac, device, dst, via, bridge, vlan } = parseRow(words, ctx);
   const gone =
-    bridge === null
-      ? ctx.ns.deleteVxlanFdb(device.name, mac, ...(dst === null ? [] : [dst]))
-      : bridge.deleteFdb(mac, vlan);
+    bridge === null ? ctx.ns.deleteVxlanFdb(device.name, mac, dst ?? 0, via) : bridge.deleteFdb(mac, vlan);
   if (!gone) throw new ToolError('RTNETLINK answers: No such file or directory', EXIT_USAGE);
 }

@@ -18,6 +18,7 @@ export function formatFdb(rows: readonly FdbFacts[], format: FdbFormat = {}): st
       mac: row.mac,
       ...(hidden ? {} : { ifname: fdbDevice(row) }),
       ...(row.dst === '' ? {} : { dst: row.dst }),
+      ...(row.via === undefined ? {} : { viaIf: row.via }),
       ...(row.vlan === undefined ? {} : { vlan: row.vlan }),
       ...(row.port === '' ? { flags: ['self'] } : { flags: [], master: row.dev }),
       state: stateOf(row),
@@ -28,8 +29,9 @@ export function formatFdb(rows: readonly FdbFacts[], format: FdbFormat = {}): st
     .map((row) => {
       const dev = hidden ? '' : `dev ${fdbDevice(row)} `;
       const dst = row.dst === '' ? '' : `dst ${row.dst} `;
+      const via = row.via === undefined ? '' : `via ${row.via} `;
       const vlan = row.vlan === undefined ? '' : `vlan ${row.vlan} `;
-      return `${row.mac} ${dev}${dst}${vlan}${row.port === '' ? 'self' : `master ${row.dev}`} ${stateOf(row)}\n`;
+      return `${row.mac} ${dev}${dst}${via}${vlan}${row.port === '' ? 'self' : `master ${row.dev}`} ${stateOf(row)}\n`;
     })
     .join('');
 }

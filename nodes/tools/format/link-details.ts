@@ -54,11 +54,22 @@ function kindText(link: LinkFacts): string {
   }
 }
 
+const VXLAN_DETAIL =
+  /^(.*? )(?:(srcport \d+ \d+) )?(dstport \d+)((?: (?:nolearning|proxy|l2miss|l3miss))*)(?: (tos \S+))?(?: (ttl \S+))?(?: (df \S+))?(?: (ageing \d+))?(?: (noudpcsum))?$/;
+
 /** The device says what is special to it; the rest is as the kernel makes it. */
 function vxlanText(detail: string): string {
-  const [, head = detail, port = '', learning = '', proxy] =
-    /^(.*?)(dstport \d+)( nolearning)?(?: (proxy))?$/.exec(detail) ?? [];
-  return `${head}srcport 0 0 ${port}${learning}${proxy === undefined ? '' : ' proxy'} ttl auto ageing 300 udpcsum noudp6zerocsumtx noudp6zerocsumrx`;
+  const [, head = '', srcport = 'srcport 0 0', dstport = '', flags = '', tos, ttl, df, ageing, checksum] =
+    VXLAN_DETAIL.exec(detail) ?? [];
+  return [
+    `${head}${srcport} ${dstport}${flags}`,
+    ...(tos === undefined ? [] : [tos]),
+    ttl ?? 'ttl auto',
+    ...(df === undefined ? [] : [df]),
+    ageing ?? 'ageing 300',
+    checksum ?? 'udpcsum',
+    'noudp6zerocsumtx noudp6zerocsumrx',
+  ].join(' ');
 }
 
 function flag(on: boolean): number {

@@ -2,9 +2,10 @@ import { parseMac } from '../../../protocols/mac.ts';
 import type { Netns } from '../../kernel/netns.ts';
 import { tunnelOverhead } from '../../kernel/tunnels/ip-tunnel.ts';
 import { WIREGUARD_MTU } from '../../kernel/tunnels/wireguard.ts';
+import { VXLAN_HEADROOM, type VxlanOptions } from '../../kernel/vxlan.ts';
 import { ToolError } from '../tool.ts';
 import { change, type IpContext, refused, requireDevice } from './context.ts';
-import { type LinkType, parseLinkType, type VxlanArguments } from './link-types.ts';
+import { type LinkType, parseLinkType } from './link-types.ts';
 import { linkNamespace } from './namespaces.ts';
 import { EXIT_ARGUMENT, EXIT_USAGE, garbage, invalidArgument, notEmulated, Words } from './words.ts';
 
@@ -151,16 +152,10 @@ function createVxlan(
   ctx: IpContext,
   ns: Netns,
   { name, mac, mtu }: { name: string; mac: number; mtu: number | null },
-  { dev, remote, ...vxlan }: VxlanArguments,
+  vxlan: VxlanOptions,
 ): void {
-  const lower = dev === null ? null : requireDevice(ctx.ns, dev);
-  const device = ctx.ns.addVxlan({
-    name,
-    mac,
-    mtu: mtu ?? (lower === null ? 1500 : lower.mtu - 50),
-    ...vxlan,
-  });
-  if (remote !== 0) device.addFdb(0, remote, 'permanent');
+  const least = (vxlan.link?.mtu ?? 1500 + VXLAN_HEADROOM) - VXLAN_HEADROOM;
+  ctx.ns.addVxlan({ name, mac, mtu: mtu ?? Math.max(least, MTU_MIN), ...vxlan });
   if (ns !== ctx.ns) ctx.ns.links.move(name, ns);
 }
 

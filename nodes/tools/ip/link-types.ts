@@ -4,22 +4,13 @@ import type { IpvlanFlag, IpvlanMode } from '../../kernel/ipvlan.ts';
 import type { MacvlanMode } from '../../kernel/macvlan.ts';
 import type { TunnelOptions } from '../../kernel/tunnels/ip-tunnel.ts';
 import type { UpperOptions } from '../../kernel/uppers.ts';
+import type { VxlanOptions } from '../../kernel/vxlan.ts';
 import { ToolError } from '../tool.ts';
-import { type IpContext, refused, requireAddress, requireDevice } from './context.ts';
+import { type IpContext, refused } from './context.ts';
 import { numberOf } from './rule-words.ts';
 import { parseTunnel } from './tunnel-type.ts';
+import { parseVxlan } from './vxlan-type.ts';
 import { EXIT_ARGUMENT, invalidArgument, notEmulated, type Words } from './words.ts';
-
-/** VXLAN as the command line has it. */
-export interface VxlanArguments {
-  readonly vni: number;
-  /** 0: none was given. */
-  readonly local: number;
-  readonly remote: number;
-  readonly dstPort: number;
-  readonly learning: 'on' | 'off';
-  readonly dev: string | null;
-}
 
 /** What kind of link is to be made, with the settings of its kind. */
 export type LinkType =
@@ -27,7 +18,7 @@ export type LinkType =
   | { readonly kind: 'dummy' }
   | { readonly kind: 'wireguard' }
   | { readonly kind: 'veth'; readonly peer: readonly string[] }
-  | { readonly kind: 'vxlan'; readonly vxlan: VxlanArguments }
+  | { readonly kind: 'vxlan'; readonly vxlan: VxlanOptions }
   | { readonly kind: 'tunnel'; readonly tunnel: TunnelOptions }
   | { readonly kind: 'upper'; readonly upper: UpperOptions };
 
@@ -147,52 +138,6 @@ function parsePeer(words: Words): string[] {
   const peer: string[] = [];
   for (let next = words.next(); next !== undefined; next = words.next()) peer.push(next);
   return peer;
-}
-
-/** IANA's port is used only where it is asked for. */
-const LINUX_VXLAN_PORT = 8472;
-const QUIET_VXLAN_WORDS = ['udpcsum', 'noudpcsum', 'noudp6zerocsumtx', 'noudp6zerocsumrx'];
-
-function parseVxlan(words: Words, ctx: IpContext): VxlanArguments {
-  let vni: number | null = null;
-  let local = 0;
-  let remote = 0;
-  let dstPort = LINUX_VXLAN_PORT;
-  let learning: 'on' | 'off' = 'on';
-  let dev: string | null = null;
-  for (let word = words.next(); word !== undefined; word = words.next()) {
-    switch (word) {
-      case 'id':
-      case 'vni': {
-        const text = words.argument();
-        vni = numberOf(text, 0xff_ffff, 'invalid id');
-        break;
-      }
-      case 'local':
-        local = requireAddress(words.argument(), 'inet');
-        break;
-      case 'remote':
-        remote = requireAddress(words.argument(), 'inet');
-        break;
-      case 'dev':
-        dev = words.argument();
-        requireDevice(ctx.ns, dev);
-        break;
-      case 'dstport':
-        dstPort = numberOf(words.argument(), 65_535, 'dst port');
-        break;
-      case 'learning':
-        learning = 'on';
-        break;
-      case 'nolearning':
-        learning = 'off';
-        break;
-      default:
-        if (!QUIET_VXLAN_WORDS.includes(word)) throw notEmulated(`vxlan ${word}`);
-    }
-  }
-  if (vni === null) throw new ToolError('vxlan: missing virtual network identifier', EXIT_ARGUMENT);
-  return { vni, local, remote, dstPort, learning, dev };
 }
 
 function parseVlan(words: Words): UpperOptions {

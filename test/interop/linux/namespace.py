@@ -14,7 +14,6 @@ import sys
 ETH_P_ALL = 0x0003
 ETH_P_8021Q = 0x8100
 ETH_P_IP = 0x0800
-ETH_P_IPV6 = 0x86DD
 ETH_P_SENTINEL = 0x88B5
 PACKET_AUXDATA = 8
 SOL_PACKET = 263
@@ -87,7 +86,7 @@ def completed(frame):
 def receive(port):
     """A frame as it was on the wire; None if it is one that this end sent."""
     frame, control, _, address = port.recvmsg(65600, 128, socket.MSG_DONTWAIT)
-    if address[2] == socket.PACKET_OUTGOING or address[1] == ETH_P_IPV6:
+    if address[2] == socket.PACKET_OUTGOING:
         return None
     for level, kind, data in control:
         if level == SOL_PACKET and kind == PACKET_AUXDATA:

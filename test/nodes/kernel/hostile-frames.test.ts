@@ -164,7 +164,8 @@ test('a VXLAN station that moves leaves one row, in the log too, and no source o
     const { root } = host.kernel;
     root.addVxlan({
       name: 'vx0',
-      mac: 0x020000000077,
+      // The station that moves.
+      mac: host === a ? 0x020000000076 : 0x020000000077,
       mtu: 1400,
       vni: 1,
       local: ip(local),

@@ -126,7 +126,8 @@ export class OverlayDriver implements NetworkDriver {
     // Made where the underlay is, and moved: its datagrams go by the host's routes wherever it is.
     const made = `vx-${vni.toString(16).padStart(6, '0')}-${randomHex(this.#rt.random, 5)}`;
     const local = parseIp4(vtep)!;
-    const options = { vni, local, dstPort: VXLAN_PORT, learning: 'off', proxy: 'on' } as const;
+    const vxlan = { vni, local, dstPort: VXLAN_PORT, checksum: 'zero' } as const;
+    const options = { ...vxlan, learning: 'off', proxy: 'on' } as const;
     root.addVxlan({ name: made, mac: randomMac(this.#rt.random), mtu, ...options });
     root.links.move(made, ns, VXLAN);
     ns.setMaster(VXLAN, BRIDGE);
