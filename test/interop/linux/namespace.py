@@ -50,8 +50,19 @@ def set_up(ports, commands):
     sh("\n".join(script))
     far_ends = [f"ip link set {dev}-far up" for dev, _, _ in ports]
     sh("\n".join(["set -e", *far_ends, "ip link add q0 type veth peer name q1", "ip link set q0 up", "ip link set q1 up"]), False)
+    await_up([dev for dev, _, _ in ports], INSIDE)
+    await_up([*(f"{dev}-far" for dev, _, _ in ports), "q0", "q1"], "sh -c ")
     if commands:
         sh("\n".join(["set -e", *commands]))
+
+
+def await_up(devices, where):
+    """Until then a device drops what it is given: that its link is up is told by a worker that may be late."""
+    while True:
+        done = subprocess.run(where + shlex.quote("ip -o link"), shell=True, capture_output=True, text=True)
+        states = {line.split()[1].split("@")[0].rstrip(":"): " state UP " in line for line in done.stdout.splitlines()}
+        if all(states.get(device) for device in devices):
+            return
 
 
 def open_port(dev, kind=ETH_P_ALL):
