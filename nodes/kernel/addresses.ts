@@ -13,6 +13,7 @@ import type { AddressFacts } from '../state/kernel-view.ts';
 import type { Device, InterfaceAddress } from './device.ts';
 import { NetlinkError } from './netlink.ts';
 import type { Netns } from './netns.ts';
+import { isDead } from './route-table.ts';
 
 export interface AddressOptions {
   readonly scope?: RouteScope;
@@ -68,6 +69,7 @@ export class AddressTable {
   /** Takes all addresses of a device that leaves the namespace. */
   clear(device: Device): void {
     while (device.addresses.length > 0) this.#drop(device, device.addresses.at(-1)!);
+    this.#ns.tables.removeWhere((route) => route.nexthops.some((hop) => hop.device === device));
   }
 
   /** The connected routes of a device that has come up. */
@@ -75,9 +77,9 @@ export class AddressTable {
     for (const address of device.addresses) this.#addConnected(device, address);
   }
 
-  /** The connected routes of a device that has gone down; those of others appear that they stood in the way of. */
+  /** The routes of a device that has gone down, unless they have another way; those of others appear that they stood in the way of. */
   deviceDown(device: Device): void {
-    this.#ns.tables.removeWhere((route) => route.nexthops.some((hop) => hop.device === device));
+    this.#ns.tables.removeWhere((route) => isDead(route, device));
     for (const address of device.addresses) this.#restoreConnected(address);
   }
 
@@ -107,7 +109,8 @@ export class AddressTable {
   /** The device, up, whose subnet an address is the broadcast of; null if none is. */
   broadcastDevice(addr: number, oif: Device | null): Device | null {
     for (const device of this.#ns.devices()) {
-      if (!device.usable || device.kind === 'loopback' || (oif !== null && device !== oif)) continue;
+      const up = device.usable || (device.up && !device.ignoresLinkdown);
+      if (!up || device.kind === 'loopback' || (oif !== null && device !== oif)) continue;
       for (const address of device.addresses)
         if (address.len < 31 && broadcastOf(network(address)) === addr) return device;
     }

@@ -153,6 +153,11 @@ export abstract class Device {
     return this.up && this.carrier;
   }
 
+  /** Whether routes of IPv4 by it are passed over while it has no carrier (`IN_DEV_IGNORE_ROUTES_WITH_LINKDOWN`). */
+  get ignoresLinkdown(): boolean {
+    return (this.conf.ignore_routes_with_linkdown | this.ns.sysctls.all.ignore_routes_with_linkdown) !== 0;
+  }
+
   detail(): string {
     return '';
   }

@@ -1,7 +1,7 @@
 import { LIMITED_BROADCAST } from '../../protocols/ip4.ts';
 import { chooseNexthop, type Path, pathError } from './ip/path.ts';
 import type { Netns } from './netns.ts';
-import { DEFAULT_TABLE, LOCAL_TABLE, type Route, type RouteTable } from './route-table.ts';
+import { DEFAULT_TABLE, LOCAL_TABLE, leads, type Route, type RouteTable } from './route-table.ts';
 import type { FlowKey } from './rules.ts';
 
 /** The way of a packet. Null: there is no route. */
@@ -124,7 +124,7 @@ function pathOf(ns: Netns, route: Route, dst: number, hash: number, { oif }: Flo
       const hop =
         oif === null
           ? chooseNexthop(route, hash)
-          : (route.nexthops.find(({ device }) => device === oif && device.usable) ?? null);
+          : (route.nexthops.find((candidate) => candidate.device === oif && leads(candidate)) ?? null);
       if (hop === null) return null;
       const { device, via, via6 } = hop;
       if (via6 !== null) return { type, device, nexthop: dst, via6, src, route };

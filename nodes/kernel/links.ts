@@ -266,7 +266,7 @@ export class LinkTable {
   setCarrier(device: Device, carrier: boolean): void {
     if (device.carrier === carrier) return;
     device.carrier = carrier;
-    this.#changed(device);
+    this.#carrierChanged(device);
     this.#refreshMaster(device);
     this.#refreshUppers(device);
     this.#ns.kernel.linkChanged(device);
@@ -288,7 +288,7 @@ export class LinkTable {
     if (old instanceof BridgeDevice) {
       old.removePort(device);
       if (old.refreshCarrier()) {
-        this.#changed(old);
+        this.#carrierChanged(old);
         this.#refreshUppers(old);
       }
       this.#followPorts(old);
@@ -430,6 +430,16 @@ export class LinkTable {
     device.inet6.refresh();
   }
 
+  #carrierChanged(device: Device): void {
+    this.#changed(device);
+    if (device.carrier) return;
+    const { all } = this.#ns.sysctls;
+    const { all: all6 } = this.#ns.ipv6.sysctls;
+    if ((all.arp_evict_nocarrier & device.conf.arp_evict_nocarrier) !== 0) device.neighbors.carrierLost();
+    if ((all6.ndisc_evict_nocarrier & device.inet6.conf.ndisc_evict_nocarrier) !== 0)
+      device.inet6.neighbors.carrierLost();
+  }
+
   /** A veth end has carrier while its peer is up. */
   #refreshVeth(device: Device): void {
     const peer = device.peer();
@@ -437,7 +447,7 @@ export class LinkTable {
     const { links } = peer.ns;
     if (links.get(peer.name) !== peer) return;
     peer.carrier = device.up;
-    links.#changed(peer);
+    links.#carrierChanged(peer);
     links.#refreshMaster(peer);
     links.#refreshUppers(peer);
   }
@@ -451,7 +461,7 @@ export class LinkTable {
     }
     if (!device.usable) master.flush(device);
     if (master.refreshCarrier()) {
-      this.#changed(master);
+      this.#carrierChanged(master);
       this.#refreshUppers(master);
     }
   }

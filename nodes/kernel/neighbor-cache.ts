@@ -135,6 +135,11 @@ export abstract class NeighborCache<A extends IpAddress> {
     for (const ip of [...this.#entries.keys()]) this.delete(ip);
   }
 
+  /** The link has lost its carrier: whoever is there next need not be the same (`neigh_carrier_down`). */
+  carrierLost(): void {
+    for (const { ip, state } of [...this.#entries.values()]) if (state !== 'PERMANENT') this.delete(ip);
+  }
+
   list(): NeighborFacts[] {
     return [...this.#entries.values()].map((entry) => this.#facts(entry));
   }

@@ -26,6 +26,17 @@ export function isAttached<A extends IpAddress>({ via, via6 }: Nexthop<A>, unspe
   return via === unspecified && via6 === null;
 }
 
+/** Whether packets may go by a next hop: its device is up. It may lack its carrier, unless such routes are to be ignored. */
+export function leads<A extends IpAddress>({ device, via }: Nexthop<A>): boolean {
+  if (!device.up || device.carrier) return device.up;
+  return !(typeof via === 'number' ? device.ignoresLinkdown : device.inet6.ignoresLinkdown);
+}
+
+/** Whether a route goes with a device that has gone down: no next hop of it is up any more (`fib_sync_down_dev`). */
+export function isDead<A extends IpAddress>({ nexthops }: Route<A>, down: Device): boolean {
+  return nexthops.some(({ device }) => device === down) && nexthops.every(({ device }) => !device.up);
+}
+
 /** A route as the forwarding path uses it. */
 export interface Route<A extends IpAddress = number> {
   readonly type: RouteType;
@@ -341,7 +352,7 @@ function usableOf<A extends IpAddress>(rows: readonly Route<A>[]): Route<A> | nu
   for (const route of rows) {
     const { nexthops } = route;
     if (nexthops.length === 0) return route;
-    for (const nexthop of nexthops) if (nexthop.device.usable) return route;
+    for (const nexthop of nexthops) if (leads(nexthop)) return route;
   }
   return null;
 }

@@ -13,7 +13,7 @@ import {
 } from '../../../protocols/ipv4.ts';
 import type { Device } from '../device.ts';
 import type { Netns } from '../netns.ts';
-import type { Nexthop, Route } from '../route-table.ts';
+import { leads, type Nexthop, type Route } from '../route-table.ts';
 import { ANY_FLOW, type FlowKey } from '../rules.ts';
 import type { PacketOptions, SendError } from './output.ts';
 
@@ -38,13 +38,13 @@ export interface Path<A extends IpAddress = number> {
 export function chooseNexthop<A extends IpAddress>(route: Route<A>, hash: number): Nexthop<A> | null {
   const { nexthops } = route;
   const first = nexthops[0];
-  if (nexthops.length === 1) return first?.device.usable ? first : null;
+  if (nexthops.length === 1) return first !== undefined && leads(first) ? first : null;
   let total = 0;
-  for (const hop of nexthops) if (hop.device.usable) total += hop.weight;
+  for (const hop of nexthops) if (leads(hop)) total += hop.weight;
   if (total === 0) return null;
   let point = (Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d) >>> 0) % total;
   for (const hop of nexthops) {
-    if (!hop.device.usable) continue;
+    if (!leads(hop)) continue;
     point -= hop.weight;
     if (point < 0) return hop;
   }

@@ -12,6 +12,7 @@ import type { AddressFacts } from '../../state/kernel-view.ts';
 import type { Device } from '../device.ts';
 import { NetlinkError } from '../netlink.ts';
 import type { Netns } from '../netns.ts';
+import { isDead, type Route } from '../route-table.ts';
 import type { Inet6Address } from './inet6-device.ts';
 import { KERNEL_METRIC } from './route-table.ts';
 
@@ -124,12 +125,15 @@ export class AddressTable6 {
       if (!inet6.enabled || !keep || address.scope !== 'global' || address.validUntil !== null)
         this.drop(device, address);
     }
-    this.#ns.ipv6.tables.removeWhere((route) => route.nexthops.some((hop) => hop.device === device));
+    // Without IPv6 a device is as good as gone.
+    const gone = !inet6.enabled;
+    this.#ns.ipv6.tables.removeWhere((route) => (gone ? uses(route, device) : isDead(route, device)));
     this.#ns.ipv6.pathMtus.deviceDown(device);
   }
 
   clear(device: Device): void {
     for (const address of [...device.inet6.addresses]) this.drop(device, address);
+    this.#ns.ipv6.tables.removeWhere((route) => uses(route, device));
   }
 
   /** By device, those of each as the kernel lists them. */
@@ -202,6 +206,10 @@ export class AddressTable6 {
     if (left === 0) this.#local.delete(addr);
     else this.#local.set(addr, left);
   }
+}
+
+function uses({ nexthops }: Route<Ip6>, device: Device): boolean {
+  return nexthops.some((hop) => hop.device === device);
 }
 
 const RANK = { host: 0, link: 1, global: 2 } as const;

@@ -2,7 +2,7 @@ import { ANY_IP6, type Ip6, isMulticastIp6 } from '../../../protocols/ip6.ts';
 import type { Device } from '../device.ts';
 import { chooseNexthop, type Path } from '../ip/path.ts';
 import type { Netns } from '../netns.ts';
-import { LOCAL_TABLE, type Route, type RouteTable } from '../route-table.ts';
+import { LOCAL_TABLE, leads, type Route, type RouteTable } from '../route-table.ts';
 import type { FlowKey } from '../rules.ts';
 import { ANY_FLOW6 } from './rules.ts';
 
@@ -116,7 +116,7 @@ function pathOf({ lo }: Netns, route: Route<Ip6>, { dst, hash, out }: Sought): F
       const hop =
         out === null
           ? chooseNexthop(route, hash)
-          : (route.nexthops.find(({ device }) => device === out && device.usable) ?? null);
+          : (route.nexthops.find((candidate) => candidate.device === out && leads(candidate)) ?? null);
       if (hop === null) return null;
       const nexthop = hop.via === ANY_IP6 ? dst : hop.via;
       return { type: 'unicast', device: hop.device, nexthop, src, route };

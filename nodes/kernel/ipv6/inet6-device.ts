@@ -58,6 +58,11 @@ export class Inet6Device {
     return this.conf.disable_ipv6 === 0 && this.device.mtu >= IPV6_MIN_MTU;
   }
 
+  /** Whether routes by it are passed over while it has no carrier (`ip6_ignore_linkdown`). */
+  get ignoresLinkdown(): boolean {
+    return this.conf.ignore_routes_with_linkdown !== 0;
+  }
+
   get mtu(): number {
     return Math.min(this.device.mtu, this.advertisedMtu);
   }

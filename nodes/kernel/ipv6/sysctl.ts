@@ -19,7 +19,9 @@ const CONF = {
   disable_ipv6: 0,
   forwarding: 0,
   hop_limit: 64,
+  ignore_routes_with_linkdown: 0,
   keep_addr_on_down: 0,
+  ndisc_evict_nocarrier: 1,
   router_solicitation_delay: 1,
   router_solicitation_interval: 4,
   router_solicitation_max_interval: 3600,
@@ -41,7 +43,9 @@ const SPECS: Readonly<Record<keyof Ipv6Conf, SysctlSpec>> = {
   disable_ipv6: {},
   forwarding: {},
   hop_limit: { min: 1, max: 255 },
+  ignore_routes_with_linkdown: {},
   keep_addr_on_down: {},
+  ndisc_evict_nocarrier: { min: 0, max: 1 },
   router_solicitation_delay: { min: 0 },
   router_solicitation_interval: { min: 0 },
   router_solicitation_max_interval: { min: 0 },
@@ -58,6 +62,8 @@ const ICMP = {
   /** Least time between errors to one host, ms: a token of a bucket of six. */
   ratelimit: 1000,
 };
+
+const LINKDOWN = 'ignore_routes_with_linkdown';
 
 export class Ipv6Sysctls {
   /** `net.ipv6.conf.all` and `default`. */
@@ -91,11 +97,11 @@ export class Ipv6Sysctls {
     return directories;
   }
 
-  /** `addrconf_fixup_forwarding` and `addrconf_disable_ipv6`: `all` goes for every device, and for those to come. */
+  /** `addrconf_fixup_forwarding`, `addrconf_fixup_linkdown` and `addrconf_disable_ipv6`: `all` goes for every device, and for those to come. */
   #written(name: string, dev: string): void {
     const ns = this.#ns;
     const conf = dev === 'all' ? this.all : dev === 'default' ? this.defaults : ns.device(dev)?.inet6.conf;
-    if (conf === undefined || (name !== 'forwarding' && name !== 'disable_ipv6')) return;
+    if (conf === undefined || (name !== 'forwarding' && name !== 'disable_ipv6' && name !== LINKDOWN)) return;
     const value = conf[name];
     if (dev === 'all') {
       ns.sysctls.follow(`ipv6.conf.*.${name}`, value, 'default');

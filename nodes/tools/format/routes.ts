@@ -11,6 +11,8 @@ export interface RouteFormat {
   readonly details?: 'shown';
   /** Links of the namespace: a route out of one without carrier is marked `linkdown`. */
   readonly links?: readonly LinkFacts[];
+  /** Devices whose routes are passed over while they have no carrier: those are `dead` then. */
+  readonly ignoring?: { readonly inet: ReadonlySet<string>; readonly inet6: ReadonlySet<string> };
   /** Columns that a filter has made constant, which iproute2 then leaves out. */
   readonly hide?: ReadonlySet<RouteColumn>;
   /** `show table all`: names the table of rows that are not main's. */
@@ -24,14 +26,14 @@ export interface RouteFormat {
 export function formatRoutes(routes: readonly RouteFacts[], format: RouteFormat = {}): string {
   const ordered = inKernelOrder(routes);
   if (format.json !== undefined) return formatJson(routeObjects(ordered, format), format.json);
-  const down = downDevices(format.links);
-  return ordered.map((route) => `${routeText(route, format, downFor(route, down))}\n`).join('');
+  const states = linkStates(format);
+  return ordered.map((route) => `${routeText(route, format, states(route))}\n`).join('');
 }
 
 /** As `formatRoutes -j`, for listings that join several tables. */
 export function routeObjects(routes: readonly RouteFacts[], format: RouteFormat): Json[] {
-  const down = downDevices(format.links);
-  return inKernelOrder(routes).map((route) => routeObject(route, format, downFor(route, down)));
+  const states = linkStates(format);
+  return inKernelOrder(routes).map((route) => routeObject(route, format, states(route)));
 }
 
 function inKernelOrder(routes: readonly RouteFacts[]): RouteFacts[] {
@@ -52,15 +54,24 @@ function isInet6({ dst }: RouteFacts): boolean {
   return dst.includes(':');
 }
 
-function downDevices(links: readonly LinkFacts[] = []): ReadonlySet<string> {
-  return new Set(links.filter((link) => link.up && !link.carrier).map((link) => link.name));
-}
+/** Flags of a route by a device (`fib_nexthop_info`). */
+type LinkState = (dev: string) => readonly string[];
 
-const NONE: ReadonlySet<string> = new Set();
+const LIVE: LinkState = () => [];
 
-/** A host's own addresses do not depend on the carrier (`fib_sync_down_dev`). */
-function downFor(route: RouteFacts, down: ReadonlySet<string>): ReadonlySet<string> {
-  return route.type === 'local' ? NONE : down;
+function linkStates({ links = [], ignoring }: RouteFormat): (route: RouteFacts) => LinkState {
+  const down = new Map(links.filter(({ up, carrier }) => !up || !carrier).map(({ name, up }) => [name, up]));
+  if (down.size === 0) return () => LIVE;
+  return (route) => {
+    // A host's own addresses do not depend on the carrier (`fib_sync_down_dev`).
+    if (route.type === 'local') return LIVE;
+    const ignored = ignoring?.[isInet6(route) ? 'inet6' : 'inet'];
+    return (dev) => {
+      const up = down.get(dev);
+      if (up === undefined) return [];
+      return !up || ignored?.has(dev) === true ? ['dead', 'linkdown'] : ['linkdown'];
+    };
+  };
 }
 
 /** A destination as iproute2 writes it: `default`, a host without its /32. */
@@ -95,11 +106,11 @@ function columns(route: RouteFacts, format: RouteFormat) {
   };
 }
 
-function flagsOf(nexthop: NexthopFacts, down: ReadonlySet<string>): string[] {
-  return [...(nexthop.onlink ? ['onlink'] : []), ...(down.has(nexthop.dev) ? ['linkdown'] : [])];
+function flagsOf(nexthop: NexthopFacts, state: LinkState): string[] {
+  return [...(nexthop.onlink ? ['onlink'] : []), ...state(nexthop.dev)];
 }
 
-function routeText(route: RouteFacts, format: RouteFormat, down: ReadonlySet<string>): string {
+function routeText(route: RouteFacts, format: RouteFormat, state: LinkState): string {
   const { type, dst, via, dev, table, protocol, scope, src, metric, single, multipath } = columns(
     route,
     format,
@@ -113,10 +124,10 @@ function routeText(route: RouteFacts, format: RouteFormat, down: ReadonlySet<str
   if (src !== '') words.push('src', src);
   if (metric !== 0 || (isInet6(route) && format.hide?.has('metric') !== true))
     words.push('metric', String(metric));
-  if (single !== undefined) words.push(...flagsOf(single, down));
+  if (single !== undefined) words.push(...flagsOf(single, state));
   const newline = format.style === 'oneline' ? '\\' : '\n';
   if (isInet6(route)) words.push('pref', 'medium');
-  return `${words.join(' ')}${isInet6(route) ? '' : ' '}${multipath.map((hop) => `${newline}\t${nexthopText(route, hop, down)}`).join('')}`;
+  return `${words.join(' ')}${isInet6(route) ? '' : ' '}${multipath.map((hop) => `${newline}\t${nexthopText(route, hop, state)}`).join('')}`;
 }
 
 /** Whether the gateway of an IPv4 route is one of IPv6 (`RTA_VIA`). */
@@ -132,15 +143,15 @@ function gatewayField(route: RouteFacts, hop: NexthopFacts) {
   return isForeign(route, hop) ? { via: { family: 'inet6', host: hop.via } } : { gateway: hop.via };
 }
 
-function nexthopText(route: RouteFacts, hop: NexthopFacts, down: ReadonlySet<string>): string {
+function nexthopText(route: RouteFacts, hop: NexthopFacts, state: LinkState): string {
   const via = hop.via === '' ? '' : `via ${gatewayWords(route, hop).join(' ')} `;
-  const flags = flagsOf(hop, down)
+  const flags = flagsOf(hop, state)
     .map((flag) => `${flag} `)
     .join('');
   return `nexthop ${via}dev ${hop.dev} weight ${hop.weight} ${flags}`;
 }
 
-function routeObject(route: RouteFacts, format: RouteFormat, down: ReadonlySet<string>): Json {
+function routeObject(route: RouteFacts, format: RouteFormat, state: LinkState): Json {
   const { type, dst, via, dev, table, protocol, scope, src, metric, single, multipath } = columns(
     route,
     format,
@@ -155,7 +166,7 @@ function routeObject(route: RouteFacts, format: RouteFormat, down: ReadonlySet<s
     ...(scope === '' ? {} : { scope }),
     ...(src === '' ? {} : { prefsrc: src }),
     ...(metric === 0 ? {} : { metric }),
-    flags: single === undefined ? [] : flagsOf(single, down),
+    flags: single === undefined ? [] : flagsOf(single, state),
     ...(isInet6(route) ? { pref: 'medium' } : {}),
     ...(multipath.length === 0
       ? {}
@@ -164,7 +175,7 @@ function routeObject(route: RouteFacts, format: RouteFormat, down: ReadonlySet<s
             ...(hop.via === '' ? {} : gatewayField(route, hop)),
             dev: hop.dev,
             weight: hop.weight,
-            flags: flagsOf(hop, down),
+            flags: flagsOf(hop, state),
           })),
         }),
   };

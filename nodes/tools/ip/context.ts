@@ -14,6 +14,7 @@ import { NetlinkError } from '../../kernel/netlink.ts';
 import type { Netns } from '../../kernel/netns.ts';
 import { RouteError } from '../../kernel/route-error.ts';
 import type { JsonStyle } from '../format/json.ts';
+import type { RouteFormat } from '../format/routes.ts';
 import { type ToolContext, ToolError, type ToolOutput } from '../tool.ts';
 import { EXIT_ARGUMENT, EXIT_KERNEL, garbage, notEmulated } from './words.ts';
 
@@ -37,6 +38,19 @@ export interface IpContext {
 
 export function linksOf(ns: Netns): LinkFacts[] {
   return ns.devices().map((device) => device.facts());
+}
+
+/** The state of the links as routes show it. */
+export function linkFormat(ns: Netns): Pick<RouteFormat, 'links' | 'ignoring'> {
+  const named = (devices: readonly Device[]) => new Set(devices.map(({ name }) => name));
+  const devices = ns.devices();
+  return {
+    links: linksOf(ns),
+    ignoring: {
+      inet: named(devices.filter((device) => device.ignoresLinkdown)),
+      inet6: named(devices.filter((device) => device.inet6.ignoresLinkdown)),
+    },
+  };
 }
 
 /** @throws ToolError */

@@ -15,6 +15,7 @@ import { ToolError } from '../tool.ts';
 import {
   type IpContext,
   type IpOptions,
+  linkFormat,
   linksOf,
   refused,
   requireDevice,
@@ -147,7 +148,7 @@ function printRow(ctx: IpContext, dst: number, path: Path): void {
   if (row === undefined) throw refusedAs('ENETUNREACH');
   const id = path.route?.table ?? LOCAL_TABLE;
   const format: RouteFormat = {
-    links: linksOf(ns),
+    ...linkFormat(ns),
     ...(id === MAIN_TABLE ? {} : { table: tableName(id) }),
     ...(options.details === undefined ? {} : { details: options.details }),
   };

@@ -7,7 +7,7 @@ import { formatJson } from '../format/json.ts';
 import { localTable, localTable6 } from '../format/local-table.ts';
 import { formatRoutes, protocolName, type RouteFormat, routeObjects } from '../format/routes.ts';
 import { ToolError } from '../tool.ts';
-import { change, type IpContext, linksOf, refused } from './context.ts';
+import { change, type IpContext, linkFormat, linksOf, refused } from './context.ts';
 import { parseRoute, type RouteArguments, routeUsage } from './route-arguments.ts';
 import { parseRouteFilter } from './route-filter.ts';
 import { routeGet } from './route-get.ts';
@@ -92,7 +92,7 @@ function list(words: Words, ctx: IpContext): void {
     ? []
     : filter.families.flatMap((family) => listedTables(ns, filter.table, family));
   const format: RouteFormat = {
-    links: linksOf(ns),
+    ...linkFormat(ns),
     hide: filter.hide,
     ...(options.style === 'oneline' ? { style: 'oneline' as const } : {}),
     ...(options.details === undefined ? {} : { details: options.details }),

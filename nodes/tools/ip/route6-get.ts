@@ -8,7 +8,7 @@ import { formatJson } from '../format/json.ts';
 import { localTable6 } from '../format/local-table.ts';
 import { formatRoutes, protocolName, type RouteFormat, routeObjects } from '../format/routes.ts';
 import { sendErrorText } from '../send-error.ts';
-import { type IpContext, linksOf, refused } from './context.ts';
+import { type IpContext, linkFormat, linksOf, refused } from './context.ts';
 import { tableName } from './route-protocols.ts';
 
 /** What a packet is said to be; `iif` null: one of the host's own. */
@@ -101,7 +101,7 @@ function printRow(ctx: IpContext, dst: Ip6, path: Path<Ip6>): void {
   const { ns, options, out } = ctx;
   const id = path.route?.table ?? LOCAL_TABLE;
   const format: RouteFormat = {
-    links: linksOf(ns),
+    ...linkFormat(ns),
     ...(id === MAIN_TABLE ? {} : { table: tableName(id) }),
     ...(options.details === undefined ? {} : { details: options.details }),
   };

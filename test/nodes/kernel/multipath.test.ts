@@ -86,8 +86,13 @@ test('flows spread over the paths by their weights', (t) => {
   }
 });
 
-test('a path without carrier takes nothing until it is back', (t) => {
+test('a path without carrier takes its share all the same, unless such paths are to be ignored', (t) => {
   const { kernel, spread } = router([1, 1, 1]);
+  kernel.setCarrier(1, 'down');
+  const lost = spread();
+  t.true(lost[0]! > 0.25 && lost[0]! < 0.4, 'the others take no more than theirs');
+  kernel.root.sysctls.set('ipv4.conf.*.ignore_routes_with_linkdown', 1, 'all');
+  kernel.setCarrier(1, 'up');
   kernel.setCarrier(1, 'down');
   const without = spread();
   t.is(without[1], 0);
@@ -98,6 +103,7 @@ test('a path without carrier takes nothing until it is back', (t) => {
 
 test('without a usable path the next metric counts, then the shorter prefix, then nothing', (t) => {
   const { kernel, route, send } = router([1, 1, 1]);
+  kernel.root.sysctls.set('ipv4.conf.*.ignore_routes_with_linkdown', 1, 'all');
   route('10.9.0.0/16', 0, [[0, 1]]);
   route('10.9.0.0/16', 10, [[1, 1]]);
   route('0.0.0.0/0', 0, [[2, 1]]);

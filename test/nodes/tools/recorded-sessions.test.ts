@@ -153,3 +153,18 @@ test('ip route append, prepend and replace, of both families: to the byte', (t) 
     t.is(`$ ${command}\n${got.text}[exit ${got.code}]`, `$ ${command}\n${output}[exit ${code}]`);
   }
 });
+
+test('routes by a device that loses its carrier, goes down or goes away: to the byte', (t) => {
+  const { net, ns } = host6(['10.0.0.1/24', '10.5.0.1/24'], GLOBAL);
+  const steps = readSession('ip-route-linkdown-6.1.session.txt');
+  t.true(steps.length > 40);
+  for (const { command, output, code } of steps) {
+    const [, seconds] = /^sleep (\d+)$/.exec(command) ?? [];
+    if (seconds !== undefined) {
+      net.advance(Number(seconds) * 1000);
+      continue;
+    }
+    const got = run(command, ns);
+    t.is(`$ ${command}\n${got.text}[exit ${got.code}]`, `$ ${command}\n${output}[exit ${code}]`);
+  }
+});
