@@ -3,6 +3,7 @@ import { BgpFold } from '../../nodes/state/bgp-fold.ts';
 import { compareKeys, formatKey, type PrefixKey } from '../../protocols/bgp/nlri.ts';
 import { parseIp4 } from '../../protocols/ip4.ts';
 import { type TablePath, tableDump } from '../../protocols/mrt/table.ts';
+import { parseScoped } from '../../protocols/scoped-address.ts';
 import { LabHome, LabHomeError } from '../home.ts';
 import { MessageRecords } from '../mrt/messages.ts';
 import { writeMrtFile } from '../mrt/write.ts';
@@ -53,7 +54,7 @@ async function tableRecords(source: OpenLog, node: string): Promise<Uint8Array[]
   const byPrefix = new Map<string, { readonly prefix: PrefixKey; readonly paths: TablePath[] }>();
   const peers = tables.map(({ peer, identifier }) => {
     const neighbor = bgp?.neighbors.find(({ name }) => name === peer);
-    const address = parseIp4(neighbor?.address ?? peer) ?? 0;
+    const address = parseScoped(neighbor?.address ?? peer)?.addr ?? 0;
     return { address, asn: neighbor?.remoteAs ?? 0, asSize: 4 as const, identifier };
   });
   for (const [peerIndex, { routes }] of tables.entries()) {

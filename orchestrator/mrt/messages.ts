@@ -6,8 +6,9 @@ import { messageType } from '../../protocols/bgp/header.ts';
 import { updateContext } from '../../protocols/bgp/negotiate.ts';
 import { decodeOpen, type Open } from '../../protocols/bgp/open.ts';
 import { u16 } from '../../protocols/bytes.ts';
-import { parseIp4 } from '../../protocols/ip4.ts';
+import { ANY_IP6 } from '../../protocols/ip6.ts';
 import { encodeMessage, encodeStateChange, type MrtSession } from '../../protocols/mrt/bgp4mp.ts';
+import { parseScoped } from '../../protocols/scoped-address.ts';
 
 type Direction = 'sent' | 'received';
 
@@ -76,13 +77,15 @@ export class MessageRecords {
   }
 
   #add(name: string, address: string, localAddress: string, peerAs: number): MrtSession {
+    const peerAddress = parseScoped(address)?.addr ?? 0;
+    const unknown = typeof peerAddress === 'number' ? 0 : ANY_IP6;
     const session = {
       asSize: 4,
       peerAs,
       localAs: this.#config.asn,
       interfaceIndex: 0,
-      peerAddress: parseIp4(address) ?? 0,
-      localAddress: parseIp4(localAddress) ?? 0,
+      peerAddress,
+      localAddress: parseScoped(localAddress)?.addr ?? unknown,
     } as const;
     if (peerAs !== 0) this.#sessions.set(name, session);
     return session;

@@ -31,6 +31,7 @@ test('the example: a fabric without addresses on its links routes both families'
   t.regex(hops, / 2 {2}10\.255\.0\.[12] .*\n 3 {2}10\.255\.0\.4 .*\n 4 {2}10\.1\.2\.2 /);
   const why = (await run(lab, 'leaf1', 'birdc show why 10.1.2.0/24')).output;
   t.regex(why, /^\* from spine1 \(AS 65000, external\) via fe80::52:ff:fe01:0$/m);
+  t.regex(why, /lost at router-id: .*; used beside it, for it is equal$/m);
   t.regex(
     (await run(lab, 'leaf1', 'birdc show neighbors spine1')).output,
     /IPv6 next hops \(RFC 8950\): yes/,

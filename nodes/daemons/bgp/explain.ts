@@ -72,6 +72,9 @@ function valueAt(step: DecisionStep, path: Path): string {
   }
 }
 
+/** What decides between paths that are equal for forwarding. */
+const TIE_STEPS: readonly DecisionStep[] = ['router-id', 'cluster-list-length', 'peer-address', 'path-id'];
+
 /** Every path to a prefix, the most preferred first: which is best and at which step each other one lost, what was refused, who is told. */
 export function explainRoute(destination: Destination, speaker: BgpSpeaker): string {
   const { key, paths, best } = destination;
@@ -93,8 +96,9 @@ export function explainRoute(destination: Destination, speaker: BgpSpeaker): str
       if (paths.length === 1) lines.push('    best: there is no other');
     } else if (step === 'unreachable') lines.push('    not chosen: its next hop cannot be reached');
     else if (step != null && best !== null) {
-      lines.push(`    lost at ${step}: ${valueAt(step, path)}, the best has ${valueAt(step, best)}`);
-    } else if (destination.nextHops.length > 1) lines.push('    equal: used beside the best');
+      const shares = sharesTraffic(destination, path, step) ? '; used beside it, for it is equal' : '';
+      lines.push(`    lost at ${step}: ${valueAt(step, path)}, the best has ${valueAt(step, best)}${shares}`);
+    }
   }
   for (const path of refused) {
     lines.push(`x ${sourceOf(path)}`, ...attributeLines(path.received));
@@ -102,6 +106,11 @@ export function explainRoute(destination: Destination, speaker: BgpSpeaker): str
   }
   for (const session of speaker.sessions()) lines.push(...toldLines(session, destination));
   return `${lines.join('\n')}\n`;
+}
+
+/** Whether a path that is not the best is forwarded by all the same: nothing but a tie was broken. */
+function sharesTraffic({ nextHops }: Destination, { nextHop }: Path, step: DecisionStep): boolean {
+  return TIE_STEPS.includes(step) && nextHop !== null && nextHops.includes(nextHop.addr);
 }
 
 /** RFC 9494, or RFC 4724 §4.2: kept of a peer that has gone or not told it again yet. */

@@ -154,6 +154,53 @@ testWithTshark('all that an UPDATE may carry dissects without a complaint', asyn
     );
 });
 
+/** BFD, TTL security and dynamic neighbours over IPv6, by global and by link-local addresses. */
+const OVER_IPV6 = `
+name: dissect-ipv6
+topology:
+  kinds:
+    router: { bgp: { session: { bfd: true, ttlSecurity: 1 } } }
+  nodes:
+    r1: { kind: router, bgp: { as: 65001, networks: [203.0.113.0/24, "2001:db8:1::/48"] } }
+    r2: { kind: router, bgp: { as: 65002, networks: [192.0.2.0/24] } }
+    r3: { kind: router, bgp: { as: 65003, transport: ipv6 } }
+  links:
+    - { endpoints: ["r1:eth1", "r2:eth1"], subnet: none }
+    - { endpoints: ["r2:eth2", "r3:eth1"], subnet6: "2001:db8:23::/64" }
+`;
+
+testWithTshark(
+  'BGP and BFD over IPv6 dissect without a complaint, next hops of both lengths included',
+  async (t) => {
+    const { bytes } = await simulateCapture(OVER_IPV6, [], async (lab) => {
+      await lab.act({ type: 'bgp', node: 'r2', request: { op: 'reset', peer: 'r1' } });
+      await lab.sleep(10_000);
+    });
+    const file = save(t, bytes);
+    t.deepEqual(
+      await tshark(file, '-Y', '_ws.malformed || _ws.expert.severity >= 0x00800000', ...CHECK_SUMS),
+      [],
+    );
+    const overTcp = await fields(file, ['ipv6.src', 'ipv6.hlim'], '-Y', 'bgp');
+    t.true(overTcp.some((row) => row['ipv6.src'] === '2001:db8:23::1'));
+    t.true(overTcp.some((row) => row['ipv6.src']?.startsWith('fe80::')));
+    t.true(overTcp.every((row) => row['ipv6.hlim'] === '255'));
+    const bfd = await fields(file, ['ipv6.hlim', 'udp.dstport'], '-Y', 'bfd');
+    t.true(bfd.length > 0);
+    t.true(bfd.every((row) => row['ipv6.hlim'] === '255' && row['udp.dstport'] === '3784'));
+    const [told] = await fields(
+      file,
+      [
+        'bgp.update.path_attribute.mp_reach_nlri.next_hop.ipv6',
+        'bgp.update.path_attribute.mp_reach_nlri.next_hop.ipv6.link_local',
+      ],
+      '-Y',
+      'bgp.update.path_attribute.mp_reach_nlri.afi == 1 && ipv6.src == 2001:db8:23::',
+    );
+    t.deepEqual(Object.values(told ?? {}), ['2001:db8:23::', 'fe80::52:ff:fe02:1']);
+  },
+);
+
 testWithTshark('a node killed, started and cut off leaves no frame malformed on any device', async (t) => {
   const targets = ['lan', 'n1:eth0', 'n1:lo', 'web-n1-1:eth0'];
   const { bytes } = await simulateCapture(CALICO, targets, async (lab) => {

@@ -5,6 +5,11 @@ import test from 'ava';
 import type { BgpEvent } from '../../../nodes/events/bgp.ts';
 import { compileLab } from '../../../orchestrator/lab/compile.ts';
 import { MessageRecords } from '../../../orchestrator/mrt/messages.ts';
+import { AttributeTable } from '../../../protocols/bgp/attribute-table.ts';
+import { formatNextHops } from '../../../protocols/bgp/nexthops.ts';
+import { formatKey } from '../../../protocols/bgp/nlri.ts';
+import { UpdateDecoder } from '../../../protocols/bgp/update.ts';
+import { formatIp } from '../../../protocols/ip.ts';
 import { readMrt } from '../../../protocols/mrt/reader.ts';
 import { concat } from '../../protocols/mrt/bytes.ts';
 import { temporaryFolder } from '../../support/nats.ts';
@@ -24,9 +29,22 @@ topology:
     - { endpoints: ["r2:eth2", "r3:eth1"] }
 `;
 
+/** Sessions over IPv6, by global and link-local addresses, with IPv4 by IPv6 next hops. */
+const LAB6 = `
+name: x6
+topology:
+  nodes:
+    r1: { kind: router, bgp: { as: 65001, networks: [192.0.2.0/24] } }
+    r2: { kind: router, bgp: { as: 65002, neighbors: [{ interface: eth1 }, { address: "2001:db8::2", as: 65003 }] } }
+    r3: { kind: router, bgp: { as: 65003, networks: [198.51.100.0/24], dynamicNeighbors: [{ prefix: "2001:db8::/64", as: [65002], families: [ipv4, ipv6] }], neighbors: [] } }
+  links:
+    - { endpoints: ["r1:eth1", "r2:eth1"], subnet: none }
+    - { endpoints: ["r2:eth2", "r3:eth1"], subnet: none, subnet6: "2001:db8::/64" }
+`;
+
 /** Messages and state changes of a node's sessions, as a file that is read back. */
-async function dumpOf(node: string) {
-  const lab = compileLab(LAB, 'x.yaml');
+async function dumpOf(node: string, text = LAB) {
+  const lab = compileLab(text, 'x.yaml');
   const config = lab.nodes.find(({ name }) => name === node)?.bgp;
   if (config === undefined) throw new Error(node);
   const records = new MessageRecords(config);
@@ -84,4 +102,45 @@ test('a session that nobody has configured by name is in it too, with what its O
   const opens = read.filter((record) => record.kind === 'message' && record.message[18] === 1);
   t.is(opens.length, 2);
   t.true(read.some((record) => record.kind === 'message' && record.session.peerAs === 65002));
+});
+
+test('peers over IPv6, dynamic ones too, are there by their addresses, and IPv4 by its IPv6 next hops', async (t) => {
+  const { read } = await dumpOf('r2', LAB6);
+  const peers = new Set(
+    read.flatMap((record) =>
+      record.kind === 'message' || record.kind === 'state-change'
+        ? [
+            `${record.session.peerAs} ${formatIp(record.session.peerAddress)} ${formatIp(record.session.localAddress)}`,
+          ]
+        : [],
+    ),
+  );
+  t.deepEqual(
+    peers,
+    new Set(['65001 fe80::52:ff:fe01:0 fe80::52:ff:fe02:0', '65003 2001:db8::2 2001:db8::1']),
+  );
+  const decoder = new UpdateDecoder(new AttributeTable());
+  const hops = read.flatMap((record) => {
+    if (record.kind !== 'message' || record.direction !== 'received' || record.message[18] !== 2) return [];
+    const result = decoder.decode(record.message.subarray(19), {
+      asSize: 4,
+      peer: 'external',
+      pathIds: { ipv4: 'none', ipv6: 'none' },
+    });
+    const reach = result.action === 'ok' ? result.update.mpReach : null;
+    if (reach === null || reach.reach.nlri.type !== 'ipv4') return [];
+    return reach.reach.nlri.list.keys.map(
+      (key) => `${formatKey(key)} ${formatNextHops(reach.attributes.nextHop6!)}`,
+    );
+  });
+  // r1 has no address but the link-local one; r3's dynamic session may cross routers, so that the global one stands alone.
+  t.deepEqual(hops.filter((text) => !text.startsWith('10.255.')).toSorted(), [
+    '192.0.2.0/24 fe80::52:ff:fe01:0',
+    '198.51.100.0/24 2001:db8::2',
+  ]);
+
+  const dynamic = (await dumpOf('r3', LAB6)).read.flatMap((record) =>
+    record.kind === 'message' ? [formatIp(record.session.peerAddress)] : [],
+  );
+  t.deepEqual(new Set(dynamic), new Set(['2001:db8::1']));
 });
