@@ -67,16 +67,24 @@ export function kdf(key: Uint8Array, input: Uint8Array): [Uint8Array, Uint8Array
 }
 
 /** 32 bits of zero and the counter in little endian. */
-function nonce(counter: number): Uint8Array {
+function nonce(counter: number | bigint): Uint8Array {
   const bytes = new Uint8Array(12);
   const view = new DataView(bytes.buffer);
-  view.setUint32(4, counter >>> 0, true);
-  view.setUint32(8, Math.floor(counter / 2 ** 32), true);
+  if (typeof counter === 'bigint') view.setBigUint64(4, counter, true);
+  else {
+    view.setUint32(4, counter >>> 0, true);
+    view.setUint32(8, Math.floor(counter / 2 ** 32), true);
+  }
   return bytes;
 }
 
 /** Aead(): ChaCha20-Poly1305 (RFC 8439), the tag behind the ciphertext. */
-export function seal(key: Uint8Array, counter: number, plain: Uint8Array, aad: Uint8Array): Uint8Array {
+export function seal(
+  key: Uint8Array,
+  counter: number | bigint,
+  plain: Uint8Array,
+  aad: Uint8Array,
+): Uint8Array {
   const cipher = createCipheriv('chacha20-poly1305', key, nonce(counter), { authTagLength: TAG_LENGTH });
   cipher.setAAD(aad, { plaintextLength: plain.length });
   const out = new Uint8Array(plain.length + TAG_LENGTH);
@@ -89,7 +97,7 @@ export function seal(key: Uint8Array, counter: number, plain: Uint8Array, aad: U
 /** Null where the tag does not fit. */
 export function open(
   key: Uint8Array,
-  counter: number,
+  counter: number | bigint,
   sealed: Uint8Array,
   aad: Uint8Array,
 ): Uint8Array | null {

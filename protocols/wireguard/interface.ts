@@ -1,6 +1,8 @@
+import { CookieChecker } from './cookie.ts';
 import { clampKey, formatKey, publicKeyOf } from './crypto.ts';
+import { Load, RateLimiter } from './load.ts';
 import { decodeMessage, TYPE_COOKIE, TYPE_DATA, type TYPE_INITIATION, TYPE_RESPONSE } from './messages.ts';
-import { checkMac1, type StaticKeys, takeInitiation } from './noise.ts';
+import { type StaticKeys, takeInitiation } from './noise.ts';
 import { Peer, type PeerHost } from './peer.ts';
 import type { Session } from './session.ts';
 
@@ -16,11 +18,13 @@ export interface InterfaceHost<E> {
   /** An authentic message has come from somewhere; true where that is not where the peer was. */
   differs(known: E | undefined, endpoint: E): boolean;
   roamed(peer: Peer): void;
+  /** An address, 4 or 16 bytes, and its port: what a cookie stands for. */
+  bytes(endpoint: E): Uint8Array;
 }
 
 /**
- * A WireGuard interface: its key, its peers, and which message is whose (`wg_packet_receive`). It is never under load: it asks for
- * no cookies (whitepaper §5.3), and as its peers here do not either, a cookie reply is dropped.
+ * A WireGuard interface: its key, its peers, and which message is whose (`wg_packet_receive`). Under load it does no handshake with
+ * whoever has not shown by a cookie that it is where it says (whitepaper §5.3).
  */
 export class Interface<E> {
   readonly #host: InterfaceHost<E>;
@@ -28,11 +32,16 @@ export class Interface<E> {
   readonly #endpoints = new Map<Peer, E>();
   readonly #indices = new Map<number, Peer>();
   readonly #peerHost: PeerHost;
+  readonly #cookies: CookieChecker;
+  readonly #load = new Load();
+  readonly #limiter = new RateLimiter();
   #keys: StaticKeys | null = null;
 
   constructor(host: InterfaceHost<E>) {
     this.#host = host;
     const keys = () => this.#keys;
+    const random = (length: number) => Uint8Array.from({ length }, () => host.int(0, 255));
+    this.#cookies = new CookieChecker(random);
     this.#peerHost = {
       get keys() {
         return keys();
@@ -40,7 +49,7 @@ export class Interface<E> {
       get mtu() {
         return host.mtu;
       },
-      random: (length) => Uint8Array.from({ length }, () => host.int(0, 255)),
+      random,
       jitter: (most) => host.int(0, most - 1),
       takeIndex: (peer) => this.#takeIndex(peer),
       dropIndex: (index) => this.#indices.delete(index),
@@ -111,7 +120,6 @@ export class Interface<E> {
     if (message === null) return this.#drop('wireguard-malformed');
     const keys = this.#keys;
     if (keys === null) return this.#drop('wireguard-no-key');
-    if (message.type === TYPE_COOKIE) return this.#drop('wireguard-cookie');
     if (message.type === TYPE_DATA) {
       const peer = this.#indices.get(message.receiver);
       if (peer === undefined) return this.#drop('wireguard-no-session');
@@ -121,7 +129,25 @@ export class Interface<E> {
       });
       return peer;
     }
-    if (!checkMac1(datagram, keys.public)) return this.#drop('wireguard-mac');
+    const load = this.#load.add(now);
+    if (load === 'full') return this.#drop('wireguard-load');
+    if (message.type === TYPE_COOKIE) {
+      const peer = this.#indices.get(message.receiver);
+      return peer?.takeCookie(message, now) === 'authentic' ? peer : this.#drop('wireguard-cookie');
+    }
+    if (!this.#cookies.hasMac1(datagram, keys.public)) return this.#drop('wireguard-mac');
+    if (load === 'loaded') {
+      const source = this.#host.bytes(from);
+      if (!this.#cookies.hasMac2(datagram, source, now)) {
+        this.#host.send(
+          from,
+          this.#cookies.reply(datagram, message.sender, keys.public, source, now),
+          'handshake',
+        );
+        return this.#drop('wireguard-load');
+      }
+      if (!this.#limiter.allows(subnetOf(source), now)) return this.#drop('wireguard-load');
+    }
     if (message.type === TYPE_RESPONSE) {
       const peer = this.#indices.get(message.receiver);
       if (peer === undefined) return this.#drop('wireguard-no-session');
@@ -164,4 +190,9 @@ export class Interface<E> {
       return index;
     }
   }
+}
+
+/** Whom the rate of handshakes is limited for: an IPv4 address, or the /64 of an IPv6 address. */
+function subnetOf(source: Uint8Array): string {
+  return source.length === 6 ? source.subarray(0, 4).join('.') : source.subarray(0, 8).join(':');
 }

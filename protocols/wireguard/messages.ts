@@ -120,6 +120,16 @@ export function encodeResponse(message: Omit<Response, 'type'>): Uint8Array {
   return bytes;
 }
 
+export function encodeCookieReply(message: Omit<CookieReply, 'type'>): Uint8Array {
+  const bytes = new Uint8Array(COOKIE_LENGTH);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, TYPE_COOKIE, true);
+  view.setUint32(4, message.receiver, true);
+  bytes.set(message.nonce, 8);
+  bytes.set(message.cookie, 32);
+  return bytes;
+}
+
 /** Writes the header of transport data; what is sealed goes behind it. */
 export function writeDataHeader(buffer: Uint8Array, at: number, receiver: number, counter: number): void {
   const view = new DataView(buffer.buffer, buffer.byteOffset + at, DATA_HLEN);

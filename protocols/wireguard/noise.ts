@@ -1,13 +1,11 @@
-import { blake2s } from './blake2s.ts';
 import { hash, kdf, open, publicKeyOf, seal, sharedSecret } from './crypto.ts';
-import { encodeInitiation, encodeResponse, type Initiation, MAC_LENGTH, type Response } from './messages.ts';
+import { encodeInitiation, encodeResponse, type Initiation, type Response } from './messages.ts';
 
-/** The handshake, Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s (whitepaper §5.4). */
+/** The handshake, Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s (whitepaper §5.4). Messages come without their MACs: cookie.ts. */
 
 const encoder = new TextEncoder();
 const CONSTRUCTION = hash(encoder.encode('Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s'));
 const IDENTIFIED = hash(CONSTRUCTION, encoder.encode('WireGuard v1 zx2c4 Jason@zx2c4.com'));
-const LABEL_MAC1 = encoder.encode('mac1----');
 const NOTHING = new Uint8Array(0);
 
 export interface StaticKeys {
@@ -44,19 +42,6 @@ export interface SessionKeys {
   readonly receive: Uint8Array;
 }
 
-/** Adds what authenticates a message to those that know the receiver's public key; without a cookie, the second MAC is zero. */
-function addMac1(message: Uint8Array, remoteStatic: Uint8Array): Uint8Array {
-  const at = message.length - 2 * MAC_LENGTH;
-  message.set(blake2s(hash(LABEL_MAC1, remoteStatic), message.subarray(0, at), MAC_LENGTH), at);
-  return message;
-}
-
-export function checkMac1(message: Uint8Array, localStatic: Uint8Array): boolean {
-  const at = message.length - 2 * MAC_LENGTH;
-  const mac = blake2s(hash(LABEL_MAC1, localStatic), message.subarray(0, at), MAC_LENGTH);
-  return mac.every((byte, i) => byte === message[at + i]);
-}
-
 /** Null where the peer's key is no good. */
 export function initiate(
   local: StaticKeys,
@@ -81,7 +66,7 @@ export function initiate(
     static: sealedStatic,
     timestamp: sealedTime,
   });
-  return { message: addMac1(message, remoteStatic), state: { chainingKey, hash: h, index, ephemeral } };
+  return { message, state: { chainingKey, hash: h, index, ephemeral } };
 }
 
 /** Null where it was not made for this end, or by nobody who has the key that it names. */
@@ -129,7 +114,7 @@ export function respond(
   const message = encodeResponse({ sender: index, receiver: remoteIndex, ephemeral: ephemeralPublic, empty });
   const [receive, send] = kdf(c4, NOTHING);
   return {
-    message: addMac1(message, taken.remoteStatic),
+    message,
     keys: { localIndex: index, remoteIndex, send, receive },
   };
 }

@@ -1,5 +1,6 @@
+import { Cookie } from './cookie.ts';
 import { KEY_LENGTH } from './crypto.ts';
-import type { Data, Response } from './messages.ts';
+import type { CookieReply, Data, Response } from './messages.ts';
 import {
   initiate,
   respond,
@@ -75,6 +76,7 @@ export class Peer {
   lastHandshake: number | null = null;
   readonly #host: PeerHost;
   readonly #timers = new Map<TimerName, number>();
+  readonly #cookie: Cookie;
   readonly #handshakes: HandshakeKeys[] = [];
   #staged: Uint8Array[] = [];
   #initiation: SentInitiation | null = null;
@@ -91,6 +93,7 @@ export class Peer {
 
   constructor(publicKey: Uint8Array, host: PeerHost) {
     this.publicKey = publicKey;
+    this.#cookie = new Cookie(publicKey);
     this.#host = host;
   }
 
@@ -237,6 +240,7 @@ export class Peer {
     if (message === null) return;
     this.#lastSentHandshake = now;
     this.#authenticSent(now);
+    this.#cookie.stamp(message, now);
     this.#send(message, 'handshake');
   }
 
@@ -267,6 +271,11 @@ export class Peer {
   /** What follows of a handshake that is done, once the interface knows where the peer is. */
   confirm(now: number): void {
     this.sendKeepalive(now);
+  }
+
+  /** The peer is under load: the next handshake message shows that this end has its address. */
+  takeCookie(reply: CookieReply, now: number): Verdict {
+    return this.#cookie.take(reply, now) ? 'authentic' : 'refused';
   }
 
   takeData(message: Data, now: number, moved: () => void): void {
@@ -355,6 +364,7 @@ export class Peer {
     this.#initiation = begun.state;
     this.#lastSentHandshake = now;
     this.#authenticSent(now);
+    this.#cookie.stamp(begun.message, now);
     this.#send(begun.message, 'handshake');
     this.#timers.set('retransmit', now + REKEY_TIMEOUT + this.#host.jitter(JITTER));
   }

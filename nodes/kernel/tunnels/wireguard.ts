@@ -1,9 +1,10 @@
+import { setU16, setU32 } from '../../../protocols/bytes.ts';
 import { ETH_HLEN, ETHERTYPE_IPV4, ETHERTYPE_IPV6, writeEthernet } from '../../../protocols/ethernet.ts';
 import { frameBuffer } from '../../../protocols/frame-buffer.ts';
 import { ICMP_DEST_UNREACHABLE, UNREACH_HOST } from '../../../protocols/icmp.ts';
 import { ICMPV6_DEST_UNREACHABLE, UNREACH6_ADDRESS } from '../../../protocols/icmpv6.ts';
 import { formatIp, type IpAddress, type IpPrefix } from '../../../protocols/ip.ts';
-import { ANY_IP6 } from '../../../protocols/ip6.ts';
+import { ANY_IP6, writeIp6 } from '../../../protocols/ip6.ts';
 import { IPV4_HLEN, ipTotalLength } from '../../../protocols/ipv4.ts';
 import { IPV6_HLEN, ip6PayloadLength } from '../../../protocols/ipv6.ts';
 import { formatKey, KEY_LENGTH } from '../../../protocols/wireguard/crypto.ts';
@@ -91,6 +92,7 @@ export class WireguardDevice extends Device {
       differs: (known, from) =>
         known === undefined || known.addr !== from.addr || known.port !== from.port || known.src !== from.src,
       roamed: (peer) => this.#tell(peer),
+      bytes: endpointBytes,
     });
     this.#tellAll();
   }
@@ -426,6 +428,16 @@ export class WireguardDevice extends Device {
   #emit(event: Parameters<Netns['kernel']['rt']['emit']>[0]): void {
     this.ns.kernel.rt.emit(event);
   }
+}
+
+/** As a cookie has it (`make_cookie`). */
+function endpointBytes({ addr, port }: Endpoint): Uint8Array {
+  const length = typeof addr === 'number' ? 4 : 16;
+  const bytes = new Uint8Array(length + 2);
+  if (typeof addr === 'number') setU32(bytes, 0, addr);
+  else writeIp6(bytes, 0, addr);
+  setU16(bytes, length, port);
+  return bytes;
 }
 
 function formatEndpoint({ addr, port }: { readonly addr: IpAddress; readonly port: number }): string {

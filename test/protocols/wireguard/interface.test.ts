@@ -4,11 +4,14 @@ import { seededRandom } from '../../../nodes/random.ts';
 import { blake2s } from '../../../protocols/wireguard/blake2s.ts';
 import { hash, publicKeyOf } from '../../../protocols/wireguard/crypto.ts';
 import { Interface } from '../../../protocols/wireguard/interface.ts';
+import { RateLimiter } from '../../../protocols/wireguard/load.ts';
 import { REKEY_AFTER_MESSAGES } from '../../../protocols/wireguard/session.ts';
 
 /** An end with a queue of what it has sent; where a peer is, is a name. */
 class End {
   readonly sent: Uint8Array[] = [];
+  /** What went to others than the peer. */
+  readonly elsewhere: Uint8Array[] = [];
   readonly delivered: string[] = [];
   readonly drops: string[] = [];
   readonly interface: Interface<string>;
@@ -18,13 +21,18 @@ class End {
     this.interface = new Interface<string>({
       mtu: 1420,
       int: (from, to) => random.int(from, to),
-      send: (_endpoint, message) => this.sent.push(message),
+      send: (endpoint, message) => (endpoint === 'z' ? this.elsewhere : this.sent).push(message),
       deliver: (_peer, packet) =>
         this.delivered.push(Buffer.from(packet).toString('utf8').replace(/\0+$/, '')),
       drop: (reason) => this.drops.push(reason),
       established: () => {},
       differs: (known, from) => known !== from,
       roamed: () => {},
+      // 'a', or 'a:7' with another port than 0.
+      bytes: (name) => {
+        const [host = '', port = '0'] = name.split(':');
+        return Uint8Array.of(10, 0, 0, host.charCodeAt(0), 0, Number(port));
+      },
     });
     this.interface.setPrivateKey(key);
   }
@@ -131,4 +139,81 @@ test('no bytes make an interface fail, those with a good first MAC neither', (t)
   zeros.set(blake2s(macKey, zeros.subarray(0, 116), 16), 116);
   t.is(b.interface.receive(zeros, 'nowhere', 10), null);
   t.is(b.drops.at(-1), 'wireguard-forged');
+});
+
+/** So many initiations for an end that are good as far as their first MAC says. */
+function flood(end: End, key: Uint8Array, count: number, from: string, now: number): void {
+  const message = new Uint8Array(148);
+  message[0] = 1;
+  message.set(blake2s(hash(packet('mac1----'), publicKeyOf(key)), message.subarray(0, 116), 16), 116);
+  for (let i = 0; i < count; i++) end.interface.receive(message, from, now);
+}
+
+test('under load an end answers with a cookie, and heeds who shows it', (t) => {
+  const [a, b] = pair();
+  flood(b, keyB, 511, 'z', 0);
+  t.deepEqual([b.drops.at(-1), b.elsewhere.length], ['wireguard-forged', 0]);
+  flood(b, keyB, 1, 'z', 0);
+  t.deepEqual([b.drops.at(-1), b.elsewhere.length], ['wireguard-load', 1]);
+  t.deepEqual([b.elsewhere[0]?.length, b.elsewhere[0]?.[0]], [64, 3]);
+  b.drops.splice(0);
+  a.peer.transmit(packet('x'), 10);
+  const [first] = a.sent;
+  exchange(a, b, 10);
+  t.deepEqual(b.drops, ['wireguard-load']);
+  t.deepEqual(a.drops, []);
+  t.true(first!.subarray(132).every((byte) => byte === 0));
+  t.deepEqual(b.delivered, []);
+  // The next try has the cookie's MAC, and the end is still under load.
+  flood(b, keyB, 600, 'z', 5_400);
+  a.peer.tick(5_400);
+  const [second] = a.sent;
+  t.false(second!.subarray(132).every((byte) => byte === 0));
+  // From another port it is worth nothing.
+  const answers = b.sent.length;
+  b.interface.receive(second!.slice(), 'a:7', 5_400);
+  t.deepEqual([b.sent.length - answers, b.sent.at(-1)?.[0]], [1, 3]);
+  b.sent.splice(0);
+  exchange(a, b, 5_400);
+  t.deepEqual(b.delivered, ['x']);
+});
+
+test('load is over after a second without it', (t) => {
+  const [a, b] = pair();
+  flood(b, keyB, 600, 'z', 0);
+  b.drops.splice(0);
+  a.peer.transmit(packet('x'), 1_001);
+  exchange(a, b, 1_001);
+  t.deepEqual([b.delivered, b.drops], [['x'], []]);
+});
+
+test('no more than 4096 handshakes wait', (t) => {
+  const [, b] = pair();
+  flood(b, keyB, 4_200, 'z', 0);
+  t.is(b.elsewhere.length, 4_096 - 511);
+});
+
+test('a cookie that is not for what was sent last is dropped, and one is taken once', (t) => {
+  const [a, b] = pair();
+  flood(b, keyB, 600, 'z', 0);
+  a.peer.transmit(packet('x'), 0);
+  b.interface.receive(a.sent.splice(0)[0]!, 'a', 0);
+  const cookie = b.sent.splice(0)[0]!;
+  const forged = cookie.slice();
+  forged[40]! ^= 1;
+  t.is(a.interface.receive(forged, 'b', 1), null);
+  t.is(a.interface.receive(cookie, 'b', 1), a.peer);
+  t.is(a.interface.receive(cookie, 'b', 1), null);
+  t.deepEqual(a.drops, ['wireguard-cookie', 'wireguard-cookie']);
+});
+
+test('under load one address has 5 handshakes at once and 20 a second', (t) => {
+  const limiter = new RateLimiter();
+  const allowed = (source: string, now: number) => {
+    let count = 0;
+    while (limiter.allows(source, now)) count++;
+    return count;
+  };
+  t.deepEqual([allowed('a', 0), allowed('a', 0), allowed('b', 0)], [5, 0, 5]);
+  t.deepEqual([allowed('a', 49), allowed('a', 100), allowed('a', 10_000)], [0, 2, 5]);
 });

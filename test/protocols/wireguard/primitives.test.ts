@@ -16,6 +16,7 @@ import { decodeMessage } from '../../../protocols/wireguard/messages.ts';
 import { tai64n } from '../../../protocols/wireguard/noise.ts';
 import { ReplayWindow, WINDOW_SIZE } from '../../../protocols/wireguard/replay-window.ts';
 import { paddedLength } from '../../../protocols/wireguard/session.ts';
+import { hchacha20, xopen, xseal } from '../../../protocols/wireguard/xchacha.ts';
 
 const hex = (text: string) => new Uint8Array(Buffer.from(text.replaceAll(/\s/g, ''), 'hex'));
 const toHex = (bytes: Uint8Array | null) => (bytes === null ? null : Buffer.from(bytes).toString('hex'));
@@ -78,6 +79,25 @@ test('what is sealed opens under its key and counter alone', (t) => {
   t.is(open(other, 2 ** 40 + 7, sealed, aad), null);
   t.is(open(key, 2 ** 40 + 7, sealed, Buffer.from('bad')), null);
   t.is(open(key, 0, new Uint8Array(3), aad), null);
+});
+
+test('HChaCha20 and XChaCha20-Poly1305: draft-irtf-cfrg-xchacha §2.2.1, A.3.1', (t) => {
+  const key = Uint8Array.from({ length: 32 }, (_, i) => i);
+  t.is(
+    toHex(hchacha20(key, hex('000000090000004a0000000031415927'))),
+    '82413b4227b27bfed30e42508a877d73a0f9e4d58a74a853c12ec41326d3ecdc',
+  );
+  const plain = Buffer.from(
+    "Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, sunscreen would be it.",
+  );
+  const nonce = hex('404142434445464748494a4b4c4d4e4f5051525354555657');
+  const sealKey = Uint8Array.from({ length: 32 }, (_, i) => 0x80 + i);
+  const aad = hex('50515253c0c1c2c3c4c5c6c7');
+  const sealed = xseal(sealKey, nonce, plain, aad);
+  t.is(toHex(sealed.subarray(0, 16)), 'bd6d179d3e83d43b9576579493c0e939');
+  t.is(toHex(sealed.subarray(-16)), 'c0875924c1c7987947deafd8780acf49');
+  t.deepEqual(xopen(sealKey, nonce, sealed, aad), Uint8Array.from(plain));
+  t.is(xopen(sealKey, nonce, sealed, new Uint8Array(0)), null);
 });
 
 test('TAI64N grows with the time and begins at 2^62 + 10 s', (t) => {
