@@ -45,8 +45,13 @@ export class EmulatedPorts {
   }
 
   send(port: number, frame: Uint8Array): Out[] {
+    return this.during(() => this.kernel.receive(port, frame.slice()));
+  }
+
+  /** What comes out while something is done. */
+  during(act: () => void): Out[] {
     this.#out = [];
-    this.kernel.receive(port, frame.slice());
+    act();
     this.world.advance(0);
     return this.#out;
   }

@@ -1,15 +1,18 @@
 """A network namespace of the Linux kernel beside the one that this runs in, with ports: veths whose other ends are here. The first
 line of stdin is {"ports": [[name, mac, peer's mac], …], "setUp": [shell command, …]}. Each line after is a request:
 {"port": number, "frame": hex} sends a frame into a port and tells what came out of all, {"run": command} tells a shell command's
-stdout and whether it succeeded."""
+stdout and whether it succeeded, {"exchange": [[port, hex], …], "within": seconds} sends frames and waits for what a process inside
+may answer: until a frame has come out, or in vain."""
 
 import json
 import os
+import select
 import shlex
 import socket
 import struct
 import subprocess
 import sys
+import time
 
 ETH_P_ALL = 0x0003
 ETH_P_8021Q = 0x8100
@@ -141,6 +144,16 @@ def main():
         if "run" in request:
             done = subprocess.run(INSIDE + shlex.quote(request["run"]), shell=True, capture_output=True, text=True)
             print(json.dumps([done.stdout, done.returncode, done.stderr]), flush=True)
+            continue
+        if "exchange" in request:
+            for number, frame in request["exchange"]:
+                ports[number].send(bytes.fromhex(frame))
+            end = time.monotonic() + request["within"]
+            out = drain(ports)
+            while not out and (left := end - time.monotonic()) > 0:
+                select.select(ports, [], [], left)
+                out = drain(ports)
+            print(json.dumps(out), flush=True)
             continue
         settle()
         drain(ports)

@@ -51,11 +51,13 @@ export class LinuxNamespace {
 
   /** What comes out of the ports for a frame that is sent into one. */
   async send(port: number, frame: Uint8Array): Promise<Out[]> {
-    const out = await this.#ask({ port, frame: Buffer.from(frame).toString('hex') });
-    return (out as [number, string][]).map(([at, hex]) => ({
-      port: at,
-      frame: Uint8Array.from(Buffer.from(hex, 'hex')),
-    }));
+    return outOf(await this.#ask({ port, frame: Buffer.from(frame).toString('hex') }));
+  }
+
+  /** Sends frames, and takes what comes out, be it of itself: as soon as there is any, or nothing after so many ms. */
+  async exchange(frames: readonly Out[], within: number): Promise<Out[]> {
+    const sent = frames.map(({ port, frame }) => [port, Buffer.from(frame).toString('hex')]);
+    return outOf(await this.#ask({ exchange: sent, within: within / 1_000 }));
   }
 
   /** A shell command's stdout, whatever its exit code. */
@@ -73,6 +75,13 @@ export class LinuxNamespace {
   stop(): void {
     this.#process.stdin.end();
   }
+}
+
+function outOf(answer: unknown): Out[] {
+  return (answer as [number, string][]).map(([port, hex]) => ({
+    port,
+    frame: Uint8Array.from(Buffer.from(hex, 'hex')),
+  }));
 }
 
 const HOSTS = [2, 3, 4, 5, 6, 7, 8];

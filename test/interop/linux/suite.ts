@@ -3,30 +3,34 @@ import anyTest, { type ExecutionContext } from 'ava';
 
 const NEEDED = ['python3', 'ip', 'bridge', 'iptables-legacy', 'conntrack', 'sysctl', 'nsenter'];
 
-/** What is missing to have namespaces of the Linux kernel; null if nothing is. */
-function whyNoLinux(): string | null {
-  const probe = NEEDED.map((tool) => `command -v ${tool}`).join(' && ');
+/** What is missing to have namespaces of the Linux kernel, and programs in them; null if nothing is. */
+function whyNoLinux(programs: readonly string[]): string | null {
+  const needed = [...NEEDED, ...programs];
+  const probe = needed.map((tool) => `command -v ${tool}`).join(' && ');
   const { status } = spawnSync('unshare', [
     '-n',
     'sh',
     '-c',
     `${probe} && ip link add veth0 type veth peer name veth1 && iptables-legacy -A FORWARD -m conntrack --ctstate INVALID -j DROP`,
   ]);
-  return status === 0 ? null : `needs root, network namespaces and ${NEEDED.join(', ')}`;
+  return status === 0 ? null : `needs root, network namespaces and ${needed.join(', ')}`;
 }
-
-const why = whyNoLinux();
 
 /**
- * ava's `test.serial` where namespaces of the Linux kernel are to be had; elsewhere every test is skipped under a name that says
- * so, or fails where the environment says that nothing may be skipped.
+ * ava's `test.serial` where namespaces of the Linux kernel are to be had, and these programs; elsewhere every test is skipped under
+ * a name that says so, or fails where the environment says that nothing may be skipped.
  */
-export function linuxTest(title: string, implementation: (t: ExecutionContext) => Promise<void>): void {
-  if (why === null) anyTest.serial(title, implementation);
-  else if (process.env.REROUTE_REQUIRE_INTEROP === '1')
-    anyTest(`${title} (${why})`, (t) => t.fail(`${why}, and REROUTE_REQUIRE_INTEROP is set`));
-  else anyTest.skip(`${title} (${why})`, implementation);
+export function linuxTestWith(...programs: readonly string[]) {
+  const why = whyNoLinux(programs);
+  return (title: string, implementation: (t: ExecutionContext) => Promise<void>): void => {
+    if (why === null) anyTest.serial(title, implementation);
+    else if (process.env.REROUTE_REQUIRE_INTEROP === '1')
+      anyTest(`${title} (${why})`, (t) => t.fail(`${why}, and REROUTE_REQUIRE_INTEROP is set`));
+    else anyTest.skip(`${title} (${why})`, implementation);
+  };
 }
+
+export const linuxTest = linuxTestWith();
 
 /** The same cases each time; RUNS=1000 looks for others, and SHRINK=1 for the smallest that fails, which takes minutes. */
 export function runs(numRuns: number, seed: number) {
