@@ -80,6 +80,9 @@ export class Interface<E> {
   /** Null takes the key away. A peer that has the interface's own key goes. Returns that peer, if there was one. */
   setPrivateKey(key: Uint8Array | null): Peer | null {
     const clamped = key === null ? null : clampKey(key);
+    const own = this.#keys?.private ?? null;
+    // The same again is no change: no session ends of it.
+    if (own !== null && clamped !== null && own.every((byte, i) => byte === clamped[i])) return null;
     this.#keys = clamped === null ? null : { private: clamped, public: publicKeyOf(clamped) };
     for (const peer of this.#peers.values()) peer.forgetSessions();
     const self = this.#keys === null ? undefined : this.peer(this.#keys.public);

@@ -111,7 +111,10 @@ export function scriptText(device: WireguardDevice, what: string, prefix: string
     case 'preshared-keys':
       return perPeer(({ presharedKey }) => none(presharedKey));
     case 'endpoints':
-      return perPeer(({ endpoint }) => none(endpoint));
+      // The real one names the interface once, also where it has no peer.
+      return `${prefix}${peersOf(device)
+        .map(({ publicKey: key, endpoint }) => `${key}\t${none(endpoint)}\n`)
+        .join('')}`;
     case 'allowed-ips':
       return perPeer(({ allowedIps }) => none(allowedIps.join(' ')));
     case 'latest-handshakes':

@@ -7,9 +7,12 @@ import {
 } from '../../../protocols/wireguard/crypto.ts';
 import { WireguardDevice } from '../../kernel/tunnels/wireguard.ts';
 import { type Command, type ToolContext, ToolError } from '../tool.ts';
+import { applyChange } from './change.ts';
+import { readConf } from './conf.ts';
 import { set } from './set.ts';
 import { confText, prettyText, scriptText } from './show.ts';
 import { SET_USAGE, SHOW_USAGE, SHOWCONF_USAGE, USAGE } from './usage.ts';
+import { readFile } from './values.ts';
 
 /** wg(8) of wireguard-tools. Keys are read from the standard input (`/dev/stdin`) and the few files that there are. */
 export const wg: Command = (args, ctx, out) => {
@@ -39,7 +42,7 @@ export const wg: Command = (args, ctx, out) => {
       const [name, ...settings] = rest;
       if (help('') !== null) throw new ToolError(SET_USAGE, 0);
       if (name === undefined || settings.length === 0) throw new ToolError(SET_USAGE, 1);
-      set(() => deviceOf(name, ctx, 'modify'), settings, ctx);
+      set(() => deviceOf(name, ctx, 'modify'), settings, ctx, out);
       return 0;
     }
     case 'genkey':
@@ -58,12 +61,30 @@ export const wg: Command = (args, ctx, out) => {
     }
     case 'setconf':
     case 'addconf':
-    case 'syncconf':
-      throw new ToolError(`wg: ${command} is not emulated; wg set says the same by its arguments`, 1);
+    case 'syncconf': {
+      const [name, path, ...more] = rest;
+      if (name === undefined || path === undefined || more.length > 0)
+        throw new ToolError(`Usage: wg ${command} <interface> <configuration filename>`, 1);
+      const text = readFile(path, ctx);
+      if (text === null) throw new ToolError('fopen: No such file or directory', 1);
+      const change = parsing(() => readConf(text, command, out));
+      applyChange(deviceOf(name, ctx, 'modify'), change);
+      return 0;
+    }
     default:
       throw new ToolError(`Invalid subcommand: \`${command}'\n${USAGE.trimEnd()}`, 1);
   }
 };
+
+/** A line that is wrong says so, and that the file is. */
+function parsing<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof ToolError) || error.message.endsWith('Invalid configuration')) throw error;
+    throw new ToolError(`${error.message}\nConfiguration parsing error`, error.code);
+  }
+}
 
 /** @throws ToolError */
 function show(args: readonly string[], ctx: ToolContext): string {

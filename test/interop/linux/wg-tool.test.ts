@@ -1,0 +1,316 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import type { ExecutionContext } from 'ava';
+import fc from 'fast-check';
+import { WireguardDevice } from '../../../nodes/kernel/tunnels/wireguard.ts';
+import { parseIp, parseIpPrefix } from '../../../protocols/ip.ts';
+import { clampKey, formatKey, publicKeyOf } from '../../../protocols/wireguard/crypto.ts';
+import { run } from '../../nodes/tools/support/run.ts';
+import { temporaryFolder } from '../../support/nats.ts';
+import { EmulatedPorts } from '../../support/router.ts';
+import { LinuxNamespace } from './namespace.ts';
+import { linuxTestWith, runs } from './suite.ts';
+
+/** Our wg beside wireguard-tools', which asks wireguard-go or a server of ours for a device by a socket of the device's name. */
+const DEVICE = `wt${process.pid}`;
+const SOCKETS = '/var/run/wireguard';
+const secret = (n: number) => clampKey(new Uint8Array(32).fill(n));
+const publicOf = (n: number) => formatKey(publicKeyOf(secret(n)));
+
+/** Ours with a device of the name; it is up, as wireguard-go's always is. */
+function emulated() {
+  const ports = new EmulatedPorts([{ name: 'eth0' }]);
+  for (const line of [`ip link add ${DEVICE} type wireguard`, `ip link set ${DEVICE} up`])
+    assert.equal(run(line, ports.root).code, 0);
+  const device = ports.root.device(DEVICE);
+  assert.ok(device instanceof WireguardDevice);
+  return { ports, device };
+}
+
+// ---- what is configured
+
+/** wireguard-go lists peers in no order, and has chosen a port where none is. */
+const settled = (text: string) =>
+  text
+    .split(/(?<=\n)(?=\[|peer: |[A-Za-z0-9+/]{43}=\t)|(?<=\n)\n/)
+    .map((part) => part.trimEnd())
+    .sort()
+    .join('\n');
+
+const ONE = `PublicKey = ${publicOf(1)}`;
+const KEY = formatKey(secret(7));
+/** Each follows upon those before. A file stands as `FILE`. */
+const STORY: readonly (readonly [command: string, file?: string])[] = [
+  ['setconf FILE', `[Interface]\nListenPort = 7\nFwMark=0x10\nPrivateKey = ${KEY}`],
+  [
+    'addconf FILE',
+    `# hello\n[Peer]  # x\npublickey = ${publicOf(1)}\nAllowedIPs = 10.0.0.5/24, fd00::1/64,10.2.0.0/16\nEndpoint=1.2.3.4:5\nPersistentKeepalive = off\n`,
+  ],
+  ['addconf FILE', `[Peer]\n${ONE}\nPersistentKeepalive = 25\n`],
+  [
+    'addconf FILE',
+    `[peer]\n${ONE}\nPRESHAREDKEY = ${formatKey(secret(8))}\nEndpoint=[fd00::9]:65535\n[Peer]\nPublicKey=${publicOf(2)}\nAllowedIPs=0.0.0.0/0,::/0`,
+  ],
+  [
+    'syncconf FILE',
+    `[Interface]\nListenPort=8\nPrivateKey=${KEY}\n[Peer]\n${ONE}\nAllowedIPs=10.7.0.0/16\nAllowedIPs=10.8.0.0/16\nAllowedIPs=10.7.0.0/16\n`,
+  ],
+  ['syncconf FILE', `[Interface]\nListenPort=8\n[Peer]\n${ONE}\n`],
+  ['addconf FILE', `[Interface]\nListenPort=12\n[Peer]\nPublicKey=${publicOf(2)}\nAllowedIPs=10.7.0.0/16`],
+  ['addconf FILE', `[Peer]\n${ONE}\nPublicKey=${publicOf(2)}\n`],
+  ['setconf FILE', '[Peer]\nAllowedIPs=1.2.3.4\n'],
+  ['setconf FILE', '[Peer] x\n'],
+  ['setconf FILE', '[Foo]\n'],
+  ['setconf FILE', 'ListenPort=1\n'],
+  ['setconf FILE', '[Interface]\nAddress = 1.2.3.4\n'],
+  ['setconf FILE', '[Interface]\nListenPort=\n'],
+  ['setconf FILE', '[Interface]\nListenPort=x\n'],
+  ['setconf FILE', '[Interface]\nFwMark=x\n'],
+  ['setconf FILE', '[Interface]\nPrivateKey=x\n'],
+  ['setconf FILE', `[Peer]\n${ONE}\nEndpoint=\n`],
+  ['setconf FILE', `[Peer]\n${ONE}\nEndpoint=[::1\n`],
+  ['setconf FILE', `[Peer]\n${ONE}\nEndpoint=[::1]\n`],
+  ['setconf FILE', `[Peer]\n${ONE}\nAllowedIPs=\n`],
+  ['setconf FILE', `[Peer]\n${ONE}\nAllowedIPs=1.2.3.4/33\n`],
+  ['setconf FILE', `[Peer]\n${ONE}\nAllowedIPs=x\n`],
+  ['setconf FILE', `[Peer]\n${ONE}\nAllowedIPs=10.0.0.1,\n`],
+  ['setconf FILE', `[Peer]\n${ONE}\nPersistentKeepalive=70000\n`],
+  ['setconf FILE', `[Interface]\n[Peer]\n${ONE}\nEndpoint=::1:5\n[Interface]\nListenPort=70000\n`],
+  ['setconf FILE', '[Interface]\nListenPort = 9\n'],
+  ['setconf /nonexistent'],
+  ['setconf'],
+  ['syncconf FILE x', ''],
+  ...[
+    'endpoint :5',
+    'endpoint 1.2.3.4:',
+    'endpoint 1.2.3.4:70000',
+    'endpoint 1.2.3.4:0',
+    'endpoint [1.2.3.4]:5',
+    'endpoint 1.2.3.4',
+    'endpoint [::1]5',
+    'allowed-ips 10.0.0.1/8,10.0.0.0/8,fd00::5/16',
+    'allowed-ips 10.0.0.1/x',
+    'allowed-ips 10.0.0.1/',
+    'allowed-ips 10.0.0.1/1/2',
+    'allowed-ips 10.0.0.0/08',
+    'allowed-ips 010.0.0.0/8',
+    'persistent-keepalive -1',
+    'persistent-keepalive 65535',
+    'persistent-keepalive 0',
+    'preshared-key /nonexistent',
+    'preshared-key /dev/null',
+    'endpoint',
+    'remove remove',
+  ].map((words) => [`set DEVICE peer ${publicOf(3)} ${words}`] as const),
+  [`set DEVICE peer ${publicOf(4)} preshared-key FILE`, 'short'],
+  [`set DEVICE peer ${publicOf(4)} preshared-key FILE`, `${KEY}\n x`],
+  [`set DEVICE peer ${publicOf(4)} preshared-key FILE`, `${KEY}\n`],
+  ...[
+    'listen-port',
+    'listen-port 70001',
+    'listen-port -1',
+    'fwmark off',
+    'fwmark 0xfffffffff',
+    'fwmark 12x',
+    'fwmark',
+  ].map((words) => [`set DEVICE ${words}`] as const),
+  ['set DEVICE private-key FILE', KEY],
+  ['set DEVICE private-key /dev/null'],
+];
+
+linuxTestWith('wireguard-go', 'wg')('what wg takes, and what it makes of a device', async (t) => {
+  const folder = temporaryFolder(t);
+  const linux = await LinuxNamespace.start(
+    [{ name: 'v0' }],
+    [
+      `WG_I_PREFER_BUGGY_USERSPACE_TO_POLISHED_KMOD=1 wireguard-go ${DEVICE} >/dev/null 2>&1`,
+      `timeout 10 sh -c 'until wg show ${DEVICE} >/dev/null 2>&1; do sleep 0.01; done'`,
+    ],
+  );
+  t.teardown(async () => {
+    await linux.run(`ip link del ${DEVICE}`);
+    linux.stop();
+  });
+  const { ports } = emulated();
+  for (const [i, [command, content]] of STORY.entries()) {
+    const file = join(folder, `${i}.conf`);
+    if (content !== undefined) writeFileSync(file, content);
+    const line = command
+      .replace(/^(\w+conf) /, `$1 DEVICE `)
+      .replace('DEVICE', DEVICE)
+      .replace('FILE', file);
+    const files = (path: string) => (path === file ? (content ?? null) : null);
+    const theirs = await linux.outcome(`WG_ENDPOINT_RESOLUTION_RETRIES=0 wg ${line}`);
+    const mine = run(`wg ${line}`, ports.root, { files });
+    assert.deepEqual(
+      { text: mine.text, code: mine.code },
+      { text: theirs.stdout + theirs.stderr, code: theirs.code },
+      `${line}\n${content}`,
+    );
+    for (const listing of [`show ${DEVICE} dump`, `showconf ${DEVICE}`, `show ${DEVICE}`]) {
+      // The port that was chosen is chance, and what is sent to nobody the implementation's own matter.
+      const chosen = (text: string) =>
+        text
+          .replaceAll(/\b[34567]\d{4}\b/g, 'PORT')
+          .replaceAll(/\t\d+\t\d+(?=\t(off|\d+)$)/gm, '')
+          .replaceAll(/^ {2}transfer: .*\n/gm, '');
+      const [real, ours] = [await linux.run(`wg ${listing}`), run(`wg ${listing}`, ports.root).text];
+      assert.equal(settled(chosen(ours)), settled(chosen(real)), `${line}\n${content}\n${listing}`);
+    }
+  }
+  t.pass();
+});
+
+// ---- what is shown
+
+interface ShownPeer {
+  readonly psk: boolean;
+  readonly endpoint: string;
+  readonly allowedIps: readonly string[];
+  readonly keepalive: number;
+  /** Seconds since, null for never. */
+  readonly age: number | null;
+  readonly received: number;
+  readonly sent: number;
+}
+
+const size = fc.oneof(
+  fc.nat(2_000),
+  fc.integer({ min: 0, max: 2 ** 31 }),
+  fc.integer({ min: 0, max: 2 ** 51 }),
+  fc.constantFrom(0, 1023, 1024, 1024 ** 2 - 1, 1024 ** 2, 1024 ** 3, 1024 ** 4),
+);
+const shownPeer: fc.Arbitrary<ShownPeer> = fc.record({
+  psk: fc.boolean(),
+  endpoint: fc.constantFrom('', '192.0.2.1:51820', '[2001:db8::1]:1', '10.0.0.1:65535'),
+  allowedIps: fc.uniqueArray(
+    fc.constantFrom('10.0.N.0/24', '192.0.2.N/32', 'fd00:0:0:N::/64', '2001:db8::N/128'),
+  ),
+  keepalive: fc.constantFrom(0, 1, 25, 60, 61, 3_600, 65_535),
+  age: fc.option(fc.oneof(fc.nat(200), fc.nat(100_000), fc.nat(100_000_000))),
+  received: size,
+  sent: size,
+});
+const shownDevice = fc.record({
+  key: fc.boolean(),
+  port: fc.constantFrom(1, 51_820, 65_535),
+  fwmark: fc.constantFrom(0, 1, 0xffff_ffff),
+  peers: fc.array(shownPeer, { maxLength: 4 }),
+});
+type ShownDevice = typeof shownDevice extends fc.Arbitrary<infer D> ? D : never;
+
+/** A prefix is one peer's alone: each has its own. */
+const own = (prefix: string, peer: number) => prefix.replace('N', String(peer + 1));
+const hex = (key: Uint8Array) => Buffer.from(key).toString('hex');
+
+/** As the userspace implementations answer `get=1` (wireguard.com/xplatform). */
+function answer({ key, port, fwmark, peers }: ShownDevice, now: number): string {
+  const lines = [
+    ...(key ? [`private_key=${hex(secret(99))}`] : []),
+    `listen_port=${port}`,
+    ...(fwmark === 0 ? [] : [`fwmark=${fwmark}`]),
+    ...peers.flatMap(({ psk, endpoint, allowedIps, keepalive, age, received, sent }, i) => [
+      `public_key=${hex(publicKeyOf(secret(i + 1)))}`,
+      `preshared_key=${psk ? hex(secret(50)) : '0'.repeat(64)}`,
+      'protocol_version=1',
+      ...(endpoint === '' ? [] : [`endpoint=${endpoint}`]),
+      `last_handshake_time_sec=${age === null ? 0 : now - age}`,
+      `last_handshake_time_nsec=${age === null ? 0 : 7_000_000}`,
+      `tx_bytes=${sent}`,
+      `rx_bytes=${received}`,
+      `persistent_keepalive_interval=${keepalive}`,
+      ...allowedIps.map((prefix) => `allowed_ip=${own(prefix, i)}`),
+    ]),
+    'errno=0',
+  ];
+  return `${lines.join('\n')}\n\n`;
+}
+
+function fill(device: WireguardDevice, { key, port, fwmark, peers }: ShownDevice, now: number): void {
+  device.configure({ privateKey: key ? secret(99) : null, listenPort: port, fwmark });
+  for (const [i, { psk, endpoint, allowedIps, keepalive, age, received, sent }] of peers.entries()) {
+    const publicKey = publicKeyOf(secret(i + 1));
+    const [, host = '', at = ''] = /^\[?(.*?)\]?:(\d+)$/.exec(endpoint) ?? [];
+    device.setPeer(publicKey, {
+      presharedKey: psk ? secret(50) : null,
+      ...(endpoint === '' ? {} : { endpoint: { addr: parseIp(host)!, port: Number(at) } }),
+    });
+    const peer = device.findPeer(publicKey)!;
+    // Nothing is sent: what is shown is all that matters.
+    peer.persistentKeepalive = keepalive;
+    peer.lastHandshake = age === null ? null : (now - age) * 1_000 + 7;
+    peer.received = received;
+    peer.sent = sent;
+    device.setPeer(publicKey, { allowedIps: allowedIps.map((prefix) => parseIpPrefix(own(prefix, i))!) });
+  }
+}
+
+const LISTINGS = [
+  ...[
+    '',
+    ' public-key',
+    ' private-key',
+    ' listen-port',
+    ' fwmark',
+    ' peers',
+    ' preshared-keys',
+    ' endpoints',
+    ' allowed-ips',
+  ],
+  ...[' latest-handshakes', ' transfer', ' persistent-keepalive', ' dump'],
+].map((what) => `show ${DEVICE}${what}`);
+
+/** The clock's second, at whose beginning this is called as soon as may be. */
+const second = () => Math.floor(Date.now() / 1_000);
+
+async function compare(state: ShownDevice, tell: (now: number) => void): Promise<void> {
+  const { ports, device } = emulated();
+  for (const listing of [
+    ...LISTINGS,
+    `showconf ${DEVICE}`,
+    ...LISTINGS.slice(1).map((line) => line.replace(DEVICE, 'all')),
+  ]) {
+    let [now, real] = [0, ''];
+    do {
+      now = second();
+      tell(now);
+      real = (await promisify(execFile)('wg', listing.split(' '), { encoding: 'utf8', timeout: 10_000 }))
+        .stdout;
+    } while (second() !== now);
+    ports.world.advance(now * 1_000 - ports.rt.now);
+    fill(device, state, now);
+    // Of all there are, this machine may have others.
+    if (listing.startsWith('show all'))
+      real = real
+        .split(/(?<=\n)(?![\w+/]{43}=[\t\n])/)
+        .filter((lines) => lines.startsWith(`${DEVICE}\t`))
+        .join('');
+    const ours = run(`wg ${listing}`, ports.root);
+    assert.equal(ours.text, real, listing);
+  }
+}
+
+linuxTestWith('wg')('wg show prints what there is as the real wg does', async (t: ExecutionContext) => {
+  mkdirSync(SOCKETS, { recursive: true });
+  const path = join(SOCKETS, `${DEVICE}.sock`);
+  let said = '';
+  const server = createServer((socket) => socket.once('data', () => socket.end(said)));
+  await new Promise<void>((listening) => server.listen(path, listening));
+  t.teardown(() => {
+    server.close();
+    rmSync(path, { force: true });
+  });
+  await fc.assert(
+    fc.asyncProperty(shownDevice, (state) =>
+      compare(state, (now) => {
+        said = answer(state, now);
+      }),
+    ),
+    runs(8, 1),
+  );
+  t.pass();
+});
