@@ -9,14 +9,19 @@ import {
 import type { Netns } from '../kernel/netns.ts';
 import type { TcpSocket } from '../kernel/tcp.ts';
 import { TcpWriter } from '../tcp-writer.ts';
+import { type ProcessHost, processHost } from './workload/process-host.ts';
 
 /** What runs in every pod: an echo service (RFC 862) on UDP and TCP that answers a probe with the pod's uid. */
 export class Workload {
   readonly #close: (() => void)[] = [];
 
-  constructor(ns: Netns, pod: { readonly uid: string; readonly name: string }) {
+  constructor(
+    ns: Netns,
+    pod: { readonly uid: string; readonly name: string },
+    host: ProcessHost = processHost(ns),
+  ) {
     const reply = replyTemplate(pod.uid, pod.name);
-    const udp = ns.bindUdp({ addr: 0, port: PROBE_PORT }, ({ src, srcPort, dst, payload }) => {
+    const udp = host.bindUdp({ addr: 0, port: PROBE_PORT }, ({ src, srcPort, dst, payload }) => {
       if (!isProbeRequest(payload, 0, payload.length)) {
         udp.sendTo(src, srcPort, payload, { src: dst });
         return;
@@ -25,7 +30,7 @@ export class Workload {
       udp.sendTo(src, srcPort, reply, { src: dst });
     });
     this.#close.push(() => udp.close());
-    const tcp = ns.listenTcp({ addr: 0, port: PROBE_PORT }, (socket) => serveEcho(socket, reply));
+    const tcp = host.listenTcp({ addr: 0, port: PROBE_PORT }, (socket) => serveEcho(socket, reply));
     this.#close.push(() => tcp.close());
   }
 

@@ -96,6 +96,8 @@ export interface DockerStateFacts {
   readonly startedAt: number | null;
   readonly finishedAt: number | null;
   readonly restartCount: number;
+  /** It runs, but its processes are frozen (`docker pause`). */
+  readonly paused?: true;
   /** Stopped by hand since it last ran: `unless-stopped` leaves it so. */
   readonly stoppedByHand: boolean;
 }

@@ -1,6 +1,5 @@
 import type { DockerContainerFacts, DockerStateFacts } from '../../events/docker.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
-import type { Netns } from '../../kernel/netns.ts';
 import type { Runtime } from '../../runtime.ts';
 import {
   EXIT_INTERRUPTED,
@@ -12,6 +11,7 @@ import {
 import { type Attachments, outside } from './attachments.ts';
 import { DockerError } from './error.ts';
 import type { ContainerFiles } from './files.ts';
+import { Freezer } from './freezer.ts';
 import { findImage } from './images.ts';
 import type { DockerLedger } from './ledger.ts';
 import { type ContainerProcess, type ProcessInput, runProgram, startProcess } from './process.ts';
@@ -32,6 +32,7 @@ export interface Attachment extends ToolOutput {
 }
 
 interface Exec {
+  readonly argv: readonly string[];
   readonly out: ToolOutput;
   readonly program: ContainerProcess;
 }
@@ -39,6 +40,7 @@ interface Exec {
 /** A container whose process runs. */
 interface Live {
   readonly sandbox: Sandbox;
+  readonly freezer: Freezer;
   init: ContainerProcess | null;
   readonly execs: Set<Exec>;
   readonly attached: Set<ToolOutput>;
@@ -113,6 +115,7 @@ export class Containers {
       return;
     }
     this.#patchState(id, { stoppedByHand: true });
+    this.#thaw(id, live);
     this.onExit(id, done);
     if (live.init?.terminate('SIGTERM') !== 'ignored') return;
     this.#rt.timers.set(this.#rt.now + grace, () => {
@@ -127,8 +130,46 @@ export class Containers {
     if (live === undefined)
       throw new DockerError(`Cannot kill container: ${ref}: Container ${id} is not running`);
     this.#patchState(id, { stoppedByHand: true });
+    if (signal !== 'SIGINT') this.#thaw(id, live);
     if (signal === 'SIGKILL') this.#kill(id, live);
-    else live.init?.terminate(signal);
+    else live.freezer.run(() => live.init?.terminate(signal));
+  }
+
+  /** Freezes the processes of a container. @throws DockerError */
+  pause(ref: string): void {
+    const { id, state } = this.#options.ledger.container(ref);
+    const live = this.#live.get(id);
+    if (state.status === 'restarting')
+      throw new DockerError(`Container ${id} is restarting, wait until the container is running`);
+    if (live === undefined) throw new DockerError(`Container ${id} is not running`);
+    if (live.freezer.frozen) throw new DockerError(`Container ${id} is already paused`);
+    live.freezer.freeze();
+    this.#patchState(id, { paused: true });
+  }
+
+  /** @throws DockerError */
+  unpause(ref: string): void {
+    const { id } = this.#options.ledger.container(ref);
+    const live = this.#live.get(id);
+    if (live?.freezer.frozen !== true) throw new DockerError(`Container ${id} is not paused`);
+    this.#thaw(id, live);
+  }
+
+  /** Adds whoever wants to see what a container that runs writes. @throws DockerError */
+  attach(ref: string, out: ToolOutput): () => void {
+    const { id } = this.#options.ledger.container(ref);
+    const live = this.#live.get(id);
+    if (live === undefined) throw new DockerError('You cannot attach to a stopped container, start it first');
+    if (live.freezer.frozen)
+      throw new DockerError('You cannot attach to a paused container, unpause it first');
+    live.attached.add(out);
+    return () => live.attached.delete(out);
+  }
+
+  #thaw(id: string, live: Live): void {
+    if (!live.freezer.frozen) return;
+    this.#patchState(id, { paused: false });
+    live.freezer.thaw();
   }
 
   /** @throws DockerError */
@@ -166,6 +207,8 @@ export class Containers {
           ? `Container ${id} is restarting, wait until the container is running`
           : `Container ${id} is not running`,
       );
+    if (live.freezer.frozen)
+      throw new DockerError(`Container ${ref} is paused, unpause the container before exec`);
     let ended = false;
     let exec: Exec | null = null;
     const guarded: ToolOutput = {
@@ -178,8 +221,8 @@ export class Containers {
         out.exit(code);
       },
     };
-    const program = runProgram(argv, this.#context(container, live.sandbox.ns), guarded, argv[0], stdin);
-    exec = { out: guarded, program };
+    const program = runProgram(argv, this.#context(container, live), guarded, argv[0], stdin);
+    exec = { argv, out: guarded, program };
     if (!ended) live.execs.add(exec);
     return {
       interrupt: () => {
@@ -199,6 +242,11 @@ export class Containers {
   onExit(id: string, done: (code: number) => void): void {
     if (this.#live.has(id)) this.onNextExit(id, done);
     else done(this.#options.ledger.containerById(id)?.state.exitCode ?? 0);
+  }
+
+  /** Command lines that `docker exec` runs in a container. */
+  execs(id: string): readonly (readonly string[])[] {
+    return [...(this.#live.get(id)?.execs ?? [])].map(({ argv }) => argv);
   }
 
   /** Ctrl-C of whoever is attached. */
@@ -266,7 +314,8 @@ export class Containers {
       if (sandbox !== null) this.#leave(container, sandbox);
       throw this.#notStarted(container, error);
     }
-    const live: Live = { sandbox, init: null, execs: new Set(), attached: new Set() };
+    const freezer = new Freezer();
+    const live: Live = { sandbox, freezer, init: null, execs: new Set(), attached: new Set() };
     if (attach !== null) live.attached.add(attach);
     const running = ledger.putContainer({
       ...prepared,
@@ -291,10 +340,10 @@ export class Containers {
       else this.#exited(id, live, code);
     });
     try {
-      const context = this.#context(running, sandbox.ns);
+      const context = this.#context(running, live);
       const image = findImage(container.image);
       const stdin = stdinOf(container, attach);
-      live.init = startProcess({ container: running, image, ns: sandbox.ns, context, stdin }, out);
+      live.init = startProcess({ container: running, image, ns: sandbox.ns, context, stdin, freezer }, out);
     } catch (error) {
       this.#live.delete(id);
       throw this.#notStarted({ ...this.#leave(running, sandbox), state: container.state }, error);
@@ -344,9 +393,10 @@ export class Containers {
   }
 
   #setStopped(container: DockerContainerFacts, exitCode: number): DockerContainerFacts {
+    const { paused, ...state } = container.state;
     return this.#options.ledger.putContainer({
       ...container,
-      state: { ...container.state, status: 'exited', pid: 0, exitCode, finishedAt: this.#rt.now },
+      state: { ...state, status: 'exited', pid: 0, exitCode, finishedAt: this.#rt.now },
     });
   }
 
@@ -371,11 +421,16 @@ export class Containers {
     if (container !== undefined) this.#start(container, null, container.state.restartCount + 1, () => {});
   }
 
-  #patchState(id: string, patch: Partial<DockerStateFacts>): void {
+  #patchState(id: string, patch: Omit<Partial<DockerStateFacts>, 'paused'> & { paused?: boolean }): void {
     const { ledger } = this.#options;
     const container = ledger.containerById(id);
-    if (container !== undefined)
-      ledger.putContainer({ ...container, state: { ...container.state, ...patch } });
+    if (container === undefined) return;
+    const { paused: before, ...state } = container.state;
+    const { paused = before === true, ...more } = patch;
+    ledger.putContainer({
+      ...container,
+      state: { ...state, ...more, ...(paused ? { paused: true as const } : {}) },
+    });
   }
 
   #forget(container: DockerContainerFacts): void {
@@ -386,12 +441,12 @@ export class Containers {
   }
 
   /** What a process in a container sees. */
-  #context(container: DockerContainerFacts, ns: Netns): ToolContext {
+  #context(container: DockerContainerFacts, { sandbox, freezer }: Live): ToolContext {
     const { kernel, files } = this.#options;
     return {
-      rt: this.#rt,
+      rt: freezer.runtime(this.#rt),
       kernel,
-      ns,
+      ns: sandbox.ns,
       hostname: files.owner(container).hostname,
       files: (path) => files.read(container, path),
     };

@@ -168,6 +168,15 @@ export class Dockerd {
     return this.#options.node;
   }
 
+  /** Whether the host forwards packets. */
+  get forwards(): boolean {
+    return this.#options.kernel.root.ipForward;
+  }
+
+  get bridgeNfIptables(): boolean {
+    return this.#options.kernel.root.sysctls.get('bridge.bridge-nf-call-iptables') === 1;
+  }
+
   get now(): number {
     return this.#rt.now;
   }

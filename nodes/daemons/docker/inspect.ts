@@ -81,9 +81,9 @@ export function inspectContainer(dockerd: Dockerd, container: DockerContainerFac
     Path: command[0] ?? '',
     Args: command.slice(1),
     State: {
-      Status: state.status,
+      Status: stateName(state),
       Running: running || state.status === 'restarting',
-      Paused: false,
+      Paused: state.paused === true,
       Restarting: state.status === 'restarting',
       OOMKilled: false,
       Dead: false,
@@ -167,6 +167,11 @@ export function inspectContainer(dockerd: Dockerd, container: DockerContainerFac
       ),
     },
   };
+}
+
+/** `paused` for one that runs and is frozen. */
+export function stateName({ status, paused }: DockerContainerFacts['state']): string {
+  return paused === true ? 'paused' : status;
 }
 
 function endpointSettings(endpoint: DockerEndpointFacts): Record<string, unknown> {

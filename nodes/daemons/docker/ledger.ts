@@ -6,6 +6,7 @@ import type {
 } from '../../events/docker.ts';
 import type { Runtime } from '../../runtime.ts';
 import { type DockerView, EMPTY_DOCKER_VIEW, inIdOrder } from '../../state/docker-view.ts';
+import { ActivityLog } from './activity.ts';
 import { DockerError, noSuchContainer, noSuchNetwork } from './error.ts';
 
 /** dockerd's records of networks and containers, on its disk: every change is an event. */
@@ -16,12 +17,15 @@ export class DockerLedger {
   readonly #containers = new Map<string, DockerContainerFacts>();
 
   readonly #peers = new Map<string, DockerPeerFacts>();
+  /** What there is to tell of changes. */
+  readonly activity: ActivityLog;
   #swarm: DockerSwarmFacts | null;
 
   constructor(rt: Runtime, disk: DockerView | null) {
     this.#rt = rt;
     const { networks, containers, swarm } = disk ?? EMPTY_DOCKER_VIEW;
     this.#swarm = swarm;
+    this.activity = new ActivityLog(() => rt.now);
     for (const network of networks) this.#networks.set(network.id, network);
     for (const container of containers.toSorted((a, b) => a.created - b.created))
       this.#containers.set(container.id, container);
@@ -60,24 +64,30 @@ export class DockerLedger {
   }
 
   putNetwork(network: DockerNetworkFacts): void {
+    if (!this.#networks.has(network.id)) this.activity.network(network, 'create');
     this.#networks.set(network.id, network);
     this.#rt.emit({ type: 'docker.network', network });
   }
 
-  removeNetwork({ id, name }: DockerNetworkFacts): void {
-    this.#networks.delete(id);
+  removeNetwork(network: DockerNetworkFacts): void {
+    const { id, name } = network;
+    if (this.#networks.delete(id)) this.activity.network(network, 'destroy');
     this.#rt.emit({ type: 'docker.network.removed', id, name });
   }
 
   putContainer(container: DockerContainerFacts): DockerContainerFacts {
+    const before = this.#containers.get(container.id);
     this.#containers.set(container.id, container);
     this.#rt.emit({ type: 'docker.container', container });
+    this.activity.container(before, container);
     return container;
   }
 
-  removeContainer({ id, name }: DockerContainerFacts): void {
+  removeContainer(container: DockerContainerFacts): void {
+    const { id, name } = container;
     this.#containers.delete(id);
     this.#rt.emit({ type: 'docker.container.removed', id, name });
+    this.activity.container(container, null);
   }
 
   /** By id, name or the beginning of an id. @throws DockerError */

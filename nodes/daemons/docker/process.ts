@@ -8,6 +8,7 @@ import { Workload } from '../workload.ts';
 import { FlagError } from './cli/flags.ts';
 import { startDnsmasq } from './dnsmasq.ts';
 import { DockerError } from './error.ts';
+import type { Freezer } from './freezer.ts';
 import type { DockerImage } from './images.ts';
 
 /** The first process of a container, as what it does to the network. */
@@ -19,6 +20,7 @@ export interface ContainerProcess {
 }
 
 export interface ProcessPlace {
+  readonly freezer: Freezer;
   readonly container: DockerContainerFacts;
   readonly image: DockerImage;
   readonly ns: Netns;
@@ -72,17 +74,18 @@ function isServerCommand(image: DockerImage, command: readonly string[]): boolea
   return image.entrypoint.length === 0 || given === undefined || given === image.cmd[0] || !isProgram(given);
 }
 
-function serve({ container, ns }: ProcessPlace, out: ToolOutput): ContainerProcess {
+function serve({ container, ns, freezer }: ProcessPlace, out: ToolOutput): ContainerProcess {
   const { id, name, hostname, image, networkMode } = container;
   const running: { close(): void }[] = [];
+  const host = freezer.host(ns);
   const close = () => {
     for (const one of running.splice(0)) one.close();
   };
   try {
-    running.push(startWorkload(ns, { name, uid: id, hostname, image, expose: [] }));
+    running.push(startWorkload(ns, { name, uid: id, hostname, image, expose: [] }, host));
     // What a probe asks who answers; one in a namespace, whose it is.
     if (networkMode !== 'host' && !networkMode.startsWith('container:'))
-      running.push(new Workload(ns, { uid: id, name }));
+      running.push(new Workload(ns, { uid: id, name }, host));
   } catch (error) {
     close();
     if (!(error instanceof PortInUseError)) throw error;

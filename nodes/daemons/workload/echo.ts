@@ -3,8 +3,8 @@ import type { TcpSocket } from '../../kernel/tcp.ts';
 import { TcpWriter } from '../../tcp-writer.ts';
 
 /** RFC 862 over UDP: what comes goes back, from the address that it came to. @throws PortInUseError */
-export function echoUdp(ns: Netns, port: number): { close(): void } {
-  const udp = ns.bindUdp({ addr: 0, port }, ({ src, srcPort, dst, payload }) => {
+export function echoUdp(host: Pick<Netns, 'bindUdp'>, port: number): { close(): void } {
+  const udp = host.bindUdp({ addr: 0, port }, ({ src, srcPort, dst, payload }) => {
     udp.sendTo(src, srcPort, payload, { src: dst });
   });
   return udp;

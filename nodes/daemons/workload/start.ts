@@ -4,6 +4,7 @@ import type { TcpSocket } from '../../kernel/tcp.ts';
 import { echoTcp, echoUdp } from './echo.ts';
 import { serveHttp } from './http-server.ts';
 import { imageName, listensOf, type Port } from './images.ts';
+import { type ProcessHost, processHost } from './process-host.ts';
 import { type Identity, respond } from './responder.ts';
 
 export interface WorkloadOptions {
@@ -27,8 +28,12 @@ export interface RunningWorkload {
  * Runs what stands in for a container's process: its servers, on all addresses of a namespace. @throws PortInUseError where
  * another workload in the namespace has one of the ports; then nothing is left listening
  */
-export function startWorkload(ns: Netns, options: WorkloadOptions): RunningWorkload {
-  const { rt } = ns.kernel;
+export function startWorkload(
+  ns: Netns,
+  options: WorkloadOptions,
+  host: ProcessHost = processHost(ns),
+): RunningWorkload {
+  const { rt } = host;
   const closers: (() => void)[] = [];
   const connections = new Set<TcpSocket>();
   const close = () => {
@@ -40,11 +45,11 @@ export function startWorkload(ns: Netns, options: WorkloadOptions): RunningWorkl
   try {
     for (const { port, protocol, service } of listensOf(options.image, options.expose)) {
       if (protocol === 'udp') {
-        const udp = echoUdp(ns, port);
+        const udp = echoUdp(host, port);
         closers.push(() => udp.close());
         continue;
       }
-      const listener = ns.listenTcp({ addr: 0, port }, (socket) => {
+      const listener = host.listenTcp({ addr: 0, port }, (socket) => {
         if (service === 'http') serveHttp(rt, socket, server, (request) => respond(identity, request));
         else echoTcp(socket);
         connections.add(socket);

@@ -9,12 +9,14 @@ import { execCommand, logsCommand, portCommand } from './inside.ts';
 import { inspectCommand } from './inspect.ts';
 import {
   killCommand,
+  pauseCommand,
   pruneCommand,
   renameCommand,
   restartCommand,
   rmCommand,
   startCommand,
   stopCommand,
+  unpauseCommand,
   waitCommand,
 } from './lifecycle.ts';
 import { networkCommands } from './network.ts';
@@ -23,13 +25,17 @@ import { psCommand } from './ps.ts';
 import { createCommand, runCommand } from './run.ts';
 import { serviceCommands } from './service.ts';
 import { swarmCommands } from './swarm.ts';
+import { infoCommand, versionCommand } from './system.ts';
+import { attachCommand, eventsCommand, statsCommand, topCommand } from './watch.ts';
 
 const CONTAINER_COMMANDS: readonly CliCommand[] = [
+  attachCommand,
   createCommand,
   execCommand,
   inspectCommand,
   killCommand,
   logsCommand,
+  pauseCommand,
   portCommand,
   psCommand,
   renameCommand,
@@ -37,9 +43,18 @@ const CONTAINER_COMMANDS: readonly CliCommand[] = [
   rmCommand,
   runCommand,
   startCommand,
+  statsCommand,
   stopCommand,
+  topCommand,
+  unpauseCommand,
   waitCommand,
 ];
+
+/** Those of `docker` that are of no object; `docker system` has them too. */
+const SYSTEM_COMMANDS: readonly CliCommand[] = [eventsCommand, infoCommand];
+
+/** What stands behind `docker` without a group. */
+const TOP_COMMANDS: readonly CliCommand[] = [...CONTAINER_COMMANDS, ...SYSTEM_COMMANDS, versionCommand];
 
 interface Group {
   readonly help: string;
@@ -64,11 +79,18 @@ const GROUPS: ReadonlyMap<string, Group> = new Map([
   ['node', { help: 'Manage Swarm nodes', commands: nodeCommands }],
   ['service', { help: 'Manage services', commands: serviceCommands }],
   ['swarm', { help: 'Manage Swarm', commands: swarmCommands }],
+  [
+    'system',
+    {
+      help: 'Manage Docker',
+      commands: SYSTEM_COMMANDS.map((command) => ({ ...command, name: `system ${command.name}` })),
+    },
+  ],
 ]);
 
 /** Commands of Docker that have to do with what a network emulation has not. */
 const ELSEWHERE =
-  'attach build commit cp diff events export history image images import info load login logout manifest pause plugin pull push save search secret stack system tag top trust unpause update version volume'.split(
+  'build commit config cp diff export history image images import load login logout manifest plugin pull push save search secret stack tag trust update volume'.split(
     ' ',
   );
 
@@ -102,7 +124,7 @@ export function runDocker(
     out.exit(1);
     return ENDED;
   }
-  const command = CONTAINER_COMMANDS.find((candidate) => candidate.name === first);
+  const command = TOP_COMMANDS.find((candidate) => candidate.name === first);
   if (command !== undefined) return runCommandLine(command, args.slice(1), context);
   if (first.startsWith('-'))
     out.stderr(
@@ -153,7 +175,7 @@ export function runAtBoot(rt: Runtime, dockerd: Dockerd, commands: readonly (rea
 export function checkCommandLine([first = '', ...rest]: readonly string[]): string | null {
   const group = GROUPS.get(first);
   const name = group === undefined ? first : `${first} ${rest[0] ?? ''}`;
-  const command = (group?.commands ?? CONTAINER_COMMANDS).find((candidate) => candidate.name === name);
+  const command = (group?.commands ?? TOP_COMMANDS).find((candidate) => candidate.name === name);
   if (command === undefined) return `'${name}' is not a docker command`;
   try {
     const flags = parseFlags(
@@ -243,5 +265,5 @@ function groupHelp(name: string, { help, commands }: Group): string {
 
 function topHelp(): string {
   const groups = [...GROUPS].map(([name, { help }]) => ({ name, help }));
-  return `\nUsage:  docker [OPTIONS] COMMAND\n\nA self-sufficient runtime for containers\n\nManagement Commands:\n${list(groups, 11)}\nCommands:\n${list(CONTAINER_COMMANDS, 11)}\nRun 'docker COMMAND --help' for more information on a command.\n`;
+  return `\nUsage:  docker [OPTIONS] COMMAND\n\nA self-sufficient runtime for containers\n\nManagement Commands:\n${list(groups, 11)}\nCommands:\n${list(TOP_COMMANDS, 11)}\nRun 'docker COMMAND --help' for more information on a command.\n`;
 }

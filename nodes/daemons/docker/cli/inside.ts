@@ -23,7 +23,7 @@ export const execCommand: CliCommand = {
   order: 'stop-at-argument',
   run: (flags, { dockerd, out, stdin }) => {
     const [ref = '', ...argv] = flags.args;
-    const { id } = inspected(dockerd, ref);
+    inspected(dockerd, ref);
     const detached = flags.has('detach');
     try {
       const stream = detached ? { stdout: () => {}, stderr: () => {}, exit: () => {} } : out;
@@ -35,7 +35,7 @@ export const execCommand: CliCommand = {
           : stdin === undefined
             ? 'at-end'
             : { text: stdin };
-      const tool = dockerd.containers.exec(id, argv, input, stream);
+      const tool = dockerd.containers.exec(ref, argv, input, stream);
       if (!detached) return tool;
       out.exit(0);
     } catch (error) {

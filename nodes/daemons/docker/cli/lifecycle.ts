@@ -1,10 +1,8 @@
 import { ENDED } from '../../../tools/tool.ts';
 import { DockerError } from '../error.ts';
-import { type CliCommand, CliError } from './command.ts';
+import { ANY, type CliCommand, CliError } from './command.ts';
 import { daemonError, forEach, inParallel, inspected } from './each.ts';
 import { attached } from './run.ts';
-
-const ANY = Number.POSITIVE_INFINITY;
 
 const TIME = {
   name: 'time',
@@ -99,6 +97,23 @@ export const killCommand: CliCommand = {
     context.out.exit(failed.length === 0 ? 0 : 1);
   },
 };
+
+function freezing(name: 'pause' | 'unpause', help: string): CliCommand {
+  return {
+    name,
+    usage: 'CONTAINER [CONTAINER...]',
+    help,
+    flags: [],
+    args: { min: 1, max: ANY },
+    run: (flags, context) => {
+      const failed = forEach(flags.args, context, (ref) => context.dockerd.containers[name](ref));
+      context.out.exit(failed.length === 0 ? 0 : 1);
+    },
+  };
+}
+
+export const pauseCommand = freezing('pause', 'Pause all processes within one or more containers');
+export const unpauseCommand = freezing('unpause', 'Unpause all processes within one or more containers');
 
 export const rmCommand: CliCommand = {
   name: 'rm',

@@ -1,5 +1,6 @@
 import type { DockerContainerFacts } from '../../../events/docker.ts';
 import { DockerError } from '../error.ts';
+import { stateName } from '../inspect.ts';
 import type { CliCommand } from './command.ts';
 import { filtered, formatRows } from './listing.ts';
 import { humanDuration, table, timestamp } from './table.ts';
@@ -11,7 +12,7 @@ function statusText({ state }: DockerContainerFacts, now: number): string {
     case 'created':
       return 'Created';
     case 'running':
-      return `Up ${ran}`;
+      return `Up ${ran}${state.paused === true ? ' (Paused)' : ''}`;
     case 'restarting':
       return `Restarting (${state.exitCode}) ${ended} ago`;
     case 'exited':
@@ -82,7 +83,7 @@ function psRow(container: DockerContainerFacts, now: number, trunc: boolean): Ps
     CreatedAt: `${timestamp(container.created).slice(0, 19).replace('T', ' ')} +0000 UTC`,
     RunningFor: `${humanDuration(now - container.created)} ago`,
     Status: statusText(container, now),
-    State: container.state.status,
+    State: stateName(container.state),
     Ports: portsText(container),
     Names: container.name,
     Networks: container.endpoints.map(({ network }) => network).join(','),
@@ -102,7 +103,7 @@ function matches(container: DockerContainerFacts, filter: string): boolean {
     case 'id':
       return container.id.startsWith(value);
     case 'status':
-      return container.state.status === value;
+      return stateName(container.state) === value;
     case 'label': {
       const [label = '', wanted] = value.split('=');
       return (

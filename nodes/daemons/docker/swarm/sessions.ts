@@ -8,7 +8,7 @@ import type { Runtime, TimerHandle } from '../../../runtime.ts';
 export const MANAGER_PORT = 2377;
 
 /** ms: of an agent's heartbeat, and what is taken off it at random (swarmkit's dispatcher). */
-const HEARTBEAT = 5000;
+export const HEARTBEAT = 5000;
 const HEARTBEAT_EPSILON = 500;
 /** ms: of a manager to another, as Raft's tick. */
 const MANAGER_HEARTBEAT = 1000;
