@@ -89,6 +89,34 @@ function far(port: number) {
   });
 }
 
+test('over IPv6 it connects, and is connected to', async (t) => {
+  const server = createServer();
+  t.teardown(() => void server.close());
+  await new Promise<void>((resolve) => server.listen(0, '::1', resolve));
+  const address = server.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  const listen = await freePort('::1');
+  const patience = { opening: 0, message: 0 };
+  const remote = { address: '::1', port };
+  const machine = new Machine([neighbor('six', { remote, local: '::1', listen, patience })]);
+  await machine.bridge.listen();
+  t.teardown(() => machine.bridge.fallSilent());
+
+  const accepted = new Promise<Socket>((resolve) => server.once('connection', resolve));
+  machine.bridge.handle({ type: 'connect', socket: 1, peer: 'six' });
+  const socket = await accepted;
+  t.teardown(() => void socket.destroy());
+  t.is(socket.remoteAddress, '::1');
+  t.is((await machine.event(1, 'connected')).remotePort, port);
+
+  const incoming = connect({ host: '::1', port: listen });
+  t.teardown(() => void incoming.destroy());
+  incoming.on('error', () => {});
+  t.is((await machine.event(-1, 'accepted')).peer, 'six');
+  incoming.write('hello');
+  t.is(String((await machine.event(-1, 'data')).bytes), 'hello');
+});
+
 test('connects from its own address, and passes bytes both ways', async (t) => {
   const { port, accepted } = await listener(t);
   const machine = new Machine([far(port)]);

@@ -5,10 +5,14 @@ import { QUICK_TIMERS, run, until } from '../support/lab.ts';
 import type { Driver } from './driver.ts';
 import { interopTest } from './harness.ts';
 import { foldOf } from './observe.ts';
+import { difference, expectedRoutes, onlyGenerated, routeGroups, routeOfRow } from './routes.ts';
 import { sharedLab } from './start.ts';
 
 const PLAIN_NODE = (kind: string) =>
   `    plain: { kind: ${kind}, bgp: { as: 65030, networks: [${PLAIN4}], session: { extendedNextHop: false } } }`;
+
+const ROUTES = 2_000;
+const SOURCE_AS = 65_010;
 
 const OWN4 = '192.0.2.0/24';
 const OWN6 = '2001:db8:1::/48';
@@ -23,6 +27,7 @@ const PLAIN4 = '203.0.113.0/24';
  */
 export function ipv6Suite(driver: Driver): void {
   const { kind } = driver;
+  const groups = routeGroups(ROUTES);
   // GoBGP always takes them.
   const hasPlain = kind !== 'gobgp';
   const test = interopTest(kind);
@@ -37,7 +42,10 @@ topology:
         transport: ipv6
         networks: [${OWN4}, "${OWN6}"]
 ${hasPlain ? '        peers: { plain: { extendedNextHop: false } }' : ''}
-    source: { kind: ${kind}, bgp: { as: 65010, networks: [${FAR4}, "${FAR6}"] } }
+    source:
+      kind: ${kind}
+      bgp: { as: ${SOURCE_AS}, networks: [${FAR4}, "${FAR6}"] }
+      daemon: { config: ${JSON.stringify(driver.config(groups, SOURCE_AS))} }
     sink: { kind: ${kind}, bgp: { as: 65020 } }
 ${hasPlain ? PLAIN_NODE(kind) : ''}
   links:
@@ -95,6 +103,24 @@ ${QUICK_TIMERS}`);
       /^2001:db8:10::\/48 via 2001:db8:a::1 dev eth1 proto bird/m,
     );
     t.deepEqual((await verifyNode(lab, 'r1')).differences, []);
+  });
+
+  test(`${kind}: ${ROUTES} routes of IPv4 with all their attributes, by IPv6 next hops both ways`, async (t) => {
+    const lab = await shared.lab();
+    await driver.load(lab, 'source', groups, SOURCE_AS);
+    const atSink = async () => onlyGenerated(await driver.routes(lab, 'sink'));
+    await until(lab, 'the sink has all', async () => (await atSink()).length === ROUTES);
+    const { bgp } = await foldOf(lab, 'r1');
+    t.is(
+      difference(
+        onlyGenerated((bgp.adjRibIn.source ?? []).map(routeOfRow)),
+        expectedRoutes(groups, [SOURCE_AS], '2001:db8:a::1', driver.med),
+      ),
+      '',
+      'Adj-RIB-In of r1',
+    );
+    const wanted = expectedRoutes(groups, [65_001, SOURCE_AS], '2001:db8:b::', 'dropped');
+    t.is(difference(await atSink(), wanted), '', 'table of the sink');
   });
 
   if (hasPlain) {

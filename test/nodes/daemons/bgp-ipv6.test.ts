@@ -412,3 +412,55 @@ test('a next hop over IPv6 is followed through the IPv6 routes', (t) => {
   t.deepEqual(routes(one), []);
   t.regex(one.bgpd.show(['show', 'route']).text, /unreachable/);
 });
+
+test('inside an AS a link-local next hop goes no further, and a global one goes on without it', (t) => {
+  // a - b - c: a speaks with b, external, by link-local or global addresses; b and c are of one AS.
+  for (const end of [GLOBAL, UNNUMBERED]) {
+    const { net, a, b } = pair();
+    const c = net.host('c', 'on');
+    net.attach(b, 'bc', 'eth1', '2001:db8:bc::1/64');
+    net.attach(c, 'bc', 'eth0', '2001:db8:bc::2/64');
+    daemon(a, {
+      asn: 65001,
+      routerId: '192.0.2.1',
+      networks: ['10.1.0.0/16', '2001:db8:1::/48'],
+      neighbors: [neighbor('b', end(a), end(b), 65002)],
+    });
+    daemon(b, {
+      asn: 65002,
+      routerId: '192.0.2.2',
+      neighbors: [
+        neighbor('a', end(b), end(a), 65001),
+        neighbor('c', '2001:db8:bc::1', '2001:db8:bc::2', 65002, { ttl: 64 }),
+      ],
+    });
+    const three = daemon(c, {
+      asn: 65002,
+      routerId: '192.0.2.3',
+      neighbors: [neighbor('b', '2001:db8:bc::2', '2001:db8:bc::1', 65002, { ttl: 64 })],
+    });
+    net.advance(6_000);
+    const heard = three.bgpd.snapshot().adjRibIn.b ?? [];
+    const hop = end === GLOBAL ? '2001:db8::1' : '2001:db8:bc::1';
+    t.deepEqual(
+      heard.map(({ prefix, attributes }) => [prefix, attributes.nexthop]),
+      [
+        ['10.1.0.0/16', hop],
+        ['2001:db8:1::/48', hop],
+      ],
+    );
+    // 16 bytes: what stood behind it was of another link.
+    const messages = three.host.rt.events.flatMap((event) =>
+      event.type === 'bgp.received' && event.message[18] === 2 ? [event.message] : [],
+    );
+    const lengths = messages.flatMap((message) => {
+      const at = message.findIndex((byte, i) => byte === 0x90 && message[i + 1] === 14);
+      return at < 0 ? [] : [message[at + 7]];
+    });
+    t.true(lengths.length > 0);
+    t.true(lengths.every((length) => length === 16));
+    // Who has no way to a's link cannot use its next hop.
+    t.is(routes(three).length, end === GLOBAL ? 0 : 2);
+    foldEqualsState(t, three);
+  }
+});
