@@ -8,10 +8,9 @@ export interface LabContainer {
   readonly facts: DockerContainerFacts;
 }
 
-/** Where one asks from: a container of this node, or the node itself (''). */
-interface Vantage {
+/** Where one asks from: a pod or container of this node, or the node itself (''). */
+export interface Vantage {
   readonly node: string;
-  /** Name of a container. */
   readonly pod: string;
 }
 

@@ -1,4 +1,5 @@
 import type { CommandReply, NodeCommand } from '../nodes/commands.ts';
+import type { NodeConfig } from '../nodes/config.ts';
 import type { EventId } from '../nodes/events/record.ts';
 import type { StoreValue } from '../nodes/store.ts';
 import type { AnyRecord, LabAction } from './events.ts';
@@ -14,6 +15,14 @@ export interface NodeInfo {
   readonly boot: number;
   /** Process id; 0 in the simulator and while down. */
   readonly pid: number;
+  /** Of its interfaces as the lab file has them, then of its loopback; without lengths. */
+  readonly addresses: readonly string[];
+}
+
+/** What `NodeInfo` says of a node's addresses. */
+export function ownAddresses({ interfaces, loopbacks }: NodeConfig): string[] {
+  const all = [...interfaces.flatMap(({ addresses }) => addresses), ...loopbacks];
+  return all.map((address) => address.split('/')[0] ?? address);
 }
 
 /**

@@ -157,7 +157,7 @@ async function getNodes(
         : (report?.sessions.filter((session) => session.established).length ?? 0);
     return {
       ...info,
-      address: config?.interfaces[0]?.addresses[0]?.split('/')[0] ?? '',
+      address: info.addresses[0] ?? '',
       sessions: `${established}/${config?.bgp?.neighbors.length ?? 0}`,
       pods: report?.podsRunning ?? 0,
       routes: report?.routes ?? 0,

@@ -98,7 +98,7 @@ program
   .command('exec')
   .description('run a command on a node, in a pod or in a container: ping, curl, ip, iptables, …')
   .argument('<target>', 'node, pod, namespace/pod or node/container')
-  .argument('<command...>', 'after --; @POD stands for the address of a pod or container')
+  .argument('<command...>', 'after --; @NAME stands for the address of a pod, container or node')
   .option('-i, --stdin', 'let it read the standard input, to its end: iptables-restore, nc, sh, …')
   .addOption(labOption())
   .passThroughOptions()

@@ -1,4 +1,5 @@
-import { containerAddress, findContainer, listContainers } from '../containers.ts';
+import { AddressBook } from '../address-book.ts';
+import { findContainer, listContainers } from '../containers.ts';
 import { findPod, listPods, podName } from '../pods.ts';
 import { NodeDownError, type RunningLab } from '../running-lab.ts';
 
@@ -39,8 +40,8 @@ export async function resolveTarget(lab: RunningLab, written: string): Promise<T
 }
 
 /**
- * Puts the addresses of pods and containers for words like `@web-1`, so that one need not look them up: of IPv6 behind `-6`, and of a
- * container in several networks that which `from` has too. @throws TargetError
+ * Puts the addresses of pods, nodes and containers for words like `@web-1`, so that one need not look them up: of IPv6 behind `-6`,
+ * and of a container in several networks that which `from` has too. @throws TargetError
  */
 export async function withAddresses(
   lab: RunningLab,
@@ -48,54 +49,47 @@ export async function withAddresses(
   from: Target | null = null,
 ): Promise<string[]> {
   if (!argv.some((word) => word.includes('@'))) return [...argv];
-  const pods = await listPods(lab);
-  const inet6 = argv.includes('-6');
-  const podAddress = (name: string) => {
-    const { podIP = '', podIPs = [] } = findPod(pods, name)?.status ?? {};
-    // A pod without IPv6 keeps its address, for the tool to say what is wrong with it.
-    return (inet6 ? podIPs.find((each) => each.includes(':')) : undefined) ?? podIP;
-  };
-  let areAllPods = true;
-  putAddresses(argv, (name) => {
-    // `@web/path` may be a pod's and a path.
-    if (podAddress(name) === '' && podAddress(name.split('/')[0] ?? '') === '') areAllPods = false;
-    return '';
-  });
-  // Every node has to be asked for its containers: only where there is a name that is no pod's.
-  const containers = areAllPods ? [] : await listContainers(lab);
-  return putAddresses(argv, (name) => {
-    const container = findContainer(containers, name, from);
-    const ip =
-      podAddress(name) || (container === undefined ? '' : containerAddress(container, containers, from));
-    return ip === '' ? null : ip;
-  });
+  const book = await AddressBook.open(lab, from);
+  const family = argv.includes('-6') ? 'IPv6' : 'IPv4';
+  return putAddresses(argv, (name) => book.addressOf(name, family));
 }
 
-/** `@pod`, `@namespace/pod` or `@node/container` within a word: in a URL, behind a blank or a quote of a script. */
+/** `@name`, `@namespace/pod` or `@node/container` within a word: in a URL, behind a blank or a quote of a script. */
 const MENTION = /(\/\/|[\s'"])@([a-zA-Z0-9][-\w.]*)(\/[a-zA-Z0-9][-\w.]*)?/g;
 
 /**
- * The same with the addresses given. A word that begins with `@` has to name a pod or container, but for dig's servers, which keep their
- * `@`; within a word only what names one is replaced. @throws TargetError
+ * The same with the addresses given, '' for none. A word that begins with `@` has to name something, but for dig's servers, which
+ * keep their `@`; within a word only what names something is replaced. @throws TargetError
  */
-export function putAddresses(argv: readonly string[], addressOf: (pod: string) => string | null): string[] {
+export async function putAddresses(
+  argv: readonly string[],
+  addressOf: (name: string) => Promise<string>,
+): Promise<string[]> {
   const forDig = argv[0]?.split('/').at(-1) === 'dig';
-  return argv.map((word) => {
-    if (word.startsWith('@')) {
-      const address = addressOf(word.slice(1));
-      if (forDig) return address === null ? word : `@${address}`;
-      if (address !== null) return address;
+  return Promise.all(
+    argv.map(async (word) => {
+      if (!word.startsWith('@')) return putMentioned(word, addressOf);
+      const address = await addressOf(word.slice(1));
+      if (forDig) return address === '' ? word : `@${address}`;
+      if (address !== '') return address;
       throw new TargetError(
-        `there is no running pod or container ${word.slice(1)}; reroute get pods and containers list them`,
+        `there is no running pod, container or node ${word.slice(1)}; reroute get pods, containers and nodes list them`,
       );
-    }
-    return word.replace(MENTION, (all, before: string, name: string, further = '') => {
-      const whole = addressOf(`${name}${further}`);
-      if (whole !== null) return `${before}${whole}`;
-      const own = addressOf(name);
-      return own === null ? all : `${before}${own}${further}`;
-    });
-  });
+    }),
+  );
+}
+
+async function putMentioned(word: string, addressOf: (name: string) => Promise<string>): Promise<string> {
+  let result = '';
+  let end = 0;
+  for (const { 0: all, 1: before = '', 2: name = '', 3: further = '', index } of word.matchAll(MENTION)) {
+    const whole = await addressOf(`${name}${further}`);
+    const own = whole === '' && further !== '' ? await addressOf(name) : '';
+    const put = whole !== '' ? `${before}${whole}` : own === '' ? all : `${before}${own}${further}`;
+    result += word.slice(end, index) + put;
+    end = index + all.length;
+  }
+  return result + word.slice(end);
 }
 
 /** Most bytes of a standard input: what a message of the bus holds, with room for the rest. */

@@ -2,9 +2,8 @@ import pc from 'picocolors';
 import type { TracedPacket } from '../../nodes/commands.ts';
 import type { PacketStep } from '../../nodes/events/packet.ts';
 import type { EventId } from '../../nodes/events/record.ts';
-import { containerAddress, findContainer, listContainers } from '../containers.ts';
+import { AddressBook } from '../address-book.ts';
 import { followPacket, type PacketPath, type PathOutcome, type PathStep } from '../observe/packet-path.ts';
-import { findPod, listPods } from '../pods.ts';
 import type { RunningLab } from '../running-lab.ts';
 import { write } from './output.ts';
 import { resolveTarget, type Target } from './target.ts';
@@ -66,23 +65,15 @@ async function destination(lab: RunningLab, text: string, source: Target, option
   if (port !== null && !(Number.isInteger(port) && port > 0 && port < 65_536))
     throw new TraceError(`'${portText}' is no port`);
   const isAddress = /^\d+\.\d+\.\d+\.\d+$/.test(host);
-  const pod = isAddress ? undefined : findPod(await listPods(lab), host)?.status?.podIP;
-  const address = isAddress ? host : (pod ?? (await addressOf(lab, host, source)));
+  const address = isAddress ? host : await (await AddressBook.open(lab, source)).addressOf(host);
   if (address === '')
     throw new TraceError(
-      `${host} is neither an address nor a running pod or node/container; reroute get pods and containers list them`,
+      `${host} is neither an address nor a running pod, container or node; reroute get pods, containers and nodes list them`,
     );
   if (port === null && options.udp === true) throw new TraceError('--udp takes a port: ADDR:PORT');
   const proto = options.udp === true ? 'udp' : 'tcp';
   const packet: TracedPacket = port === null || options.icmp === true ? { proto: 'icmp' } : { proto, port };
   return { address, packet };
-}
-
-/** Address of a container that runs, as its source has it; '' if there is none. */
-async function addressOf(lab: RunningLab, text: string, source: Target): Promise<string> {
-  const containers = await listContainers(lab);
-  const found = findContainer(containers, text, source);
-  return found === undefined ? '' : containerAddress(found, containers, source);
 }
 
 interface Shown {

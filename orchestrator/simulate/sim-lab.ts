@@ -22,6 +22,7 @@ import {
   NodeDownError,
   type NodeInfo,
   type NodeState,
+  ownAddresses,
   type RunningLab,
   type StoreEntry,
   UnknownNodeError,
@@ -148,6 +149,7 @@ export class SimLab implements RunningLab, ActionHost {
       state: machine === null ? 'down' : 'running',
       boot,
       pid: 0,
+      addresses: ownAddresses(config),
     }));
   }
 

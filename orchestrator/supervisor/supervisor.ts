@@ -22,7 +22,13 @@ import type { CompiledLab } from '../lab/compiled.ts';
 import { isDaemon } from '../lab/external.ts';
 import { farEnd } from '../lab/links.ts';
 import { originateDumps } from '../mrt/originate.ts';
-import { type CommandOptions, NodeDownError, type NodeInfo, type NodeState } from '../running-lab.ts';
+import {
+  type CommandOptions,
+  NodeDownError,
+  type NodeInfo,
+  type NodeState,
+  ownAddresses,
+} from '../running-lab.ts';
 import { FrameRecording } from './frame-recording.ts';
 import { NodeProcess } from './node-process.ts';
 import type { GoneMessage, SupervisorCommand, SupervisorReply } from './protocol.ts';
@@ -227,6 +233,7 @@ export class Supervisor implements ActionHost {
       state,
       boot,
       pid: state === 'down' ? 0 : (child?.pid ?? 0),
+      addresses: ownAddresses(config),
     }));
   }
 

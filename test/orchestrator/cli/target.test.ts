@@ -3,38 +3,38 @@ import { putAddresses, TargetError } from '../../../orchestrator/cli/target.ts';
 
 const ADDRESSES: Readonly<Record<string, string>> = { 'web-1': '10.0.0.1', 'prod/db': '10.0.0.2' };
 
-function put(...argv: string[]): string[] {
-  return putAddresses(argv, (pod) => ADDRESSES[pod] ?? null);
+function put(...argv: string[]): Promise<string[]> {
+  return putAddresses(argv, async (name) => ADDRESSES[name] ?? '');
 }
 
-test('a pod by its name, wherever a command line may have it', (t) => {
-  t.deepEqual(put('ping', '@web-1'), ['ping', '10.0.0.1']);
-  t.deepEqual(put('curl', 'http://@web-1:8080/x', 'http://@prod/db/y', 'http://@web-1/healthz'), [
+test('a pod by its name, wherever a command line may have it', async (t) => {
+  t.deepEqual(await put('ping', '@web-1'), ['ping', '10.0.0.1']);
+  t.deepEqual(await put('curl', 'http://@web-1:8080/x', 'http://@prod/db/y', 'http://@web-1/healthz'), [
     'curl',
     'http://10.0.0.1:8080/x',
     'http://10.0.0.2/y',
     'http://10.0.0.1/healthz',
   ]);
-  t.deepEqual(put('sh', '-c', "ping @web-1; nc -z '@prod/db' 80"), [
+  t.deepEqual(await put('sh', '-c', "ping @web-1; nc -z '@prod/db' 80"), [
     'sh',
     '-c',
     "ping 10.0.0.1; nc -z '10.0.0.2' 80",
   ]);
 });
 
-test('what is no pod', (t) => {
-  t.throws(() => put('ping', '@web-9'), {
+test('what is no pod', async (t) => {
+  await t.throwsAsync(put('ping', '@web-9'), {
     instanceOf: TargetError,
-    message: /^there is no running pod or container web-9;/,
+    message: /^there is no running pod, container or node web-9;/,
   });
-  t.deepEqual(put('curl', 'http://me@web-1/', 'http://@web-9/'), [
+  t.deepEqual(await put('curl', 'http://me@web-1/', 'http://@web-9/'), [
     'curl',
     'http://me@web-1/',
     'http://@web-9/',
   ]);
 });
 
-test("dig's servers are its own", (t) => {
-  t.deepEqual(put('dig', '@10.96.0.10', 'x'), ['dig', '@10.96.0.10', 'x']);
-  t.deepEqual(put('dig', '@web-1', 'x'), ['dig', '@10.0.0.1', 'x']);
+test("dig's servers are its own", async (t) => {
+  t.deepEqual(await put('dig', '@10.96.0.10', 'x'), ['dig', '@10.96.0.10', 'x']);
+  t.deepEqual(await put('dig', '@web-1', 'x'), ['dig', '@10.0.0.1', 'x']);
 });

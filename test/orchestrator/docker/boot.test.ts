@@ -64,7 +64,8 @@ test('@NAME is a container too, by the address that it has where one is', async 
   );
   await t.throwsAsync(put('host1', 'ping', '@nobody'), {
     instanceOf: TargetError,
-    message: 'there is no running pod or container nobody; reroute get pods and containers list them',
+    message:
+      'there is no running pod, container or node nobody; reroute get pods, containers and nodes list them',
   });
   t.deepEqual(await resolveTarget(lab, '@plain'), { node: 'host1', pod: 'plain' });
   t.deepEqual(await resolveTarget(lab, 'my_db'), { node: 'host2', pod: 'my_db' });

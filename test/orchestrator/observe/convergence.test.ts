@@ -49,6 +49,7 @@ class ScriptedLab implements RunningLab {
         state: this.states.get(name) ?? 'running',
         boot: 1,
         pid: 0,
+        addresses: [],
       };
     });
   }
