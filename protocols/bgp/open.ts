@@ -6,7 +6,7 @@ import { ErrorCode, type Notification, notification, OpenError } from './notific
 
 const FIXED_LENGTH = 10;
 const PARAMETER_CAPABILITIES = 2;
-/** Optional Parameters Length and first type that announce 2-octet lengths, RFC 9072 §2. */
+/** First type that announces 2-octet lengths, and Optional Parameters Length as it is sent with it, RFC 9072 §2. */
 const EXTENDED = 255;
 
 export interface Open {
@@ -46,7 +46,8 @@ export function decodeOpen(body: Uint8Array): OpenResult {
 
 function decodeParameters(body: Uint8Array): Capability[] | Notification {
   const malformed = notification(ErrorCode.openMessage, OpenError.unspecific);
-  const extended = body[9] === EXTENDED && body.length >= 13 && body[10] === EXTENDED;
+  // The type tells, and the length before it is void then, but for 0.
+  const extended = body[9] !== 0 && body.length >= 13 && body[10] === EXTENDED;
   const headLength = extended ? 3 : 2;
   let at = extended ? 13 : FIXED_LENGTH;
   const end = at + (extended ? u16(body, 11) : body[9]!);

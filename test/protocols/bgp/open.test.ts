@@ -96,6 +96,33 @@ test('an OPEN by the layout of RFC 4271 §4.2, RFC 5492, RFC 6793', (t) => {
   t.is(Buffer.from(bytes).toString('hex'), expected.join('').replaceAll(' ', ''));
 });
 
+/** A capability of 150 bytes that nobody knows. */
+const LARGE = `80 96 ${'00'.repeat(150)}`;
+
+/** RFC 9072 §2: Non-Ext OP Len, Non-Ext OP Type 255, length (2), then parameters of type (1) and length (2). */
+const EXTENDED: readonly (readonly [string, string, string])[] = [
+  [
+    'as it is sent',
+    '04 fc00 00f0 0a000001 ff ff 0012 02 0006 01040001 0001 02 0006 4104 000afc00',
+    '719872 2',
+  ],
+  [
+    'whatever the length is that it makes void',
+    '04 fc00 00f0 0a000001 01 ff 0009 02 0006 01040001 0001',
+    '64512 1',
+  ],
+  ['without a parameter', '04 fc00 00f0 0a000001 ff ff 0000', '64512 0'],
+  ['304 bytes of capabilities', `04 fc00 00f0 0a000001 ff ff 0133 02 0130 ${LARGE.repeat(2)}`, '64512 2'],
+];
+
+for (const [name, hex, expected] of EXTENDED) {
+  test(`an OPEN in the extended form: ${name}`, (t) => {
+    const result = decodeOpen(Buffer.from(hex.replaceAll(' ', ''), 'hex'));
+    t.true(result.ok);
+    if (result.ok) t.is(`${result.open.asn} ${result.open.capabilities.length}`, expected);
+  });
+}
+
 /** RFC 4271 §6.2: body as hex, expected error. */
 const OPEN_ERRORS: readonly (readonly [string, string, string])[] = [
   ['version', '03 fc00 00f0 0a000001 00', '2/1 0004'],
@@ -106,6 +133,14 @@ const OPEN_ERRORS: readonly (readonly [string, string, string])[] = [
   ['parameters shorter than they say', '04 fc00 00f0 0a000001 04 02 00', '2/0'],
   ['parameter that overruns', '04 fc00 00f0 0a000001 02 02 04', '2/0'],
   ['capability that overruns', '04 fc00 00f0 0a000001 04 02 02 41 04', '2/0'],
+  ['type 255 where there are to be no parameters', '04 fc00 00f0 0a000001 00 ff 0000', '2/0'],
+  ['extended: no length', '04 fc00 00f0 0a000001 ff ff 00', '2/0'],
+  ['extended: shorter than it says', '04 fc00 00f0 0a000001 ff ff 0009 02 0006 0104', '2/0'],
+  ['extended: longer than it says', '04 fc00 00f0 0a000001 ff ff 0003 02 0000 02 0000', '2/0'],
+  ['extended: parameter that overruns', '04 fc00 00f0 0a000001 ff ff 0005 02 0100 4104', '2/0'],
+  ['extended: too short for a header', '04 fc00 00f0 0a000001 ff ff 0002 02 00', '2/0'],
+  ['extended: capability that overruns', '04 fc00 00f0 0a000001 ff ff 0005 02 0002 4104', '2/0'],
+  ['extended: parameter 99', '04 fc00 00f0 0a000001 ff ff 0003 63 0000', '2/4'],
 ];
 
 for (const [name, hex, expected] of OPEN_ERRORS) {

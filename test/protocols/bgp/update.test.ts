@@ -366,6 +366,105 @@ const CASES: readonly Case[] = [
     expected: 'treat-as-withdraw',
   },
   {
+    name: '§3 d: AS_PATH needed with MP_REACH',
+    attributes: `${ORIGIN} ${MP_REACH}`,
+    nlri: '',
+    expected: 'treat-as-withdraw',
+  },
+  { name: '§4: empty ORIGIN', attributes: `40 01 00 ${AS_PATH} ${NEXT_HOP}`, expected: 'treat-as-withdraw' },
+  { name: '§4: empty NEXT_HOP', attributes: `${ORIGIN} ${AS_PATH} 40 03 00`, expected: 'treat-as-withdraw' },
+  { name: '§4: empty CLUSTER_LIST', attributes: `${GOOD} 80 0a 00`, expected: 'treat-as-withdraw' },
+  { name: '§4: empty LARGE_COMMUNITY', attributes: `${GOOD} c0 20 00`, expected: 'treat-as-withdraw' },
+  {
+    name: '§4: empty AS_PATH is fine from outside, where policy may refuse it',
+    attributes: `${ORIGIN} 40 02 00 ${NEXT_HOP}`,
+    from: 'external',
+    expected: 'ok',
+  },
+  {
+    name: '§4: extended length where one octet would do',
+    attributes: `${ORIGIN} 50 02 0006 02 01 0000fde9 ${NEXT_HOP}`,
+    expected: 'ok',
+  },
+  {
+    name: '§5.1: MP_REACH behind all others is read all the same',
+    attributes: `${GOOD} ${MP_REACH}`,
+    expected: 'ok',
+  },
+  {
+    name: '§5.3: withdrawn route of 33 bits',
+    attributes: GOOD,
+    withdrawn: '21 0a01010100',
+    expected: 'reset 3/10',
+  },
+  {
+    name: '§5.3: NLRI of 255 bits, all of them there',
+    attributes: GOOD,
+    nlri: `ff ${'00'.repeat(32)}`,
+    expected: 'reset 3/10',
+  },
+  {
+    name: '§5.3: IPv6 NLRI of 129 bits',
+    attributes: `${GOOD} 80 0e 27 0002 01 10 ${'20'.repeat(16)} 00 81 ${'00'.repeat(17)}`,
+    expected: `reset 3/10 800e2700020110${'20'.repeat(16)}0081${'00'.repeat(17)}`,
+  },
+  {
+    name: '§5.3: IPv6 withdrawn route of 129 bits',
+    attributes: `${GOOD} 80 0f 15 0002 01 81 ${'00'.repeat(17)}`,
+    expected: `reset 3/10 800f1500020181${'00'.repeat(17)}`,
+  },
+  {
+    name: '§7.2: AS_PATH ends in half a segment header',
+    attributes: `${ORIGIN} 40 02 07 02 01 0000fde9 02 ${NEXT_HOP}`,
+    expected: 'treat-as-withdraw',
+  },
+  {
+    name: 'RFC 5065 §5: a confederation segment from outside',
+    attributes: `${ORIGIN} 40 02 06 03 01 0000fde9 ${NEXT_HOP}`,
+    from: 'external',
+    expected: 'treat-as-withdraw',
+  },
+  {
+    name: '§7.3: NEXT_HOP of three bytes',
+    attributes: `${ORIGIN} ${AS_PATH} 40 03 03 0a0000`,
+    expected: 'treat-as-withdraw',
+  },
+  {
+    name: '§7.9: ORIGINATOR_ID of three bytes, external',
+    attributes: `${GOOD} 80 09 03 000001`,
+    from: 'external',
+    expected: 'attribute-discard',
+  },
+  {
+    name: '§7.10: CLUSTER_LIST of six bytes, external',
+    attributes: `${GOOD} 80 0a 06 0a0000010a00`,
+    from: 'external',
+    expected: 'attribute-discard',
+  },
+  {
+    name: '§7.11: MP_REACH whose next hop overruns',
+    attributes: `${GOOD} 80 0e 06 0002 01 10 2001`,
+    expected: 'reset 3/9 800e06000201102001',
+  },
+  {
+    name: 'RFC 4760 §6: an AFI and SAFI that nobody knows are passed over',
+    attributes: `${GOOD} 80 0e 0a 4004 47 04 0a000001 00 ff`,
+    expected: 'ok',
+  },
+  {
+    name: 'RFC 4760 §6: a SAFI that nobody knows, withdrawn',
+    attributes: `${GOOD} 80 0f 05 0001 f0 ff ff`,
+    expected: 'ok',
+  },
+  { name: 'attribute 255, optional transitive', attributes: `${GOOD} c0 ff 03 010203`, expected: 'ok' },
+  { name: 'attribute 255, optional', attributes: `${GOOD} 80 ff 03 010203`, expected: 'ok' },
+  { name: 'attribute 255, optional and empty', attributes: `${GOOD} 80 ff 00`, expected: 'ok' },
+  {
+    name: 'attribute 255, well-known',
+    attributes: `${GOOD} 40 ff 01 00`,
+    expected: 'reset 3/2 40ff0100',
+  },
+  {
     name: 'RFC 4271 §6.3: unrecognized well-known attribute',
     attributes: `${GOOD} 40 63 01 00`,
     expected: 'reset 3/2 40630100',
@@ -440,6 +539,8 @@ test('RFC 6793 §4.2.3: AS4_PATH counts unless the AGGREGATOR is of a speaker th
     return result.action === 'ok' ? result.update.attributes : null;
   };
   t.deepEqual(asPathOf(`${head} ${as4Path}`)?.asPath, [{ type: 'sequence', asns: [23456, 65001] }]);
+  const before = asPathOf(`${ORIGIN} c0 11 0a 02 02 00010001 0000fde9 ${path} ${NEXT_HOP}`);
+  t.deepEqual(before?.asPath, [{ type: 'sequence', asns: [65537, 65001] }], 'AS4_PATH before AS_PATH');
   const translated = asPathOf(`${head} c0 07 06 5ba0 0a000002 ${as4Path} ${as4Aggregator}`);
   t.deepEqual(translated?.aggregator, { asn: 65537, address: 0x0a000002 });
   const old = asPathOf(`${head} c0 07 06 fde9 0a000002 c0 11 0a 02 02 00010001 0000fde9 ${as4Aggregator}`);
