@@ -2,7 +2,6 @@ import { execFile, spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { ExecutionContext } from 'ava';
 import fc from 'fast-check';
@@ -17,6 +16,7 @@ import { encodeUpdate } from '../../protocols/bgp/update.ts';
 import { parseIp4 } from '../../protocols/ip4.ts';
 import { route } from '../protocols/bgp/arbitrary.ts';
 import { nlri, Solo, type SoloPeer } from '../protocols/bgp/solo.ts';
+import { eventually } from '../support/eventually.ts';
 import { temporaryFolder } from '../support/nats.ts';
 import { interopTest } from './harness.ts';
 
@@ -119,15 +119,13 @@ async function birdChoices(t: ExecutionContext, said: readonly Announcement[]): 
     const { stdout } = await promisify(execFile)('birdc', ['-s', control, ...words], { maxBuffer: 1 << 26 });
     return stdout;
   };
-  for (;;) {
-    const up = await ask('show', 'status').then(
+  await eventually('BIRD runs', () => {
+    if (bird.exitCode !== null) throw new Error('bird did not start');
+    return ask('show', 'status').then(
       (text) => text.includes('up and running'),
       () => false,
     );
-    if (up) break;
-    if (bird.exitCode !== null) throw new Error('bird did not start');
-    await pause(20);
-  }
+  });
   for (const [i, { asn, address, name }] of PEERS.entries()) {
     const socket = connect({ host: `${LOOPBACK}.254`, port: PORT, localAddress: `${LOOPBACK}.${i + 1}` });
     t.teardown(() => void socket.destroy());
@@ -141,8 +139,9 @@ async function birdChoices(t: ExecutionContext, said: readonly Announcement[]): 
     socket.write(encodeKeepalive());
     for (const each of said) if (each.peer.name === name) socket.write(updateOf(each));
   }
-  while (!(await ask('show', 'route', 'count')).includes(`${said.length + 1} of ${said.length + 1} routes`))
-    await pause(20);
+  await eventually('BIRD has all routes', async () =>
+    (await ask('show', 'route', 'count')).includes(`${said.length + 1} of ${said.length + 1} routes`),
+  );
   const chosen = new Map<string, string>();
   let prefix = '';
   for (const line of (await ask('show', 'route')).split('\n')) {

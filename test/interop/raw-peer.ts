@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net';
+import { eventually } from '../support/eventually.ts';
 
 const HEADER = 19;
 const MARKER = Buffer.alloc(16, 0xff);
@@ -76,12 +77,13 @@ export class RawPeer {
 
   /** Connects, again and again as long as the speaker takes nobody, and until it has sent the first message: its OPEN. */
   static async meet({ address, port, from }: Place): Promise<RawPeer> {
-    for (;;) {
-      const socket = connect({ host: address, port, localAddress: from });
-      const peer = new RawPeer(socket);
-      if ((await peer.next()) !== null) return peer;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
+    let met: RawPeer | null = null;
+    await eventually(`${address} sends ${from} an OPEN`, async () => {
+      const peer = new RawPeer(connect({ host: address, port, localAddress: from }));
+      if ((await peer.next()) !== null) met = peer;
+      return met !== null;
+    });
+    return met!;
   }
 
   send(...messages: readonly Uint8Array[]): void {

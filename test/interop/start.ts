@@ -1,4 +1,5 @@
 // Labs of tests are kept apart from the user's.
+import '../support/lab.ts';
 
 import test from 'ava';
 import { BusLab } from '../../orchestrator/bus-lab.ts';
@@ -8,7 +9,7 @@ import { waitConverged } from '../../orchestrator/observe/quiescence.ts';
 import { nodeProgram, projectRoot } from '../../orchestrator/root.ts';
 import { ensureNatsServer } from '../../orchestrator/setup/nats-server.mjs';
 import { Supervisor } from '../../orchestrator/supervisor/supervisor.ts';
-import { WITHIN } from '../support/lab.ts';
+import { WITHIN } from '../support/eventually.ts';
 
 export interface StartedLab {
   readonly lab: BusLab;

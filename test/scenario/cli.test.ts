@@ -1,11 +1,11 @@
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import test from 'ava';
 import { BusLab } from '../../orchestrator/bus-lab.ts';
 import { isAlive, LabHome } from '../../orchestrator/home.ts';
 import { cli, startCli } from '../support/cli.ts';
+import { eventually } from '../support/eventually.ts';
 import { temporaryFolder } from '../support/nats.ts';
 
 const LAB = `
@@ -19,8 +19,8 @@ segments:
 cluster: { cni: calico, calico: { mesh: full, gracefulRestart: false }, pods: 1 }
 `;
 
-async function gone(pids: readonly number[]): Promise<void> {
-  while (pids.some(isAlive)) await pause(20);
+function gone(pids: readonly number[]): Promise<void> {
+  return eventually('the processes are gone', () => !pids.some(isAlive));
 }
 
 test('a lab launched, looked at, broken, mended and taken down by the command line', async (t) => {

@@ -14,6 +14,7 @@ import { nodeProgram, projectRoot } from '../../orchestrator/root.ts';
 import type { RunningLab } from '../../orchestrator/running-lab.ts';
 import { ensureNatsServer } from '../../orchestrator/setup/nats-server.mjs';
 import { Supervisor, type SupervisorOptions } from '../../orchestrator/supervisor/supervisor.ts';
+import { WITHIN } from './eventually.ts';
 
 /** Every test process keeps its labs apart from the user's. */
 const home = mkdtempSync(join(tmpdir(), 'reroute-home-'));
@@ -31,9 +32,6 @@ export interface Launched {
   readonly supervisor: Supervisor;
   readonly compiled: CompiledLab;
 }
-
-/** Long enough for a machine that does other things too; nobody waits for it unless something is wrong. */
-export const WITHIN = 40_000;
 
 /** Starts a lab of real processes, waits until it has converged, and takes it down when the test ends. */
 export async function launch(

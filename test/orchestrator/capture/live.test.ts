@@ -14,6 +14,7 @@ import { SimLab } from '../../../orchestrator/simulate/sim-lab.ts';
 import { writeEthernet } from '../../../protocols/ethernet.ts';
 import { BROADCAST_MAC } from '../../../protocols/mac.ts';
 import { cli, startCli } from '../../support/cli.ts';
+import { eventually } from '../../support/eventually.ts';
 import { launch, QUICK_TIMERS } from '../../support/lab.ts';
 import { connectTo, startServer, temporaryFolder } from '../../support/nats.ts';
 import { readCapture } from '../../support/pcapng.ts';
@@ -158,8 +159,10 @@ test('a lab of processes is captured on its wire and inside its nodes, and the f
   piped.stdout!.destroy();
   t.deepEqual(await once(piped, 'exit'), [0, null]);
   const stopped = startCli(t, home, 'capture', 'lan', '-w', join(folder, 'stopped'), '--causes');
-  while (!existsSync(join(folder, 'stopped')) || readFileSync(join(folder, 'stopped')).length < 500)
-    await new Promise((resolve) => setImmediate(resolve));
+  await eventually(
+    'something is captured',
+    () => existsSync(join(folder, 'stopped')) && readFileSync(join(folder, 'stopped')).length >= 500,
+  );
   stopped.kill('SIGINT');
   t.deepEqual(await once(stopped, 'exit'), [0, null]);
   const { packets: some, statistics: counted } = readCapture(readFileSync(join(folder, 'stopped')));
