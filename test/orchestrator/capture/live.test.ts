@@ -143,7 +143,7 @@ test('a lab of processes is captured on its wire and inside its nodes, and the f
   writeFileSync(kept, 'older');
   for (const [argv, says] of [
     [['n1:nope'], /n1:nope: there is no device nope; there are lo, eth0, cali/],
-    [['lan', '-f', 'host @nope'], /no running pod or container nope/],
+    [['lan', '-f', 'host @nope'], /no running pod.* nope/],
   ] as const) {
     const failed = await cli(t, home, 'capture', ...argv, '-w', kept);
     t.is(failed.code, 1);
