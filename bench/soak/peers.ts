@@ -30,7 +30,12 @@ const FLOOD_CHUNK = 500;
 const FLOOD_EVERY = 15_000;
 
 export const TROUBLES: readonly Trouble[] = [
-  { name: 'churn', what: 'announces, changes and withdraws routes, 500 a second', peers: 3, run: churn },
+  {
+    name: 'churn',
+    what: 'announces, changes and withdraws routes, 200 times a second',
+    peers: 3,
+    run: churn,
+  },
   { name: 'flap', what: 'sessions with 200 routes, cut off after 0.5 to 3 s', peers: 4, run: flap },
   {
     name: 'flood',
