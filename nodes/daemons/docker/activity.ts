@@ -17,11 +17,13 @@ const LIMIT = 256;
 /** What has become of containers and networks, told from one record of them to the next (dockerd's events service). */
 export class ActivityLog {
   readonly #now: () => number;
+  readonly #driverOf: (networkId: string) => string;
   readonly #kept: Activity[] = [];
   readonly #listeners = new Set<(activity: Activity) => void>();
 
-  constructor(now: () => number) {
+  constructor(now: () => number, driverOf: (networkId: string) => string) {
     this.#now = now;
+    this.#driverOf = driverOf;
   }
 
   /** Those since the boot, the oldest first. */
@@ -69,7 +71,7 @@ export class ActivityLog {
   }
 
   #network(action: 'connect' | 'disconnect', id: string, name: string, container: string): void {
-    this.#tell('network', action, id, { container, name });
+    this.#tell('network', action, id, { container, name, type: this.#driverOf(id) });
   }
 
   #tell(type: Activity['type'], action: string, id: string, attributes: Activity['attributes']): void {

@@ -23,10 +23,9 @@ import { DockerLedger } from './ledger.ts';
 import { LinkRules } from './link-rules.ts';
 import { BridgeDriver, defaultBridgeOptions, gatewayBridgeOptions } from './network/drivers/bridge.ts';
 import { HostDriver, NullDriver } from './network/drivers/host.ts';
-import { IpvlanDriver } from './network/drivers/ipvlan.ts';
-import { MacvlanDriver } from './network/drivers/macvlan.ts';
 import { OverlayDriver } from './network/drivers/overlay.ts';
 import { Parents } from './network/drivers/parent.ts';
+import { UpperDriver } from './network/drivers/upper.ts';
 import { Firewall, type Iptables } from './network/firewall.ts';
 import { IngressFirewall } from './network/ingress-firewall.ts';
 import { type NetworkSpec, Networks } from './network/networks.ts';
@@ -74,7 +73,7 @@ export class Dockerd {
     const ledger = new DockerLedger(rt, disk);
     this.ledger = ledger;
     this.#firewall = config.iptables ? new Firewall(options.iptables, config.userlandProxy) : null;
-    const parents = new Parents(kernel.root, rt.random);
+    const upper = new UpperDriver(new Parents(kernel.root, rt.random));
     const { defaultAddressPools: pools, userlandProxy } = config;
     this.#store = new StoreClient(rt);
     const overlay = new OverlayDriver(rt, kernel, {
@@ -87,8 +86,8 @@ export class Dockerd {
         bridge: new BridgeDriver(rt, kernel, this.#firewall, config.userlandProxy ? 'proxy' : 'bridge'),
         host: new HostDriver(),
         null: new NullDriver(),
-        macvlan: new MacvlanDriver(parents),
-        ipvlan: new IpvlanDriver(parents),
+        macvlan: upper,
+        ipvlan: upper,
         overlay,
       },
       pools: new SubnetPools(pools.length > 0 ? pools : LOCAL_POOLS, 'lowest'),

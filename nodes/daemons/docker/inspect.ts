@@ -8,6 +8,7 @@ import { timestamp } from './cli/table.ts';
 import { isUserDefined } from './create.ts';
 import type { Dockerd } from './dockerd.ts';
 import { plainAddress, prefixLength } from './sandbox.ts';
+import { balancerName } from './swarm/load-balancers.ts';
 
 /** The Engine API's answers to `inspect`, key by key in its order. */
 
@@ -40,6 +41,19 @@ export function inspectNetwork(dockerd: Dockerd, network: DockerNetworkFacts): R
         ],
       ];
     });
+  const balancer = dockerd.balancers.endpointIn(network.id);
+  if (balancer !== null)
+    containers.push([
+      balancerName(network),
+      {
+        Name: `${network.name}-endpoint`,
+        EndpointID: balancer.endpointId,
+        MacAddress: balancer.mac,
+        IPv4Address: balancer.address,
+        IPv6Address: '',
+      },
+    ]);
+  const peers = dockerd.swarm.peersOf(network);
   return {
     Name: network.name,
     Id: network.id,
@@ -65,6 +79,9 @@ export function inspectNetwork(dockerd: Dockerd, network: DockerNetworkFacts): R
     Containers: Object.fromEntries(containers),
     Options: network.options,
     Labels: network.labels,
+    ...(peers.length === 0
+      ? {}
+      : { Peers: peers.map(({ id, address }) => ({ Name: id.slice(0, 12), IP: address })) }),
   };
 }
 

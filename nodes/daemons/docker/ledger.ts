@@ -25,7 +25,10 @@ export class DockerLedger {
     this.#rt = rt;
     const { networks, containers, swarm } = disk ?? EMPTY_DOCKER_VIEW;
     this.#swarm = swarm;
-    this.activity = new ActivityLog(() => rt.now);
+    this.activity = new ActivityLog(
+      () => rt.now,
+      (id) => this.#networks.get(id)?.driver ?? '',
+    );
     for (const network of networks) this.#networks.set(network.id, network);
     for (const container of containers.toSorted((a, b) => a.created - b.created))
       this.#containers.set(container.id, container);

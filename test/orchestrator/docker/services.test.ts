@@ -113,6 +113,23 @@ test('a service: spread over the nodes, its name its virtual address, behind whi
     /inet 10\.0\.1\.2\/32 scope global eth0/,
   );
 
+  // The load balancer is listed beside the containers, and who else is in the network.
+  const network = JSON.parse(await n1.out('docker network inspect back'))[0];
+  t.like(network.Containers['lb-back'], { Name: 'back-endpoint', IPv6Address: '' });
+  t.regex(network.Containers['lb-back'].IPv4Address, /^10\.0\.1\.\d+\/24$/);
+  t.deepEqual(
+    network.Peers.map(({ IP }: { IP: string }) => IP),
+    ['10.7.0.11', '10.7.0.12', '10.7.0.13'],
+  );
+  const [first = ''] = (await n1.out('docker service ps -q web')).split('\n');
+  const status = '{{.Status.State}} {{.DesiredState}} {{.Slot}}';
+  t.is(await n1.out(`docker inspect -f '${status}' ${first}`), 'running running 1\n');
+  t.is(
+    await n1.out("docker inspect --type node -f '{{.Description.Hostname}} {{.Status.Addr}}' n3"),
+    'n3 10.7.0.13\n',
+  );
+  t.is(await n1.out("docker inspect -f '{{.Spec.Mode.Replicated.Replicas}}' web"), '3\n');
+
   t.regex(await n1.out('docker service scale web=1'), /^web scaled to 1\noverall progress: 1 out of 1 tasks/);
   t.is((await n2.out(`docker exec ${from} dig +short tasks.web`)).trim().split('\n').length, 1);
   t.deepEqual([...new Set(await answers(n2, `docker exec ${from} curl -s http://web/`, 3))], ['web.1']);

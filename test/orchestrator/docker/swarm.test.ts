@@ -33,6 +33,15 @@ test('a swarm: joined by token, an overlay network over VXLAN, names and address
     1,
     'Error response from daemon: invalid join token\n',
   );
+  for (const [manager, problem] of [
+    ['10.7.0.13:2377', 'connect: connection refused'],
+    ['10.7.0.99:2377', 'connect: no route to host'],
+  ])
+    await n2.fails(
+      join.replace(/\S+$/, manager!),
+      1,
+      `Error response from daemon: rpc error: code = Unavailable desc = connection error: desc = "transport: Error while dialing dial tcp ${manager}: ${problem}"\n`,
+    );
   t.is(await n2.out(join), 'This node joined a swarm as a worker.\n');
   t.is(await n3.out(join), 'This node joined a swarm as a worker.\n');
   await n2.fails(join, 1, /This node is already part of a swarm/);

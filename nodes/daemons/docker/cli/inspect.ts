@@ -1,6 +1,9 @@
 import type { ToolOutput } from '../../../tools/tool.ts';
+import type { Dockerd } from '../dockerd.ts';
 import { DockerError } from '../error.ts';
 import { inspectContainer, inspectNetwork } from '../inspect.ts';
+import { inspectNode } from '../swarm/inspect-node.ts';
+import { inspectService, inspectTask } from '../swarm/inspect-service.ts';
 import { type CliCommand, CliError } from './command.ts';
 import { parseTemplate } from './template.ts';
 
@@ -29,6 +32,24 @@ export function inspectAll(
   return errors.length === 0 ? 0 : 1;
 }
 
+/** What a manager knows beside. */
+function swarmKinds(dockerd: Dockerd): [string, (ref: string) => Record<string, unknown>][] {
+  const { swarm, services, node } = dockerd;
+  if (swarm.refuseManager() !== null) return [];
+  const { members } = swarm;
+  return [
+    ['service', (ref) => inspectService(services.find(ref))],
+    ['task', (ref) => inspectTask(services.store, ref)],
+    [
+      'node',
+      (ref) => {
+        const row = members.find(ref, node);
+        return inspectNode(row, members.statusOf(row), members.leader);
+      },
+    ],
+  ];
+}
+
 export const inspectCommand: CliCommand = {
   name: 'inspect',
   usage: '[OPTIONS] NAME|ID [NAME|ID...]',
@@ -41,17 +62,25 @@ export const inspectCommand: CliCommand = {
   args: { min: 1, max: Number.POSITIVE_INFINITY },
   run: (flags, { dockerd, out }) => {
     const type = flags.text('type');
-    if (!['', 'container', 'network'].includes(type))
+    if (!['', 'container', 'network', 'node', 'service', 'task'].includes(type))
       throw new CliError(`${JSON.stringify(type)} is not a valid value for --type`);
     const { ledger } = dockerd;
+    // In the order in which the client tries them where it is not told what it is.
+    const kinds: readonly (readonly [string, (ref: string) => Record<string, unknown>])[] = [
+      ['container', (ref) => inspectContainer(dockerd, ledger.container(ref))],
+      ['network', (ref) => inspectNetwork(dockerd, ledger.network(ref))],
+      ...swarmKinds(dockerd),
+    ];
     const find = (ref: string) => {
-      if (type === 'network') return inspectNetwork(dockerd, ledger.network(ref));
-      try {
-        return inspectContainer(dockerd, ledger.container(ref));
-      } catch (error) {
-        if (type === 'container' || !(error instanceof DockerError)) throw error;
-        return inspectNetwork(dockerd, ledger.network(ref));
+      for (const [kind, inspect] of kinds) {
+        if (type !== '' && type !== kind) continue;
+        try {
+          return inspect(ref);
+        } catch (error) {
+          if (!(error instanceof DockerError)) throw error;
+        }
       }
+      throw new DockerError(`No such object: ${ref}`);
     };
     const what = type === '' ? 'object' : type;
     out.exit(

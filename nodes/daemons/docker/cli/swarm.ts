@@ -52,15 +52,14 @@ const joinCommand: CliCommand = {
   flags: [ADVERTISE, { name: 'token', type: 'string', help: 'Token for entry into the swarm' }],
   args: { min: 1, max: 1 },
   run: (flags, { dockerd, out }) => {
-    const [host = ''] = flags.args[0]!.split(':');
-    const { managers } = dockerd.swarm.members;
-    const known = managers.some(({ address }) => address === host);
-    if (parseIp4(host) !== null && managers.length > 0 && !known)
+    const [host = '', port = String(MANAGER_PORT)] = flags.args[0]!.split(':');
+    if (parseIp4(host) === null || !/^\d{1,5}$/.test(port))
       throw new DockerError(
-        `rpc error: code = Unavailable desc = connection error: desc = "transport: Error while dialing dial tcp ${host}:${MANAGER_PORT}: connect: connection refused"`,
+        `invalid remote address ${flags.args[0]}: write a manager's address, as in 10.0.0.1:${MANAGER_PORT}`,
       );
     dockerd.swarm.join(
       flags.text('token'),
+      { host, port: Number(port) },
       dockerd.addressOf(flags.text('advertise-addr')),
       (error, role) => {
         if (error === null) out.stdout(`This node joined a swarm as a ${role}.\n`);

@@ -63,6 +63,23 @@ export class Sessions {
     return this.#heard.get(hostname) ?? null;
   }
 
+  /** Tries whether somebody listens there; '' if so, else what is wrong, in the words of Go's net package. */
+  dial(host: number, port: number, done: (problem: string) => void): void {
+    const socket = this.#options.root.connectTcp({ src: 0, dst: host, port });
+    let problem = 'i/o timeout';
+    const timer = this.#rt.timers.set(this.#rt.now + ANSWER, () => socket.abort());
+    socket.onConnected = () => {
+      problem = '';
+      socket.close();
+    };
+    socket.onClosed = (reason) => {
+      this.#rt.timers.cancel(timer);
+      if (problem !== '' && reason === 'refused') problem = 'connect: connection refused';
+      if (problem !== '' && reason === 'unreachable') problem = 'connect: no route to host';
+      done(problem);
+    };
+  }
+
   /** Brings the sessions to what there is to be: one with each manager; none, and nobody served, for an empty list. */
   set(managers: readonly Manager[]): void {
     const { node, role } = this.#options;

@@ -122,6 +122,14 @@ export class Swarm {
     if (this.members.storeChanged(change)) this.#membersChanged();
   }
 
+  /** Members that have an endpoint in an overlay network, as far as this node is in it itself. */
+  peersOf({ id }: DockerNetworkFacts): readonly NodeRow[] {
+    const { ledger, overlay, node } = this.#options;
+    if (!overlay.isOpen(id)) return [];
+    const nodes = new Set(ledger.peers.flatMap((peer) => (peer.networkId === id ? [peer.node] : [])));
+    return this.members.all.filter(({ hostname }) => hostname === node || nodes.has(hostname));
+  }
+
   /** `docker swarm init` */
   init(address: string, done: Done): void {
     if (this.member !== null) {
@@ -144,6 +152,7 @@ export class Swarm {
   /** `docker swarm join` */
   join(
     token: string,
+    manager: { readonly host: string; readonly port: number },
     address: string,
     done: (error: DockerError | null, role: NodeRow['role']) => void,
   ): void {
@@ -159,7 +168,17 @@ export class Swarm {
       );
     else if (token !== cluster.managerToken && token !== cluster.workerToken)
       done(new DockerError('invalid join token'), role);
-    else this.#enter(role, address, () => done(null, role));
+    else
+      this.#sessions.dial(parseIp4(manager.host) ?? 0, manager.port, (problem) => {
+        if (problem === '') this.#enter(role, address, () => done(null, role));
+        else
+          done(
+            new DockerError(
+              `rpc error: code = Unavailable desc = connection error: desc = "transport: Error while dialing dial tcp ${manager.host}:${manager.port}: ${problem}"`,
+            ),
+            role,
+          );
+      });
   }
 
   /** What the lab file says: the first node begins the swarm, the others join it. */
