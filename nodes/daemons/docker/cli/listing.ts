@@ -17,6 +17,19 @@ export function formatRows<T extends object>(
   return table([template.execute(headers), ...lines].map((line) => line.split('\t')));
 }
 
+/** A filter's key and value. */
+export function filterParts(filter: string): readonly [string, string] {
+  const equals = filter.indexOf('=');
+  return [filter.slice(0, equals), filter.slice(equals + 1)];
+}
+
+/** Whether there is a label, `key`, and has the value of `key=value`. */
+export function hasLabel(labels: Readonly<Record<string, string>>, wanted: string): boolean {
+  const [key = '', ...value] = wanted.split('=');
+  if (!Object.hasOwn(labels, key)) return false;
+  return value.length === 0 || labels[key] === value.join('=');
+}
+
 /** Filters of one key are alternatives, those of several are all to be met. */
 export function filtered<T>(
   items: readonly T[],

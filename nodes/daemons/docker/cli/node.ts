@@ -5,7 +5,7 @@ import { ANY, type CliCommand, type CliContext, CliError } from './command.ts';
 import { daemonError, inParallel } from './each.ts';
 import type { Flags } from './flags.ts';
 import { inspectAll } from './inspect.ts';
-import { filtered, formatRows } from './listing.ts';
+import { filtered, filterParts, formatRows, hasLabel } from './listing.ts';
 import { PS_FLAGS, printTasks, refuseWorkers, shownName } from './service.ts';
 import { ENGINE_VERSION } from './version.ts';
 
@@ -47,18 +47,12 @@ const lsCommand: CliCommand = {
     refuseWorkers(context);
     const { members, member } = dockerd.swarm;
     const nodes = filtered(members.all, flags.list('filter'), (node, filter) => {
-      const equals = filter.indexOf('=');
-      const key = filter.slice(0, equals);
-      const value = filter.slice(equals + 1);
+      const [key, value] = filterParts(filter);
       if (key === 'id') return node.id.startsWith(value);
       if (key === 'name') return node.hostname.startsWith(value);
       if (key === 'role') return node.role === value;
       if (key === 'membership') return value === 'accepted';
-      if (key === 'node.label') {
-        const [label = '', ...wanted] = value.split('=');
-        const has = node.labels[label];
-        return has !== undefined && (wanted.length === 0 || has === wanted.join('='));
-      }
+      if (key === 'node.label') return hasLabel(node.labels, value);
       throw new DockerError(`Invalid filter '${key}'`);
     });
     if (flags.has('quiet')) out.stdout(nodes.map(({ id }) => `${id}\n`).join(''));

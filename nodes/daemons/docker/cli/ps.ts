@@ -2,7 +2,7 @@ import type { DockerContainerFacts } from '../../../events/docker.ts';
 import { DockerError } from '../error.ts';
 import { stateName } from '../inspect.ts';
 import type { CliCommand } from './command.ts';
-import { filtered, formatRows } from './listing.ts';
+import { filtered, filterParts, formatRows, hasLabel } from './listing.ts';
 import { humanDuration, table, timestamp } from './table.ts';
 
 function statusText({ state }: DockerContainerFacts, now: number): string {
@@ -94,9 +94,7 @@ function psRow(container: DockerContainerFacts, now: number, trunc: boolean): Ps
 }
 
 function matches(container: DockerContainerFacts, filter: string): boolean {
-  const equals = filter.indexOf('=');
-  const key = filter.slice(0, equals);
-  const value = filter.slice(equals + 1);
+  const [key, value] = filterParts(filter);
   switch (key) {
     case 'name':
       return new RegExp(value.replace(/[.+?()[\]{}|\\]/g, '\\$&')).test(container.name);
@@ -104,12 +102,8 @@ function matches(container: DockerContainerFacts, filter: string): boolean {
       return container.id.startsWith(value);
     case 'status':
       return stateName(container.state) === value;
-    case 'label': {
-      const [label = '', wanted] = value.split('=');
-      return (
-        Object.hasOwn(container.labels, label) && (wanted === undefined || container.labels[label] === wanted)
-      );
-    }
+    case 'label':
+      return hasLabel(container.labels, value);
     case 'ancestor':
       return container.image === value || container.image.split(':')[0] === value;
     case 'network':

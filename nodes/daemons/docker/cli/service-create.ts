@@ -1,6 +1,6 @@
 import { findImage } from '../images.ts';
 import { randomName } from '../names.ts';
-import type { ServiceSpec, TaskTemplate } from '../swarm/service-rows.ts';
+import { DEFAULT_TEMPLATE, type ServiceSpec, type TaskTemplate } from '../swarm/service-rows.ts';
 import { ANY, type CliCommand, CliError } from './command.ts';
 import type { Flag, Flags } from './flags.ts';
 import {
@@ -68,23 +68,6 @@ export function updatePolicy(
   };
 }
 
-const EMPTY: TaskTemplate = {
-  image: '',
-  command: [],
-  env: [],
-  hostname: '',
-  hosts: [],
-  dns: [],
-  dnsSearch: [],
-  dnsOptions: [],
-  containerLabels: {},
-  networks: [],
-  constraints: [],
-  maxReplicasPerNode: 0,
-  restart: { condition: 'any', delay: 5000, maxAttempts: 0 },
-  forceUpdate: 0,
-};
-
 const NAME = 'service create';
 
 export const serviceCreateCommand: CliCommand = {
@@ -111,7 +94,7 @@ export const serviceCreateCommand: CliCommand = {
     if (refusal !== null) throw refusal;
     findImage(image);
     const template: TaskTemplate = {
-      ...withShared(NAME, flags, EMPTY),
+      ...withShared(NAME, flags, DEFAULT_TEMPLATE),
       image,
       command,
       env: flags.list('env').map(placeholder),

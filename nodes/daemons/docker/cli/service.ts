@@ -8,7 +8,7 @@ import type { specOf } from '../swarm/services.ts';
 import { ANY, type CliCommand, type CliContext, CliError } from './command.ts';
 import { daemonError } from './each.ts';
 import { inspectAll } from './inspect.ts';
-import { filtered, formatRows } from './listing.ts';
+import { filtered, filterParts, formatRows, hasLabel } from './listing.ts';
 import { serviceCreateCommand } from './service-create.ts';
 import { count, SHARED_FLAGS } from './service-flags.ts';
 import { waitConverged } from './service-progress.ts';
@@ -59,16 +59,11 @@ const lsCommand: CliCommand = {
     const { dockerd, out } = context;
     refuseWorkers(context);
     const services = filtered(dockerd.services.store.services, flags.list('filter'), (service, filter) => {
-      const [key = '', ...rest] = filter.split('=');
-      const value = rest.join('=');
+      const [key, value] = filterParts(filter);
       if (key === 'name') return service.name.startsWith(value);
       if (key === 'id') return service.id.startsWith(value);
       if (key === 'mode') return service.mode === value;
-      if (key === 'label') {
-        const [label = '', ...wanted] = value.split('=');
-        const has = service.labels[label];
-        return has !== undefined && (wanted.length === 0 || has === wanted.join('='));
-      }
+      if (key === 'label') return hasLabel(service.labels, value);
       throw new DockerError(`Invalid filter '${key}'`);
     });
     if (flags.has('quiet')) out.stdout(services.map(({ id }) => `${id.slice(0, 12)}\n`).join(''));
@@ -168,9 +163,7 @@ export function printTasks(
   shown: readonly ShownTask[],
 ): void {
   const kept = filtered(shown, flags.list('filter'), ({ task, name }, filter) => {
-    const equals = filter.indexOf('=');
-    const key = filter.slice(0, equals);
-    const value = filter.slice(equals + 1);
+    const [key, value] = filterParts(filter);
     if (key === 'node') return task.node === value || task.nodeId.startsWith(value);
     if (key === 'id') return task.id.startsWith(value);
     if (key === 'name') return name.startsWith(value);

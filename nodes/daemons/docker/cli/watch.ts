@@ -3,7 +3,7 @@ import type { Attachment } from '../containers.ts';
 import { DockerError } from '../error.ts';
 import { type CliCommand, CliError } from './command.ts';
 import { inspected } from './each.ts';
-import { filtered } from './listing.ts';
+import { filtered, filterParts, hasLabel } from './listing.ts';
 import { timestamp } from './table.ts';
 import { parseTemplate } from './template.ts';
 
@@ -57,9 +57,7 @@ function line({ at, type, action, id, attributes }: Activity): string {
 }
 
 function matches({ type, action, id, attributes }: Activity, filter: string): boolean {
-  const equals = filter.indexOf('=');
-  const key = filter.slice(0, equals);
-  const value = filter.slice(equals + 1);
+  const [key, value] = filterParts(filter);
   switch (key) {
     case 'type':
       return type === value;
@@ -74,10 +72,8 @@ function matches({ type, action, id, attributes }: Activity, filter: string): bo
       return type === 'network' && (id.startsWith(value) || attributes.name === value);
     case 'image':
       return attributes.image === value;
-    case 'label': {
-      const [label = '', wanted] = value.split('=');
-      return Object.hasOwn(attributes, label) && (wanted === undefined || attributes[label] === wanted);
-    }
+    case 'label':
+      return hasLabel(attributes, value);
     default:
       throw new DockerError(`Invalid filter '${key}'`);
   }

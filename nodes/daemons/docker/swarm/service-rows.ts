@@ -68,6 +68,24 @@ export interface TaskTemplate {
   readonly forceUpdate: number;
 }
 
+/** What `docker service create` has where nothing is said. */
+export const DEFAULT_TEMPLATE: TaskTemplate = {
+  image: '',
+  command: [],
+  env: [],
+  hostname: '',
+  hosts: [],
+  dns: [],
+  dnsSearch: [],
+  dnsOptions: [],
+  containerLabels: {},
+  networks: [],
+  constraints: [],
+  maxReplicasPerNode: 0,
+  restart: { condition: 'any', delay: 5000, maxAttempts: 0 },
+  forceUpdate: 0,
+};
+
 export interface ServiceSpec {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;

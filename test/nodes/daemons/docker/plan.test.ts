@@ -7,30 +7,16 @@ import {
   parseConstraint,
   type SwarmNode,
 } from '../../../../nodes/daemons/docker/swarm/scheduler.ts';
-import type {
-  ServiceRow,
-  TaskRow,
-  TaskState,
-  TaskStatusRow,
-  TaskTemplate,
+import {
+  DEFAULT_TEMPLATE,
+  type ServiceRow,
+  type TaskRow,
+  type TaskState,
+  type TaskStatusRow,
+  type TaskTemplate,
 } from '../../../../nodes/daemons/docker/swarm/service-rows.ts';
 
-const TEMPLATE: TaskTemplate = {
-  image: 'nginx',
-  command: [],
-  env: [],
-  hostname: '',
-  hosts: [],
-  dns: [],
-  dnsSearch: [],
-  dnsOptions: [],
-  containerLabels: {},
-  networks: [],
-  constraints: [],
-  maxReplicasPerNode: 0,
-  restart: { condition: 'any', delay: 5000, maxAttempts: 0 },
-  forceUpdate: 0,
-};
+const TEMPLATE: TaskTemplate = { ...DEFAULT_TEMPLATE, image: 'nginx' };
 
 function service(change: Partial<ServiceRow> = {}): ServiceRow {
   return {
