@@ -1,6 +1,5 @@
 import { setU16, setU32, u16, u32 } from './bytes.ts';
-import { type Ip6, isMulticast6, readIp6, writeIp6 } from './ip6.ts';
-import type { FragmentFormat } from './reassembly.ts';
+import { type Ip6, isMulticast6, writeIp6 } from './ip6.ts';
 
 /**
  * The IPv6 header, RFC 8200 §3: version, traffic class and flow label (4), payload length (2), next header (1), hop
@@ -91,10 +90,14 @@ export type UpperLayer =
   /** To be answered with an ICMPv6 parameter problem; the pointer counts from the IPv6 header. */
   | { readonly type: 'problem'; readonly code: number; readonly pointer: number };
 
-/** Parameter problem: erroneous header field, unrecognized next header, unrecognized option (RFC 4443 §3.4). */
+/**
+ * Parameter problem: erroneous header field, unrecognized next header, unrecognized option (RFC 4443 §3.4), a first fragment
+ * without all headers (RFC 7112 §5).
+ */
 export const PROBLEM_HEADER = 0;
 export const PROBLEM_NEXT_HEADER = 1;
 export const PROBLEM_OPTION = 2;
+export const PROBLEM_INCOMPLETE = 3;
 
 /**
  * Walks the extension headers of a valid packet (RFC 8200 §4) and acts on them as its destination: options by the two
@@ -127,8 +130,12 @@ export function upperLayer(buf: Uint8Array, off: number, end: number): UpperLaye
     if (next === NEXT_HOP_BY_HOP || next === NEXT_DEST_OPTIONS) {
       const refused = options(buf, off, at + 2, at + length);
       if (refused !== null) return refused;
-    } else if (next === NEXT_ROUTING && buf[at + 3] !== 0)
-      return { type: 'problem', code: PROBLEM_HEADER, pointer: at + 2 - off };
+    } else if (next === NEXT_ROUTING) {
+      const type = buf[at + 2]!;
+      // Source routes of RPL and of segment routing are for those who take part in them (`seg6_enabled`, `rpl_seg_enabled`).
+      if (type === 3 || type === 4) return { type: 'discard' };
+      if (buf[at + 3] !== 0) return { type: 'problem', code: PROBLEM_HEADER, pointer: at + 2 - off };
+    }
     next = buf[at]!;
     namedAt = at;
     at += length;
@@ -180,45 +187,3 @@ export function writeFragmentHeader(buf: Uint8Array, at: number, header: Fragmen
   setU16(buf, at + 2, header.offset | Number(header.more));
   setU32(buf, at + 4, header.id);
 }
-
-/** Splits a packet without extension headers to fit an MTU, as its source (RFC 8200 §4.5). */
-export function fragmentIpv6(packet: Uint8Array, mtu: number, id: number): Uint8Array[] {
-  const chunk = (mtu - IPV6_HLEN - FRAGMENT_HLEN) & ~7;
-  if (packet.length <= mtu || chunk <= 0) return [packet];
-  const nextHeader = ip6NextHeader(packet, 0);
-  const fragments: Uint8Array[] = [];
-  for (let at = IPV6_HLEN; at < packet.length; at += chunk) {
-    const end = Math.min(at + chunk, packet.length);
-    const fragment = new Uint8Array(IPV6_HLEN + FRAGMENT_HLEN + end - at);
-    fragment.set(packet.subarray(0, IPV6_HLEN));
-    setU16(fragment, 4, fragment.length - IPV6_HLEN);
-    fragment[6] = NEXT_FRAGMENT;
-    const header = { nextHeader, offset: at - IPV6_HLEN, more: end < packet.length, id };
-    writeFragmentHeader(fragment, IPV6_HLEN, header);
-    fragment.set(packet.subarray(at, end), IPV6_HLEN + FRAGMENT_HLEN);
-    fragments.push(fragment);
-  }
-  return fragments;
-}
-
-/** For a `Reassembler` of packets that `upperLayer` finds to be fragments. */
-export const IPV6_FRAGMENTS: FragmentFormat = {
-  parse: (packet) => {
-    const end = IPV6_HLEN + ip6PayloadLength(packet, 0);
-    const found = upperLayer(packet, 0, end);
-    const at = found.type === 'fragment' ? found.offset : end;
-    const { offset, more, id } = readFragmentHeader(packet, at);
-    return {
-      key: `${readIp6(packet, IP6_SRC)}${readIp6(packet, IP6_DST)}${id}`,
-      offset,
-      more,
-      headerLength: at,
-      data: packet.subarray(at + FRAGMENT_HLEN, end),
-    };
-  },
-  finish: (whole, first) => {
-    const found = upperLayer(first, 0, first.length);
-    if (found.type === 'fragment') whole[found.namedAt] = first[found.offset]!;
-    setU16(whole, 4, whole.length - IPV6_HLEN);
-  },
-};

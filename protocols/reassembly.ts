@@ -89,8 +89,9 @@ export class Reassembler {
   readonly #limits: ReassemblerLimits;
   readonly #datagrams = new Map<string, Datagram>();
   #bytes = 0;
-  /** Of the datagram that was completed last: bytes of its largest fragment, and whether that had DF. */
+  /** Of the datagram that was completed last: bytes of its largest fragment, whether that had DF, and of the data of each. */
   largest = 0;
+  sizes: readonly number[] = [];
   df = false;
 
   constructor(limits: Partial<ReassemblerLimits> = {}, format = IPV4_FRAGMENTS) {
@@ -158,6 +159,7 @@ export class Reassembler {
       const whole = this.#join(datagram.first, datagram.pieces, datagram.total);
       this.largest = datagram.largest;
       this.df = datagram.largest === datagram.largestDf;
+      this.sizes = datagram.pieces.sort((a, b) => a.offset - b.offset).map((piece) => piece.data.length);
       this.#drop(key);
       return whole;
     }

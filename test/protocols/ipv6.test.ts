@@ -42,10 +42,8 @@ import {
 } from '../../protocols/ip6.ts';
 import {
   FRAGMENT_HLEN,
-  fragmentIpv6,
   IP6_DST,
   IP6_SRC,
-  IPV6_FRAGMENTS,
   IPV6_HLEN,
   ip6FlowLabel,
   ip6HopLimit,
@@ -58,6 +56,8 @@ import {
   writeFragmentHeader,
   writeIpv6Header,
 } from '../../protocols/ipv6.ts';
+import { fragmentIpv6, IPV6_FRAGMENTS } from '../../protocols/ipv6-fragments.ts';
+import { findHeader, lastHeader } from '../../protocols/ipv6-headers.ts';
 import { formatMac, parseMac } from '../../protocols/mac.ts';
 import { decodeNdp, encodeNdp, type NdpMessage, type NdpOptions } from '../../protocols/ndp.ts';
 import { Reassembler } from '../../protocols/reassembly.ts';
@@ -403,4 +403,70 @@ test('overlapping fragments end their datagram (RFC 5722)', (t) => {
   t.is(reassembler.add(fragment(0, 16, true), 0), null);
   t.is(reassembler.add(fragment(8, 16, true), 0), null);
   t.is(reassembler.bytes, 0);
+});
+
+/** Headers before what is above IP, of 8 bytes each, and where the last one names it. */
+function withHeaders(kinds: readonly number[], payload: Uint8Array): Uint8Array {
+  const packet = new Uint8Array(IPV6_HLEN + 8 * kinds.length + payload.length);
+  const numbers = [...kinds, 17];
+  writeIpv6Header(packet, 0, {
+    src: parseIp6('2001:db8::1')!,
+    dst: parseIp6('2001:db8::2')!,
+    nextHeader: numbers[0]!,
+    hopLimit: 64,
+    payloadLength: packet.length - IPV6_HLEN,
+  });
+  for (let i = 0; i < kinds.length; i++) packet.set([numbers[i + 1]!, 0, 1, 4], IPV6_HLEN + 8 * i);
+  packet.set(payload, IPV6_HLEN + 8 * kinds.length);
+  return packet;
+}
+
+test('fragments have the headers that routers look at, and are put together to what they were', (t) => {
+  fc.assert(
+    fc.property(
+      fc.constantFrom([], [0], [0, 60], [60, 43], [0, 43, 60]),
+      fc.uint8Array({ minLength: 100, maxLength: 3_000 }),
+      fc.integer({ min: 100, max: 1_500 }),
+      (kinds, payload, mtu) => {
+        const packet = withHeaders(kinds, payload);
+        const parts = fragmentIpv6(packet, mtu, 9);
+        if (packet.length <= mtu) {
+          t.is(parts.length, 1);
+          return;
+        }
+        const reassembler = new Reassembler({}, IPV6_FRAGMENTS);
+        let whole: Uint8Array | null = null;
+        for (const part of parts) {
+          t.true(part.length <= mtu);
+          t.true(findHeader(part, 0, part.length, 44) > 0);
+          t.is(part[6], kinds[0] ?? 44);
+          whole = reassembler.add(part, 0);
+        }
+        t.deepEqual(whole, packet);
+      },
+    ),
+  );
+});
+
+test('headers are gone past to the last one, and a header is found where it is', (t) => {
+  const packet = withHeaders([0, 60, 43], new Uint8Array(20));
+  t.deepEqual(lastHeader(packet, 0, packet.length), { proto: 17, offset: 64, fragment: 0 });
+  t.is(findHeader(packet, 0, packet.length, 43), 56);
+  t.is(findHeader(packet, 0, packet.length, 44), -1);
+  t.is(lastHeader(packet.subarray(0, 57), 0, 57), null, 'it ends in the middle');
+});
+
+test('no bytes behind a header make the walk through the headers throw or run away', (t) => {
+  fc.assert(
+    fc.property(fc.constantFrom(0, 43, 44, 51, 60), fc.uint8Array({ maxLength: 200 }), (next, bytes) => {
+      const packet = new Uint8Array(IPV6_HLEN + bytes.length);
+      packet[0] = 0x60;
+      packet[6] = next;
+      packet.set(bytes, IPV6_HLEN);
+      const found = lastHeader(packet, 0, packet.length);
+      t.true(found === null || found.offset >= IPV6_HLEN);
+      findHeader(packet, 0, packet.length, 44);
+      for (const part of fragmentIpv6(packet, 120, 1)) t.true(part.length >= IPV6_HLEN);
+    }),
+  );
 });

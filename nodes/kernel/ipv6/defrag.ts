@@ -1,7 +1,10 @@
 import { ETH_HLEN } from '../../../protocols/ethernet.ts';
 import { frameBuffer } from '../../../protocols/frame-buffer.ts';
 import { EXCEEDED6_REASSEMBLY, ICMPV6_TIME_EXCEEDED } from '../../../protocols/icmpv6.ts';
-import { FRAGMENT_HLEN, IPV6_FRAGMENTS, readFragmentHeader } from '../../../protocols/ipv6.ts';
+import { PROTO_TCP, PROTO_UDP } from '../../../protocols/ipv4.ts';
+import { FRAGMENT_HLEN, PROTO_ICMPV6, readFragmentHeader } from '../../../protocols/ipv6.ts';
+import { IPV6_FRAGMENTS } from '../../../protocols/ipv6-fragments.ts';
+import { lastHeader } from '../../../protocols/ipv6-headers.ts';
 import { Reassembler } from '../../../protocols/reassembly.ts';
 import type { TimerHandle } from '../../runtime.ts';
 import type { Netns } from '../netns.ts';
@@ -17,6 +20,8 @@ export class Ip6Defrag {
   #timer: TimerHandle | null = null;
   /** Bytes of the largest fragment of the packet that was completed last, its headers included. */
   largest = 0;
+  /** Bytes of the data of each. */
+  sizes: readonly number[] = [];
 
   constructor(ns: Netns) {
     this.#ns = ns;
@@ -31,6 +36,7 @@ export class Ip6Defrag {
     this.#arm();
     if (whole === null) return null;
     this.largest = reassembler.largest + FRAGMENT_HLEN;
+    this.sizes = reassembler.sizes;
     const rebuilt = frameBuffer(ETH_HLEN + whole.length);
     rebuilt.set(frame.subarray(0, ETH_HLEN));
     rebuilt.set(whole, ETH_HLEN);
@@ -53,13 +59,20 @@ export class Ip6Defrag {
   }
 }
 
+/** Bytes of a transport header that the first fragment has to have (`ipv6frag_thdr_truncated`). */
+const LEAST: Readonly<Record<number, number>> = { [PROTO_TCP]: 20, [PROTO_UDP]: 8, [PROTO_ICMPV6]: 8 };
+
 /**
- * What is wrong with a fragment whose header is at `at` (RFC 8200 §4.5): it is of a length that no middle can have, or reaches
- * beyond what a packet can hold.
+ * What is wrong with a fragment whose header is at `at` (RFC 8200 §4.5): it is the first and has not all headers, is of a length
+ * that no middle can have, or reaches beyond what a packet can hold.
  */
-export function fragmentProblem(frame: Uint8Array, at: number): 'length' | 'beyond' | null {
+export function fragmentProblem(frame: Uint8Array, at: number): 'incomplete' | 'length' | 'beyond' | null {
   const { offset, more } = readFragmentHeader(frame, at);
   const size = frame.length - at - FRAGMENT_HLEN;
+  if (offset === 0) {
+    const upper = lastHeader(frame, ETH_HLEN, frame.length);
+    if (upper !== null && upper.offset + (LEAST[upper.proto] ?? 1) > frame.length) return 'incomplete';
+  }
   if (more && size % 8 !== 0) return 'length';
   return offset + size > MOST ? 'beyond' : null;
 }

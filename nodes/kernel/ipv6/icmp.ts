@@ -21,6 +21,7 @@ import {
   IPV6_HLEN,
   IPV6_MIN_MTU,
   ip6HopLimit,
+  ip6TrafficClass,
   PROBLEM_OPTION,
   PROTO_ICMPV6,
   readFragmentHeader,
@@ -100,7 +101,8 @@ export class Icmp6Layer {
     packet.set(frame.subarray(at, at + length), start);
     packet[start] = ICMPV6_ECHO_REPLY;
     const src = isMulticastIp6(to) ? ANY_IP6 : to;
-    const options = { src, dst: from, proto: PROTO_ICMPV6, device: scopeDevice(device, from) };
+    const tos = ip6TrafficClass(frame, ETH_HLEN);
+    const options = { src, dst: from, proto: PROTO_ICMPV6, tos, device: scopeDevice(device, from) };
     this.#ns.ipv6.layer.output(packet, options, (own) => sealIcmpv6(packet, start, length, own, from));
   }
 

@@ -21,7 +21,6 @@ import {
 } from '../../../protocols/ip6.ts';
 import { PROTO_TCP, PROTO_UDP } from '../../../protocols/ipv4.ts';
 import {
-  fragmentIpv6,
   IP6_DST,
   IP6_SRC,
   IPV6_HLEN,
@@ -30,12 +29,14 @@ import {
   ip6NextHeader,
   ip6PayloadLength,
   PROBLEM_HEADER,
+  PROBLEM_INCOMPLETE,
   PROBLEM_NEXT_HEADER,
   PROTO_ICMPV6,
   upperLayer,
   validateIpv6,
   writeIpv6Header,
 } from '../../../protocols/ipv6.ts';
+import { fragmentIpv6 } from '../../../protocols/ipv6-fragments.ts';
 import { writeMac } from '../../../protocols/mac.ts';
 import type { Device } from '../device.ts';
 import type { PacketOptions, SendError } from '../ip/output.ts';
@@ -300,13 +301,15 @@ export class Ip6Layer {
   /** Fragments where needed, which is the affair of the source, and of who has put fragments together on the way. */
   #emit({ device, nexthop }: Path<Ip6>, frame: Uint8Array, mtu: number, skb: Skb | null): void {
     const came = skb === null ? 0 : skb.fragmentSize;
-    const limit = came === 0 ? mtu : Math.min(mtu, Math.max(came, IPV6_MIN_MTU));
-    if (frame.length - ETH_HLEN <= (came === 0 ? mtu : Math.min(mtu, came))) {
+    const length = frame.length - ETH_HLEN;
+    if (length <= mtu && (came === 0 || length <= came)) {
       this.#emitFrame(device, nexthop, frame, skb);
       return;
     }
+    const most = came === 0 ? mtu : Math.min(mtu, Math.max(came, IPV6_MIN_MTU));
     this.#id = (this.#id + 1) >>> 0;
-    for (const fragment of fragmentIpv6(frame.subarray(ETH_HLEN), limit, this.#id)) {
+    const parts = fragmentIpv6(frame.subarray(ETH_HLEN), most, this.#id, skb?.fragments ?? null);
+    for (const fragment of parts) {
       const part = frameBuffer(ETH_HLEN + fragment.length);
       part.set(fragment, ETH_HLEN);
       this.#emitFrame(device, nexthop, part, skb === null ? null : skb.copy(part));
@@ -354,8 +357,9 @@ export class Ip6Layer {
     const { kernel, ipv6 } = this.#ns;
     const problem = fragmentProblem(frame, at);
     if (problem !== null) {
-      const pointer = problem === 'length' ? 4 : at + 2 - ETH_HLEN;
-      ipv6.icmp.sendError(ICMPV6_PARAMETER_PROBLEM, PROBLEM_HEADER, pointer, frame, device, skb);
+      const pointer = { incomplete: 0, length: 4, beyond: at + 2 - ETH_HLEN }[problem];
+      const code = problem === 'incomplete' ? PROBLEM_INCOMPLETE : PROBLEM_HEADER;
+      ipv6.icmp.sendError(ICMPV6_PARAMETER_PROBLEM, code, pointer, frame, device, skb);
       kernel.drop('ip6-fragment');
       return;
     }

@@ -168,14 +168,14 @@ export class ConntrackTable implements FlowOwner {
     return 'accept';
   };
 
-  /** The same of IPv6 (`nf_ct_frag6_gather`): one of a length that cannot be goes on as it is. */
+  /** The same of IPv6 (`nf_ct_frag6_gather`): one of a length that cannot be, or without its headers, goes on as it is. */
   readonly #gather6: HookFunction = (skb) => {
     const { frame } = skb;
     if (skb.ct !== null || skb.ctState === 'untracked') return 'accept';
     const at = findHeader(frame, ETH_HLEN, frame.length, NEXT_FRAGMENT);
     if (at < 0 || at + FRAGMENT_HLEN > frame.length) return 'accept';
     const problem = fragmentProblem(frame, at);
-    if (problem === 'length') return 'accept';
+    if (problem === 'length' || problem === 'incomplete') return 'accept';
     if (problem === 'beyond') {
       this.#ns.kernel.drop('ip6-fragment');
       return 'drop';
@@ -184,6 +184,7 @@ export class ConntrackTable implements FlowOwner {
     if (whole === null) return 'stolen';
     skb.frame = whole;
     skb.fragmentSize = this.#defrag6.largest;
+    skb.fragments = this.#defrag6.sizes;
     return 'accept';
   };
 

@@ -31,6 +31,8 @@ export class Skb {
   ctDirection: CtDirection = 0;
   /** Put together from fragments of at most so many bytes, into which it is to be split again; 0 if it was none. */
   fragmentSize = 0;
+  /** IPv6: bytes of the data of each of them. */
+  fragments: readonly number[] | null = null;
   /** Set by `-j TRACE`. */
   trace = false;
   /** IPVS has seen to it, and lets it pass from there on (`ipvs_property`). */
@@ -79,6 +81,7 @@ export class Skb {
     copy.ctState = this.ctState;
     copy.ctDirection = this.ctDirection;
     copy.fragmentSize = this.fragmentSize;
+    copy.fragments = this.fragments;
     copy.trace = this.trace;
     copy.ipvs = this.ipvs;
     return copy;

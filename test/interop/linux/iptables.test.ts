@@ -68,7 +68,7 @@ linuxTest('generated iptables rules do to packets what they do in Linux, and cou
   t.timeout(600_000);
   await fc.assert(
     fc.asyncProperty(
-      ruleSet,
+      ruleSet('inet'),
       fc.array(step, { minLength: 5, maxLength: 25, size: 'max' }),
       async (rules, steps) => {
         const twin = await Twin.start([{ name: 'v0' }, { name: 'w0' }], SET_UP);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import { setU16, u16 } from '../../../protocols/bytes.ts';
-import { ETH_HLEN, ETHERTYPE_IPV4 } from '../../../protocols/ethernet.ts';
+import { setU16, setU32, u16 } from '../../../protocols/bytes.ts';
+import { ETH_HLEN, ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from '../../../protocols/ethernet.ts';
+import { findHeader, NEXT_FRAGMENT } from '../../../protocols/ipv6-headers.ts';
 import { run } from '../../nodes/tools/support/run.ts';
 import { EmulatedPorts, type Out } from '../../support/router.ts';
 import { LinuxNamespace, type LinuxPort } from './namespace.ts';
@@ -15,7 +16,7 @@ function words(line: string): string[] {
 
 /** Our iptables is the legacy one, which Linux has under another name. */
 function onLinux(command: string): string {
-  return command.replace(/^iptables(-save|-restore)?(?= |$)/, 'iptables-legacy$1');
+  return command.replace(/^(ip6?tables)(-save|-restore)?(?= |$)/, '$1-legacy$2');
 }
 
 /** Takes out of a frame what two kernels may each choose as they like. */
@@ -27,6 +28,13 @@ export function settleIpId(frame: Uint8Array): void {
   if (u16(frame, ETH_HLEN + 4) === PACKET_ID) return;
   setU16(frame, ETH_HLEN + 4, 0);
   setU16(frame, ETH_HLEN + 10, 0);
+}
+
+/** Numbers of fragments: who puts some together and splits them again numbers them anew. */
+export function settleFragmentId(frame: Uint8Array): void {
+  if (frame.length < ETH_HLEN + 40 || u16(frame, 12) !== ETHERTYPE_IPV6) return;
+  const at = findHeader(frame, ETH_HLEN, frame.length, NEXT_FRAGMENT);
+  if (at >= 0 && at + 8 <= frame.length) setU32(frame, at + 4, 0);
 }
 
 /** Frames as text, port first. */
@@ -59,7 +67,7 @@ export class Twin {
     for (const command of setUp) {
       const { code, text } = run(words(command), ours.root);
       assert.ok(code === 0, `${command}: ${text}`);
-      if (!command.startsWith('ip neigh')) twin.#story.push(command);
+      if (!/^ip( -6)? neigh/.test(command)) twin.#story.push(command);
     }
     return twin;
   }

@@ -3,6 +3,7 @@ import type { MatchExtension, TargetExtension } from './extension.ts';
 import { addrtype } from './match/addrtype.ts';
 import { comment } from './match/comment.ts';
 import { conntrack, state } from './match/conntrack.ts';
+import { dst, frag, hbh, ipv6header, rt } from './match/extension-headers.ts';
 import { dscp, hl, iprange, length, tos, ttl } from './match/header.ts';
 import { icmp, icmp6 } from './match/icmp.ts';
 import { ipvs } from './match/ipvs.ts';
@@ -72,7 +73,10 @@ const TARGETS = [
 
 const EXTENSIONS: Readonly<Record<IpFamily, Extensions>> = {
   inet: { matches: byName([...MATCHES, icmp, ttl]), targets: byName([...TARGETS, reject, setTtl]) },
-  inet6: { matches: byName([...MATCHES, icmp6, hl]), targets: byName([...TARGETS, reject6, setHl]) },
+  inet6: {
+    matches: byName([...MATCHES, dst, frag, hbh, hl, icmp6, ipv6header, rt]),
+    targets: byName([...TARGETS, reject6, setHl]),
+  },
 };
 
 /** The matches and targets that iptables, or ip6tables, has. */
@@ -87,6 +91,7 @@ export const NOT_EMULATED: ReadonlySet<string> = new Set([
   'CLASSIFY',
   'CLUSTERIP',
   'CONNSECMARK',
+  'DNPT',
   'ECN',
   'HMARK',
   'IDLETIMER',
@@ -96,6 +101,7 @@ export const NOT_EMULATED: ReadonlySet<string> = new Set([
   'RATEEST',
   'SECMARK',
   'SET',
+  'SNPT',
   'SYNPROXY',
   'TEE',
   'TPROXY',
@@ -113,8 +119,10 @@ export const NOT_EMULATED: ReadonlySet<string> = new Set([
   'devgroup',
   'ecn',
   'esp',
+  'eui64',
   'hashlimit',
   'helper',
+  'mh',
   'nfacct',
   'osf',
   'owner',
@@ -125,6 +133,7 @@ export const NOT_EMULATED: ReadonlySet<string> = new Set([
   'rpfilter',
   'sctp',
   'socket',
+  'srh',
   'string',
   'tcpmss',
   'time',

@@ -29,6 +29,8 @@ interface Dialect {
   readonly protocols: fc.Arbitrary<string>;
   readonly fragments: fc.Arbitrary<Words>;
   readonly ttl: fc.Arbitrary<Words>;
+  /** Matches that the other family has not. */
+  readonly own: Readonly<Record<string, fc.Arbitrary<Words>>>;
   readonly rejects: fc.Arbitrary<string>;
   readonly natTo: fc.Arbitrary<string>;
   readonly ttlTargets: fc.Arbitrary<Words>;
@@ -79,6 +81,7 @@ const DIALECTS: Readonly<Record<IpFamily, Dialect>> = {
     protocols: one('tcp', 'UDP', 'gre', '132', '0', '200', 'ipencap'),
     fragments: one<Words>(['-f'], ['!', '-f'], []),
     ttl: ttlMatch('ttl'),
+    own: {},
     rejects: one('tcp-reset', 'icmp-host-prohibited', 'admin-prohib', 'net-unreach', 'no-route'),
     natTo: one('10.0.0.1', '10.0.0.1-10.0.0.9', '10.0.0.1:80', '10.0.0.1:80-90', ':80'),
     ttlTargets: ttlTargets('TTL'),
@@ -111,6 +114,31 @@ const DIALECTS: Readonly<Record<IpFamily, Dialect>> = {
     protocols: one('tcp', 'UDP', 'gre', '132', '0', '200', 'ipv6-frag', 'mh', 'ipv6-nonxt'),
     fragments: one<Words>(['-f'], [], [], []),
     ttl: ttlMatch('hl'),
+    own: {
+      frag: words(
+        maybe(negatable(value('--fragid', one('1', '1:5', ':5', '7:', '5:1', 'x')))),
+        maybe(value('--fraglen', number)),
+        maybe(one<Words>(['--fragres'], ['--fragfirst'], ['--fragmore'], ['--fraglast'])),
+        maybe(one<Words>(['--fragmore'])),
+      ),
+      rt: words(
+        maybe(negatable(value('--rt-type', one('0', '2', '256')))),
+        maybe(negatable(value('--rt-segsleft', one('1', '1:3', ':3', '3:')))),
+        maybe(negatable(value('--rt-len', one('8', '24')))),
+        maybe(one<Words>(['--rt-0-res'])),
+      ),
+      ipv6header: words(
+        negatable(
+          value(
+            '--header',
+            many(one('hop', 'dst', 'ipv6-route', '44', 'frag', 'prot', 'auth', 'none', 'foo')),
+          ),
+        ),
+        maybe(one<Words>(['--soft'])),
+      ),
+      hbh: words(maybe(negatable(value('--hbh-len', number))), maybe(value('--hbh-opts', one('1:4,5', '0')))),
+      dst: words(maybe(negatable(value('--dst-len', number))), maybe(value('--dst-opts', one('1', '5:2,1')))),
+    },
     rejects: one(
       'tcp-reset',
       'icmp6-adm-prohibited',
@@ -216,6 +244,7 @@ export function commandLines(family: IpFamily): fc.Arbitrary<Words[]> {
     length: negatable(value('--length', one('100', '10:20', '10:', ':20'))),
     mac: negatable(value('--mac-source', one('00:11:22:33:44:55', 'AA:bb:cc:dd:ee:ff'))),
     [family === 'inet' ? 'ttl' : 'hl']: dialect.ttl,
+    ...dialect.own,
     tos: negatable(value('--tos', one('0x10', 'Minimize-Delay', '0x10/0xf0'))),
     dscp: fc.oneof(negatable(value('--dscp', one('10', '0x2e'))), value('--dscp-class', one('EF', 'AF11'))),
     pkttype: negatable(value('--pkt-type', one('broadcast', 'multicast', 'unicast'))),
