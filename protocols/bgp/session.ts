@@ -1,9 +1,9 @@
-import { compareIp, familyOf, formatIp, type IpAddress } from '../ip.ts';
-import { isLinkLocalAddress, parseScoped, type ScopedAddress } from '../scoped-address.ts';
+import { familyOf, type IpAddress } from '../ip.ts';
 import { AdjRibIn } from './adj-rib-in.ts';
 import type { Advertiser } from './advertiser.ts';
-import { BgpConfigError, type FamilyName, type NeighborConfig, type SpeakerTimings } from './config.ts';
+import type { FamilyName, NeighborConfig, SpeakerTimings } from './config.ts';
 import { Connection, type ConnectionChange, type ConnectionOwner, isCounted } from './connection.ts';
+import { ConnectionPair, fellBack } from './connection-pair.ts';
 import { FAMILIES, type Family, familyName, MessageType } from './constants.ts';
 import type { SessionState } from './fsm.ts';
 import { messageType } from './header.ts';
@@ -14,21 +14,13 @@ import { CeaseError, ErrorCode, type Notification, notificationText } from './no
 import type { Open } from './open.ts';
 import type { Peer, PeerKind } from './path.ts';
 import { encodeRouteRefresh, RefreshSubtype, type RouteRefresh } from './route-refresh.ts';
+import { connectionKey, endsOf } from './session-ends.ts';
 import type { Exchange, SessionCounters, SessionOptions, SessionOwner } from './session-owner.ts';
 import { noStats, type SessionStats } from './session-stats.ts';
 import { Settling } from './settling.ts';
 import { Staleness } from './staleness.ts';
 
-const RANK: Readonly<Record<SessionState, number>> = {
-  Idle: 0,
-  Active: 1,
-  Connect: 1,
-  OpenSent: 2,
-  OpenConfirm: 3,
-  Established: 4,
-};
-
-/** The session with one configured neighbour: its connection, a second one while they collide, and its RIBs. */
+/** The session with one neighbour: its connections, how it goes on from one to the next, and its RIBs. */
 export class Session implements ConnectionOwner {
   readonly name: string;
   readonly neighbor: NeighborConfig;
@@ -43,8 +35,7 @@ export class Session implements ConnectionOwner {
   readonly #owner: SessionOwner;
   readonly #options: SessionOptions;
   readonly #staleness: Staleness;
-  #primary: Connection;
-  #rival: Connection | null = null;
+  readonly #connections: ConnectionPair;
   #state: SessionState = 'Idle';
   #since: number;
   #stopped = true;
@@ -74,7 +65,7 @@ export class Session implements ConnectionOwner {
     this.zone = remote.zone;
     this.kind = neighbor.remoteAs === asn ? 'internal' : 'external';
     this.origin = options.origin;
-    this.#primary = new Connection(this, neighbor);
+    this.#connections = new ConnectionPair(() => new Connection(this, neighbor));
     this.#since = owner.host.now;
     this.#idleHold = new IdleHold(owner.host, owner.timings);
     this.#staleness = new Staleness(this, owner, options.gracefulRestart);
@@ -137,9 +128,7 @@ export class Session implements ConnectionOwner {
 
   /** The connection that carries the session, or is furthest on the way to it. */
   get connection(): Connection {
-    return this.#rival !== null && RANK[this.#rival.state] > RANK[this.#primary.state]
-      ? this.#rival
-      : this.#primary;
+    return this.#connections.furthest;
   }
 
   get advertiser(): Advertiser | null {
@@ -173,14 +162,8 @@ export class Session implements ConnectionOwner {
   get key(): string {
     const { local, remote, state } = this.connection;
     if (state !== 'Established' || local === null || remote === null) return '';
-    const ends = [local, remote].sort((a, b) => compareIp(a.addr, b.addr) || a.port - b.port);
-    const text = ends.map(
-      ({ addr, port }) => `${typeof addr === 'number' ? addr.toString(16) : formatIp(addr)}:${port}`,
-    );
-    if (this.zone === '') return text.join('-');
-    // The same link-local addresses may be on any number of links.
-    const identifiers = [this.#options.identifier, this.#peer?.identifier ?? 0].sort((a, b) => a - b);
-    return [...text, ...identifiers.map((each) => each.toString(16))].join('-');
+    const identifiers = [this.#options.identifier, this.#peer?.identifier ?? 0] as const;
+    return connectionKey([local, remote], this.zone, identifiers);
   }
 
   /** Time to the end of the IdleHoldTimer, ms; null while it does not run. */
@@ -194,7 +177,7 @@ export class Session implements ConnectionOwner {
     this.#started = true;
     this.#idleHold.reset();
     this.topologyChanged();
-    this.#primary.start('ManualStart', this.#startDelay());
+    this.#connections.primary.start('ManualStart', this.#startDelay());
   }
 
   /** CEASE to the peer, with a word to its operator (RFC 9003), and no further attempt. */
@@ -203,8 +186,7 @@ export class Session implements ConnectionOwner {
     this.#stopped = true;
     this.#idleHold.reset();
     this.#settling.settle();
-    this.#rival?.stop('shutdown', communication);
-    this.#primary.stop('shutdown', communication);
+    this.#connections.stop(communication);
     this.#staleness.end();
   }
 
@@ -237,15 +219,15 @@ export class Session implements ConnectionOwner {
   addressReady(): void {
     if (this.#state === 'Established' || this.#stopped) return;
     this.topologyChanged();
-    const { id, state } = this.#primary;
+    const { primary } = this.#connections;
+    const { id, state } = primary;
     if (id === null && (state === 'Active' || state === 'Connect'))
-      this.#primary.handle('ConnectRetryTimer_Expires');
+      primary.handle('ConnectRetryTimer_Expires');
   }
 
   /** The way to the neighbour is gone: as if its TCP connections had failed. */
   neighborLost(reason: string): void {
-    this.#rival?.abandon(reason);
-    this.#primary.abandon(reason);
+    this.#connections.abandon(reason);
   }
 
   /**
@@ -253,12 +235,7 @@ export class Session implements ConnectionOwner {
    * (RFC 4271 §8.2.2: Idle refuses all).
    */
   acceptor(): Connection | null {
-    if (this.#state === 'Idle') return null;
-    if (this.#primary.state === 'Active' && this.#primary.id === null) return this.#primary;
-    // The same neighbour has opened another: it has given up the one before.
-    this.#rival?.discard();
-    this.#rival = new Connection(this, this.neighbor);
-    return this.#rival;
+    return this.#state === 'Idle' ? null : this.#connections.acceptor();
   }
 
   send(message: Uint8Array): void {
@@ -289,25 +266,8 @@ export class Session implements ConnectionOwner {
   judge(connection: Connection, open: Open): Negotiated | Notification | 'collision' {
     const verdict = negotiate(this.#side, open);
     if ('code' in verdict) return verdict;
-    return this.#collides(connection, open) ? 'collision' : verdict;
-  }
-
-  /** RFC 4271 §6.8; also for a connection in OpenSent, as its peer is known from this one. */
-  #collides(connection: Connection, open: Open): boolean {
-    const other = connection === this.#primary ? this.#rival : this.#primary;
-    if (other === null || other.state === 'Idle') return false;
-    if (other.state === 'Established') {
-      // RFC 4724 §4.2: a peer that restarts gracefully and connects anew has lost the old connection.
-      if (other.negotiated?.restart == null) return true;
-      other.abandon('Peer has restarted');
-      return false;
-    }
-    if (other.id === null || other.state === 'Connect' || other.state === 'Active') return false;
-    const sameOrigin = other.origin === connection.origin;
-    const gives = sameOrigin ? other === this.#rival : connection.origin !== survivor(this.#side, open);
-    if (gives) return true;
-    other.handle('OpenCollisionDump');
-    return false;
+    const collides = this.#connections.collides(connection, () => survivor(this.#side, open));
+    return collides ? 'collision' : verdict;
   }
 
   received(connection: Connection, message: Uint8Array): void {
@@ -350,41 +310,10 @@ export class Session implements ConnectionOwner {
   }
 
   changed(connection: Connection, change: ConnectionChange): void {
-    if (connection === this.#primary) {
-      this.#noteFailure(connection, change);
-      this.#primaryChanged(connection);
-    } else if (connection === this.#rival) {
-      this.#rivalChanged(connection);
-    }
+    if (connection === this.#connections.primary) this.#noteFailure(connection, change);
+    this.#connections.changed(connection, this.#stopped ? 'stopped' : 'running');
     this.#reconcile(change);
-    if (connection === this.#primary && connection.state === 'Idle') this.#restart(change);
-  }
-
-  #rivalChanged(rival: Connection): void {
-    if (rival.state === 'Idle' || rival.id === null) {
-      rival.discard();
-      this.#rival = null;
-    } else if (RANK[rival.state] >= RANK.OpenConfirm && RANK[this.#primary.state] < RANK.OpenSent) {
-      // Nothing can come of our own attempt but a collision.
-      this.#primary.discard();
-      this.#promote(rival);
-    }
-  }
-
-  #primaryChanged(primary: Connection): void {
-    const rival = this.#rival;
-    const waits = primary.state === 'Idle' || (primary.state === 'Active' && primary.id === null);
-    if (rival !== null && waits && !this.#stopped) {
-      primary.discard();
-      this.#promote(rival);
-    } else if (rival !== null && primary.state === 'Established') {
-      rival.handle('OpenCollisionDump');
-    }
-  }
-
-  #promote(rival: Connection): void {
-    this.#primary = rival;
-    this.#rival = null;
+    if (connection === this.#connections.primary && connection.state === 'Idle') this.#restart(change);
   }
 
   /** Tells of the session's state, which is that of the connection furthest on. */
@@ -460,9 +389,7 @@ export class Session implements ConnectionOwner {
   #noteFailure(connection: Connection, { from, to, event, notification }: ConnectionChange): void {
     const failed =
       (from === 'Connect' && (event === 'TcpConnectionFails' || event === 'ConnectRetryTimer_Expires')) ||
-      ((from === 'OpenSent' || from === 'OpenConfirm') &&
-        RANK[to] < RANK.OpenSent &&
-        event !== 'OpenCollisionDump');
+      (fellBack(from, to) && event !== 'OpenCollisionDump');
     if (failed) this.#settling.failed();
     if (to !== 'Idle' && !failed) return;
     if (event === 'ManualStop') this.#lastError = '';
@@ -485,12 +412,12 @@ export class Session implements ConnectionOwner {
       return;
     }
     if (from === 'Established' && event === 'TcpConnectionFails') {
-      this.#primary.start('AutomaticStart', this.#startDelay());
+      this.#connections.primary.start('AutomaticStart', this.#startDelay());
       return;
     }
     this.#idleHold.start(
       (delay, run) => this.later(delay, run),
-      () => this.#primary.start('AutomaticStart', this.#startDelay()),
+      () => this.#connections.primary.start('AutomaticStart', this.#startDelay()),
     );
   }
 
@@ -505,24 +432,4 @@ export class Session implements ConnectionOwner {
   #startDelay(): number | null {
     return this.timings.connectDelay > 0 ? this.timings.connectDelay : null;
   }
-}
-
-/** @throws BgpConfigError if they are none, or not of one family and one link. */
-function endsOf({ name, address, localAddress }: NeighborConfig): {
-  readonly remote: ScopedAddress;
-  readonly local: ScopedAddress;
-} {
-  const fault = (text: string) => new BgpConfigError(`BGP neighbor ${name}: ${text}`);
-  const [remote, local] = [address, localAddress].map((text) => {
-    const parsed = parseScoped(text);
-    if (parsed === null) throw fault(`${text} is neither an IPv4 nor an IPv6 address`);
-    if (parsed.zone === '' && isLinkLocalAddress(parsed.addr))
-      throw fault(`${text} is of a link: name the interface, ${text}%eth0`);
-    return parsed;
-  }) as [ScopedAddress, ScopedAddress];
-  if (familyOf(remote.addr) !== familyOf(local.addr))
-    throw fault(`${address} and ${localAddress} are of two families`);
-  if (remote.zone !== '' && remote.zone !== local.zone)
-    throw fault(`${address} can be reached from a link-local address of ${remote.zone} alone`);
-  return { remote, local };
 }
