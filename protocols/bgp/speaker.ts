@@ -3,16 +3,9 @@ import { parseIp4 } from '../ip4.ts';
 import { Advertiser } from './advertiser.ts';
 import type { UpdateFault } from './attribute-decode.ts';
 import { AttributeTable } from './attribute-table.ts';
-import {
-  BgpConfigError,
-  type FamilyName,
-  type NeighborConfig,
-  type SpeakerConfig,
-  type SpeakerTimings,
-} from './config.ts';
+import { BgpConfigError, type FamilyName, type SpeakerConfig, type SpeakerTimings } from './config.ts';
 import type { Connection } from './connection.ts';
 import { Damping } from './damping.ts';
-import { type Arrival, dynamicNeighbor } from './dynamic-neighbors.ts';
 import { type ExportContext, ExportVariants } from './export.ts';
 import { messageBody } from './header.ts';
 import type { ConnectionId, Endpoint, SpeakerHost, TimerHandle } from './host.ts';
@@ -30,8 +23,9 @@ import type { Peer } from './path.ts';
 import { PathIds } from './path-ids.ts';
 import { Publisher } from './publisher.ts';
 import { Receiver } from './receiver.ts';
-import { Session } from './session.ts';
+import type { Session } from './session.ts';
 import type { Exchange, SessionOwner } from './session-owner.ts';
+import { SessionTable } from './session-table.ts';
 import { type SocketOptions, socketOptions } from './socket-options.ts';
 import { reportOf, type SpeakerReport, type SpeakerStats, statsOf } from './speaker-report.ts';
 import { UpdatePacker } from './update.ts';
@@ -46,7 +40,7 @@ export class BgpSpeaker implements SessionOwner {
   readonly timings: SpeakerTimings;
   readonly host: SpeakerHost;
   readonly locRib: LocRib;
-  readonly #sessions = new Map<string, Session>();
+  readonly #sessions: SessionTable;
   readonly #connections = new Map<ConnectionId, Connection>();
   readonly #attributes = new AttributeTable();
   readonly #packer = new UpdatePacker();
@@ -55,7 +49,7 @@ export class BgpSpeaker implements SessionOwner {
   readonly #identifier: number;
   readonly #policies: NeighborPolicies;
   readonly #ownRoutes: OwnRoutes;
-  readonly #ownRestart = new OwnRestart(() => this.#sessions.values());
+  readonly #ownRestart = new OwnRestart(() => this.#sessions.all());
   readonly #inputs: InputQueue;
   readonly #publisher: Publisher;
   readonly #pathIds = new PathIds();
@@ -105,19 +99,18 @@ export class BgpSpeaker implements SessionOwner {
     });
     this.#policies = new NeighborPolicies(config.policies ?? {}, importContext, exportContext);
     this.#ownRoutes = new OwnRoutes(this.locRib, this.#attributes, host);
-    this.#publisher = new Publisher(host, this.locRib, () => this.#sessions.values());
+    this.#publisher = new Publisher(host, this.locRib, () => this.#sessions.all());
     this.#inputs = new InputQueue(host, () => this.#finish());
-    for (const neighbor of config.neighbors) {
-      const session = this.#createSession(neighbor, [neighbor.remoteAs], 'configured');
-      if (this.#sessions.has(neighbor.name) || this.#sessionOf(session.address, session.zone) !== undefined) {
-        throw new BgpConfigError(`BGP neighbor ${neighbor.name} (${neighbor.address}) is configured twice`);
-      }
-      this.#sessions.set(neighbor.name, session);
-    }
+    this.#sessions = new SessionTable(this, {
+      config,
+      identifier,
+      restarting: () => this.#ownRestart.state,
+      check: (neighbor) => this.#policies.check(neighbor),
+    });
   }
 
   get stats(): SpeakerStats {
-    return statsOf(this.#sessions.values(), this.locRib, this.#publisher.decisions);
+    return statsOf(this.#sessions.all(), this.locRib, this.#publisher.decisions);
   }
 
   get identifier(): number {
@@ -125,7 +118,7 @@ export class BgpSpeaker implements SessionOwner {
   }
 
   sessions(): Iterable<Session> {
-    return this.#sessions.values();
+    return this.#sessions.all();
   }
 
   session(name: string): Session | undefined {
@@ -147,14 +140,14 @@ export class BgpSpeaker implements SessionOwner {
     this.#input(() => {
       for (const network of this.config.networks)
         this.#independently(() => this.#ownRoutes.originate(keyOf(network)));
-      for (const session of this.#sessions.values()) this.#independently(() => session.start());
+      for (const session of this.#sessions.all()) this.#independently(() => session.start());
     });
   }
 
   /** CEASE to all peers; nothing starts by itself any more. */
   shutdown(): void {
     this.#input(() => {
-      for (const session of this.#sessions.values()) this.#independently(() => session.stop());
+      for (const session of this.#sessions.all()) this.#independently(() => session.stop());
     });
   }
 
@@ -209,7 +202,7 @@ export class BgpSpeaker implements SessionOwner {
   /** A link or address of this node has changed: sessions that could not be set up count as untried. */
   topologyChanged(): void {
     this.#input(() => {
-      for (const session of this.#sessions.values()) session.topologyChanged();
+      for (const session of this.#sessions.all()) session.topologyChanged();
     });
   }
 
@@ -221,7 +214,7 @@ export class BgpSpeaker implements SessionOwner {
   /** An address of this node may be used from now on: sessions from it that wait for their next attempt wait no more. */
   addressReady(local: IpAddress, zone: string): void {
     this.#input(() => {
-      for (const session of this.#sessions.values())
+      for (const session of this.#sessions.all())
         if (session.localAddress === local && (session.zone === '' || session.zone === zone))
           session.addressReady();
     });
@@ -237,14 +230,14 @@ export class BgpSpeaker implements SessionOwner {
    * null if the address is no configured neighbour's, or none of its connections is wanted now: the host resets it.
    */
   admit(remote: IpAddress, local: IpAddress = 0, zone = ''): ConnectionId | null {
-    const session = this.#sessionOf(remote, zone) ?? this.#dynamicSession({ remote, local, zone });
+    const session = this.#sessions.at(remote, zone) ?? this.#sessions.addDynamic({ remote, local, zone });
     const connection = session?.acceptor() ?? null;
     return connection === null ? null : this.#register(connection);
   }
 
   /** What a socket with this peer has to be like; null if nobody is configured there. */
   socketOptions(remote: IpAddress, zone = ''): SocketOptions | null {
-    const session = this.#sessionOf(remote, zone);
+    const session = this.#sessions.at(remote, zone);
     return session === undefined ? null : socketOptions(session.neighbor);
   }
 
@@ -268,7 +261,7 @@ export class BgpSpeaker implements SessionOwner {
   report(): SpeakerReport {
     const pending =
       this.locRib.dirty + this.#inputs.length + (this.#ownRestart.advertises === 'deferred' ? 1 : 0);
-    return reportOf(this.#sessions.values(), pending);
+    return reportOf(this.#sessions.all(), pending);
   }
 
   later(delay: number, run: () => void): TimerHandle {
@@ -342,7 +335,7 @@ export class BgpSpeaker implements SessionOwner {
   }
 
   vanished(session: Session): void {
-    if (this.#sessions.delete(session.name)) this.host.vanished(session.name);
+    if (this.#sessions.delete(session)) this.host.vanished(session.name);
   }
 
   /**
@@ -385,33 +378,6 @@ export class BgpSpeaker implements SessionOwner {
     this.#input(() => this.#sessions.get(name)?.reset());
   }
 
-  #createSession(neighbor: NeighborConfig, remoteAs: readonly number[], origin: Session['origin']): Session {
-    const { asn, gracefulRestart } = this.config;
-    const own = neighbor.gracefulRestart ?? gracefulRestart ?? null;
-    // A name that no policy has is an error now, not when the session comes up.
-    this.#policies.check(neighbor);
-    return new Session(this, {
-      asn,
-      identifier: this.#identifier,
-      neighbor,
-      remoteAs,
-      origin,
-      gracefulRestart: own === 'off' ? null : own,
-      restarting: () => this.#ownRestart.state,
-    });
-  }
-
-  /** A session for a peer that nobody has named, if its address is in one of the ranges that are listened to. */
-  #dynamicSession(arrival: Arrival): Session | undefined {
-    const present = [...this.#sessions.values()].filter(({ origin }) => origin === 'dynamic').length;
-    const found = dynamicNeighbor(this.config, arrival, present);
-    if (found === null) return undefined;
-    const session = this.#createSession(found.neighbor, found.remoteAs, 'dynamic');
-    this.#sessions.set(session.name, session);
-    session.start();
-    return session;
-  }
-
   /** Routes that were damped are looked at again when the first of them may be used. */
   #scheduleReuse(): void {
     if (this.#damping === null || this.#reuseTimer !== null) return;
@@ -422,12 +388,6 @@ export class BgpSpeaker implements SessionOwner {
       for (const [session, importer] of this.#policies.importers())
         this.#receiver.reuse(session, importer, this.host.cause);
     });
-  }
-
-  #sessionOf(address: IpAddress, zone: string): Session | undefined {
-    for (const session of this.#sessions.values())
-      if (session.address === address && session.zone === zone) return session;
-    return undefined;
   }
 
   #register(connection: Connection): ConnectionId {
