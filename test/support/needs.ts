@@ -6,7 +6,8 @@ import test, { type ExecutionContext } from 'ava';
  * reroute is compared with must be there.
  */
 export function needing(program: string, debianPackage: string) {
-  const isThere = spawnSync(program, ['--version']).status === 0;
+  // bgpdump knows no --version, and says so: what counts is that it can be run.
+  const isThere = spawnSync(program, ['--version']).error === undefined;
   return (title: string, run: (t: ExecutionContext) => void | Promise<void>): void => {
     if (isThere) test(title, run);
     else if (process.env.REROUTE_REQUIRE_INTEROP === '1')

@@ -1,10 +1,10 @@
-import { execFile, spawn, spawnSync } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import test, { type ExecutionContext } from 'ava';
+import type { ExecutionContext } from 'ava';
 import { writeMrtFile } from '../../../orchestrator/mrt/write.ts';
 import { encodeAttributes } from '../../../protocols/bgp/attribute-encode.ts';
 import type { AttributeFields } from '../../../protocols/bgp/attributes.ts';
@@ -18,6 +18,7 @@ import { tableDump } from '../../../protocols/mrt/table.ts';
 import { route } from '../../protocols/bgp/arbitrary.ts';
 import { concat } from '../../protocols/mrt/bytes.ts';
 import { temporaryFolder } from '../../support/nats.ts';
+import { needing } from '../../support/needs.ts';
 
 const run = promisify(execFile);
 
@@ -25,13 +26,8 @@ const BGPDUMP = 'bgpdump';
 const GOBGPD = 'gobgpd';
 const GOBGP = 'gobgp';
 
-/** Skipped by name without the program, failed if REROUTE_REQUIRE_INTEROP=1. */
-function testWith(program: string, title: string, body: (t: ExecutionContext) => Promise<void>): void {
-  if (spawnSync(program, ['--help']).error === undefined) test(title, body);
-  else if (process.env.REROUTE_REQUIRE_INTEROP === '1')
-    test(title, (t) => t.fail(`${program} is not on PATH; install its Debian package`));
-  else test.skip(`${title} (needs ${program})`, body);
-}
+const testWithBgpdump = needing(BGPDUMP, 'bgpdump');
+const testWithGobgp = needing(GOBGPD, 'gobgpd');
 
 function key(text: string): PrefixKey {
   const found = parseKey(text);
@@ -100,7 +96,7 @@ async function bgpdump(file: string): Promise<{ lines: string[]; complaints: str
 }
 
 for (const name of ['table.mrt', 'table.mrt.gz']) {
-  testWith(BGPDUMP, `bgpdump reads a table that was written to ${name}`, async (t) => {
+  testWithBgpdump(`bgpdump reads a table that was written to ${name}`, async (t) => {
     const file = join(temporaryFolder(t), name);
     await writeMrtFile(file, table([...IPV4, ...IPV6]));
     const v2 = `TABLE_DUMP2|${AT}|B`;
@@ -142,7 +138,7 @@ function update(message: Uint8Array, rest: Partial<BgpMessage> = {}): Omit<BgpMe
   return { session: SESSION, direction: 'received', pathIds: 'none', message, ...rest };
 }
 
-testWith(BGPDUMP, 'bgpdump reads a log of messages and states', async (t) => {
+testWithBgpdump('bgpdump reads a log of messages and states', async (t) => {
   const four = encodeAttributes(DECORATED, 4);
   const two = encodeAttributes(DECORATED, 2);
   const reach = encodeMpReach(
@@ -240,7 +236,7 @@ async function until(t: ExecutionContext, holds: () => Promise<boolean>): Promis
  * IPv4 alone: GoBGP 3 takes MP_REACH_NLRI in RFC 4760's form only, so that it reads no IPv6 table that follows RFC 6396.
  * With -d it prints each record as it has read it.
  */
-testWith(GOBGPD, 'GoBGP reads a table that was written', async (t) => {
+testWithGobgp('GoBGP reads a table that was written', async (t) => {
   const gobgp = await startGobgp(t);
   const file = join(temporaryFolder(t), 'table.mrt');
   await writeMrtFile(file, table(IPV4));
