@@ -1,4 +1,4 @@
-import { setU16, setU32, u16 } from './bytes.ts';
+import { setU16, setU32, u16, u32 } from './bytes.ts';
 import { internetChecksum } from './checksum.ts';
 import { ipHeaderLength } from './ipv4.ts';
 
@@ -11,6 +11,8 @@ export const ICMP_REDIRECT = 5;
 export const ICMP_ECHO_REQUEST = 8;
 export const ICMP_TIME_EXCEEDED = 11;
 export const ICMP_PARAMETER_PROBLEM = 12;
+export const ICMP_TIMESTAMP = 13;
+export const ICMP_TIMESTAMP_REPLY = 14;
 
 /** Redirect for the host (RFC 792). */
 export const REDIRECT_HOST = 1;
@@ -50,6 +52,13 @@ export type IcmpMessage =
       readonly innerOffset: number;
       readonly innerLength: number;
     }
+  | {
+      readonly type: 'timestamp-request';
+      readonly id: number;
+      readonly seq: number;
+      /** ms since midnight UT, as the sender has it. */
+      readonly originate: number;
+    }
   | { readonly type: 'other'; readonly icmpType: number; readonly code: number };
 
 /** Decodes `len` bytes from `off`; null when truncated or of a wrong checksum. Offsets count from the buffer's start. */
@@ -81,6 +90,14 @@ export function decodeIcmp(buf: Uint8Array, off: number, len: number): IcmpMessa
       return { type: 'redirect', code, ...rest };
     case ICMP_PARAMETER_PROBLEM:
       return { type: 'parameter-problem', code, ...rest };
+    case ICMP_TIMESTAMP:
+      if (len < ICMP_HLEN + 4) return { type: 'other', icmpType, code };
+      return {
+        type: 'timestamp-request',
+        id: u16(buf, off + 4),
+        seq: u16(buf, off + 6),
+        originate: u32(buf, off + 8),
+      };
     default:
       return { type: 'other', icmpType, code };
   }
@@ -101,6 +118,27 @@ export function writeEcho(
   setU16(buf, off + 4, id);
   setU16(buf, off + 6, seq);
   setU16(buf, off + 2, internetChecksum(buf, off, ICMP_HLEN + payloadLength));
+}
+
+/** Bytes of a timestamp message (RFC 792): id (2), sequence (2), originate, receive and transmit timestamp (4 each). */
+export const ICMP_TIMESTAMP_LENGTH = 20;
+
+/** Writes the answer to a timestamp request at `off`; `now` is ms since midnight UT. */
+export function writeTimestampReply(
+  buf: Uint8Array,
+  off: number,
+  { id, seq, originate }: { readonly id: number; readonly seq: number; readonly originate: number },
+  now: number,
+): void {
+  buf[off] = ICMP_TIMESTAMP_REPLY;
+  buf[off + 1] = 0;
+  setU16(buf, off + 2, 0);
+  setU16(buf, off + 4, id);
+  setU16(buf, off + 6, seq);
+  setU32(buf, off + 8, originate);
+  setU32(buf, off + 12, now);
+  setU32(buf, off + 16, now);
+  setU16(buf, off + 2, internetChecksum(buf, off, ICMP_TIMESTAMP_LENGTH));
 }
 
 /** Most that an ICMP error may be, IP header included (RFC 1812 §4.3.2.3). */

@@ -32,6 +32,8 @@ export interface NdpOptions {
   readonly prefixes?: readonly PrefixInformation[];
   readonly mtu?: number;
   readonly rdnss?: readonly RecursiveDns[];
+  /** The head of the packet that a redirect is about, of a length that 8 divides (§4.6.3). */
+  readonly redirected?: Uint8Array;
 }
 
 export type RouterPreference = 'low' | 'medium' | 'high';
@@ -147,6 +149,7 @@ export function decodeNdp(buf: Uint8Array, off: number, len: number): NdpMessage
 const OPT_SOURCE_MAC = 1;
 const OPT_TARGET_MAC = 2;
 const OPT_PREFIX = 3;
+const OPT_REDIRECTED = 4;
 const OPT_MTU = 5;
 const OPT_RDNSS = 25;
 
@@ -161,6 +164,7 @@ function decodeOptions(buf: Uint8Array, start: number, end: number): NdpOptions 
     if (type === OPT_SOURCE_MAC && length === 8) options = { ...options, sourceMac: readMac(buf, at + 2) };
     else if (type === OPT_TARGET_MAC && length === 8)
       options = { ...options, targetMac: readMac(buf, at + 2) };
+    else if (type === OPT_REDIRECTED) options = { ...options, redirected: buf.slice(at + 8, at + length) };
     else if (type === OPT_MTU && length === 8) options = { ...options, mtu: u32(buf, at + 4) };
     else if (type === OPT_PREFIX && length === 32 && buf[at + 2]! <= 128)
       prefixes.push({
@@ -182,10 +186,11 @@ function decodeOptions(buf: Uint8Array, start: number, end: number): NdpOptions 
   return rdnss.length > 0 ? { ...options, rdnss } : options;
 }
 
-function optionsLength({ sourceMac, targetMac, mtu, prefixes = [], rdnss = [] }: NdpOptions): number {
+function optionsLength(options: NdpOptions): number {
+  const { sourceMac, targetMac, mtu, prefixes = [], rdnss = [], redirected } = options;
   const eights = [sourceMac, targetMac, mtu].filter((option) => option !== undefined).length;
   const dns = rdnss.reduce((sum, { servers }) => sum + 8 + IP6_LENGTH * servers.length, 0);
-  return 8 * eights + 32 * prefixes.length + dns;
+  return 8 * eights + 32 * prefixes.length + dns + (redirected === undefined ? 0 : 8 + redirected.length);
 }
 
 /** The message behind `room` bytes for the headers before it, for `sealIcmpv6` to finish. */
@@ -223,7 +228,7 @@ export function encodeNdp(message: NdpMessage, room: number): Uint8Array {
 }
 
 function encodeOptions(buf: Uint8Array, start: number, options: NdpOptions): void {
-  const { sourceMac, targetMac, mtu, prefixes = [], rdnss = [] } = options;
+  const { sourceMac, targetMac, mtu, prefixes = [], rdnss = [], redirected } = options;
   let at = start;
   const begin = (type: number, length: number): number => {
     const from = at;
@@ -242,6 +247,7 @@ function encodeOptions(buf: Uint8Array, start: number, options: NdpOptions): voi
     setU32(buf, from + 8, preferredLifetime);
     writeIp6(buf, from + 16, prefix);
   }
+  if (redirected !== undefined) buf.set(redirected, begin(OPT_REDIRECTED, 8 + redirected.length) + 8);
   if (mtu !== undefined) setU32(buf, begin(OPT_MTU, 8) + 4, mtu);
   for (const { lifetime, servers } of rdnss) {
     const from = begin(OPT_RDNSS, 8 + IP6_LENGTH * servers.length);

@@ -223,6 +223,17 @@ export interface PathMtuFacts {
   readonly locked?: true;
 }
 
+/** A better first hop to an address, of which a router has told. */
+export interface RedirectFacts {
+  readonly dst: string;
+  readonly dev: string;
+  /** The next hop of the route, in whose place `gateway` is. */
+  readonly via: string;
+  readonly gateway: string;
+  /** When it will be forgotten, ms at the node; absent where that depends on its use. */
+  readonly expires?: number;
+}
+
 /** Ways in which a wire carries nothing, seen from one end. */
 export type Cut = 'none' | 'in' | 'out' | 'both';
 
@@ -350,6 +361,8 @@ export type KernelEvent =
   | { readonly type: 'link.cut'; readonly ns: string; readonly dev: string; readonly cut: Cut }
   | { readonly type: 'pmtu.set'; readonly ns: string; readonly pmtu: PathMtuFacts }
   | { readonly type: 'pmtu.removed'; readonly ns: string; readonly dst: string }
+  | { readonly type: 'redirect.set'; readonly ns: string; readonly redirect: RedirectFacts }
+  | { readonly type: 'redirect.removed'; readonly ns: string; readonly dst: string }
   /** Its first packet has got through all hooks. */
   | { readonly type: 'conntrack.new'; readonly ns: string; readonly flow: ConntrackFacts }
   /** Answered, assured, marked, or in another state: the whole flow now. */

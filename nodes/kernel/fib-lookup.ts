@@ -6,6 +6,11 @@ import type { FlowKey } from './rules.ts';
 
 /** The way of a packet. Null: there is no route. */
 export function fibLookup(ns: Netns, dst: number, hash: number, flow: FlowKey): Path | null {
+  const path = routed(ns, dst, hash, flow);
+  return path !== null && ns.redirects.size > 0 ? ns.redirects.way(dst, path) : path;
+}
+
+function routed(ns: Netns, dst: number, hash: number, flow: FlowKey): Path | null {
   const path = lookup(ns, dst, hash, flow);
   if (flow.oif === null || flow.iif !== null) return path;
   // A packet that is bound to a device has its destination there, whatever refuses it (`ip_route_output_key_hash_rcu`).

@@ -6,9 +6,11 @@ import {
   ICMP_ECHO_REPLY,
   ICMP_ECHO_REQUEST,
   ICMP_HLEN,
+  ICMP_TIMESTAMP_LENGTH,
   type IcmpMessage,
   UNREACH_FRAG_NEEDED,
   writeEcho,
+  writeTimestampReply,
 } from '../../protocols/icmp.ts';
 import type { IpAddress } from '../../protocols/ip.ts';
 import { LIMITED_BROADCAST } from '../../protocols/ip4.ts';
@@ -25,6 +27,7 @@ import {
   PROTO_UDP,
 } from '../../protocols/ipv4.ts';
 import type { Device } from './device.ts';
+import { receiveRedirect } from './ip/redirect-input.ts';
 import type { DontFragment, SendError } from './ip.ts';
 import type { Netns } from './netns.ts';
 import { unreachableError } from './socket-error.ts';
@@ -108,7 +111,7 @@ export class IcmpLayer {
     };
   }
 
-  receive(frame: Uint8Array, at: number, length: number): void {
+  receive(device: Device, frame: Uint8Array, at: number, length: number): void {
     const message = decodeIcmp(frame, at, length);
     if (message === null) {
       this.#ns.kernel.drop('icmp-malformed');
@@ -128,11 +131,19 @@ export class IcmpLayer {
         for (const socket of [...this.#sockets]) socket.onReply(reply);
         return;
       }
+      case 'timestamp-request':
+        if (
+          this.#isBroadcast(ipDst(frame, ETH_HLEN)) &&
+          this.#ns.sysctls.ipv4.icmp_echo_ignore_broadcasts !== 0
+        )
+          this.#ns.kernel.drop('icmp-echo-ignored');
+        else this.#tellTime(frame, message);
+        return;
       case 'other':
         this.#ns.kernel.drop('icmp-unknown-type');
         return;
       default:
-        this.#error(frame, message);
+        this.#error(device, frame, at, message);
     }
   }
 
@@ -158,7 +169,23 @@ export class IcmpLayer {
     this.#ns.ip.output(packet, { src, dst: ipSrc(frame, ETH_HLEN), proto: PROTO_ICMP, tos });
   }
 
-  #error(frame: Uint8Array, message: Extract<IcmpMessage, { innerOffset: number }>): void {
+  /** `icmp_timestamp` (RFC 1122 §3.2.2.8) */
+  #tellTime(frame: Uint8Array, message: Extract<IcmpMessage, { type: 'timestamp-request' }>): void {
+    const start = ETH_HLEN + IPV4_HLEN;
+    const packet = frameBuffer(start + ICMP_TIMESTAMP_LENGTH);
+    writeTimestampReply(packet, start, message, Math.floor(this.#ns.kernel.rt.now) % MS_A_DAY);
+    const dst = ipDst(frame, ETH_HLEN);
+    const src = this.#isBroadcast(dst) ? 0 : dst;
+    const tos = ipTos(frame, ETH_HLEN);
+    this.#ns.ip.output(packet, { src, dst: ipSrc(frame, ETH_HLEN), proto: PROTO_ICMP, tos });
+  }
+
+  #error(
+    device: Device,
+    frame: Uint8Array,
+    at: number,
+    message: Extract<IcmpMessage, { innerOffset: number }>,
+  ): void {
     const { innerOffset, innerLength, type, code } = message;
     if (innerLength < IPV4_HLEN + 8 || innerLength < ipHeaderLength(frame, innerOffset) + 8) {
       this.#ns.kernel.drop('icmp-malformed');
@@ -196,6 +223,31 @@ export class IcmpLayer {
         unreachableError(code),
       );
     }
+    if (type === 'redirect' && this.#concerns(frame, innerOffset, inner, report))
+      receiveRedirect(this.#ns, device, frame, at, innerOffset);
     for (const socket of [...this.#sockets]) socket.onError(report);
   }
+
+  /** Whether a packet that a redirect quotes was of a socket, or the kernel's own answer to an echo (`icmp_err`). */
+  #concerns(
+    frame: Uint8Array,
+    innerOffset: number,
+    inner: number,
+    { dst, dstPort }: IcmpErrorReport,
+  ): boolean {
+    const { tcp, udp } = this.#ns;
+    const port = u16(frame, inner);
+    switch (ipProto(frame, innerOffset)) {
+      case PROTO_ICMP:
+        return frame[inner] === ICMP_ECHO_REPLY || this.#sockets.size > 0;
+      case PROTO_UDP:
+        return udp.isBound(port);
+      case PROTO_TCP:
+        return tcp.isConnected(port, { addr: dst, port: dstPort });
+      default:
+        return false;
+    }
+  }
 }
+
+const MS_A_DAY = 86_400_000;

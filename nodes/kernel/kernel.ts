@@ -63,6 +63,8 @@ export class Kernel {
   readonly #ports = new Map<number, PortDevice>();
   #backlog: Backlogged[] = [];
   #busy = false;
+  #linesSince = Number.NEGATIVE_INFINITY;
+  #lines = 0;
   #ifindex = 1;
 
   constructor(rt: Runtime, options: KernelOptions) {
@@ -176,6 +178,16 @@ export class Kernel {
     this.dropped += count;
     this.drops.set(reason, (this.drops.get(reason) ?? 0) + count);
     if (this.rt.cause < 0) this.tracer.dropped(reason);
+  }
+
+  /** Whether one more line about the network may be written: ten in five seconds (`net_ratelimit`). */
+  ratelimit(): boolean {
+    const { now } = this.rt;
+    if (now - this.#linesSince >= 5000) {
+      this.#linesSince = now;
+      this.#lines = 0;
+    }
+    return ++this.#lines <= 10;
   }
 
   /** A line for dmesg. */

@@ -257,6 +257,7 @@ export class LinkTable {
     this.#refreshVeth(device);
     this.#ns.addresses.deviceDown(device);
     this.#ns.pathMtus.deviceDown(device);
+    this.#ns.redirects.deviceDown(device);
     this.#ns.nat.deviceDown(device);
     this.#ns.ipv6.nat.deviceDown(device);
     this.#refreshMaster(device);

@@ -11,7 +11,7 @@ export interface LogLine {
 const LINES_MAX = 2_048;
 
 /**
- * What dmesg(1) reads: the lines that netfilter's LOG and TRACE have written since the boot, of all namespaces
+ * What dmesg(1) reads: the lines that netfilter's LOG and TRACE and `log_martians` have written since the boot, of all namespaces
  * (`net.netfilter.nf_log_all_netns`). It is a look at events that the node's log has, and no state of its own.
  */
 export class LogBuffer {

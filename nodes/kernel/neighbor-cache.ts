@@ -102,6 +102,20 @@ export abstract class NeighborCache<A extends IpAddress> {
     ns.kernel.tracer.step(ns, step, null);
   }
 
+  /** Whether the address of a neighbour is known; one that is not is asked for (`neigh_event_send`). */
+  ask(ip: A): boolean {
+    const entry = this.#entries.get(ip);
+    if (entry !== undefined && entry.state !== 'INCOMPLETE' && entry.state !== 'FAILED') return true;
+    if (entry === undefined) {
+      if (this.pool.admits()) this.#solicit(this.#create(ip, 'INCOMPLETE', 0));
+    } else if (entry.state === 'FAILED') {
+      this.#change(entry, 'INCOMPLETE', 0);
+      entry.probes = 0;
+      this.#solicit(entry);
+    }
+    return false;
+  }
+
   /** A reply of an upper layer proves that the neighbour is there (`MSG_CONFIRM`). */
   confirm(ip: A): void {
     const entry = this.#entries.get(ip);

@@ -11,6 +11,7 @@ import { isLoopback, isMulticast } from '../../protocols/ip4.ts';
 import { ipSrc } from '../../protocols/ipv4.ts';
 import { BROADCAST_MAC, readMac } from '../../protocols/mac.ts';
 import { arpAccepts, arpFilters, arpIgnores, arpSource } from './arp-policy.ts';
+import { logMartian } from './ip/martians.ts';
 import type { Path } from './ip/path.ts';
 import { routeInput } from './ip/route-input.ts';
 import { NeighborCache } from './neighbor-cache.ts';
@@ -50,8 +51,7 @@ export class NeighborTable extends NeighborCache<number> {
       ns.kernel.drop('arp-gratuitous');
       return;
     }
-    if (arp.op === ARP_REQUEST && !gratuitous && this.#answers(arp, readMac(frame, 0) === this.device.mac))
-      return;
+    if (arp.op === ARP_REQUEST && !gratuitous && this.#answers(arp, frame)) return;
     if (arp.spa === 0 || ns.isLocal(arp.spa)) return;
     if (
       this.known(arp.spa) === undefined &&
@@ -69,7 +69,7 @@ export class NeighborTable extends NeighborCache<number> {
    * Answers a request for an address of the host's own, or in the place of another (`arp_process`). True: that is all there is
    * to be done about it. `toUs`: it came to the device's own address.
    */
-  #answers({ sha, spa, tpa }: ArpPacket, toUs: boolean): boolean {
+  #answers({ sha, spa, tpa }: ArpPacket, frame: Uint8Array): boolean {
     const { device } = this;
     const { ns } = device;
     if (spa === 0) {
@@ -78,7 +78,10 @@ export class NeighborTable extends NeighborCache<number> {
       return true;
     }
     const way = routeInput(ns, device, tpa, 0, { ...ANY_FLOW, src: spa, iif: device });
-    if (typeof way === 'string') return false;
+    if (typeof way === 'string') {
+      logMartian(ns, device, frame, way, tpa, spa);
+      return false;
+    }
     if (way.type === 'local') {
       if (arpIgnores(device, spa, tpa) || arpFilters(device, spa, tpa)) return true;
       // Linux answers nobody that it cannot remember.
@@ -87,6 +90,7 @@ export class NeighborTable extends NeighborCache<number> {
     }
     if (way.type !== 'unicast' || !this.#proxies(way)) return false;
     if (!this.remember(spa, sha)) return true;
+    const toUs = readMac(frame, 0) === device.mac;
     const delay = toUs ? 0 : device.neighConf.proxy_delay * 10;
     if (delay === 0) this.#sendArp(ARP_REPLY, tpa, sha, spa, sha);
     else this.#sendLater(delay, () => this.#sendArp(ARP_REPLY, tpa, sha, spa, sha));

@@ -19,6 +19,7 @@ import { type IcmpHandlers, IcmpLayer, type IcmpSocket } from './icmp.ts';
 import { Impairments } from './impairments.ts';
 import { inet4 } from './inet.ts';
 import { flowHash, type Path, packetFlow } from './ip/path.ts';
+import { REDIRECT_LIFETIME } from './ip/redirect-input.ts';
 import { IpLayer, type SendError } from './ip.ts';
 import { Ipv6 } from './ipv6/ipv6.ts';
 import type { Kernel } from './kernel.ts';
@@ -34,6 +35,7 @@ import { RecentLists } from './netfilter/xtables/recent-lists.ts';
 import { Xtables } from './netfilter/xtables/xtables.ts';
 import { NetlinkError } from './netlink.ts';
 import { PathMtuCache } from './path-mtu.ts';
+import { RedirectCache } from './redirect-cache.ts';
 import { INET } from './route-family.ts';
 import type { RouteTable } from './route-table.ts';
 import { RouteTables } from './route-tables.ts';
@@ -71,6 +73,7 @@ export class Netns {
   readonly addresses: AddressTable;
   readonly sysctls: Sysctls;
   readonly pathMtus: PathMtuCache;
+  readonly redirects: RedirectCache;
   readonly impairments: Impairments;
   readonly netfilter = new NetfilterHooks();
   readonly conntrack: ConntrackTable;
@@ -100,6 +103,7 @@ export class Netns {
     this.links = new LinkTable(this);
     this.sysctls = new Sysctls(this);
     this.addresses = new AddressTable(this);
+    this.redirects = new RedirectCache(this, { from: 'learned', ms: REDIRECT_LIFETIME });
     this.pathMtus = new PathMtuCache(this, {
       // `net.ipv4.route.min_pmtu`
       least: 552,
@@ -353,8 +357,20 @@ export class Netns {
     this.ip.icmpError(ICMP_DEST_UNREACHABLE, UNREACH_HOST, 0, frame);
   }
 
+  /** A line of the kernel's log, for dmesg and in the node's log. `level` as syslog(2) numbers them. */
+  log(level: number, line: string): void {
+    const { rt } = this.kernel;
+    const { cause } = rt;
+    rt.emit({ type: 'packet.logged', ns: this.name, level, line });
+    this.kernel.printk(level, line);
+    // What comes next follows from what was before, not from its being told of.
+    rt.cause = cause;
+  }
+
   routesChanged(table: number, changes: readonly RouteChange[]): void {
     this.kernel.rt.emit({ type: 'route.changed', ns: this.name, table, changes });
+    if (this.redirects.size > 0) this.redirects.routesChanged(this.tables);
+    if (this.ipv6.redirects.size > 0) this.ipv6.redirects.routesChanged(this.ipv6.tables);
     this.kernel.fibChanged(this);
   }
 

@@ -90,11 +90,13 @@ export class PathMtuCache<A extends IpAddress = number> {
       if (nexthops.some((hop) => hop.device === device)) this.#forget(dst);
   }
 
-  #find(dst: A, { device, nexthop }: Path<A>): Learned<A> | undefined {
+  #find(dst: A, { device, nexthop, redirected }: Path<A>): Learned<A> | undefined {
     if (this.#learned.size === 0) return undefined;
     const learned = this.#learned.get(dst);
     const same = learned?.nexthops.some(
-      (hop) => hop.device === device && (hop.via === this.#family.unspecified ? dst : hop.via) === nexthop,
+      (hop) =>
+        hop.device === device &&
+        (redirected === true || (hop.via === this.#family.unspecified ? dst : hop.via) === nexthop),
     );
     return same === true ? learned : undefined;
   }

@@ -179,6 +179,12 @@ export class RouteTable<A extends IpAddress = number> {
     return [...this.#trie.entries()].flatMap((entry) => entry.value.map((route) => route.facts));
   }
 
+  /** Whether any row passes a test. */
+  some(test: (route: Route<A>) => boolean): boolean {
+    for (const { value } of this.#trie.entries()) if (value.some(test)) return true;
+    return false;
+  }
+
   /** Removes the rows that fail a test, as one event. */
   removeWhere(test: (route: Route<A>) => boolean): void {
     const gone: RouteChange[] = [];

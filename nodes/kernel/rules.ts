@@ -108,8 +108,7 @@ export class RuleTable<A extends IpAddress = number> {
       throw new NetlinkError('Error: Backward goto not supported.');
     if (((facts.tos ?? 0) & 3) !== 0)
       throw new NetlinkError('Error: Invalid dsfield (tos): ECN bits must be 0.');
-    const text = JSON.stringify(facts);
-    if (this.#rules.some((rule) => JSON.stringify({ ...rule.facts, protocol: facts.protocol }) === text))
+    if (this.#rules.some((rule) => isCovered(facts, rule.facts)))
       throw new NetlinkError('RTNETLINK answers: File exists');
     const at = this.#rules.findIndex((rule) => rule.facts.priority > facts.priority);
     this.#change(this.#rules.toSpliced(at < 0 ? this.#rules.length : at, 0, compile(facts, this.#family)));
@@ -142,6 +141,16 @@ export class RuleTable<A extends IpAddress = number> {
     kernel.rt.emit({ type, ns: name, rule, ...(family === 'inet' ? {} : { family }) });
     kernel.fibChanged(this.#ns);
   }
+}
+
+/** Whether a rule counts as there already (`rule_exists`): of a prefix or TOS that it does not ask for, any is its own. */
+function isCovered(rule: RuleFacts, old: RuleFacts): boolean {
+  const same = <K extends keyof RuleFacts>(key: K) => JSON.stringify(rule[key]) === JSON.stringify(old[key]);
+  return (
+    (['from', 'to', 'tos'] as const).every((key) => rule[key] === undefined || same(key)) &&
+    (['priority', 'action', 'table', 'iif', 'oif', 'mark', 'mask'] as const).every(same) &&
+    (['ipproto', 'sport', 'dport', 'suppressPrefixLength'] as const).every(same)
+  );
 }
 
 /** A rule with its keys in one order and without those that say nothing. */

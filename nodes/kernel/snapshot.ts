@@ -30,6 +30,7 @@ export function snapshotKernel(kernel: Kernel): KernelView {
     fdb: collect((ns) => ns.fdb(), viewOrder.fdb),
     sysctls: collect((ns) => ns.sysctls.list(), viewOrder.sysctl),
     pathMtus: collect((ns) => [...ns.pathMtus.list(), ...ns.ipv6.pathMtus.list()], viewOrder.pathMtu),
+    redirects: collect((ns) => [...ns.redirects.list(), ...ns.ipv6.redirects.list()], viewOrder.redirect),
     qdiscs: collect((ns) => ns.impairments.qdiscs(), viewOrder.qdisc),
     cuts: collect((ns) => ns.impairments.cuts(), viewOrder.cut),
     conntrack: collect((ns) => ns.conntrack.flows().map(flowFacts), viewOrder.conntrack),

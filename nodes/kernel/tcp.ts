@@ -227,6 +227,11 @@ export class TcpLayer<A extends IpAddress = number> {
     this.#sockets.get(localPort)?.get(key)?.icmpError(kind, mtu, error);
   }
 
+  /** Whether there is a connection from a local port, begun or made. */
+  isConnected(localPort: number, { addr, port }: TcpEndpoint<A>): boolean {
+    return this.#sockets.get(localPort)?.has(this.#inet.remoteKey(addr, port, undefined)) === true;
+  }
+
   /** Resets every connection, as the kernel does for a process that dies. */
   abortAll(): void {
     for (const byRemote of [...this.#sockets.values()])

@@ -166,6 +166,10 @@ export class UdpLayer<A extends IpAddress = number> {
     for (const socket of this.#sockets.get(srcPort) ?? []) socket.onError?.(report);
   }
 
+  isBound(port: number): boolean {
+    return this.#sockets.has(port);
+  }
+
   #find(dst: A, port: number): Bound<A> | undefined {
     const bound = this.#sockets.get(port);
     if (bound === undefined) return undefined;

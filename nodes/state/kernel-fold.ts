@@ -7,6 +7,7 @@ import type {
   NeighborFacts,
   PathMtuFacts,
   QdiscFacts,
+  RedirectFacts,
   RuleFacts,
   SysctlFacts,
 } from '../events/kernel.ts';
@@ -40,6 +41,7 @@ interface Slices {
   readonly bridgeVlans: Map<string, DeviceVlans>;
   readonly sysctls: Map<string, SysctlFacts>;
   readonly pathMtus: Map<string, PathMtuFacts>;
+  readonly redirects: Map<string, RedirectFacts>;
   readonly qdiscs: Map<string, QdiscFacts>;
   readonly cuts: Map<string, CutFacts>;
   readonly conntrack: Map<string, ConntrackFacts>;
@@ -166,6 +168,12 @@ export class KernelFold {
       case 'sysctl.set':
         setSysctl(slices.sysctls, event.sysctl);
         return;
+      case 'redirect.set':
+        slices.redirects.set(event.redirect.dst, event.redirect);
+        return;
+      case 'redirect.removed':
+        slices.redirects.delete(event.dst);
+        return;
       case 'pmtu.set':
         slices.pathMtus.set(event.pmtu.dst, event.pmtu);
         return;
@@ -204,6 +212,7 @@ export class KernelFold {
       fdb: this.#slice((slices) => slices.fdb, viewOrder.fdb),
       sysctls: this.#slice((slices) => slices.sysctls, viewOrder.sysctl),
       pathMtus: this.#slice((slices) => slices.pathMtus, viewOrder.pathMtu),
+      redirects: this.#slice((slices) => slices.redirects, viewOrder.redirect),
       qdiscs: this.#slice((slices) => slices.qdiscs, viewOrder.qdisc),
       cuts: this.#slice((slices) => slices.cuts, viewOrder.cut),
       conntrack: this.#slice((slices) => slices.conntrack, viewOrder.conntrack),
@@ -250,6 +259,7 @@ export class KernelFold {
         bridgeVlans: new Map(),
         sysctls: new Map(),
         pathMtus: new Map(),
+        redirects: new Map(),
         qdiscs: new Map(),
         cuts: new Map(),
         conntrack: new Map(),

@@ -10,6 +10,7 @@ import type {
   NeighborFacts,
   PathMtuFacts,
   QdiscFacts,
+  RedirectFacts,
   RouteFacts,
   RouteScope,
   RuleFacts,
@@ -67,6 +68,7 @@ export interface KernelView {
   /** What has been written since boot. */
   readonly sysctls: Readonly<Record<string, readonly SysctlFacts[]>>;
   readonly pathMtus: Readonly<Record<string, readonly PathMtuFacts[]>>;
+  readonly redirects: Readonly<Record<string, readonly RedirectFacts[]>>;
   readonly qdiscs: Readonly<Record<string, readonly QdiscFacts[]>>;
   readonly cuts: Readonly<Record<string, readonly CutFacts[]>>;
   readonly conntrack: Readonly<Record<string, readonly ConntrackFacts[]>>;
@@ -99,6 +101,7 @@ export const viewOrder = {
   fdb: (row: FdbFacts) => `${row.dev} ${row.mac} ${row.dst} ${row.vlan ?? 0}`,
   sysctl: (sysctl: SysctlFacts) => `${sysctl.dev} ${sysctl.name}`,
   pathMtu: (pmtu: PathMtuFacts) => pmtu.dst,
+  redirect: (redirect: RedirectFacts) => redirect.dst,
   qdisc: (qdisc: QdiscFacts) => qdisc.dev,
   cut: (cut: CutFacts) => cut.dev,
   conntrack: ({ original }: ConntrackFacts) => tupleKey(original),

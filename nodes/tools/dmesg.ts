@@ -6,7 +6,7 @@ const TRY_HELP = "Try 'dmesg --help' for more information.";
 const USAGE = `Usage:
  dmesg [options]
 
-Display the lines that netfilter's LOG and TRACE have written.
+Display the lines that netfilter's LOG and TRACE and log_martians have written.
 
 Options:
  -C, --clear        clear the kernel ring buffer
@@ -59,7 +59,10 @@ export const dmesg: Command = (args, { kernel }, out) => {
         : flags.has('x')
           ? `kern  :${(LEVELS[level] ?? '').padEnd(6)}: `
           : '';
-      out.stdout(`${head}${flags.has('t') ? '' : `[${(at / 1000).toFixed(6).padStart(12)}] `}${text}\n`);
+      const time = flags.has('t') ? '' : `[${(at / 1000).toFixed(6).padStart(12)}] `;
+      // The lines of one message stand below each other.
+      const lines = text.replaceAll('\n', `\n${' '.repeat(time.length)}`);
+      out.stdout(`${head}${time}${lines}\n`);
     }
   if (flags.has('C') || flags.has('c')) kernel.log.clear();
   return 0;

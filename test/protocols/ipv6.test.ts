@@ -304,6 +304,7 @@ const options: fc.Arbitrary<NdpOptions> = fc.record(
       fc.record({ lifetime: bits(32), servers: fc.array(address, { minLength: 1, maxLength: 3 }) }),
       { minLength: 1, maxLength: 2 },
     ),
+    redirected: fc.nat(12).chain((eights) => fc.uint8Array({ minLength: eights * 8, maxLength: eights * 8 })),
   },
   { requiredKeys: [] },
 );

@@ -73,7 +73,7 @@ export class IpForward {
     if (path.device === device && !unsealing) {
       const flow = packetFlow(frame, device, skb?.mark ?? 0);
       if (wantsRedirect(ns, device, ipDst(frame, ETH_HLEN), flow, path))
-        this.#redirects.send(frame, path.nexthop, skb);
+        this.#redirects.send(device, frame, path.nexthop, skb);
     }
     if (skb !== null) {
       skb.out = path.device;
@@ -86,6 +86,7 @@ export class IpForward {
 
 const REFUSAL_CODES: Readonly<Record<InputRefusal, number | null>> = {
   martian: null,
+  'martian-destination': null,
   'rp-filter': null,
   'not-for-us': null,
   'no-route': UNREACH_NET,
@@ -96,6 +97,7 @@ const REFUSAL_CODES: Readonly<Record<InputRefusal, number | null>> = {
 
 const REFUSAL_DROPS: Readonly<Record<InputRefusal, string>> = {
   martian: 'ip-martian',
+  'martian-destination': 'ip-martian',
   'rp-filter': 'ip-rp-filter',
   'not-for-us': 'ip-not-for-us',
   'no-route': 'no-route',

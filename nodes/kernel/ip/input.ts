@@ -19,6 +19,7 @@ import { Skb } from '../netfilter/skb.ts';
 import type { Netns } from '../netns.ts';
 import { IpDefrag, isFragment } from './defrag.ts';
 import type { IpForward } from './forward.ts';
+import { logMartian } from './martians.ts';
 import { describePath, flowHash, receivedFlow } from './path.ts';
 import { routeInput } from './route-input.ts';
 
@@ -77,8 +78,10 @@ export class IpInput {
     const way = routeInput(ns, device, dst, flowHash(frame, ETH_HLEN, flow.src, dst, policy), flow);
     const { rt, tracer } = ns.kernel;
     if (rt.cause < 0) tracer.step(ns, { at: 'route', way: describePath(way, dst) }, frame);
-    if (typeof way === 'string') this.#forward.refuse(way, frame, skb);
-    else if (way.type === 'unicast') this.#forward.forward(device, frame, way, skb);
+    if (typeof way === 'string') {
+      logMartian(ns, device, frame, way, dst, flow.src);
+      this.#forward.refuse(way, frame, skb);
+    } else if (way.type === 'unicast') this.#forward.forward(device, frame, way, skb);
     else this.#deliver(device, frame, skb);
   }
 
@@ -108,7 +111,7 @@ export class IpInput {
     }
     switch (proto) {
       case PROTO_ICMP:
-        ns.icmp.receive(frame, at, length);
+        ns.icmp.receive(device, frame, at, length);
         return;
       case PROTO_UDP:
         ns.udp.receive(device, frame, at, length);

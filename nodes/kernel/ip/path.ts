@@ -28,6 +28,8 @@ export interface Path<A extends IpAddress = number> {
    * `rt_nexthop` has it.
    */
   readonly via6?: Ip6;
+  /** A router has said that `nexthop` is to stand in the place of the route's. */
+  readonly redirected?: true;
   /** Preferred source of the route, the unspecified address if none. */
   readonly src: A;
   /** Null where no row of a table stands for it: the host's own addresses, a rule's refusal. */

@@ -1,6 +1,8 @@
 import { ETH_HLEN } from '../../../protocols/ethernet.ts';
 import { ICMP_REDIRECT, REDIRECT_HOST } from '../../../protocols/icmp.ts';
-import { ipSrc } from '../../../protocols/ipv4.ts';
+import { formatIp4 } from '../../../protocols/ip4.ts';
+import { ipDst, ipSrc } from '../../../protocols/ipv4.ts';
+import type { Device } from '../device.ts';
 import type { Skb } from '../netfilter/skb.ts';
 import type { Netns } from '../netns.ts';
 
@@ -9,6 +11,7 @@ interface Told {
   count: number;
 }
 
+const WARNING = 4;
 /** Redirects that a sender may ignore before it is told no more, and how long it must be silent to be told again, ms. */
 const LIMIT = 9;
 const SILENCE = 20_480;
@@ -27,7 +30,7 @@ export class RedirectSender {
   }
 
   /** `gateway`: the router, or the host itself, that the packet's sender reaches without us. */
-  send(frame: Uint8Array, gateway: number, skb: Skb | null): void {
+  send(device: Device, frame: Uint8Array, gateway: number, skb: Skb | null): void {
     const { now } = this.#ns.kernel.rt;
     const src = ipSrc(frame, ETH_HLEN);
     const told = this.#told.get(src) ?? this.#remember(src);
@@ -40,6 +43,13 @@ export class RedirectSender {
     this.#ns.ip.icmpError(ICMP_REDIRECT, REDIRECT_HOST, gateway, frame, skb);
     told.at = now;
     told.count++;
+    const { all } = this.#ns.sysctls;
+    const logs = (device.conf.log_martians | all.log_martians) !== 0;
+    if (logs && told.count === LIMIT && this.#ns.kernel.ratelimit()) {
+      const who = `host ${formatIp4(src)}/if${device.ifindex}`;
+      const what = `${formatIp4(ipDst(frame, ETH_HLEN))} to ${formatIp4(gateway)}`;
+      this.#ns.log(WARNING, `IPv4: ${who} ignores redirects for ${what}`);
+    }
   }
 
   #remember(src: number): Told {

@@ -7,11 +7,13 @@ import type { FlowKey } from '../rules.ts';
 import type { Path } from './path.ts';
 
 /**
- * Why a packet that came in goes nowhere: its source cannot be (`martian`), or not by this device (`rp-filter`); it is for
+ * Why a packet that came in goes nowhere: its source cannot be (`martian`), or not by this device (`rp-filter`), or its
+ * destination cannot be; it is for
  * somebody else, and this is no router; or routing refuses it.
  */
 export type InputRefusal =
   | 'martian'
+  | 'martian-destination'
   | 'rp-filter'
   | 'not-for-us'
   | 'no-route'
@@ -36,15 +38,16 @@ export function routeInput(
   const checked = device.kind !== 'loopback';
   if (checked) {
     if (isMulticast(src) || src === LIMITED_BROADCAST) return 'martian';
-    if (src >>> 24 === 0 && dst !== LIMITED_BROADCAST) return 'martian';
+    if (src === 0 && dst !== LIMITED_BROADCAST && dst !== 0) return 'martian';
     if (isLoopback(src) || isLoopback(dst)) {
-      if ((device.conf.route_localnet | all.route_localnet) === 0) return 'martian';
+      if ((device.conf.route_localnet | all.route_localnet) === 0)
+        return isLoopback(dst) ? 'martian-destination' : 'martian';
     }
   }
   const path = fibLookup(ns, dst, hash, flow);
   if (path === null) return device.conf.forwarding === 0 ? 'not-for-us' : 'no-route';
   if (path.type === 'local' || path.type === 'broadcast') {
-    if (checked && (path.type === 'local' || src >>> 24 !== 0)) {
+    if (checked && (path.type === 'local' || src !== 0)) {
       const validity = validateSource(ns, device, dst, flow, null);
       if (validity === 'martian' || validity === 'rp-filter') return validity;
     }

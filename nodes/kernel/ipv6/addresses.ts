@@ -129,6 +129,7 @@ export class AddressTable6 {
     const gone = !inet6.enabled;
     this.#ns.ipv6.tables.removeWhere((route) => (gone ? uses(route, device) : isDead(route, device)));
     this.#ns.ipv6.pathMtus.deviceDown(device);
+    this.#ns.ipv6.redirects.deviceDown(device);
   }
 
   clear(device: Device): void {

@@ -29,10 +29,15 @@ export function fib6Lookup(
   device: Device | null,
   flow: FlowKey<Ip6> | null,
 ): Path<Ip6> | null {
+  const path = lookup(ns, { dst, hash, out: device, link: flow?.iif ?? device }, flow);
+  const { redirects } = ns.ipv6;
+  return path !== null && redirects.size > 0 ? redirects.way(dst, path) : path;
+}
+
+function lookup(ns: Netns, sought: Sought, flow: FlowKey<Ip6> | null): Path<Ip6> | null {
   const { rules, routes } = ns.ipv6;
-  const sought: Sought = { dst, hash, out: device, link: flow?.iif ?? device };
-  if (isMulticastIp6(dst)) return multicast(ns, sought);
-  if (rules.custom) return byRules(ns, sought, flow ?? { ...ANY_FLOW6, oif: device });
+  if (isMulticastIp6(sought.dst)) return multicast(ns, sought);
+  if (rules.custom) return byRules(ns, sought, flow ?? { ...ANY_FLOW6, oif: sought.out });
   const found = inLocalTable(ns, sought) ?? inTable(ns, routes, sought);
   return found === 'throw' ? null : found;
 }

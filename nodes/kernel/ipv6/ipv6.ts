@@ -16,6 +16,7 @@ import { Nat } from '../netfilter/nat.ts';
 import { Xtables } from '../netfilter/xtables/xtables.ts';
 import type { Netns } from '../netns.ts';
 import { PathMtuCache } from '../path-mtu.ts';
+import { RedirectCache } from '../redirect-cache.ts';
 import type { RouteTable } from '../route-table.ts';
 import type { RouteTables } from '../route-tables.ts';
 import { RuleTable } from '../rules.ts';
@@ -25,6 +26,7 @@ import { AddressTable6 } from './addresses.ts';
 import { Icmp6Layer, scopeDevice } from './icmp.ts';
 import { Ip6Layer } from './layer.ts';
 import { NdpLayer } from './ndp.ts';
+import { RedirectSender6 } from './redirect.ts';
 import { inet6RouteTables } from './route-table.ts';
 import { INET6_RULES } from './rules.ts';
 import { Ipv6Sysctls } from './sysctl.ts';
@@ -43,6 +45,8 @@ export class Ipv6 {
   readonly udp: UdpLayer<Ip6>;
   readonly tcp: TcpLayer<Ip6>;
   readonly pathMtus: PathMtuCache<Ip6>;
+  readonly redirects: RedirectCache<Ip6>;
+  readonly redirectSender: RedirectSender6;
   readonly netfilter = new NetfilterHooks();
   readonly nat: Nat;
   readonly xtables: Xtables;
@@ -61,6 +65,9 @@ export class Ipv6 {
     const inet = this.#inet();
     this.udp = new UdpLayer(ns, inet);
     this.tcp = new TcpLayer(ns, inet);
+    // `ip6_rt_gc_timeout`: one that nothing goes by for so long is forgotten.
+    this.redirects = new RedirectCache(ns, { from: 'used', ms: 60_000 });
+    this.redirectSender = new RedirectSender6(ns);
     this.pathMtus = new PathMtuCache(ns, {
       least: IPV6_MIN_MTU,
       unspecified: ANY_IP6,

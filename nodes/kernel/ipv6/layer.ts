@@ -163,7 +163,8 @@ export class Ip6Layer {
       kernel.drop('ttl-exceeded');
       return;
     }
-    if (src === ANY_IP6 || isLinkLocal(src)) {
+    if (path.device === device && device.hasLinkLayer) ipv6.redirectSender.send(device, frame, path);
+    else if (src === ANY_IP6 || isLinkLocal(src)) {
       if (src !== ANY_IP6) icmp.sendError(ICMPV6_DEST_UNREACHABLE, UNREACH6_SCOPE, 0, frame, device, skb);
       kernel.drop('ip6-scope');
       return;

@@ -21,6 +21,7 @@ import {
 import { decodeNdp, encodeNdp, type NdpMessage } from '../../../protocols/ndp.ts';
 import type { Device } from '../device.ts';
 import type { Netns } from '../netns.ts';
+import { receiveRedirect6 } from './redirect.ts';
 
 /** What comes with less has crossed a router, and is no neighbour's (RFC 4861 §7.1). */
 const HOP_LIMIT = 255;
@@ -102,7 +103,7 @@ export class NdpLayer {
         this.#routerAdvertised(device, message, src);
         return;
       case 'redirect':
-        this.#ns.kernel.drop('ndp-redirect');
+        receiveRedirect6(this.#ns, device, message, src);
     }
   }
 

@@ -16,6 +16,12 @@ export class NdpTable extends NeighborCache<Ip6> {
     return this.remember(ip, mac);
   }
 
+  /** The MAC address of a neighbour as it was last heard of; null if it is not known. */
+  macOf(ip: Ip6): number | null {
+    const entry = this.known(ip);
+    return entry === undefined || entry.mac === 0 ? null : entry.mac;
+  }
+
   /** RFC 4861 §7.2.5, as `ndisc_recv_na` and `neigh_update` have it. */
   advertised(message: Extract<NdpMessage, { type: 'neighbor-advert' }>): void {
     const { target, solicited, override, options } = message;

@@ -13,6 +13,7 @@ const CONF = {
   accept_ra_defrtr: 1,
   accept_ra_mtu: 1,
   accept_ra_pinfo: 1,
+  accept_redirects: 1,
   addr_gen_mode: 0,
   autoconf: 1,
   dad_transmits: 1,
@@ -36,6 +37,7 @@ const SPECS: Readonly<Record<keyof Ipv6Conf, SysctlSpec>> = {
   accept_ra_defrtr: {},
   accept_ra_mtu: {},
   accept_ra_pinfo: {},
+  accept_redirects: {},
   // 1: no link-local address. The modes of secrets and chance are not emulated.
   addr_gen_mode: { min: 0, max: 1 },
   autoconf: {},

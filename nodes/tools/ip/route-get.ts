@@ -1,6 +1,7 @@
 import { bitsOf, type IpAddress } from '../../../protocols/ip.ts';
 import { formatIp4 } from '../../../protocols/ip4.ts';
 import { formatIp6 } from '../../../protocols/ip6.ts';
+import { PROTO_UDP } from '../../../protocols/ipv4.ts';
 import type { Device } from '../../kernel/device.ts';
 import { type Path, pathError } from '../../kernel/ip/path.ts';
 import { type InputRefusal, routeInput, wantsRedirect } from '../../kernel/ip/route-input.ts';
@@ -41,6 +42,7 @@ export function routeGet(words: Words, ctx: IpContext): void {
   let target: string | null = null;
   let from: IpAddress | null = null;
   let answer: Question['answer'] = 'way';
+  let proto: number | null = null;
   const flow: { -readonly [K in keyof Omit<FlowKey, 'src'>]: FlowKey[K] } = {
     tos: 0,
     mark: 0,
@@ -70,7 +72,7 @@ export function routeGet(words: Words, ctx: IpContext): void {
         flow.tos = numberOf(words.argument(), 0xff, 'TOS value is invalid\n');
         break;
       case 'ipproto':
-        flow.proto = ipProtocolOf(words.argument());
+        proto = ipProtocolOf(words.argument());
         break;
       case 'sport':
       case 'dport':
@@ -95,11 +97,17 @@ export function routeGet(words: Words, ctx: IpContext): void {
     ctx.out.stderr(`Warning: /${len} as prefix is invalid, only /${bitsOf(addr)} (or none) is supported.\n`);
   if (typeof addr === 'string') {
     if (typeof from === 'number') throw refused('Error: Invalid source address.');
-    printRoute6(ctx, { dst: addr, from, flow, answer });
+    printRoute6(ctx, { dst: addr, from, flow: { ...flow, proto: proto ?? 0 }, answer });
     return;
   }
   if (typeof from === 'string') throw refused('Error: Invalid source address.');
-  const question: Question = { dst: addr, from, flow: { ...flow, src: from ?? 0 }, answer };
+  // Of IPv4, one that nothing is said of is a datagram of UDP (`inet_rtm_getroute`).
+  const question: Question = {
+    dst: addr,
+    from,
+    flow: { ...flow, proto: proto ?? PROTO_UDP, src: from ?? 0 },
+    answer,
+  };
   const path = flow.iif === null ? outputWay(ctx, question) : inputWay(ctx, question, flow.iif);
   if (answer === 'row') printRow(ctx, addr, path);
   else print(ctx, question, path);
@@ -121,6 +129,7 @@ function outputWay({ ns }: IpContext, { dst, from, flow }: Question): Path {
 
 const REFUSALS: Readonly<Record<InputRefusal, SendError>> = {
   martian: 'EINVAL',
+  'martian-destination': 'EINVAL',
   'rp-filter': 'EINVAL',
   'not-for-us': 'EHOSTUNREACH',
   'no-route': 'ENETUNREACH',
@@ -174,16 +183,19 @@ function print(ctx: IpContext, { dst, from, flow }: Question, path: Path): void 
   const { iif, mark } = flow;
   const local = path.type === 'local';
   const { via6 } = path;
-  const gateway = path.type === 'unicast' && path.nexthop !== dst ? formatIp4(path.nexthop) : '';
+  // A gateway may be the very destination.
+  const isGateway = path.nexthop !== dst || path.route?.nexthops.some((hop) => hop.via === dst) === true;
+  const gateway = path.type === 'unicast' && isGateway ? formatIp4(path.nexthop) : '';
   const via = via6 === undefined ? gateway : `inet6 ${formatIp6(via6)}`;
   const source = local ? dst : path.src !== 0 ? path.src : ns.sourceFor(path.device, path.nexthop);
   const cache = path.type === 'unicast' ? [] : local ? ['local'] : ['local', 'brd'];
+  if (path.redirected === true) cache.push('redirected');
   if (iif !== null && path.type === 'unicast' && wantsRedirect(ns, iif, dst, flow, path))
     cache.push('redirect');
   const type = path.type === 'unicast' && options.details === undefined ? '' : path.type;
   const dev = iif !== null && path.type === 'broadcast' ? 'lo' : path.device.name;
   const table = shownTable(ctx, path);
-  const learned = pathMtu(ctx, dst, path);
+  const learned = exceptionOf(ctx, dst, path);
   const showsSource = from === null && iif === null && source !== 0;
   if (options.json !== undefined) {
     const object = {
@@ -199,7 +211,8 @@ function print(ctx: IpContext, { dst, from, flow }: Question, path: Path): void 
       ...(mark === 0 ? {} : { mark }),
       ...(iif === null ? { uid: 0 } : {}),
       cache,
-      ...(learned === null ? {} : { expires: learned.expires, metrics: [{ mtu: learned.mtu }] }),
+      ...(learned === null ? {} : { expires: learned.expires }),
+      ...(learned?.mtu === undefined ? {} : { metrics: [{ mtu: learned.mtu }] }),
       ...(iif === null ? {} : { iif: iif.name }),
     };
     ctx.out.stdout(formatJson([object], options.json));
@@ -218,15 +231,18 @@ function print(ctx: IpContext, { dst, from, flow }: Question, path: Path): void 
   ];
   const newline = options.style === 'oneline' ? '\\' : '\n';
   const flags = cache.length === 0 ? '' : `<${cache.join(',')}> `;
-  const exception = learned === null ? '' : `expires ${learned.expires}sec mtu ${learned.mtu} `;
+  const expires = learned === null ? '' : `expires ${learned.expires}sec `;
+  const mtu = learned?.mtu === undefined ? '' : `mtu ${learned.mtu} `;
   const input = iif === null ? '' : `iif ${iif.name} `;
-  ctx.out.stdout(`${words.join(' ')} ${newline}    cache ${flags}${exception}${input}\n`);
+  ctx.out.stdout(`${words.join(' ')} ${newline}    cache ${flags}${expires}${mtu}${input}\n`);
 }
 
-/** What the kernel has learned of the path's MTU, and for how many seconds it will hold. */
-function pathMtu(ctx: IpContext, dst: number, path: Path): { expires: number; mtu: number } | null {
-  const { pathMtus } = ctx.ns;
+/** What routers have told of the path: for how many seconds that will hold, and the MTU where that was it. */
+function exceptionOf(ctx: IpContext, dst: number, path: Path): { expires: number; mtu?: number } | null {
+  const { pathMtus, redirects } = ctx.ns;
+  const seconds = (until: number) => Math.floor((until - ctx.tool.rt.now) / 1000);
   const expiry = pathMtus.expiry(dst, path);
-  if (expiry === null) return null;
-  return { expires: Math.floor((expiry - ctx.tool.rt.now) / 1000), mtu: pathMtus.of(dst, path) };
+  if (expiry !== null) return { expires: seconds(expiry), mtu: pathMtus.of(dst, path) };
+  const until = path.redirected === true ? redirects.expiry(dst) : null;
+  return until === null ? null : { expires: seconds(until) };
 }

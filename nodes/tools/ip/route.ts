@@ -214,8 +214,11 @@ function flush(words: Words, ctx: IpContext): void {
   const filter = parseRouteFilter(words, ctx);
   const { ns, options } = ctx;
   if (filter.cache) {
-    if (options.family !== 'inet6') ns.pathMtus.clear();
-    if (options.family !== 'inet') ns.ipv6.pathMtus.clear();
+    for (const { pathMtus, redirects } of [ns, ns.ipv6]) {
+      if (options.family === (pathMtus === ns.pathMtus ? 'inet6' : 'inet')) continue;
+      pathMtus.clear();
+      redirects.clear();
+    }
     return;
   }
   const { table, families } = filter;

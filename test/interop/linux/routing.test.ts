@@ -112,7 +112,10 @@ const packet = fc
     fc.integer({ min: 1, max: 65_534 }),
     fc.oneof(
       { weight: 8, arbitrary: fc.constant(0) },
-      { weight: 1, arbitrary: one(...['10.0.1.3', '10.0.2.1', '127.0.0.1', '224.0.0.1'].map(ip)) },
+      {
+        weight: 1,
+        arbitrary: one(...['10.0.1.3', '10.0.2.1', '127.0.0.1', '224.0.0.1', '0.0.0.7', '0.0.0.0'].map(ip)),
+      },
     ),
   )
   // Linux tells one sender so many times a second that there is no route, which no namespace can set: each sends once.

@@ -65,13 +65,7 @@ export const log: TargetExtension = {
       compile:
         ({ ns }) =>
         (skb) => {
-          const { rt } = ns.kernel;
-          const { cause } = rt;
-          const line = `${prefix}${logLine(skb, flags)}`;
-          rt.emit({ type: 'packet.logged', ns: ns.name, level, line });
-          ns.kernel.printk(level, line);
-          // What the packet does next follows from what it did before, not from its being told of.
-          rt.cause = cause;
+          ns.log(level, `${prefix}${logLine(skb, flags)}`);
           return 'continue';
         },
     };
