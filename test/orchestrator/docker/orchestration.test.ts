@@ -131,9 +131,9 @@ test('drain, activate, constraints, updates, roll back and restarts', async (t) 
     /Running +Pending .* ago +"no suitable node \(scheduling constraints not satisfied on 3 nodes\)" +\n$/,
   );
   await n1.fails(
-    'docker service create --constraint zone==c nginx',
+    'docker service create --constraint 1zone==c nginx',
     1,
-    "Error response from daemon: rpc error: code = InvalidArgument desc = 'zone' is an invalid constraint key\n",
+    "Error response from daemon: rpc error: code = InvalidArgument desc = key '1zone' is invalid\n",
   );
 
   // One after the other, each stopped before its successor starts.
@@ -207,5 +207,52 @@ test('three managers: one leads, another when it is gone, none without a majorit
   await lab.sleep(1000);
   await n1.fails('docker node ls', 1, /Worker nodes can't be used/);
   await n2.fails('docker node rm n1', 1, /is not down and can't be removed\n$/);
+  await verifies(t, lab);
+});
+
+test('a task that is to end gets weight 0 first, and goes when it has ended', async (t) => {
+  const { lab, nodes } = await swarm(t);
+  const [n1] = nodes;
+  await n1.out('docker service create -d --name slow --replicas 2 --network back busybox sleep infinity');
+  await n1.out('docker run -d --name probe --network back busybox sleep infinity');
+  await lab.sleep(500);
+  const namespace = (await n1.out('ip netns ls')).split('\n').find((name) => name.startsWith('lb_'));
+  const weights = async () =>
+    (await n1.out(`ip netns exec ${namespace} ipvsadm -Sn`))
+      .split('\n')
+      .flatMap((line) => /-r .* -w (\d)/.exec(line)?.[1] ?? [])
+      .join('');
+  t.is(await weights(), '11');
+  await n1.out('docker service scale -d slow=1');
+  await lab.sleep(1000);
+  t.is((await weights()).split('').sort().join(''), '01', 'it does not heed SIGTERM');
+  t.is((await n1.out('docker exec probe dig +short tasks.slow')).trim().split('\n').length, 1);
+  await lab.sleep(10_000);
+  t.is(await weights(), '1');
+  await verifies(t, lab);
+});
+
+test("what is no member's words at a manager's port does it no harm", async (t) => {
+  const { lab, nodes } = await swarm(t);
+  const [n1, n2] = nodes;
+  const send = (text: string) =>
+    lab.command('n2', {
+      type: 'exec',
+      pod: '',
+      argv: ['nc', '-w', '2', '10.7.0.11', '2377'],
+      stdin: text,
+    });
+  for (const text of [
+    'GET / HTTP/1.1\r\n\r\n',
+    'heartbeat nobody\n',
+    `heartbeat ${'x'.repeat(5000)}`,
+    '\n\n\n',
+    'heartbeat n3\n',
+  ])
+    await send(text);
+  t.deepEqual(await statuses(n1), ['n1 Ready Leader', 'n2 Ready', 'n3 Ready']);
+  t.is((await n2.run('nc -z -w 1 10.7.0.11 2377')).code, 0, 'it still listens');
+  await lab.sleep(20_000);
+  t.deepEqual(await statuses(n1), ['n1 Ready Leader', 'n2 Ready', 'n3 Ready']);
   await verifies(t, lab);
 });

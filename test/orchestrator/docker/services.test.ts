@@ -138,6 +138,9 @@ test('a service: spread over the nodes, its name its virtual address, behind whi
   await n2.fails('docker service ls', 1, /Worker nodes can't be used/);
   await n1.fails('docker service create --name web nginx', 1, /service web already exists\n$/);
   await n1.fails('docker service inspect gone', 1, 'Error: no such service: gone\n');
+  await n1.fails('docker service update --force gone', 1, 'Error: No such service: gone\n');
+  await n1.fails('docker service scale gone=2', 1, 'gone: Error: No such service: gone\n');
+  await n1.fails('docker node promote gone', 1, 'Error: No such node: gone\n');
   await n1.fails('docker service rm gone', 1, 'Error: No such service: gone\n');
 
   // What a node missed while it was down, it does when it is back.

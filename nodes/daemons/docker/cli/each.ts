@@ -56,8 +56,25 @@ export function inParallel(
   }
 }
 
+/** @throws DockerError on a node that is no manager */
+export function refuseWorkers({ dockerd }: CliContext): void {
+  const refusal = dockerd.swarm.refuseManager();
+  if (refusal !== null) throw refusal;
+}
+
 export function daemonError({ message }: DockerError): string {
   return `Error response from daemon: ${message}`;
+}
+
+/** What the client has looked up first: of what is not there it tells in its own words. @throws CliError */
+export function lookedUp<T>(kind: 'service' | 'node', ref: string, find: () => T): T {
+  try {
+    return find();
+  } catch (error) {
+    if (error instanceof DockerError && error.message === `${kind} ${ref} not found`)
+      throw new CliError(`Error: No such ${kind}: ${ref}`);
+    throw error;
+  }
 }
 
 /** A container that the client has looked at first: one that is not there it tells of in its own words. @throws CliError */

@@ -2,11 +2,11 @@ import { DockerError } from '../error.ts';
 import { inspectNode } from '../swarm/inspect-node.ts';
 import type { NodeRow } from '../swarm/rows.ts';
 import { ANY, type CliCommand, type CliContext, CliError } from './command.ts';
-import { daemonError, inParallel } from './each.ts';
+import { daemonError, inParallel, lookedUp, refuseWorkers } from './each.ts';
 import type { Flags } from './flags.ts';
 import { inspectAll } from './inspect.ts';
 import { filtered, filterParts, formatRows, hasLabel } from './listing.ts';
-import { PS_FLAGS, printTasks, refuseWorkers, shownName } from './service.ts';
+import { PS_FLAGS, printTasks, shownName } from './service.ts';
 import { ENGINE_VERSION } from './version.ts';
 
 const LS_FORMAT =
@@ -106,7 +106,7 @@ function changeNode(
   const { dockerd } = context;
   refuseWorkers(context);
   const { members } = dockerd.swarm;
-  const before = members.find(ref, dockerd.node);
+  const before = lookedUp('node', ref, () => members.find(ref, dockerd.node));
   const after = change(before);
   const demotes = before.role === 'manager' && after.role === 'worker';
   if (demotes && members.managers.length === 1)
@@ -181,7 +181,8 @@ function roleCommand(name: 'promote' | 'demote'): CliCommand {
       };
       for (const ref of flags.args) {
         try {
-          if (dockerd.swarm.members.find(ref, dockerd.node).role === role) {
+          const known = lookedUp('node', ref, () => dockerd.swarm.members.find(ref, dockerd.node));
+          if (known.role === role) {
             out.stdout(`Node ${ref} is already a ${other}.\n`);
             finish();
             continue;
@@ -196,9 +197,9 @@ function roleCommand(name: 'promote' | 'demote'): CliCommand {
             },
           );
         } catch (error) {
-          if (!(error instanceof DockerError)) throw error;
+          if (!(error instanceof DockerError || error instanceof CliError)) throw error;
           code = 1;
-          out.stderr(`${daemonError(error)}\n`);
+          out.stderr(`${error instanceof CliError ? error.message : daemonError(error)}\n`);
           finish();
         }
       }
@@ -217,7 +218,7 @@ const rmCommand: CliCommand = {
     refuseWorkers(context);
     inParallel(flags.args, context, (ref, done) => {
       const { members } = dockerd.swarm;
-      const node = members.find(ref, dockerd.node);
+      const node = lookedUp('node', ref, () => members.find(ref, dockerd.node));
       const refused = (why: string) =>
         new DockerError(`rpc error: code = FailedPrecondition desc = node ${node.id} ${why}`);
       if (node.role === 'manager')

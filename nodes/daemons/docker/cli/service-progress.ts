@@ -86,10 +86,13 @@ export function waitConverged(
         return;
       }
       stop();
-      since = Number.POSITIVE_INFINITY;
       // The service stays: it is the client alone that ends.
-      out.stderr('Operation continuing in background.\nUse `docker service ps` to check progress.\n');
-      out.exit(EXIT_INTERRUPTED);
+      if (since === null)
+        out.stdout(
+          `Operation continuing in background.\nUse \`docker service ps ${id}\` to check progress.\n`,
+        );
+      since = Number.POSITIVE_INFINITY;
+      out.exit(0);
     },
   };
 }

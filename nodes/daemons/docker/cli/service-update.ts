@@ -2,6 +2,7 @@ import { DockerError } from '../error.ts';
 import { findImage } from '../images.ts';
 import type { ServiceNetwork, ServicePort, ServiceSpec, TaskTemplate } from '../swarm/service-rows.ts';
 import { type CliCommand, CliError } from './command.ts';
+import { lookedUp, refuseWorkers } from './each.ts';
 import type { Flag, Flags } from './flags.ts';
 import { updatePolicy, withShared } from './service-create.ts';
 import {
@@ -115,6 +116,8 @@ export const serviceUpdateCommand: CliCommand = {
   run: (flags, context) => {
     const { dockerd, out } = context;
     const [ref = ''] = flags.args;
+    refuseWorkers(context);
+    lookedUp('service', ref, () => dockerd.services.find(ref));
     if (flags.has('rollback')) return rollback(ref, flags, context);
     const change = (before: ServiceSpec): ServiceSpec => {
       const { template } = before;
@@ -166,7 +169,7 @@ export const serviceUpdateCommand: CliCommand = {
 function rollback(ref: string, flags: Flags, context: Parameters<CliCommand['run']>[1]) {
   const { dockerd, out } = context;
   return converge(context, flags, (done) => {
-    const { previous } = dockerd.services.find(ref);
+    const { previous } = lookedUp('service', ref, () => dockerd.services.find(ref));
     if (previous === null)
       throw new DockerError(
         'rpc error: code = FailedPrecondition desc = service does not have a previous spec',
@@ -188,5 +191,8 @@ export const serviceRollbackCommand: CliCommand = {
   help: "Revert changes to a service's configuration",
   flags: SHARED_FLAGS.filter(({ name }) => name === 'detach' || name === 'quiet'),
   args: { min: 1, max: 1 },
-  run: (flags, context) => rollback(flags.args[0] ?? '', flags, context),
+  run: (flags, context) => {
+    refuseWorkers(context);
+    return rollback(flags.args[0] ?? '', flags, context);
+  },
 };

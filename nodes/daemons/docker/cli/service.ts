@@ -6,7 +6,7 @@ import { stateOf } from '../swarm/plan.ts';
 import type { ServicePort, ServiceRow, TaskRow } from '../swarm/service-rows.ts';
 import type { specOf } from '../swarm/services.ts';
 import { ANY, type CliCommand, type CliContext, CliError } from './command.ts';
-import { daemonError } from './each.ts';
+import { daemonError, lookedUp, refuseWorkers } from './each.ts';
 import { inspectAll } from './inspect.ts';
 import { filtered, filterParts, formatRows, hasLabel } from './listing.ts';
 import { serviceCreateCommand } from './service-create.ts';
@@ -16,12 +16,6 @@ import { serviceRollbackCommand, serviceUpdateCommand } from './service-update.t
 import { humanDuration } from './table.ts';
 
 const DETACH = SHARED_FLAGS.filter(({ name }) => name === 'detach');
-
-/** @throws DockerError on a node that is no manager */
-export function refuseWorkers({ dockerd }: CliContext): void {
-  const refusal = dockerd.swarm.refuseManager();
-  if (refusal !== null) throw refusal;
-}
 
 function portText({ published, target, proto }: ServicePort): string {
   return `*:${published}->${target}/${proto}`;
@@ -237,7 +231,7 @@ const scaleCommand: CliCommand = {
         );
       if (!/^\d+$/.test(number))
         throw new CliError(
-          `invalid replicas value ${number}: strconv.ParseUint: parsing ${JSON.stringify(number)}: invalid syntax`,
+          `${name}: invalid replicas value ${number}: strconv.ParseUint: parsing ${JSON.stringify(number)}: invalid syntax`,
         );
       return { name, replicas: count('service scale', 'replicas', number) };
     });
@@ -260,6 +254,7 @@ const scaleCommand: CliCommand = {
             throw new CliError('scale can only be used with replicated or replicated-job mode');
           return { ...spec, replicas };
         };
+        lookedUp('service', name, () => dockerd.services.find(name));
         dockerd.services.update(name, change, (result) => {
           if (result instanceof Error) errors.push(`${name}: ${daemonError(result)}`);
           else {
@@ -270,8 +265,7 @@ const scaleCommand: CliCommand = {
         });
       } catch (error) {
         if (!(error instanceof DockerError || error instanceof CliError)) throw error;
-        const missing = error.message === `service ${name} not found`;
-        errors.push(`${name}: ${missing ? `Error: no such service: ${name}` : error.message}`);
+        errors.push(`${name}: ${error instanceof CliError ? error.message : daemonError(error)}`);
         finish();
       }
     }

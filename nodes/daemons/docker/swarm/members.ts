@@ -66,8 +66,8 @@ export class Members {
   /** As tasks are spread over them. */
   get swarmNodes(): readonly SwarmNode[] {
     return this.all.map((node) => {
-      const { id, hostname, role, availability, labels } = node;
-      return { id, hostname, role, availability, labels, state: this.statusOf(node).state };
+      const { id, hostname, address, role, availability, labels } = node;
+      return { id, hostname, address, role, availability, labels, state: this.statusOf(node).state };
     });
   }
 

@@ -1,9 +1,11 @@
+import { parseIp4, parsePrefix, prefixContains } from '../../../../protocols/ip4.ts';
 import type { ServicePort, TaskTemplate } from './service-rows.ts';
 
 /** A member of the swarm as the scheduler sees it. */
 export interface SwarmNode {
   readonly id: string;
   readonly hostname: string;
+  readonly address: string;
   readonly role: 'manager' | 'worker';
   readonly availability: 'active' | 'pause' | 'drain';
   readonly state: 'ready' | 'down';
@@ -35,41 +37,54 @@ export class ConstraintError extends Error {
   override readonly name = 'ConstraintError';
 }
 
-const CONSTRAINT = /^\s*([\w.-]+)\s*(==|!=)\s*(.*?)\s*$/;
+const OPERATORS = ['==', '!='] as const;
+const KEY = /^[a-z_][a-z0-9\-_.]+$/i;
+const VALUE = /^[a-z0-9:\-_\s.*()?+[\]\\^$|/]+$/i;
 
-/** A node's value of what a constraint asks for; null for what there is not. */
-function attributeOf(node: SwarmNode, key: string): string | null {
-  switch (key.toLowerCase()) {
+const NODE_LABEL = 'node.labels.';
+const ENGINE_LABEL = 'engine.labels.';
+
+/** Whether a node's attribute is what a constraint names; null for an attribute that there is not, which no node has or has not. */
+function hasValue(node: SwarmNode, key: string, wanted: string): boolean | null {
+  const same = (value: string) => value.toLowerCase() === wanted.toLowerCase();
+  const lower = key.toLowerCase();
+  switch (lower) {
     case 'node.id':
-      return node.id;
+      return same(node.id);
     case 'node.hostname':
-      return node.hostname;
+      return same(node.hostname);
     case 'node.role':
-      return node.role;
+      return same(node.role);
     case 'node.platform.os':
-      return 'linux';
+      return same('linux');
     case 'node.platform.arch':
-      return 'x86_64';
+      return same('x86_64');
+    case 'node.ip': {
+      const subnet = parsePrefix(wanted.includes('/') ? wanted : `${wanted}/32`);
+      const address = parseIp4(node.address);
+      return subnet === null || address === null ? null : prefixContains(subnet, address);
+    }
     default:
   }
-  if (key.toLowerCase().startsWith('node.labels.'))
-    return node.labels[key.slice('node.labels.'.length)] ?? '';
-  return null;
+  // The label itself is case sensitive.
+  if (lower.startsWith(NODE_LABEL) && key.length > NODE_LABEL.length)
+    return same(node.labels[key.slice(NODE_LABEL.length)] ?? '');
+  return lower.startsWith(ENGINE_LABEL) && key.length > ENGINE_LABEL.length ? same('') : null;
 }
 
-const NODE_KEYS = ['node.id', 'node.hostname', 'node.role', 'node.platform.os', 'node.platform.arch'];
-
-/** `node.hostname==n1`, `node.role != manager`, `node.labels.zone==a`. @throws ConstraintError in swarmkit's words */
+/** `node.hostname==n1`, `node.role != manager`, `node.labels.zone==a` (swarmkit's constraint.go). @throws ConstraintError */
 export function parseConstraint(text: string): (node: SwarmNode) => boolean {
-  const match = CONSTRAINT.exec(text);
-  const [, key = '', operator, wanted = ''] = match ?? [];
-  if (match === null) throw new ConstraintError('constraint expected one operator from ==, !=');
-  const known = NODE_KEYS.includes(key.toLowerCase()) || /^(node|engine)\.labels\..+/i.test(key);
-  if (!known) throw new ConstraintError(`'${key}' is an invalid constraint key`);
+  const operator = OPERATORS.find((one) => text.includes(one));
+  if (operator === undefined)
+    throw new ConstraintError(`constraint expected one operator from ${OPERATORS.join(', ')}`);
+  const at = text.indexOf(operator);
+  const key = text.slice(0, at).trim();
+  const wanted = text.slice(at + operator.length).trim();
+  if (!KEY.test(key)) throw new ConstraintError(`key '${key}' is invalid`);
+  if (!VALUE.test(wanted)) throw new ConstraintError(`value '${wanted}' is invalid`);
   return (node) => {
-    const value = attributeOf(node, key);
-    const same = value !== null && value.toLowerCase() === wanted.toLowerCase();
-    return value !== null && same === (operator === '==');
+    const has = hasValue(node, key, wanted);
+    return has !== null && has === (operator === '==');
   };
 }
 

@@ -43,6 +43,7 @@ function node(hostname: string, change: Partial<SwarmNode> = {}): SwarmNode {
   return {
     id: `id-${hostname}`,
     hostname,
+    address: `10.7.0.${hostname.slice(1)}`,
     role: 'worker',
     availability: 'active',
     state: 'ready',
@@ -207,6 +208,12 @@ test('spread: the fewest of the service, then the fewest of all; why there is no
   t.is(choose({}), 'n3');
   t.is(choose({ constraints: ['node.hostname!=n3'] }), 'n2');
   t.is(choose({ constraints: ['node.labels.zone == a', 'node.role==worker'] }), 'n3');
+  t.is(choose({ constraints: ['node.ip==10.7.0.2'] }), 'n2');
+  t.is(choose({ constraints: ['node.ip!=10.7.0.2/31'] }), 'n1');
+  t.is(choose({ constraints: ['NODE.Hostname == N2'] }), 'n2');
+  // An attribute that there is not is met by no node, whatever the operator.
+  for (const none of ['zone==a', 'zone!=a', 'node.ip==x'])
+    t.regex(choose({ constraints: [none] }), /constraints not satisfied on 3 nodes/);
   t.is(
     choose({ constraints: ['node.hostname==n9'] }),
     'no suitable node (scheduling constraints not satisfied on 3 nodes)',
@@ -226,7 +233,8 @@ test('spread: the fewest of the service, then the fewest of all; why there is no
   t.is(choose({ maxReplicasPerNode: 1 }), 'no suitable node (max replicas per node limit exceed)');
   for (const [text, says] of [
     ['zone', 'constraint expected one operator from ==, !='],
-    ['zone==a', "'zone' is an invalid constraint key"],
+    ['2zone==a', "key '2zone' is invalid"],
+    ['node.id==', "value '' is invalid"],
   ] as const)
     t.is(t.throws(() => parseConstraint(text), { instanceOf: ConstraintError }).message, says);
 });
