@@ -100,7 +100,10 @@ export async function perform(host: ActionHost, action: LabAction): Promise<Even
       if (state !== 'running') throw new ActionError(`node ${action.node} is not running`);
       const id = host.record({ type: 'action', action });
       const reply = await host.command(action.node, { type: 'bgp', request: action.request }, { cause: id });
-      if (reply.type === 'error') throw new ActionError(`${action.node}: ${reply.message}`);
+      if (reply.type === 'error') {
+        const isNamed = reply.message.startsWith(`${action.node} `);
+        throw new ActionError(isNamed ? reply.message : `${action.node}: ${reply.message}`);
+      }
       return id;
     }
     case 'pod.create': {

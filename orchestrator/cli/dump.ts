@@ -5,6 +5,7 @@ import { parseIp4 } from '../../protocols/ip4.ts';
 import { type TablePath, tableDump } from '../../protocols/mrt/table.ts';
 import { parseScoped } from '../../protocols/scoped-address.ts';
 import { LabHome, LabHomeError } from '../home.ts';
+import { isDaemon } from '../lab/external.ts';
 import { MessageRecords } from '../mrt/messages.ts';
 import { writeMrtFile } from '../mrt/write.ts';
 import { type OpenLog, openLog } from '../observe/past.ts';
@@ -30,6 +31,11 @@ export async function dump(node: string, options: DumpOptions): Promise<number> 
       throw new LabHomeError(`there is no node ${node} in this lab; nodes: ${known}`);
     }
     if (config.bgp === undefined) throw new LabHomeError(`${node} speaks no BGP`);
+    if (isDaemon(config.role)) {
+      const [neighbor] = config.bgp.neighbors;
+      const mend = neighbor === undefined ? 'ask it itself' : `dump what it has told ${neighbor.name}`;
+      throw new LabHomeError(`${node} is a real daemon and keeps no log here; ${mend}`);
+    }
     const records = options.updates ? await messageRecords(source, node) : await tableRecords(source, node);
     await writeMrtFile(options.mrt, records);
     write(`${options.mrt}: ${plural(records.length, 'record')} of ${node}\n`);

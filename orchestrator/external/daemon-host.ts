@@ -58,12 +58,13 @@ export class DaemonHost {
   async launch(node: NodeConfig, boot: number, nc: NatsConnection): Promise<RunningDaemon> {
     if (!isDaemon(node.role)) throw new DaemonError(`${node.name} is no daemon`);
     if (node.role === 'external') return this.#attend(node, boot, nc);
-    const program = PROGRAMS[node.role];
+    const kind = node.role;
+    const program = PROGRAMS[kind];
     await this.#started.get(node.name)?.bury();
     const config = daemonConfig(node);
     const daemon = new DaemonProcess({
       program,
-      kind: node.role,
+      kind,
       config,
       folder: join(this.#home.folder, 'daemons', node.name),
       logFile: this.#home.logFile(node.name),
@@ -81,7 +82,7 @@ export class DaemonHost {
       if (command.type === 'crash') {
         crash = command.how;
         reply({ type: 'value', value: null });
-      } else runTool({ id, command, program, config, daemon, reply });
+      } else runTool({ id, command, program, kind, config, daemon, reply });
     });
     void daemon.exited.then(() => service.unsubscribe());
     return {

@@ -1,5 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import type { CommandReply, NodeCommand } from '../../nodes/commands.ts';
+import type { DaemonKind } from '../../nodes/config.ts';
+import { NO_BFD } from '../lab/external.ts';
 import type { DaemonProcess } from './daemon-process.ts';
 import type { DaemonConfig, DaemonProgram } from './program.ts';
 
@@ -8,6 +10,7 @@ export interface ToolRequest {
   readonly id: string;
   readonly command: NodeCommand;
   readonly program: DaemonProgram;
+  readonly kind: DaemonKind;
   readonly config: DaemonConfig;
   readonly daemon: DaemonProcess;
   readonly reply: (part: CommandReply) => void;
@@ -17,10 +20,15 @@ export interface ToolRequest {
 const running = new Map<string, ChildProcess>();
 
 /** Answers what a real daemon's node can be asked: to run the daemon's own tools. */
-export function runTool({ id, command, program, config, daemon, reply }: ToolRequest): void {
+export function runTool({ id, command, program, kind, config, daemon, reply }: ToolRequest): void {
   const { title, tools } = program;
   switch (command.type) {
     case 'exec': {
+      const without = NO_BFD[kind];
+      if (without !== undefined && command.argv.join(' ').startsWith('birdc show bfd')) {
+        reply({ type: 'error', message: `${config.name} has no BFD: ${without}` });
+        return;
+      }
       const line = command.argv[0] === 'birdc' ? translated(program, command.argv) : command.argv;
       const [tool = '', ...args] = line;
       if (command.pod !== '' || !tools.includes(tool)) {
@@ -51,7 +59,7 @@ export function runTool({ id, command, program, config, daemon, reply }: ToolReq
     default:
       reply({
         type: 'error',
-        message: `${config.name} is a real ${title}, not an emulated node: it knows no ${command.type}; ask it by: reroute exec ${config.name} -- ${tools[0]}`,
+        message: `${config.name} is a real ${title}, not an emulated node, and cannot be asked that; ask it by: reroute exec ${config.name} -- ${tools[0]}`,
       });
   }
 }

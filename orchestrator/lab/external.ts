@@ -83,7 +83,8 @@ function beyondReach(kind: DaemonKind): Readonly<Partial<Record<keyof BgpNeighbo
   };
 }
 
-const NO_BFD: Readonly<Partial<Record<DaemonKind, string>>> = {
+/** Why reroute has no BFD with a kind of daemon. */
+export const NO_BFD: Readonly<Partial<Record<DaemonKind, string>>> = {
   frr: "its bgpd is told of BFD by zebra alone, which would change the host's own routes and is not run",
   gobgp: 'GoBGP has no BFD',
 };

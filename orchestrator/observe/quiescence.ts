@@ -104,7 +104,11 @@ function judgeSession(
     );
     return missed ? `${name}: session not tried again since the other end was ready for it` : null;
   }
-  if (session.farEnd === 'external') return null;
+  if (session.farEnd === 'external') {
+    // A daemon's own report has no keys: it does not know what has become of its sessions.
+    const isLeft = peer === undefined && session.key !== '';
+    return isLeft ? `${name}: established here, and the other end is down; its hold timer decides` : null;
+  }
   const far = peer?.sessions.find((candidate) => candidate.established && candidate.key === session.key);
   if (far === undefined) return `${name}: established here, not at the other end; its hold timer decides`;
   if (session.sent !== far.received)

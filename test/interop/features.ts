@@ -5,7 +5,7 @@ import { verifyNode } from '../../orchestrator/observe/verify.ts';
 import { launch, QUICK_TIMERS, run, until } from '../support/lab.ts';
 import type { Driver } from './driver.ts';
 import { interopTest } from './harness.ts';
-import { foldOf } from './observe.ts';
+import { foldOf, tool } from './observe.ts';
 import { sharedLab } from './start.ts';
 
 /** Announced by two neighbours of `mid`, so that it has two paths. */
@@ -106,6 +106,13 @@ ${QUICK_TIMERS}`);
     t.false(ids.includes(undefined));
     t.deepEqual((await verifyNode(lab, 'r1')).differences, []);
   });
+
+  if (kind !== 'bird') {
+    test(`${kind}: asked for BFD it says why it has none`, async (t) => {
+      const asked = tool(await shared.lab(), 'mid', ['birdc', 'show', 'bfd', 'sessions']);
+      await t.throwsAsync(asked, { message: /^birdc show bfd sessions: mid has no BFD: / });
+    });
+  }
 
   test(`${kind}: while it restarts its routes stay in use, and are told anew`, async (t) => {
     const lab = await shared.lab();

@@ -59,6 +59,16 @@ const cases: readonly (readonly [
     [],
   ],
   [
+    'the far end is a real daemon that is down without a word',
+    [report('n1', { sessions: [session('n3', { farEnd: 'external' })] }), report('n2')],
+    [/^n1 -> n3: established here, and the other end is down; its hold timer decides$/],
+  ],
+  [
+    'the near end is a real daemon, whose neighbour is down',
+    [report('n1', { sessions: [session('n3', { farEnd: 'external', key: '' })] }), report('n2')],
+    [],
+  ],
+  [
     'everything at once',
     [
       report('n1', { work: 1, workOf: { bgp: 0, cluster: 1 }, sessions: [session('n2', { sent: 5 })] }),
