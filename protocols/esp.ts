@@ -72,13 +72,37 @@ function gcmNonce(salt: Uint8Array, iv: Uint8Array): Uint8Array {
   return nonce;
 }
 
-function icv(suite: Extract<EspSuite, { type: 'cbc' }>, covered: Uint8Array): Uint8Array {
-  return createHmac(suite.hmac, suite.authKey).update(covered).digest().subarray(0, suite.icvLength);
+/** The upper half of an extended sequence number stands behind what is covered, and is not sent (RFC 4303 §2.2.1). */
+function icv(
+  suite: Extract<EspSuite, { type: 'cbc' }>,
+  covered: Uint8Array,
+  high: number | null,
+): Uint8Array {
+  const hmac = createHmac(suite.hmac, suite.authKey).update(covered);
+  if (high !== null) {
+    const bytes = new Uint8Array(4);
+    setU32(bytes, 0, high);
+    hmac.update(bytes);
+  }
+  return hmac.digest().subarray(0, suite.icvLength);
+}
+
+/** SPI and sequence number, with its upper half between them where it is an extended one (RFC 4106 §5). */
+function associated(buffer: Uint8Array, at: number, high: number | null): Uint8Array {
+  if (high === null) return buffer.subarray(at, at + ESP_HLEN);
+  const bytes = new Uint8Array(ESP_HLEN + 4);
+  bytes.set(buffer.subarray(at, at + 4));
+  setU32(bytes, 4, high);
+  bytes.set(buffer.subarray(at + 4, at + 8), 8);
+  return bytes;
 }
 
 export interface EspPacket {
   readonly spi: number;
+  /** Of an extended one the lower half is sent. */
   readonly sequence: number;
+  /** Upper half of an extended sequence number (RFC 4303 §2.2.1); null: it is none. */
+  readonly high: number | null;
   /** As long as `ivLength` says; never the same twice under one key of AES-GCM, not to be guessed with AES-CBC. */
   readonly iv: Uint8Array;
   readonly payload: Uint8Array;
@@ -87,7 +111,7 @@ export interface EspPacket {
 
 /** Writes an ESP packet, `espLength` bytes, to `buffer` at `at`. */
 export function sealEsp(buffer: Uint8Array, at: number, suite: EspSuite, packet: EspPacket): void {
-  const { spi, sequence, iv, payload, nextHeader } = packet;
+  const { spi, sequence, high, iv, payload, nextHeader } = packet;
   const header = espHeaderLength(suite);
   const length = espLength(suite, payload.length);
   const plain = new Uint8Array(length - header - suite.icvLength);
@@ -97,14 +121,14 @@ export function sealEsp(buffer: Uint8Array, at: number, suite: EspSuite, packet:
   plain[plain.length - 2] = padding;
   plain[plain.length - 1] = nextHeader;
   setU32(buffer, at, spi);
-  setU32(buffer, at + 4, sequence);
+  setU32(buffer, at + 4, sequence >>> 0);
   buffer.set(iv, at + ESP_HLEN);
   const tagAt = at + length - suite.icvLength;
   if (suite.type === 'gcm') {
     const cipher = createCipheriv(gcmName(suite), suite.key, gcmNonce(suite.salt, iv), {
       authTagLength: suite.icvLength,
     });
-    cipher.setAAD(buffer.subarray(at, at + ESP_HLEN));
+    cipher.setAAD(associated(buffer, at, high));
     buffer.set(cipher.update(plain), at + header);
     cipher.final();
     buffer.set(cipher.getAuthTag(), tagAt);
@@ -113,7 +137,7 @@ export function sealEsp(buffer: Uint8Array, at: number, suite: EspSuite, packet:
   const cipher = createCipheriv(aes(suite), suite.key, iv);
   cipher.setAutoPadding(false);
   buffer.set(cipher.update(plain), at + header);
-  buffer.set(icv(suite, buffer.subarray(at, tagAt)), tagAt);
+  buffer.set(icv(suite, buffer.subarray(at, tagAt), high), tagAt);
 }
 
 function gcmName(suite: Extract<EspSuite, { type: 'gcm' }>): 'aes-128-gcm' | 'aes-192-gcm' | 'aes-256-gcm' {
@@ -134,8 +158,14 @@ export type OpenedEsp =
   | 'malformed'
   | 'forged';
 
-/** Takes an ESP packet of `length` bytes apart. */
-export function openEsp(buffer: Uint8Array, at: number, length: number, suite: EspSuite): OpenedEsp {
+/** Takes an ESP packet of `length` bytes apart; `high` is the upper half that its sequence number must have, null for none. */
+export function openEsp(
+  buffer: Uint8Array,
+  at: number,
+  length: number,
+  suite: EspSuite,
+  high: number | null,
+): OpenedEsp {
   const header = espHeaderLength(suite);
   const sealedLength = length - header - suite.icvLength;
   if (sealedLength < TRAILER || sealedLength % blockSize(suite) !== 0) return 'malformed';
@@ -148,7 +178,7 @@ export function openEsp(buffer: Uint8Array, at: number, length: number, suite: E
     const decipher = createDecipheriv(gcmName(suite), suite.key, gcmNonce(suite.salt, iv), {
       authTagLength: suite.icvLength,
     });
-    decipher.setAAD(buffer.subarray(at, at + ESP_HLEN));
+    decipher.setAAD(associated(buffer, at, high));
     decipher.setAuthTag(tag);
     plain = decipher.update(sealed);
     try {
@@ -157,7 +187,7 @@ export function openEsp(buffer: Uint8Array, at: number, length: number, suite: E
       return 'forged';
     }
   } else {
-    const expected = icv(suite, buffer.subarray(at, tagAt));
+    const expected = icv(suite, buffer.subarray(at, tagAt), high);
     if (!expected.every((byte, i) => byte === tag[i])) return 'forged';
     const decipher = createDecipheriv(aes(suite), suite.key, iv);
     decipher.setAutoPadding(false);
@@ -169,6 +199,8 @@ export function openEsp(buffer: Uint8Array, at: number, length: number, suite: E
   return { payload: new Uint8Array(plain.subarray(0, end)), nextHeader: plain[plain.length - 1]! };
 }
 
+const WRAP = 2 ** 32;
+
 /** Which sequence numbers have come (RFC 4303 §3.4.3): none twice, none behind the window. A window of 0 takes all. */
 export class EspWindow {
   readonly size: number;
@@ -178,6 +210,18 @@ export class EspWindow {
 
   constructor(size: number) {
     this.size = size;
+  }
+
+  /**
+   * The extended number of which a packet has the lower half: the one that is nearest to the window (RFC 4303 appendix A2.2).
+   */
+  extended(low: number): number {
+    const top = Math.floor(this.last / WRAP);
+    const last = this.last % WRAP;
+    const bottom = last - this.size + 1;
+    if (bottom >= 0) return (low >= bottom ? top : top + 1) * WRAP + low;
+    // The window reaches back over the turn.
+    return (low >= bottom + WRAP && top > 0 ? top - 1 : top) * WRAP + low;
   }
 
   /** Whether a number may still come; to be asked before a packet is opened. */
@@ -197,6 +241,11 @@ export class EspWindow {
       this.#bits = ahead >= this.size ? 1n : ((this.#bits << BigInt(ahead)) | 1n) & this.#mask;
       this.last = sequence;
     } else this.#bits |= 1n << BigInt(this.last - sequence);
+  }
+
+  /** Of the newest numbers, the last in the lowest bit, which have come: words of 32, so many as the window has. */
+  words(count: number): number[] {
+    return Array.from({ length: count }, (_, i) => Number((this.#bits >> BigInt(32 * i)) & 0xffffffffn));
   }
 
   /** Of the newest 32 numbers, the last in the lowest bit, which have come (`ip xfrm state` prints it). */

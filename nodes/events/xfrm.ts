@@ -20,6 +20,14 @@ export interface XfrmStateFacts {
   readonly auth: string;
   /** Bits of the integrity check value. */
   readonly icvBits: number;
+  /** Sequence numbers of 64 bits. */
+  readonly esn?: 'on';
+  /** Packets of both families go through its tunnel. */
+  readonly inner?: 'any';
+  /** `espinudp 4500 4500 0.0.0.0`: source and destination port, original address. */
+  readonly encap?: string;
+  /** Those that there are: bytes, packets, seconds. */
+  readonly limits?: Readonly<Record<string, number>>;
 }
 
 /** How a policy wants a packet transformed. */
@@ -41,10 +49,15 @@ export interface XfrmPolicyFacts {
   readonly dst: string;
   /** Number of the protocol, 0: any. */
   readonly proto: number;
+  /** Ports, or type and code of ICMP; absent: any. */
+  readonly sport?: number;
+  readonly dport?: number;
   readonly action: 'allow' | 'block';
   /** The lowest is asked first. */
   readonly priority: number;
   readonly templates: readonly XfrmTemplateFacts[];
+  /** Those that there are: bytes, packets, seconds. */
+  readonly limits?: Readonly<Record<string, number>>;
 }
 
 export type XfrmEvent =
@@ -53,5 +66,13 @@ export type XfrmEvent =
   | { readonly type: 'xfrm.policy.set'; readonly ns: string; readonly policy: XfrmPolicyFacts }
   | ({ readonly type: 'xfrm.policy.removed'; readonly ns: string } & Pick<
       XfrmPolicyFacts,
-      'dir' | 'src' | 'dst' | 'proto'
-    >);
+      'dir' | 'src' | 'dst' | 'proto' | 'sport' | 'dport'
+    >)
+  /** An association has come to a limit; at a hard one it is gone. */
+  | {
+      readonly type: 'xfrm.state.expired';
+      readonly ns: string;
+      readonly dst: string;
+      readonly spi: number;
+      readonly limit: 'soft' | 'hard';
+    };

@@ -55,7 +55,7 @@ export function inet4(ns: Netns): InetLayer<number> {
       const mtu = ns.pathMtus.of(dst, path);
       if (!ns.xfrm.active) return mtu;
       const src = path.src !== 0 ? path.src : ns.sourceFor(path.device, path.nexthop);
-      return ns.xfrm.mtu(src, dst, PROTO_TCP, mtu);
+      return ns.xfrm.mtu({ src, dst, proto: PROTO_TCP, sport: null, dport: null }, mtu);
     },
     confirm: ({ device, nexthop, via6 }) => {
       if (via6 === undefined) device.neighbors.confirm(nexthop);

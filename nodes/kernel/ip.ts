@@ -65,6 +65,11 @@ export class IpLayer {
     return this.#output.sendBy(path, skb);
   }
 
+  /** Sends what IPsec has made of a packet, of which `known` is what was known (`xfrm_output_resume`). */
+  sendSealed(sealed: Uint8Array, known: Skb | null): void {
+    this.#output.sendSealed(sealed, known);
+  }
+
   /**
    * Sends an ICMP error about a packet, unless RFC 1122 §3.2.2 forbids one. `extra` is the message's second word, `about` what
    * is known of the packet: the error belongs to its flow.

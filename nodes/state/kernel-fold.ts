@@ -95,6 +95,7 @@ export class KernelFold {
         return;
       case 'xfrm.state.set':
       case 'xfrm.state.removed':
+      case 'xfrm.state.expired':
       case 'xfrm.policy.set':
       case 'xfrm.policy.removed':
         slices.xfrm.apply(event);

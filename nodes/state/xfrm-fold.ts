@@ -13,6 +13,9 @@ export class XfrmSlice {
       case 'xfrm.state.removed':
         this.states.delete(stateKey(event));
         return;
+      case 'xfrm.state.expired':
+        if (event.limit === 'hard') this.states.delete(stateKey(event));
+        return;
       case 'xfrm.policy.set':
         this.policies.set(policyKey(event.policy), event.policy);
         return;
@@ -32,6 +35,9 @@ export function policyKey({
   src,
   dst,
   proto,
-}: Pick<XfrmPolicyFacts, 'dir' | 'src' | 'dst' | 'proto'>): string {
-  return `${dir} ${src} ${dst} ${proto}`;
+  sport,
+  dport,
+}: Pick<XfrmPolicyFacts, 'dir' | 'src' | 'dst' | 'proto' | 'sport' | 'dport'>): string {
+  const ports = sport === undefined && dport === undefined ? '' : ` ${sport ?? '*'} ${dport ?? '*'}`;
+  return `${dir} ${src} ${dst} ${proto}${ports}`;
 }

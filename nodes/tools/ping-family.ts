@@ -2,6 +2,7 @@ import { formatIp, type IpAddress } from '../../protocols/ip.ts';
 import { formatIp4 } from '../../protocols/ip4.ts';
 import { ANY_IP6, formatIp6, type Ip6, isLinkLocal, isMulticastIp6, parseIp6 } from '../../protocols/ip6.ts';
 import { PROTO_ICMP } from '../../protocols/ipv4.ts';
+import { PROTO_ICMPV6 } from '../../protocols/ipv6.ts';
 import type { Device } from '../kernel/device.ts';
 import type { EchoReply, IcmpErrorReport } from '../kernel/icmp.ts';
 import { pathError } from '../kernel/ip/path.ts';
@@ -179,7 +180,10 @@ function openInet6(ctx: ToolContext, options: PingOptions, dst: Ip6, handlers: P
     onReply: (reply) => handlers.onReply(reply),
     onError: (report) => handlers.onError({ ...errorFacts(report), text: icmp6ErrorText(report) }),
   });
-  const mtu = () => ipv6.layer.mtuOf(dst, path);
+  const mtu = () => {
+    const from = boundAddress ?? ipv6.sourceFor(path, dst);
+    return ipv6.layer.flowMtu({ src: from, dst, proto: PROTO_ICMPV6, sport: null, dport: null }, path);
+  };
   const group = isMulticastIp6(dst) && device !== null ? `%${device.name}` : '';
   return {
     head: `(${format(dst)}${group})${shown} ${options.size} data bytes`,

@@ -10,6 +10,7 @@ import { nslookup } from './dns/nslookup.ts';
 import { hostname } from './hostname.ts';
 import { ip } from './ip/ip.ts';
 import { netnsExec } from './ip/netns.ts';
+import { xfrmMonitor } from './ip/xfrm/xfrm.ts';
 import { iperf } from './iperf/iperf.ts';
 import { ipset } from './ipset/ipset.ts';
 import {
@@ -136,9 +137,11 @@ function startInShell(argv: readonly string[], ctx: ToolContext, out: ToolOutput
   return ENDED;
 }
 
-/** `ip netns exec` runs a tool that may take its time. */
+/** `ip netns exec` runs a tool that may take its time, and `ip xfrm monitor` is one. */
 function ipOrExec(args: readonly string[], ctx: ToolContext, out: ToolOutput): RunningTool {
   const inner = netnsExec(args, ctx);
+  const monitor = xfrmMonitor(args, ctx, out);
+  if (monitor !== null) return monitor;
   return inner === null ? atOnce(ip)(args, ctx, out) : startTool(inner.argv, inner.ctx, out);
 }
 

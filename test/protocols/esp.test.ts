@@ -28,10 +28,10 @@ const suites: readonly (readonly [name: string, suite: EspSuite])[] = [
   ],
 ];
 
-function seal(suite: EspSuite, payload: Uint8Array, sequence = 1): Uint8Array {
+function seal(suite: EspSuite, payload: Uint8Array, sequence = 1, high: number | null = null): Uint8Array {
   const packet = new Uint8Array(espLength(suite, payload.length));
   const iv = bytes(ivLength(suite), 40);
-  sealEsp(packet, 0, suite, { spi: 0x4321, sequence, iv, payload, nextHeader: 4 });
+  sealEsp(packet, 0, suite, { spi: 0x4321, sequence, high, iv, payload, nextHeader: 4 });
   return packet;
 }
 
@@ -47,7 +47,7 @@ test('AES-CBC: the transport-mode ping of RFC 3602 §4, case 5', (t) => {
     18191a1b 1c1d1e1f 20212223 24252627 28292a2b 2c2d2e2f 30313233 34353637`);
   const packet = new Uint8Array(espLength(suite, payload.length));
   const iv = hex('e96e8c08ab465763fd098d45dd3ff893');
-  sealEsp(packet, 0, suite, { spi: 0x4321, sequence: 1, iv, payload, nextHeader: 1 });
+  sealEsp(packet, 0, suite, { spi: 0x4321, sequence: 1, high: null, iv, payload, nextHeader: 1 });
   t.is(
     toHex(packet.subarray(0, -12)),
     toHex(
@@ -64,18 +64,27 @@ for (const [name, suite] of suites) {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), fc.nat(), (payload, where) => {
         const packet = seal(suite, payload);
-        t.deepEqual(openEsp(packet, 0, packet.length, suite), { payload, nextHeader: 4 });
+        t.deepEqual(openEsp(packet, 0, packet.length, suite, null), { payload, nextHeader: 4 });
         t.deepEqual(peekEsp(packet, 0, packet.length), { spi: 0x4321, sequence: 1 });
         packet[where % packet.length]! ^= 1 << (where % 8);
-        t.is(openEsp(packet, 0, packet.length, suite), 'forged');
+        t.is(openEsp(packet, 0, packet.length, suite, null), 'forged');
       }),
     );
+  });
+
+  test(`${name}: the upper half of an extended sequence number is not sent, and opens with no other`, (t) => {
+    const payload = bytes(50);
+    const packet = seal(suite, payload, 7 * 2 ** 32 + 9, 7);
+    t.is(packet.length, seal(suite, payload).length);
+    t.deepEqual(peekEsp(packet, 0, packet.length), { spi: 0x4321, sequence: 9 });
+    t.deepEqual(openEsp(packet, 0, packet.length, suite, 7), { payload, nextHeader: 4 });
+    for (const high of [null, 0, 6, 8]) t.is(openEsp(packet, 0, packet.length, suite, high), 'forged');
   });
 
   test(`${name}: no bytes make opening fail`, (t) => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 120 }), (packet) => {
-        const opened = openEsp(packet, 0, packet.length, suite);
+        const opened = openEsp(packet, 0, packet.length, suite, null);
         t.true(opened === 'malformed' || opened === 'forged');
       }),
     );
@@ -106,5 +115,22 @@ test('the replay window against a naive model', (t) => {
         t.is(window.last, last);
       }
     }),
+  );
+});
+
+test('of an extended sequence number the lower half is enough, as far as the window reaches', (t) => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 4096 }),
+      fc.nat(2 ** 40),
+      fc.integer({ min: -4095, max: 2 ** 30 }),
+      (size, last, ahead) => {
+        const window = new EspWindow(size);
+        window.take(last);
+        const sequence = last + Math.max(ahead, 1 - size);
+        if (sequence < 0) return;
+        t.is(window.extended(sequence % 2 ** 32), sequence);
+      },
+    ),
   );
 });

@@ -4,6 +4,7 @@ import type { LeaseFacts } from '../../events/cluster.ts';
 import type { XfrmDirection } from '../../events/xfrm.ts';
 import { NetlinkError } from '../../kernel/netlink.ts';
 import type { Netns } from '../../kernel/netns.ts';
+import { UNLIMITED } from '../../kernel/xfrm/lifetime.ts';
 import type { Random } from '../../runtime.ts';
 import type { Backend, PublicInterface } from './backend.ts';
 
@@ -12,6 +13,7 @@ const OVERHEAD = 77;
 /** `defaultReqID` */
 const REQID = 11;
 const REPLAY_WINDOW = 32;
+const ANY_PROTOCOL = { proto: 0, sport: null, dport: null } as const;
 
 export interface IpsecBackendOptions {
   readonly psk: string;
@@ -64,9 +66,10 @@ export class IpsecBackend implements Backend {
           dir,
           src,
           dst,
-          proto: 0,
+          ...ANY_PROTOCOL,
           action: 'allow',
           priority: 0,
+          limits: UNLIMITED,
           template: { src: from, dst: to, spi: 0, reqid: REQID, mode: 'tunnel', level: 'required' },
         },
         'update',
@@ -79,7 +82,9 @@ export class IpsecBackend implements Backend {
     const { xfrm } = this.#root;
     for (const [dst, spi] of this.#states.get(lease.subnet) ?? []) ifThere(() => xfrm.removeState(dst, spi));
     this.#states.delete(lease.subnet);
-    this.#policies(lease, (dir, src, dst) => ifThere(() => xfrm.removePolicy({ dir, src, dst, proto: 0 })));
+    this.#policies(lease, (dir, src, dst) =>
+      ifThere(() => xfrm.removePolicy({ dir, src, dst, ...ANY_PROTOCOL })),
+    );
   }
 
   stop(): void {}
@@ -93,7 +98,19 @@ export class IpsecBackend implements Backend {
     const { spi, suite } = espKeys(this.#psk, context);
     const options = { src: from.address, dst: to.address, spi, reqid: REQID, mode: 'tunnel' } as const;
     ifThere(() => this.#root.xfrm.removeState(to.address, spi));
-    this.#root.xfrm.setState({ ...options, replayWindow: REPLAY_WINDOW, suite }, 'add');
+    this.#root.xfrm.setState(
+      {
+        ...options,
+        replayWindow: REPLAY_WINDOW,
+        suite,
+        esn: 'off',
+        // As flannel's strongSwan has it.
+        inner: 'any',
+        encap: null,
+        limits: UNLIMITED,
+      },
+      'add',
+    );
     return [to.address, spi];
   }
 

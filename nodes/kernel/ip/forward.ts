@@ -8,11 +8,12 @@ import {
   UNREACH_HOST,
   UNREACH_NET,
 } from '../../../protocols/icmp.ts';
-import { decrementTtl, ipDf, ipDst, ipProto, ipSrc, ipTtl } from '../../../protocols/ipv4.ts';
+import { decrementTtl, ipDf, ipDst, ipTtl } from '../../../protocols/ipv4.ts';
 import type { Device } from '../device.ts';
 import { NF_FORWARD } from '../netfilter/hooks.ts';
 import type { Skb } from '../netfilter/skb.ts';
 import type { Netns } from '../netns.ts';
+import { flowOf } from '../xfrm/flow.ts';
 import { isGroupFrame } from './icmp-error.ts';
 import type { IpOutput } from './output.ts';
 import { type Path, packetFlow } from './path.ts';
@@ -60,9 +61,7 @@ export class IpForward {
     // What routers further on have said is the senders' affair, unless this one is to heed it too.
     const usesPathMtu = ns.sysctls.ipv4.ip_forward_use_pmtu !== 0;
     const pathMtu = usesPathMtu ? ns.pathMtus.of(ipDst(frame, ETH_HLEN), path) : path.device.mtu;
-    const mtu = ns.xfrm.active
-      ? ns.xfrm.mtu(ipSrc(frame, ETH_HLEN), ipDst(frame, ETH_HLEN), ipProto(frame, ETH_HLEN), pathMtu)
-      : pathMtu;
+    const mtu = ns.xfrm.active ? ns.xfrm.mtu(flowOf(frame), pathMtu) : pathMtu;
     if (frame.length - ETH_HLEN > mtu && ipDf(frame, ETH_HLEN)) {
       ns.ip.icmpError(ICMP_DEST_UNREACHABLE, UNREACH_FRAG_NEEDED, mtu, frame, skb);
       ns.kernel.drop('frag-needed');

@@ -2,13 +2,14 @@ import { ETH_HLEN, ETHERTYPE_IPV4, writeEthernet } from '../../../protocols/ethe
 import { frameBuffer } from '../../../protocols/frame-buffer.ts';
 import { ICMP_DEST_UNREACHABLE, UNREACH_FRAG_NEEDED } from '../../../protocols/icmp.ts';
 import type { IpAddress } from '../../../protocols/ip.ts';
-import { fragmentIpv4, ipDf, ipDst, writeIpv4Header } from '../../../protocols/ipv4.ts';
+import { fragmentIpv4, IPV4_HLEN, ipDf, ipDst, writeIpv4Header } from '../../../protocols/ipv4.ts';
 import { BROADCAST_MAC, writeMac } from '../../../protocols/mac.ts';
 import type { Device } from '../device.ts';
 import { NF_LOCAL_OUT, NF_POST_ROUTING } from '../netfilter/hooks.ts';
 import { Skb } from '../netfilter/skb.ts';
 import type { Netns } from '../netns.ts';
 import { ANY_FLOW } from '../rules.ts';
+import { portsAt } from '../xfrm/flow.ts';
 import { describePath, type Path, pathError, sentFlow } from './path.ts';
 
 /** Why a packet of the node's own could not be sent. EPERM: netfilter dropped it. */
@@ -73,7 +74,12 @@ export class IpOutput {
     const src = path.type === 'local' && options.src === 0 ? dst : preferred;
     const { df = false } = options;
     const pathMtu = df === 'probe' ? path.device.mtu : ns.pathMtus.of(dst, path);
-    const mtu = ns.xfrm.active ? ns.xfrm.mtu(src, dst, options.proto, pathMtu) : pathMtu;
+    const mtu = ns.xfrm.active
+      ? ns.xfrm.mtu(
+          { src, dst, proto: options.proto, ...portsAt(buffer, ETH_HLEN + IPV4_HLEN, options.proto) },
+          pathMtu,
+        )
+      : pathMtu;
     if (df !== false && buffer.length - ETH_HLEN > mtu) return 'EMSGSIZE';
     fill?.(src);
     this.#id = (this.#id + 1) & 0xffff;
@@ -157,15 +163,22 @@ export class IpOutput {
     return verdict === 'drop' ? 'EPERM' : null;
   }
 
-  /** Sends a packet as it is, or what IPsec makes of it, which goes through the last hooks anew (`xfrm_output_resume`). */
+  /** Sends a packet as it is, or what IPsec makes of it, which goes through the last hooks anew. */
   #emit(path: Path, frame: Uint8Array, mtu: number, skb: Skb | null): void {
-    const { xfrm, netfilter } = this.#ns;
-    const sent = xfrm.active ? xfrm.output(frame, path.device) : frame;
-    if (sent === frame) {
-      this.#fragment(path, frame, mtu, skb);
-      return;
+    const { xfrm } = this.#ns;
+    const wanted = xfrm.active ? xfrm.outward(frame, path.device) : 'plain';
+    if (wanted === 'plain') this.#fragment(path, frame, mtu, skb);
+    else if (wanted !== 'drop') {
+      const sent = xfrm.seal(frame, wanted, path.device);
+      if (sent === null) return;
+      if (typeof wanted.options.dst === 'number') this.sendSealed(sent, skb);
+      else this.#ns.ipv6.layer.sendSealed(sent, skb);
     }
-    if (sent === null) return;
+  }
+
+  /** See `IpLayer.sendSealed`. */
+  sendSealed(sent: Uint8Array, skb: Skb | null): void {
+    const { netfilter } = this.#ns;
     const outer = new Skb(sent, null);
     outer.mark = skb?.mark ?? 0;
     outer.trace = skb?.trace ?? false;

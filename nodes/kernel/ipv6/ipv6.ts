@@ -1,6 +1,7 @@
 import { ETH_HLEN } from '../../../protocols/ethernet.ts';
 import { ICMPV6_DEST_UNREACHABLE, UNREACH6_PORT } from '../../../protocols/icmpv6.ts';
 import { ANY_IP6, type Ip6, isMulticastIp6, readIp6Cached } from '../../../protocols/ip6.ts';
+import { PROTO_TCP } from '../../../protocols/ipv4.ts';
 import {
   IP6_DST,
   IP6_SRC,
@@ -96,7 +97,11 @@ export class Ipv6 {
       sourceFor: (path, dst) => this.sourceFor(path, dst),
       isLocal: (addr) => addresses.isLocal(addr, null),
       reachesAll: isMulticastIp6,
-      pathMtu: (dst, path) => layer.mtuOf(dst, path),
+      pathMtu: (dst, path) =>
+        layer.flowMtu(
+          { src: this.sourceFor(path, dst), dst, proto: PROTO_TCP, sport: null, dport: null },
+          path,
+        ),
       confirm: ({ device, nexthop }) => device.inet6.neighbors.confirm(nexthop),
       portUnreachable: (frame, device) =>
         this.icmp.sendError(ICMPV6_DEST_UNREACHABLE, UNREACH6_PORT, 0, frame, device),

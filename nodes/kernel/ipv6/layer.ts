@@ -1,4 +1,5 @@
 import { u32 } from '../../../protocols/bytes.ts';
+import { PROTO_ESP } from '../../../protocols/esp.ts';
 import { ETH_HLEN, ETHERTYPE_IPV6, writeEthernet } from '../../../protocols/ethernet.ts';
 import { frameBuffer } from '../../../protocols/frame-buffer.ts';
 import {
@@ -51,6 +52,7 @@ import {
 import { Skb } from '../netfilter/skb.ts';
 import type { Netns } from '../netns.ts';
 import type { FlowKey } from '../rules.ts';
+import { flowOf, portsAt, type XfrmFlow } from '../xfrm/flow.ts';
 import { fragmentProblem, Ip6Defrag } from './defrag.ts';
 import { fib6Lookup } from './fib-lookup.ts';
 import { packetFlow6, sentFlow6 } from './flow.ts';
@@ -169,7 +171,12 @@ export class Ip6Layer {
       kernel.drop('ip6-scope');
       return;
     }
-    const { mtu } = path.device.inet6;
+    const { xfrm } = this.#ns;
+    if (xfrm.active && !xfrm.check('fwd', frame, device)) {
+      kernel.drop('xfrm-in-policy');
+      return;
+    }
+    const mtu = xfrm.active ? xfrm.mtu(flowOf(frame), path.device.inet6.mtu) : path.device.inet6.mtu;
     // What was put together here goes on in fragments as large as those that came.
     const largest = skb !== null && skb.fragmentSize !== 0 ? skb.fragmentSize : frame.length - ETH_HLEN;
     if (largest > mtu) {
@@ -191,9 +198,15 @@ export class Ip6Layer {
     return fib6Lookup(this.#ns, dst, hash, device, flow);
   }
 
-  /** The largest packet for a destination by a path to it, bytes. */
+  /** The largest packet for a destination by a path to it, bytes, unless IPsec makes another of it. */
   mtuOf(dst: Ip6, path: Path<Ip6>): number {
     return Math.min(path.device.inet6.mtu, this.#ns.ipv6.pathMtus.of(dst, path));
+  }
+
+  /** The largest packet of a flow by a path to its destination, bytes. */
+  flowMtu(flow: XfrmFlow & { readonly dst: Ip6 }, path: Path<Ip6>): number {
+    const mtu = this.mtuOf(flow.dst, path);
+    return this.#ns.xfrm.active ? this.#ns.xfrm.mtu(flow, mtu) : mtu;
   }
 
   /**
@@ -210,7 +223,8 @@ export class Ip6Layer {
     const src = options.src !== ANY_IP6 ? options.src : ipv6.sourceFor(path, dst);
     // Without an address nothing but the claim to one may be sent (Linux says EADDRNOTAVAIL).
     if (src === ANY_IP6) return 'ENETUNREACH';
-    const mtu = df === 'probe' ? path.device.inet6.mtu : this.mtuOf(dst, path);
+    const ports = portsAt(buffer, ETH_HLEN + IPV6_HLEN, proto);
+    const mtu = df === 'probe' ? path.device.inet6.mtu : this.flowMtu({ src, dst, proto, ...ports }, path);
     if (df !== false && buffer.length - ETH_HLEN > mtu) return 'EMSGSIZE';
     fill?.(src);
     writeIpv6Header(buffer, ETH_HLEN, {
@@ -300,7 +314,50 @@ export class Ip6Layer {
   }
 
   /** Fragments where needed, which is the affair of the source, and of who has put fragments together on the way. */
-  #emit({ device, nexthop }: Path<Ip6>, frame: Uint8Array, mtu: number, skb: Skb | null): void {
+  #emit(path: Path<Ip6>, frame: Uint8Array, mtu: number, skb: Skb | null): void {
+    const { xfrm } = this.#ns;
+    const wanted = xfrm.active ? xfrm.outward(frame, path.device) : 'plain';
+    if (wanted === 'plain') this.#fragmented(path, frame, mtu, skb);
+    else if (wanted !== 'drop') {
+      // A tunnel has fragments in it, no fragments of it (`__xfrm6_output`).
+      const whole = wanted.options.mode === 'transport' || frame.length - ETH_HLEN <= mtu;
+      this.#id = (this.#id + 1) >>> 0;
+      const parts = whole
+        ? [frame.subarray(ETH_HLEN)]
+        : fragmentIpv6(frame.subarray(ETH_HLEN), mtu, this.#id);
+      for (const part of parts) {
+        const inner = frameBuffer(ETH_HLEN + part.length);
+        inner.set(part, ETH_HLEN);
+        const sent = xfrm.seal(inner, wanted, path.device);
+        if (sent === null) continue;
+        if (typeof wanted.options.dst === 'number') this.#ns.ip.sendSealed(sent, skb);
+        else this.sendSealed(sent, skb);
+      }
+    }
+  }
+
+  /** Sends what IPsec has made of a packet, of either family, of which `skb` is what was known (`xfrm_output_resume`). */
+  sendSealed(sent: Uint8Array, skb: Skb | null): void {
+    const { netfilter } = this.#ns.ipv6;
+    const outer = new Skb(sent, null);
+    outer.mark = skb?.mark ?? 0;
+    outer.trace = skb?.trace ?? false;
+    const way = this.#routeAgain(outer);
+    if (typeof way === 'string') {
+      this.#ns.kernel.drop('no-route');
+      return;
+    }
+    if (netfilter.active) {
+      outer.out = way.device;
+      if (netfilter.run(NF_LOCAL_OUT, outer) !== 'accept') return;
+      outer.nexthop = way.nexthop;
+      if (netfilter.run(NF_POST_ROUTING, outer) !== 'accept') return;
+    }
+    const mtu = this.mtuOf(destinationOf(outer.frame), way);
+    this.#fragmented(way, outer.frame, mtu, netfilter.active ? outer : null);
+  }
+
+  #fragmented({ device, nexthop }: Path<Ip6>, frame: Uint8Array, mtu: number, skb: Skb | null): void {
     const came = skb === null ? 0 : skb.fragmentSize;
     const length = frame.length - ETH_HLEN;
     if (length <= mtu && (came === 0 || length <= came)) {
@@ -378,6 +435,11 @@ export class Ip6Layer {
   ): void {
     const { ipv6, kernel } = this.#ns;
     const length = frame.length - at;
+    const { xfrm } = this.#ns;
+    if (xfrm.active && proto !== PROTO_ESP && !xfrm.check('in', frame, device)) {
+      kernel.drop('xfrm-in-policy');
+      return;
+    }
     switch (proto) {
       case PROTO_ICMPV6:
         ipv6.icmp.receive(device, frame, at, length);
@@ -387,6 +449,9 @@ export class Ip6Layer {
         return;
       case PROTO_TCP:
         ipv6.tcp.receive(device, frame, at, length);
+        return;
+      case PROTO_ESP:
+        xfrm.receive(device, frame, at);
         return;
       case NO_NEXT_HEADER:
         return;

@@ -24,6 +24,8 @@ export interface IpOptions {
   readonly style: 'full' | 'oneline' | 'brief';
   readonly json?: JsonStyle;
   readonly details?: 'shown';
+  /** `ip -s`, of `xfrm` alone. */
+  readonly statistics?: 'shown';
   /** `bridge -c`: consecutive VLANs in one row. */
   readonly ranges?: 'compressed';
 }

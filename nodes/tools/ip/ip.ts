@@ -110,6 +110,7 @@ function parseOptions(args: readonly string[]): {
     else if (is('json') || is('pretty') || is('details') || is('Version')) seen.add(name[0]!);
     else if (is('help')) throw usage(USAGE);
     else if (is('color') || name.startsWith('color=')) continue;
+    else if ((is('statistics') || is('stats')) && isXfrm(args.slice(at + 1))) seen.add('s');
     else if ([...REFUSED, ...REFUSED_LETTERS].some(is)) throw notEmulated(`ip -${name}`);
     else throw new ToolError(`Option "-${name}" is unknown, try "ip -help".`, EXIT_USAGE);
   }
@@ -119,9 +120,16 @@ function parseOptions(args: readonly string[]): {
       style,
       ...(seen.has('j') ? { json: seen.has('p') ? 'pretty' : 'compact' } : {}),
       ...(seen.has('d') ? { details: 'shown' } : {}),
+      ...(seen.has('s') ? { statistics: 'shown' } : {}),
     },
     rest: args.slice(at),
     version: seen.has('V'),
     netns,
   };
+}
+
+/** Of what else has statistics none are shown here. */
+function isXfrm(rest: readonly string[]): boolean {
+  const object = rest.find((word) => !word.startsWith('-')) ?? '';
+  return object !== '' && abbreviates(object, 'xfrm');
 }

@@ -20,6 +20,11 @@ export class Words {
     return this.#words[this.#at++];
   }
 
+  /** The word that comes next, which stays there. */
+  peek(): string | undefined {
+    return this.#words[this.#at];
+  }
+
   get done(): boolean {
     return this.#at >= this.#words.length;
   }

@@ -3,6 +3,7 @@ import type { FlannelBackend } from '../../../nodes/config.ts';
 import { netUnreachable } from '../../../nodes/daemons/flannel/udp.ts';
 import { storeKeys } from '../../../nodes/store.ts';
 import { decodeIcmp } from '../../../protocols/icmp.ts';
+import { formatIp } from '../../../protocols/ip.ts';
 import { formatIp4, parseIp4 } from '../../../protocols/ip4.ts';
 import {
   ipDst,
@@ -649,7 +650,7 @@ test('wireguard: a peer is its key, its address and its subnet; a new key takes 
 test('ipsec: policies in three directions and two associations for each peer, with keys that both ends make', (t) => {
   const { lab, a, b } = pair(ipsec);
   const spis = (node: LabNode) =>
-    node.kernel.root.xfrm.states().map(({ options }) => `${formatIp4(options.dst)} ${options.spi}`);
+    node.kernel.root.xfrm.states().map(({ options }) => `${formatIp(options.dst)} ${options.spi}`);
   const policies = () =>
     (a.kernel.snapshot().xfrmPolicies[''] ?? []).map(({ dir, src, dst }) => `${dir} ${src} ${dst}`);
   const [own, peer] = [subnetOf(a), subnetOf(b)];

@@ -1,74 +1,82 @@
-import { formatIp4, formatPrefix, type Prefix } from '../../../../protocols/ip4.ts';
-import { protocolName, protocolNumber } from '../../../../protocols/protocol-names.ts';
+import { compareIp, familyOf, type IpPrefix } from '../../../../protocols/ip.ts';
+import { ANY_IP6 } from '../../../../protocols/ip6.ts';
 import type { XfrmDirection, XfrmMode } from '../../../events/xfrm.ts';
-import type { XfrmPolicy, XfrmTemplate } from '../../../kernel/xfrm/xfrm.ts';
+import type { XfrmLimits } from '../../../kernel/xfrm/lifetime.ts';
+import type { XfrmPolicy, XfrmPolicyEntry, XfrmSelector, XfrmTemplate } from '../../../kernel/xfrm/policy.ts';
 import { ToolError } from '../../tool.ts';
-import { change, type IpContext, requirePrefix } from '../context.ts';
+import { change, type IpContext } from '../context.ts';
 import { EXIT_ARGUMENT, EXIT_KERNEL, EXIT_USAGE, invalidArgument, notEmulated, Words } from '../words.ts';
-import { modeOf, numberOf, takeId, type XfrmId } from './words.ts';
+import { type Detail, policyText } from './text.ts';
+import {
+  type GivenSelector,
+  modeOf,
+  noSelector,
+  numberOf,
+  selectorOf,
+  takeId,
+  takeLimit,
+  takeSelector,
+  UNLIMITED,
+  type XfrmId,
+} from './words.ts';
 
 /** What was said of a policy; null: nothing. */
-interface Given {
-  src: Prefix | null;
-  dst: Prefix | null;
-  proto: number | null;
+interface Given extends GivenSelector {
   dir: XfrmDirection | null;
   action: XfrmPolicy['action'] | null;
   priority: number | null;
-  template: XfrmTemplate | null;
+  index: number | null;
+  template: ((like: XfrmSelector) => XfrmTemplate) | null;
+  limits: XfrmLimits;
 }
-
-const ANY: Prefix = { addr: 0, len: 0 };
 
 /** `ip xfrm policy`. @throws ToolError */
 export function xfrmPolicy(args: readonly string[], ctx: IpContext): void {
   const [command = 'list', ...rest] = args;
   const { xfrm } = ctx.ns;
+  const detail: Detail = ctx.options.statistics === 'shown' ? 'statistics' : 'plain';
   switch (command) {
     case 'add':
     case 'update': {
-      const given = parse(new Words(rest), command);
-      const { action, priority, template } = given;
-      const policy = {
-        ...selectorOf(given),
-        action: action ?? 'allow',
-        priority: priority ?? 0,
-        template,
-      } as const;
+      const given = parse(new Words(rest), command, ctx);
+      const selector = named(given);
+      const policy: XfrmPolicy = {
+        ...selector,
+        action: given.action ?? 'allow',
+        priority: given.priority ?? 0,
+        template: given.template?.(selector) ?? null,
+        limits: given.limits,
+      };
       change(() => xfrm.setPolicy(policy, command));
       return;
     }
     case 'delete':
     case 'del': {
-      const selector = selectorOf(parse(new Words(rest), command));
-      change(() => xfrm.removePolicy(selector));
+      const entry = one(parse(new Words(rest), command, ctx), xfrm.policies());
+      change(() => xfrm.removePolicy(entry.policy));
       return;
     }
-    case 'get': {
-      const selector = selectorOf(parse(new Words(rest), command));
-      const policy = xfrm.policies().find((other) => sameSelector(other, selector));
-      if (policy === undefined)
-        throw new ToolError('RTNETLINK answers: No such file or directory', EXIT_KERNEL);
-      ctx.out.stdout(policyText(policy));
+    case 'get':
+      ctx.out.stdout(policyText(one(parse(new Words(rest), command, ctx), xfrm.policies()), detail));
       return;
-    }
     case 'list':
     case 'show':
     case 'lst':
     case 'deleteall':
     case 'delall': {
-      const given = parse(new Words(rest), command);
-      const policies = xfrm.policies().filter((policy) => matches(policy, given));
-      if (command.startsWith('del')) for (const policy of policies) xfrm.removePolicy(policy);
-      else ctx.out.stdout(policies.map(policyText).join(''));
+      const given = parse(new Words(rest), command, ctx);
+      const entries = xfrm.policies().filter((entry) => matches(entry, given, ctx));
+      if (command.startsWith('del')) for (const { policy } of entries) xfrm.removePolicy(policy);
+      else ctx.out.stdout(entries.map((entry) => policyText(entry, detail)).join(''));
       return;
     }
     case 'flush':
-      for (const policy of xfrm.policies()) xfrm.removePolicy(policy);
+      xfrm.flush('policy');
       return;
     case 'count': {
-      const count = (dir: XfrmDirection) => xfrm.policies().filter((policy) => policy.dir === dir).length;
-      ctx.out.stdout(`\t SPD IN  ${count('in')} OUT ${count('out')} FWD ${count('fwd')}\n`);
+      const count = (dir: XfrmDirection) => xfrm.policies().filter(({ policy }) => policy.dir === dir).length;
+      const sockets = detail === 'statistics' ? ' (Sock: IN 0 OUT 0 FWD 0)' : '';
+      ctx.out.stdout(`\t SPD IN  ${count('in')} OUT ${count('out')} FWD ${count('fwd')}${sockets}\n`);
       return;
     }
     default:
@@ -78,59 +86,68 @@ export function xfrmPolicy(args: readonly string[], ctx: IpContext): void {
   }
 }
 
-function selectorOf({ src, dst, proto, dir }: Given): Pick<XfrmPolicy, 'dir' | 'src' | 'dst' | 'proto'> {
-  if (dir === null) throw new ToolError('Not enough information: DIR is required.', EXIT_ARGUMENT);
-  return { dir, src: src ?? ANY, dst: dst ?? ANY, proto: proto ?? 0 };
+function named(given: Given): XfrmSelector & { readonly dir: XfrmDirection } {
+  if (given.dir === null) throw new ToolError('Not enough information: DIR is required.', EXIT_ARGUMENT);
+  return { dir: given.dir, ...selectorOf(given) };
 }
 
-const samePrefix = (a: Prefix, b: Prefix) => a.addr === b.addr && a.len === b.len;
+/** The policy that a selector or an index names. @throws ToolError where there is none. */
+function one(given: Given, entries: readonly XfrmPolicyEntry[]): XfrmPolicyEntry {
+  const { src, dst, proto, sport, dport, index } = given;
+  const selector = named(given);
+  if (index === null && [src, dst, proto, sport, dport].every((part) => part === null))
+    throw new ToolError('Not enough information: either SELECTOR or INDEX is required.', EXIT_ARGUMENT);
+  const entry = entries.find(({ policy, index: own }) =>
+    index === null ? same(policy, selector) : own === index && policy.dir === selector.dir,
+  );
+  if (entry === undefined) throw new ToolError('RTNETLINK answers: No such file or directory', EXIT_KERNEL);
+  return entry;
+}
 
-function sameSelector(policy: XfrmPolicy, { dir, src, dst, proto }: ReturnType<typeof selectorOf>): boolean {
+const samePrefix = (a: IpPrefix, b: IpPrefix) => compareIp(a.addr, b.addr) === 0 && a.len === b.len;
+
+function same(policy: XfrmPolicy, other: XfrmSelector & { readonly dir: XfrmDirection }): boolean {
   return (
-    policy.dir === dir && policy.proto === proto && samePrefix(policy.src, src) && samePrefix(policy.dst, dst)
+    policy.dir === other.dir &&
+    policy.proto === other.proto &&
+    policy.sport === other.sport &&
+    policy.dport === other.dport &&
+    samePrefix(policy.src, other.src) &&
+    samePrefix(policy.dst, other.dst)
   );
 }
 
-function matches(policy: XfrmPolicy, { src, dst, proto, dir, action, priority }: Given): boolean {
+function matches({ policy, index }: XfrmPolicyEntry, given: Given, ctx: IpContext): boolean {
+  const { src, dst, proto, sport, dport, dir, action, priority } = given;
+  const is = <T>(wanted: T | null, has: T) => wanted === null || wanted === has;
+  const { family } = ctx.options;
   return (
+    (family === 'any' || familyOf(policy.src.addr) === family) &&
     (src === null || samePrefix(src, policy.src)) &&
     (dst === null || samePrefix(dst, policy.dst)) &&
-    (proto === null || proto === policy.proto) &&
-    (dir === null || dir === policy.dir) &&
-    (action === null || action === policy.action) &&
-    (priority === null || priority === policy.priority)
+    is(proto, policy.proto) &&
+    is(sport, policy.sport) &&
+    is(dport, policy.dport) &&
+    is(dir, policy.dir) &&
+    is(action, policy.action) &&
+    is(priority, policy.priority) &&
+    is(given.index, index)
   );
 }
 
-function prefixOf(text: string): Prefix {
-  if (text.includes(':')) throw notEmulated('ip xfrm with IPv6');
-  return requirePrefix(text);
-}
-
-function parse(words: Words, command: string): Given {
+function parse(words: Words, command: string, ctx: IpContext): Given {
   const given: Given = {
-    src: null,
-    dst: null,
-    proto: null,
+    ...noSelector(),
     dir: null,
     action: null,
     priority: null,
+    index: null,
     template: null,
+    limits: UNLIMITED,
   };
   for (let word = words.next(); word !== undefined; word = words.next()) {
+    if (takeSelector(given, word, words)) continue;
     switch (word) {
-      case 'src':
-        given.src = prefixOf(words.argument());
-        break;
-      case 'dst':
-        given.dst = prefixOf(words.argument());
-        break;
-      case 'proto': {
-        const text = words.argument();
-        given.proto = protocolNumber(text);
-        if (given.proto === null) throw invalidArgument(text, 'PROTO value is invalid');
-        break;
-      }
       case 'dir': {
         const text = words.argument();
         if (text !== 'in' && text !== 'out' && text !== 'fwd')
@@ -147,8 +164,14 @@ function parse(words: Words, command: string): Given {
       case 'priority':
         given.priority = numberOf(words.argument(), 'PRIORITY');
         break;
+      case 'index':
+        given.index = numberOf(words.argument(), 'INDEX');
+        break;
       case 'ptype':
         if (words.argument() !== 'main') throw notEmulated('ip xfrm policy ptype sub');
+        break;
+      case 'limit':
+        given.limits = takeLimit(given.limits, words);
         break;
       case 'tmpl':
         given.template = parseTemplate(words);
@@ -157,12 +180,15 @@ function parse(words: Words, command: string): Given {
         throw notEmulated(`ip xfrm policy ${command} ${word}`);
     }
   }
+  // Without an address the family is that which was asked for (`preferred_family`).
+  if (given.src === null && given.dst === null && ctx.options.family === 'inet6')
+    given.src = { addr: ANY_IP6, len: 0 };
   return given;
 }
 
 /** The words behind `tmpl`, which are the last. */
-function parseTemplate(words: Words): XfrmTemplate {
-  const id: XfrmId = { src: 0, dst: 0, spi: 0 };
+function parseTemplate(words: Words): (like: XfrmSelector) => XfrmTemplate {
+  const id: XfrmId = { src: null, dst: null, spi: 0 };
   let mode: XfrmMode = 'transport';
   let reqid = 0;
   let level: XfrmTemplate['level'] = 'required';
@@ -178,25 +204,8 @@ function parseTemplate(words: Words): XfrmTemplate {
     else throw notEmulated(`ip xfrm policy tmpl ${word}`);
   }
   const { src, dst, spi } = id;
-  return { src, dst, spi, reqid, mode, level };
-}
-
-/** As iproute2 6.1 prints a policy (`xfrm_policy_info_print`). */
-function policyText({ dir, src, dst, proto, action, priority, template }: XfrmPolicy): string {
-  const upper = proto === 0 ? '' : `proto ${protocolName(proto)} `;
-  const block = action === 'block' ? 'action block ' : '';
-  const lines = [
-    `src ${formatPrefix(src)} dst ${formatPrefix(dst)} ${upper}`,
-    `\tdir ${dir} ${block}priority ${priority} ptype main `,
-  ];
-  if (template !== null) {
-    const { spi, reqid, mode, level } = template;
-    const number = spi === 0 ? '' : `spi 0x${spi.toString(16).padStart(8, '0')} `;
-    lines.push(
-      `\ttmpl src ${formatIp4(template.src)} dst ${formatIp4(template.dst)}`,
-      `\t\tproto esp ${number}reqid ${reqid} mode ${mode}`,
-    );
-    if (level === 'use') lines.push('\t\tlevel use ');
-  }
-  return `${lines.join('\n')}\n`;
+  return (like) => {
+    const any = typeof (src ?? dst ?? like.src.addr) === 'number' ? 0 : ANY_IP6;
+    return { src: src ?? any, dst: dst ?? any, spi, reqid, mode, level };
+  };
 }

@@ -1,17 +1,27 @@
 import type { EspSuite, Hmac } from '../../../../protocols/esp.ts';
-import { formatIp4 } from '../../../../protocols/ip4.ts';
+import { familyOf, type IpAddress } from '../../../../protocols/ip.ts';
 import type { XfrmMode } from '../../../events/xfrm.ts';
-import type { XfrmState } from '../../../kernel/xfrm/state.ts';
+import type { XfrmEncap, XfrmState, XfrmStateOptions } from '../../../kernel/xfrm/state.ts';
 import { ToolError } from '../../tool.ts';
 import { change, type IpContext } from '../context.ts';
-import { EXIT_ARGUMENT, EXIT_USAGE, garbage, invalidArgument, notEmulated, Words } from '../words.ts';
-import { modeOf, numberOf, required, takeId, type XfrmId } from './words.ts';
+import {
+  EXIT_ARGUMENT,
+  EXIT_KERNEL,
+  EXIT_USAGE,
+  garbage,
+  invalidArgument,
+  notEmulated,
+  Words,
+} from '../words.ts';
+import { type Detail, stateText } from './text.ts';
+import { addressOf, modeOf, numberOf, required, takeId, takeLimit, UNLIMITED, type XfrmId } from './words.ts';
 
 /** `ip xfrm state`. @throws ToolError */
 export function xfrmState(args: readonly string[], ctx: IpContext): void {
   const [command = 'list', ...rest] = args;
   const words = new Words(rest);
   const { xfrm } = ctx.ns;
+  const detail: Detail = ctx.options.statistics === 'shown' ? 'statistics' : 'plain';
   switch (command) {
     case 'add':
     case 'update':
@@ -20,14 +30,17 @@ export function xfrmState(args: readonly string[], ctx: IpContext): void {
     case 'delete':
     case 'del': {
       const { id } = parseId(words);
-      change(() => xfrm.removeState(id.dst, id.spi));
+      if (id.proto === undefined) throw required('XFRM-PROTO');
+      change(() => xfrm.removeState(id.dst ?? 0, id.spi));
       return;
     }
     case 'get': {
       const { id } = parseId(words);
-      const state = xfrm.states().find(({ options }) => options.dst === id.dst && options.spi === id.spi);
-      if (state === undefined) throw new ToolError('RTNETLINK answers: No such process', 2);
-      ctx.out.stdout(stateText(state, 'shown'));
+      const state = xfrm
+        .states()
+        .find(({ options }) => options.dst === (id.dst ?? 0) && options.spi === id.spi);
+      if (state === undefined) throw new ToolError('RTNETLINK answers: No such process', EXIT_KERNEL);
+      ctx.out.stdout(stateText(state, 'shown', detail));
       return;
     }
     case 'list':
@@ -35,24 +48,15 @@ export function xfrmState(args: readonly string[], ctx: IpContext): void {
     case 'lst':
     case 'deleteall':
     case 'delall': {
-      const { id, nokeys, reqid, mode } = parseId(words);
-      const states = xfrm
-        .states()
-        .filter(
-          ({ options }) =>
-            (id.src === 0 || options.src === id.src) &&
-            (id.dst === 0 || options.dst === id.dst) &&
-            (id.spi === 0 || options.spi === id.spi) &&
-            (reqid === null || options.reqid === reqid) &&
-            (mode === null || options.mode === mode),
-        );
+      const found = parseId(words);
+      const states = xfrm.states().filter((state) => matches(state, found, ctx));
       if (command.startsWith('del'))
         for (const { options } of states) xfrm.removeState(options.dst, options.spi);
-      else ctx.out.stdout(states.map((state) => stateText(state, nokeys)).join(''));
+      else ctx.out.stdout(states.map((state) => stateText(state, found.nokeys, detail)).join(''));
       return;
     }
     case 'flush':
-      for (const { options } of xfrm.states()) xfrm.removeState(options.dst, options.spi);
+      xfrm.flush('state');
       return;
     case 'count':
       ctx.out.stdout(`\t SAD count ${xfrm.states().length}\n`);
@@ -63,9 +67,25 @@ export function xfrmState(args: readonly string[], ctx: IpContext): void {
   }
 }
 
+function matches(
+  { options }: XfrmState,
+  { id, reqid, mode }: ReturnType<typeof parseId>,
+  ctx: IpContext,
+): boolean {
+  const { family } = ctx.options;
+  return (
+    (family === 'any' || familyOf(options.src) === family) &&
+    (id.src === null || options.src === id.src) &&
+    (id.dst === null || options.dst === id.dst) &&
+    (id.spi === 0 || options.spi === id.spi) &&
+    (reqid === null || options.reqid === reqid) &&
+    (mode === null || options.mode === mode)
+  );
+}
+
 /** What names states, to be listed or deleted. */
 function parseId(words: Words) {
-  const id: XfrmId = { src: 0, dst: 0, spi: 0 };
+  const id: XfrmId = { src: null, dst: null, spi: 0 };
   let nokeys: 'shown' | 'hidden' = 'shown';
   let reqid: number | null = null;
   let mode: XfrmMode | null = null;
@@ -79,16 +99,31 @@ function parseId(words: Words) {
   return { id, nokeys, reqid, mode };
 }
 
+/** Numbers that may come late, at most (`XFRMA_REPLAY_ESN_MAX`). */
+const WINDOW_MAX = 4096;
+
+const NOT_EMULATED = [
+  ...['mark', 'seq', 'replay-seq', 'replay-seq-hi', 'replay-oseq', 'replay-oseq-hi', 'extra-flag', 'sel'],
+  ...['coa', 'ctx', 'offload', 'output-mark', 'if_id', 'tfcpad', 'comp'],
+];
+
+interface Algorithms {
+  enc: Uint8Array | null;
+  auth: { readonly hmac: Hmac; readonly key: Uint8Array; readonly bits: number } | null;
+  aead: EspSuite | null;
+}
+
 function modify(words: Words, how: 'add' | 'update', ctx: IpContext): void {
-  const id: XfrmId = { src: 0, dst: 0, spi: 0 };
+  const id: XfrmId = { src: null, dst: null, spi: 0 };
+  const algorithms: Algorithms = { enc: null, auth: null, aead: null };
   let reqid = 0;
   let mode: XfrmMode = 'transport';
   let replayWindow = 0;
-  let enc: Uint8Array | null = null;
-  let auth: { readonly hmac: Hmac; readonly key: Uint8Array; readonly bits: number } | null = null;
-  let aead: EspSuite | null = null;
+  let flags = { esn: 'off', inner: 'own' } as Pick<XfrmStateOptions, 'esn' | 'inner'>;
+  let encap: XfrmEncap | null = null;
+  let limits = UNLIMITED;
   for (let word = words.next(); word !== undefined; word = words.next()) {
-    if (takeId(id, word, words)) continue;
+    if (takeId(id, word, words) || takeAlgorithm(algorithms, word, words)) continue;
     switch (word) {
       case 'reqid':
         reqid = numberOf(words.argument(), 'REQID');
@@ -98,53 +133,108 @@ function modify(words: Words, how: 'add' | 'update', ctx: IpContext): void {
         break;
       case 'replay-window':
         replayWindow = numberOf(words.argument(), 'SIZE');
-        if (replayWindow > 4096) throw invalidArgument(String(replayWindow), 'SIZE value is invalid');
         break;
-      case 'enc': {
-        const name = algorithm(words);
-        const key = keyOf(words);
-        if (name !== 'cbc(aes)') throw notEmulated(`ip xfrm enc ${name}`);
-        enc = aesKey(key);
+      case 'flag':
+        flags = flagsOf(flags, words.argument(), words);
         break;
-      }
-      case 'auth':
-      case 'auth-trunc': {
-        const name = algorithm(words);
-        const key = keyOf(words);
-        const hmac = /^hmac\((sha1|sha256|sha384|sha512)\)$/.exec(name)?.[1] as Hmac | undefined;
-        if (hmac === undefined) throw notEmulated(`ip xfrm auth ${name}`);
-        // What the kernel takes where it is not told; for SHA-256 that is of a draft, not of RFC 4868.
-        const usual = { sha1: 96, sha256: 96, sha384: 192, sha512: 256 }[hmac];
-        auth = { hmac, key, bits: word === 'auth' ? usual : icvBits(words, digestBits(hmac)) };
+      case 'encap':
+        encap = encapOf(words);
         break;
-      }
-      case 'aead': {
-        const name = algorithm(words);
-        const key = keyOf(words);
-        if (name !== 'rfc4106(gcm(aes))') throw notEmulated(`ip xfrm aead ${name}`);
-        const icvLength = icvBits(words, 128) / 8;
-        if (icvLength < 8) throw invalid();
-        aead = { type: 'gcm', key: aesKey(key.subarray(0, -4)), salt: key.subarray(-4), icvLength };
+      case 'limit':
+        limits = takeLimit(limits, words);
         break;
-      }
       default:
+        if (!NOT_EMULATED.includes(word)) throw invalidArgument(word, 'unknown');
         throw notEmulated(`ip xfrm state ${how} ${word}`);
     }
   }
+  if (flags.esn === 'on' && replayWindow === 0)
+    throw new ToolError('Error: esn flag set without replay-window.', EXIT_USAGE);
+  if (replayWindow > WINDOW_MAX)
+    throw new ToolError(
+      `Error: replay-window (${replayWindow}) > XFRMA_REPLAY_ESN_MAX (${WINDOW_MAX}).`,
+      EXIT_USAGE,
+    );
   if (id.proto === undefined) throw required('XFRM-PROTO');
-  if (enc === null && aead === null)
+  const suite = suiteOf(algorithms);
+  const any: IpAddress = typeof (id.src ?? id.dst ?? 0) === 'number' ? 0 : '\0'.repeat(16);
+  const { src, dst, spi } = { src: id.src ?? any, dst: id.dst ?? any, spi: id.spi };
+  const options = { src, dst, spi, reqid, mode, replayWindow, suite, ...flags, encap, limits };
+  change(() => ctx.ns.xfrm.setState(options, how));
+}
+
+/** @throws ToolError */
+function suiteOf({ enc, auth, aead }: Algorithms): EspSuite {
+  if (enc !== null) {
+    if (auth === null) throw notEmulated('ip xfrm state with enc and without auth');
+    return { type: 'cbc', key: enc, hmac: auth.hmac, authKey: auth.key, icvLength: auth.bits / 8 };
+  }
+  if (aead === null)
     throw new ToolError(
       'ALGO-TYPE value "enc" or "aead" is required with XFRM-PROTO value "esp"',
       EXIT_ARGUMENT,
     );
-  if (enc !== null && auth === null) throw notEmulated('ip xfrm state with enc and without auth');
-  const suite: EspSuite | null =
-    enc !== null && auth !== null
-      ? { type: 'cbc', key: enc, hmac: auth.hmac, authKey: auth.key, icvLength: auth.bits / 8 }
-      : aead;
-  if (suite === null) return;
-  const { src, dst, spi } = id;
-  change(() => ctx.ns.xfrm.setState({ src, dst, spi, reqid, mode, replayWindow, suite }, how));
+  return aead;
+}
+
+function takeAlgorithm(algorithms: Algorithms, word: string, words: Words): boolean {
+  if (!['enc', 'auth', 'auth-trunc', 'aead'].includes(word)) return false;
+  const name = algorithm(words);
+  const key = keyOf(words);
+  if (word === 'enc') {
+    if (name !== 'cbc(aes)') throw notEmulated(`ip xfrm enc ${name}`);
+    algorithms.enc = aesKey(key);
+  } else if (word === 'aead') {
+    if (name !== 'rfc4106(gcm(aes))') throw notEmulated(`ip xfrm aead ${name}`);
+    const icvLength = icvBits(words, 128) / 8;
+    if (icvLength < 8) throw invalid();
+    algorithms.aead = { type: 'gcm', key: aesKey(key.subarray(0, -4)), salt: key.subarray(-4), icvLength };
+  } else {
+    const hmac = /^hmac\((sha1|sha256|sha384|sha512)\)$/.exec(name)?.[1] as Hmac | undefined;
+    if (hmac === undefined) throw notEmulated(`ip xfrm auth ${name}`);
+    // What the kernel takes where it is not told; for SHA-256 that is of a draft, not of RFC 4868.
+    const usual = { sha1: 96, sha256: 96, sha384: 192, sha512: 256 }[hmac];
+    algorithms.auth = { hmac, key, bits: word === 'auth' ? usual : icvBits(words, digestBits(hmac)) };
+  }
+  return true;
+}
+
+const OTHER_FLAGS = ['noecn', 'decap-dscp', 'nopmtudisc', 'wildrecv', 'icmp', 'align4'];
+
+/** The first flag is there, others may follow (`xfrm_state_flag_parse`). */
+function flagsOf(
+  flags: Pick<XfrmStateOptions, 'esn' | 'inner'>,
+  first: string,
+  words: Words,
+): Pick<XfrmStateOptions, 'esn' | 'inner'> {
+  const take = (all: typeof flags, flag: string | undefined): typeof flags | null => {
+    if (flag === 'esn') return { ...all, esn: 'on' };
+    if (flag === 'af-unspec') return { ...all, inner: 'any' };
+    if (flag !== undefined && OTHER_FLAGS.includes(flag)) throw notEmulated(`ip xfrm state flag ${flag}`);
+    return null;
+  };
+  let taken = take(flags, first);
+  if (taken === null) throw invalidArgument(first, 'unknown');
+  for (let next = take(taken, words.peek()); next !== null; next = take(taken, words.peek())) {
+    words.next();
+    taken = next;
+  }
+  return taken;
+}
+
+/** `espinudp SPORT DPORT OADDR` */
+function encapOf(words: Words): XfrmEncap {
+  const type = words.argument();
+  if (['espinudp-nonike', 'espintcp'].includes(type)) throw notEmulated(`ip xfrm state encap ${type}`);
+  if (type !== 'espinudp') throw invalidArgument(type, 'ENCAP-TYPE value is invalid');
+  const port = (name: string) => {
+    const text = words.argument();
+    const value = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
+    if (!(value <= 0xffff)) throw invalidArgument(text, `${name} value after "encap" is invalid`);
+    return value;
+  };
+  const [sport, dport] = [port('SPORT'), port('DPORT')];
+  return { sport, dport, original: addressOf(words.argument()) };
 }
 
 const invalid = () => new ToolError('RTNETLINK answers: Invalid argument', 2);
@@ -181,26 +271,4 @@ function icvBits(words: Words, most: number): number {
 
 function digestBits(hmac: Hmac): number {
   return hmac === 'sha1' ? 160 : Number(hmac.slice(3));
-}
-
-/** As iproute2 6.1 prints a state (`xfrm_state_info_print`). */
-function stateText(state: XfrmState, keys: 'shown' | 'hidden'): string {
-  const { src, dst, spi, reqid, mode, replayWindow, suite } = state.options;
-  const key = (bytes: Uint8Array) =>
-    keys === 'hidden' ? '<<Keys hidden>>' : `0x${Buffer.from(bytes).toString('hex')}`;
-  const bits = 8 * suite.icvLength;
-  const algorithms =
-    suite.type === 'gcm'
-      ? [`aead rfc4106(gcm(aes)) ${key(Buffer.concat([suite.key, suite.salt]))} ${bits}`]
-      : [`auth-trunc hmac(${suite.hmac}) ${key(suite.authKey)} ${bits}`, `enc cbc(aes) ${key(suite.key)}`];
-  const { window } = state;
-  const hex = (value: number) => `0x${value.toString(16)}`;
-  return [
-    `src ${formatIp4(src)} dst ${formatIp4(dst)}`,
-    `\tproto esp spi 0x${spi.toString(16).padStart(8, '0')} reqid ${reqid} mode ${mode}`,
-    `\treplay-window ${replayWindow} `,
-    ...algorithms.map((line) => `\t${line}`),
-    `\tanti-replay context: seq ${hex(window.last)}, oseq ${hex(state.oseq)}, bitmap 0x${window.bitmap.toString(16).padStart(8, '0')}`,
-    '',
-  ].join('\n');
 }

@@ -250,6 +250,7 @@ test('ip xfrm state prints keys and counters, or hides the keys; no event holds 
 \treplay-window 32${' '}
 \taead rfc4106(gcm(aes)) ${GCM_KEY} 128
 \tanti-replay context: seq 0x0, oseq 0x2, bitmap 0x00000000
+\tsel src 0.0.0.0/0 dst 0.0.0.0/0${' '}
 `,
   );
   t.regex(sh(t, a, 'ip xfrm state list nokeys'), /aead rfc4106\(gcm\(aes\)\) <<Keys hidden>> 128/);
