@@ -139,7 +139,7 @@ function parseInstructions(text: string): Instruction[] {
       }
       case 'drop':
         if (splitWords(text).length > 1)
-          throw new FlowSyntaxError('drop must not be accompanied by any other action');
+          throw new FlowSyntaxError('"drop" must not be accompanied by any other action or instruction');
         break;
       default:
         apply.push(parseAction(word));
@@ -227,7 +227,7 @@ function parseAction(word: string): Action {
     }
     default: {
       const parsed = colon < 0 ? parsePort(word) : null;
-      if (parsed === null) throw new FlowSyntaxError(`unknown action ${word}`);
+      if (parsed === null) throw new FlowSyntaxError(`unknown action ${name}`);
       return { type: 'output', port: parsed, maxLen: 0 };
     }
   }

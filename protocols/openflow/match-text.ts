@@ -1,4 +1,5 @@
 import { formatIp4, parseAddress, prefixMask } from '../ip4.ts';
+import { formatIp6, type Ip6, parseIp6 } from '../ip6.ts';
 import { formatMac, parseMac } from '../mac.ts';
 import { RESERVED_PORTS, VID_PRESENT } from './constants.ts';
 import { FIELDS, type FieldName, fieldOnes, type Match, normalMatch, type Oxm } from './oxm.ts';
@@ -53,13 +54,24 @@ export function parseMatch(words: readonly (readonly [string, string | null])[])
   for (const [name, value] of [...words].sort((a, b) => rank(a) - rank(b))) {
     if (value === null) {
       if (PROTOCOLS.some(({ word }) => word === name)) continue;
-      throw new FlowSyntaxError(`unknown keyword ${name}`);
+      throw new FlowSyntaxError(`field ${name} missing value`);
     }
     if (name === 'dl_vlan') {
       const vid = Number(value);
       if (!Number.isInteger(vid) || vid < 0 || (vid > 4095 && vid !== 0xffff))
         throw new FlowSyntaxError(`${value}: dl_vlan is 0 to 4095, or 0xffff for no tag`);
       fields.push(exact('vlan_vid', vid === 0xffff ? 0 : vid | VID_PRESENT));
+      continue;
+    }
+    if (name === 'vlan_tci') {
+      fields.push(...parseTci(value));
+      continue;
+    }
+    if (name === 'nw_tos') {
+      const tos = Number(value);
+      if (!/^(0x[0-9a-f]+|\d+)$/i.test(value) || tos > 0xff || (tos & 3) !== 0)
+        throw new FlowSyntaxError(`${value}: invalid value for nw_tos`);
+      fields.push(exact('ip_dscp', tos >> 2));
       continue;
     }
     fields.push(parseField(fieldOf(name, given('eth_type'), given('ip_proto')), value));
@@ -69,6 +81,21 @@ export function parseMatch(words: readonly (readonly [string, string | null])[])
   } catch (error) {
     throw new FlowSyntaxError(error instanceof Error ? error.message : String(error));
   }
+}
+
+/** `VALUE[/MASK]` of the tag: priority (3 bits), whether there is one, VLAN (12). */
+function parseTci(text: string): Oxm[] {
+  const [value, mask] = text
+    .split('/')
+    .map((part) => (/^(0x[0-9a-f]+|\d+)$/i.test(part) ? Number(part) : Number.NaN));
+  const bits = mask ?? 0xffff;
+  const priority = bits >> 13;
+  if (value === undefined || !(value <= 0xffff) || !(bits <= 0xffff) || (priority !== 0 && priority !== 7))
+    throw new FlowSyntaxError(`${text}: invalid value for vlan_tci`);
+  return [
+    masked('vlan_vid', BigInt(value & 0x1fff), BigInt(bits & 0x1fff)),
+    ...(priority === 0 ? [] : [exact('vlan_pcp', value >> 13)]),
+  ];
 }
 
 function fieldOf(name: string, type: bigint | undefined, proto: bigint | undefined): FieldName {
@@ -89,6 +116,7 @@ function fieldOf(name: string, type: bigint | undefined, proto: bigint | undefin
 /** A field's value with its mask, `VALUE[/MASK]`. @throws FlowSyntaxError */
 export function parseField(field: FieldName, text: string): Oxm {
   const { bits, maskable } = FIELDS[field];
+  if (bits === 128) return parseField6(field, text);
   const [head = '', tail] = text.split('/');
   if (bits === 32 && field !== 'in_port') {
     const address = parseAddress(text);
@@ -100,6 +128,30 @@ export function parseField(field: FieldName, text: string): Oxm {
     throw new FlowSyntaxError(`${text}: invalid value for ${field}`);
   if (mask !== null && !maskable) throw new FlowSyntaxError(`${field} does not allow a mask`);
   return masked(field, value, mask ?? fieldOnes(field));
+}
+
+function parseField6(field: FieldName, text: string): Oxm {
+  const [head = '', tail] = text.split('/');
+  const address = parseIp6(head);
+  const length = Number(tail ?? 128);
+  const mask = tail?.includes(':') === true ? parseIp6(tail) : null;
+  if (address === null || (mask === null && !(length >= 0 && length <= 128)))
+    throw new FlowSyntaxError(`${text}: invalid value for ${field}`);
+  const ones = fieldOnes(field);
+  const bits = mask === null ? ones ^ (ones >> BigInt(length)) : bigOf(mask);
+  return masked(field, bigOf(address) & bits, bits);
+}
+
+function bigOf(address: Ip6): bigint {
+  let value = 0n;
+  for (let i = 0; i < address.length; i++) value = (value << 8n) | BigInt(address.charCodeAt(i));
+  return value;
+}
+
+function ip6Of(value: bigint): Ip6 {
+  return String.fromCharCode(
+    ...Array.from({ length: 16 }, (_, i) => Number((value >> BigInt(120 - 8 * i)) & 0xffn)),
+  );
 }
 
 function masked(field: FieldName, value: bigint, mask: bigint): Oxm {
@@ -187,7 +239,6 @@ const ORDER: readonly FieldName[] = [
 
 const NAMES: Partial<Record<FieldName, string>> = {
   tunnel_id: 'tun_id',
-  vlan_pcp: 'dl_vlan_pcp',
   eth_src: 'dl_src',
   eth_dst: 'dl_dst',
   eth_type: 'dl_type',
@@ -213,19 +264,31 @@ export function matchWords(match: Match): string[] {
     PROTOCOLS.find((one) => BigInt(one.type) === type && one.proto === null);
   const words = short === undefined ? [] : [short.word];
   for (const field of ORDER) {
+    if (field === 'vlan_vid') words.push(...vlanWords(find('vlan_vid'), find('vlan_pcp')));
     const oxm = find(field);
-    if (oxm === undefined || (field === 'eth_type' && short !== undefined)) continue;
+    if (oxm === undefined || field.startsWith('vlan_') || (field === 'eth_type' && short !== undefined))
+      continue;
     if (field === 'ip_proto' && short?.proto !== undefined && short.proto !== null) continue;
-    words.push(fieldWord(oxm));
+    if (field === 'ip_dscp') words.push(`nw_tos=${oxm.value << 2n}`);
+    else words.push(`${NAMES[field] ?? field}=${fieldText(oxm)}`);
   }
   return words;
 }
 
-function fieldWord(oxm: Oxm): string {
-  const { field, value, mask } = oxm;
-  if (field === 'vlan_vid' && mask === null && value >= VID_PRESENT) return `dl_vlan=${value & 0xfffn}`;
-  if (field === 'vlan_vid' && mask === null) return 'dl_vlan=0xffff';
-  return `${NAMES[field] ?? field}=${fieldText(oxm)}`;
+/** A tag as a whole, unless it is one whose VLAN or priority is asked for (`format_flow_vlan` of lib/match.c). */
+function vlanWords(vid: Oxm | undefined, pcp: Oxm | undefined): string[] {
+  if (vid === undefined && pcp === undefined) return [];
+  const ones = Number(vid === undefined ? 0n : (vid.mask ?? 0x1fffn));
+  const mask = ones | (pcp === undefined ? 0 : 0xe000);
+  const value = Number(vid?.value ?? 0n) | (Number(pcp?.value ?? 0n) << 13);
+  const isWhole = (ones & 0xfff) === 0 || (ones & 0xfff) === 0xfff;
+  if ((value & ones & VID_PRESENT) !== 0 && isWhole && (mask & 0xefff) !== 0)
+    return [
+      ...((ones & 0xfff) === 0 ? [] : [`dl_vlan=${value & 0xfff}`]),
+      ...(pcp === undefined ? [] : [`dl_vlan_pcp=${pcp.value}`]),
+    ];
+  const hex = (number: number) => `0x${number.toString(16).padStart(4, '0')}`;
+  return [mask === 0xffff ? `vlan_tci=${hex(value)}` : `vlan_tci=${hex(value)}/${hex(mask)}`];
 }
 
 export function fieldText({ field, value, mask }: Oxm): string {
@@ -240,6 +303,13 @@ export function fieldText({ field, value, mask }: Oxm): string {
     if (mask === null) return text;
     for (let len = 1; len < 32; len++) if (BigInt(prefixMask(len)) === mask) return `${text}/${len}`;
     return `${text}/${formatIp4(Number(mask))}`;
+  }
+  if (bits === 128) {
+    const text = formatIp6(ip6Of(value));
+    if (mask === null) return text;
+    for (let len = 0; len < 128; len++)
+      if ((fieldOnes(field) ^ (fieldOnes(field) >> BigInt(len))) === mask) return `${text}/${len}`;
+    return `${text}/${formatIp6(ip6Of(mask))}`;
   }
   const hex = mask !== null || field === 'eth_type' || bits >= 64;
   const show = (number: bigint) => (hex ? `0x${number.toString(16)}` : String(number));

@@ -75,7 +75,7 @@ export function portLines({ port, name, mac, config, state }: OfPort, isLocal: b
 }
 
 /** A message that a switch has refused, as ovs-ofctl shows it below the error. */
-export function changeText(body: OfBody, xid: string): string {
+export function requestText(body: OfBody, xid: string): string {
   switch (body.type) {
     case 'flow_mod':
       return `OFPT_FLOW_MOD (OF1.3) (xid=${xid}): ${flowModText(body)}\n`;
@@ -83,6 +83,11 @@ export function changeText(body: OfBody, xid: string): string {
       return `OFPT_GROUP_MOD (OF1.3) (xid=${xid}):\n ${groupModText(body)}\n`;
     case 'meter_mod':
       return `OFPT_METER_MOD (OF1.3) (xid=${xid}): ${meterModText(body)}\n`;
+    case 'multipart_request': {
+      const { request } = body;
+      if (request.kind !== 'meter' && request.kind !== 'meter_config') return '';
+      return `OFPST_${request.kind.toUpperCase()} request (OF1.3) (xid=${xid}): meter=${request.meter}\n`;
+    }
     default:
       return '';
   }

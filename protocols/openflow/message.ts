@@ -2,6 +2,7 @@ import type { Action, Instruction } from './action.ts';
 import type { GroupFeatures, GroupMod, GroupSpec, GroupStats } from './group.ts';
 import type { MeterFeatures, MeterMod, MeterSpec, MeterStats } from './meter.ts';
 import type { Match } from './oxm.ts';
+import type { TableFeatures } from './table-features.ts';
 
 /** `ofp_port` (§7.2.1) */
 export interface OfPort {
@@ -104,7 +105,16 @@ export interface SwitchDescription {
 }
 
 export type MultipartRequest =
-  | { readonly kind: 'desc' | 'table' | 'port_desc' | 'group_desc' | 'group_features' | 'meter_features' }
+  | {
+      readonly kind:
+        | 'desc'
+        | 'table'
+        | 'port_desc'
+        | 'group_desc'
+        | 'group_features'
+        | 'meter_features'
+        | 'table_features';
+    }
   | ({ readonly kind: 'flow' | 'aggregate' } & FlowQuery)
   | { readonly kind: 'port_stats'; readonly port: number }
   | { readonly kind: 'queue'; readonly port: number; readonly queue: number }
@@ -118,6 +128,7 @@ export type MultipartReply =
   | { readonly kind: 'table'; readonly tables: readonly TableStats[] }
   | { readonly kind: 'port_stats'; readonly ports: readonly PortStats[] }
   | { readonly kind: 'port_desc'; readonly ports: readonly OfPort[] }
+  | { readonly kind: 'table_features'; readonly tables: readonly TableFeatures[] }
   | { readonly kind: 'queue'; readonly queues: readonly QueueStats[] }
   | { readonly kind: 'group'; readonly groups: readonly GroupStats[] }
   | { readonly kind: 'group_desc'; readonly groups: readonly GroupSpec[] }
@@ -263,5 +274,6 @@ export const MULTIPARTS = {
   meter: 9,
   meter_config: 10,
   meter_features: 11,
+  table_features: 12,
   port_desc: 13,
 } as const;

@@ -6,6 +6,7 @@ import { type FlowStats, MULTIPARTS, type MultipartReply, type MultipartRequest 
 import { readMeterConfigs, readMeterStats } from './meter.ts';
 import { readBig, readMatch } from './oxm.ts';
 import { PORT_SIZE, readPort, readText } from './port.ts';
+import { readTableFeatures } from './table-features.ts';
 
 const bad = (message: string, code: number) => new OpenFlowError(message, ERROR.BAD_REQUEST, code);
 
@@ -30,6 +31,10 @@ export function readRequest(buf: Uint8Array): MultipartRequest {
     case 'port_stats':
       need(buf, 8);
       return { kind, port: u32(buf, BODY) };
+    case 'table_features':
+      // Tables are what they are: with a body the request would change them (§7.3.5.5).
+      if (buf.length > BODY) throw bad('tables cannot be changed', BAD_REQUEST.BAD_MULTIPART);
+      return { kind };
     case 'queue':
       need(buf, 8);
       return { kind, port: u32(buf, BODY), queue: u32(buf, BODY + 4) };
@@ -96,6 +101,8 @@ export function readReply(buf: Uint8Array): MultipartReply {
       };
     case 'port_desc':
       return { kind, ports: rows(buf, PORT_SIZE, (at) => readPort(buf, at)) };
+    case 'table_features':
+      return { kind, tables: readTableFeatures(buf, BODY) };
     case 'queue':
       return {
         kind,

@@ -115,6 +115,13 @@ export function matchesOverlap(a: Match, b: Match): boolean {
   });
 }
 
+/** Class, field, has-mask and length as one number, as the features of tables have them. */
+export function oxmHeader(field: FieldName, how: 'exact' | 'masked'): number {
+  const bytes = fieldBytes(field);
+  const masked = how === 'masked' ? 1 : 0;
+  return ((BASIC << 16) | (FIELDS[field].id << 9) | (masked << 8) | (bytes << masked)) >>> 0;
+}
+
 /** class (2), field (7 bits) and has-mask (1), length (1), value, mask. */
 export function writeOxm(out: OfWriter, { field, value, mask }: Oxm): void {
   const bytes = fieldBytes(field);

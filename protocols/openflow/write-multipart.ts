@@ -4,6 +4,7 @@ import type { MultipartReply, MultipartRequest } from './message.ts';
 import { writeMeterConfig, writeMeterStats } from './meter.ts';
 import { writeMatch } from './oxm.ts';
 import { writePort } from './port.ts';
+import { writeTableFeatures } from './table-features.ts';
 import type { OfWriter } from './writer.ts';
 
 export function writeRequest(out: OfWriter, request: MultipartRequest): void {
@@ -99,6 +100,9 @@ export function writeReply(out: OfWriter, reply: MultipartReply): void {
       break;
     case 'port_desc':
       for (const port of reply.ports) writePort(out, port);
+      break;
+    case 'table_features':
+      for (const table of reply.tables) writeTableFeatures(out, table);
       break;
     case 'queue':
       for (const queue of reply.queues) {

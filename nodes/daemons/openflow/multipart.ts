@@ -20,23 +20,34 @@ import type { Flow } from '../../kernel/openflow/flow.ts';
 import type { Group } from '../../kernel/openflow/group-table.ts';
 import { MAX_BANDS, MAX_METERS, type Meter } from '../../kernel/openflow/meter-table.ts';
 import { TABLES } from '../../kernel/openflow/pipeline.ts';
+import { ACTIONS, tableFeatures } from './table-features.ts';
 
 /** Flows in one message: the longest of them still fit into its 64 KiB. */
 const FLOWS_A_MESSAGE = 50;
+const TABLES_A_MESSAGE = 30;
 
 /** Answers a multipart request (§7.3.5) in as many messages as it takes. @throws OpenFlowError */
 export function answerMultipart(bridge: OpenFlowBridge, request: MultipartRequest, now: number): OfBody[] {
   const reply = answer(bridge, request, now);
-  if (reply.kind !== 'flow') return [{ type: 'multipart_reply', more: 'last', reply }];
-  const { flows } = reply;
-  const bodies: OfBody[] = [];
-  for (let at = 0; at === 0 || at < flows.length; at += FLOWS_A_MESSAGE)
-    bodies.push({
-      type: 'multipart_reply',
-      more: at + FLOWS_A_MESSAGE < flows.length ? 'more' : 'last',
-      reply: { kind: 'flow', flows: flows.slice(at, at + FLOWS_A_MESSAGE) },
-    });
-  return bodies;
+  const parts = (
+    reply.kind === 'flow'
+      ? chunks(reply.flows, FLOWS_A_MESSAGE).map((flows) => ({ ...reply, flows }))
+      : reply.kind === 'table_features'
+        ? chunks(reply.tables, TABLES_A_MESSAGE).map((tables) => ({ ...reply, tables }))
+        : [reply]
+  ) satisfies MultipartReply[];
+  return parts.map((part, i) => ({
+    type: 'multipart_reply',
+    more: i + 1 < parts.length ? 'more' : 'last',
+    reply: part,
+  }));
+}
+
+/** At least one. */
+function chunks<T>(rows: readonly T[], size: number): T[][] {
+  const parts: T[][] = [];
+  for (let at = 0; at === 0 || at < rows.length; at += size) parts.push(rows.slice(at, at + size));
+  return parts;
 }
 
 function answer(bridge: OpenFlowBridge, request: MultipartRequest, now: number): MultipartReply {
@@ -80,6 +91,11 @@ function answer(bridge: OpenFlowBridge, request: MultipartRequest, now: number):
         })),
       };
     }
+    case 'table_features':
+      return {
+        kind: 'table_features',
+        tables: Array.from({ length: TABLES }, (_, table) => tableFeatures(table)),
+      };
     case 'queue': {
       const wanted = bridge.ports.filter(({ number }) => {
         return request.port === RESERVED_PORTS.ANY || request.port === number;
@@ -147,8 +163,7 @@ function answer(bridge: OpenFlowBridge, request: MultipartRequest, now: number):
 
 /** Weights, liveness, chaining (`OFPGFC_…`). */
 const GROUP_CAPABILITIES = 0b111;
-/** Bits of the actions that there are: output, push and pop of VLAN tags, queue, group, both of TTLs, fields. */
-const ACTION_BITS = [0, 17, 18, 21, 22, 23, 24, 25].reduce((bits, action) => bits | (1 << action), 0) >>> 0;
+const ACTION_BITS = ACTIONS.reduce((bits, action) => bits | (1 << action), 0) >>> 0;
 /** OFPQ_ALL */
 const ANY_QUEUE = 0xffffffff;
 

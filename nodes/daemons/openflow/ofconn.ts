@@ -1,8 +1,11 @@
 import type { AsyncConfig, OfBody } from '../../../protocols/openflow/message.ts';
 import type { OpenFlowRole } from '../../events/openflow.ts';
 
-/** What a controller is sent unasked where it has not said (§6.3.6): packets and flows as master or equal, ports always. */
-export const ASYNC_DEFAULT: AsyncConfig = { packetIn: [7, 0], portStatus: [7, 7], flowRemoved: [15, 0] };
+/**
+ * What a controller is sent unasked where it has not said (§6.3.6), as Open vSwitch has it: packets, but for those whose TTL has
+ * run out, and flows as master or equal, ports always.
+ */
+export const ASYNC_DEFAULT: AsyncConfig = { packetIn: [3, 0], portStatus: [7, 7], flowRemoved: [15, 0] };
 
 /** Somebody who speaks OpenFlow to the switch: a controller, or ovs-ofctl on the switch itself. */
 export class OfConn {

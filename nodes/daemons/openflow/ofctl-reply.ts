@@ -43,6 +43,8 @@ export function replyText(
       const ports = reply.ports.map((port) => portLines(port, port.port === RESERVED_PORTS.LOCAL));
       return `${ofpst('PORT_DESC', xid)}\n${ports.join('')}`;
     }
+    case 'table_features':
+      return `${ofpst('TABLE_FEATURES', xid)}\n`;
     case 'queue': {
       const rows = reply.queues.map(
         ({ port, queue, bytes, packets, errors, durationSec, durationNsec }) =>

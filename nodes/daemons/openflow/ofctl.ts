@@ -18,7 +18,7 @@ import type {
   MultipartRequest,
   OfBody,
 } from '../../../protocols/openflow/message.ts';
-import { changeText } from '../../../protocols/openflow/message-text.ts';
+import { requestText } from '../../../protocols/openflow/message-text.ts';
 import { parseMeter } from '../../../protocols/openflow/meter-text.ts';
 import { checkActions } from '../../../protocols/openflow/prerequisites.ts';
 import { flowMod } from './controller.ts';
@@ -30,9 +30,15 @@ export class OvsError extends Error {
   override readonly name = 'OvsError';
 }
 
-/** The switch has refused what it was asked; the message is all that is printed. */
+/** The switch has refused what it was asked; the message is all that is printed. That it has nothing to show is no failure. */
 export class RefusedError extends Error {
   override readonly name = 'RefusedError';
+  readonly code: number;
+
+  constructor(message: string, code: number) {
+    super(message);
+    this.code = code;
+  }
 }
 
 /** Transaction ids as ovs-ofctl has them: a change of flows or groups comes after the questions that find its format. */
@@ -157,7 +163,7 @@ function checkFlow({ command, table, match, instructions }: FlowMod): void {
     // Ports are left to the switch.
     if (isOutput) return;
     const name = errorName(error.errorType, error.code);
-    throw new FlowSyntaxError(`actions are invalid with specified match (${name}): ${error.message}`);
+    throw new FlowSyntaxError(`actions are invalid with specified match (${name})`);
   }
 }
 
@@ -242,7 +248,8 @@ function ask(vswitchd: Vswitchd, body: OfBody, xid: string): OfBody[] {
   for (const answer of answers)
     if (answer.type === 'error')
       throw new RefusedError(
-        `OFPT_ERROR (OF1.3) (xid=${xid}): ${errorName(answer.errorType, answer.code)}\n${changeText(body, xid)}`,
+        `OFPT_ERROR (OF1.3) (xid=${xid}): ${errorName(answer.errorType, answer.code)}\n${requestText(body, xid)}`,
+        body.type === 'multipart_request' ? 0 : 1,
       );
   return answers;
 }

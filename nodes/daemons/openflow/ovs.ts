@@ -33,7 +33,7 @@ export function runOvs(name: OvsProgram, args: readonly string[], vswitchd: Vswi
   } catch (error) {
     if (error instanceof OvsError || error instanceof FlowSyntaxError)
       return { text: `${name}: ${error.message}\n`, code: 1 };
-    if (error instanceof RefusedError) return { text: error.message, code: 1 };
+    if (error instanceof RefusedError) return { text: error.message, code: error.code };
     throw error;
   }
 }

@@ -30,7 +30,7 @@ export class Vswitchd {
   readonly config: OpenFlowSwitchConfig;
   readonly #rt: Runtime;
   readonly #ns: Netns;
-  readonly #ofproto: Ofproto;
+  readonly ofproto: Ofproto;
   readonly #controllers: readonly Controller[];
   failMode: OpenFlowSwitchConfig['failMode'];
   #alone: TimerHandle | null = null;
@@ -44,10 +44,10 @@ export class Vswitchd {
     this.failMode = config.failMode;
     this.bridge = new OpenFlowBridge(ns, config.bridge, {
       packetIn: (packet) => this.#packetIn(packet),
-      flowRemoved: (flow, reason) => this.#ofproto.flowRemoved(flow, reason),
+      flowRemoved: (flow, reason) => this.ofproto.flowRemoved(flow, reason),
       portChanged: (port) => this.#portChanged(port),
     });
-    this.#ofproto = new Ofproto(rt, this.bridge, config.datapathId);
+    this.ofproto = new Ofproto(rt, this.bridge, config.datapathId);
     this.#controllers = addresses(config).map((address) => {
       const controller: Controller = {
         rconn: new Rconn(rt, ns, address, config, {
@@ -73,7 +73,7 @@ export class Vswitchd {
 
   /** 1 while it is still open whether a controller comes: until then nobody knows how packets go. */
   get work(): number {
-    return !this.#ofproto.hasController && this.#alone !== null ? 1 : 0;
+    return !this.ofproto.hasController && this.#alone !== null ? 1 : 0;
   }
 
   start(): void {
@@ -107,7 +107,7 @@ export class Vswitchd {
     this.failMode = mode;
     this.#rt.emit({ type: 'openflow.fail-mode', bridge: this.config.bridge, failMode: mode });
     if (mode === 'secure') this.#setMode('controlled');
-    else if (!this.#ofproto.hasController && this.#alone === null) this.#standAlone();
+    else if (!this.ofproto.hasController && this.#alone === null) this.#standAlone();
   }
 
   /** What ovs-ofctl says to the switch from the switch itself, and what it is answered; an ERROR is one of the answers. */
@@ -116,7 +116,7 @@ export class Vswitchd {
     const answers: OfBody[] = [];
     const conn = new OfConn('', (answer) => answers.push(answer));
     try {
-      this.#ofproto.serve(conn, { xid: 0, body });
+      this.ofproto.serve(conn, { xid: 0, body });
     } catch (error) {
       if (!(error instanceof OpenFlowError)) throw error;
       const { errorType, code } = error;
@@ -142,7 +142,7 @@ export class Vswitchd {
         role: conn?.role ?? 'equal',
         async: conn === null || conn.asyncConfig === null ? null : asyncMasks(conn.asyncConfig),
       })),
-      generation: this.#ofproto.generation,
+      generation: this.ofproto.generation,
       mode,
       flows: inOrder(flows, ([rule]) => rule).map(([, flow]) => flow),
       fdb: inOrder(normal.rows(), fdbKey),
@@ -157,7 +157,7 @@ export class Vswitchd {
   #opened(controller: Controller, channel: OpenFlowChannel): void {
     const { target } = controller.rconn;
     controller.conn = new OfConn(target, (body, xid) => channel.send(body, xid));
-    this.#ofproto.attach(controller.conn);
+    this.ofproto.attach(controller.conn);
     if (this.#alone !== null) this.#rt.timers.cancel(this.#alone);
     this.#alone = null;
     this.#tell(target, 'connected', target);
@@ -165,10 +165,10 @@ export class Vswitchd {
   }
 
   #closed(controller: Controller, reason: string): void {
-    if (controller.conn !== null) this.#ofproto.detach(controller.conn);
+    if (controller.conn !== null) this.ofproto.detach(controller.conn);
     controller.conn = null;
     this.#tell(controller.rconn.target, 'disconnected', reason);
-    if (!this.#ofproto.hasController) this.#lost();
+    if (!this.ofproto.hasController) this.#lost();
   }
 
   #tell(controller: string, state: 'connected' | 'disconnected', reason: string): void {
@@ -178,7 +178,7 @@ export class Vswitchd {
   #message({ conn }: Controller, channel: OpenFlowChannel, message: OfMessage): void {
     if (conn === null) return;
     try {
-      this.#ofproto.serve(conn, message);
+      this.ofproto.serve(conn, message);
     } catch (error) {
       if (!(error instanceof OpenFlowError)) throw error;
       const { errorType, code } = error;
@@ -214,7 +214,7 @@ export class Vswitchd {
     if (before === words || before === undefined) return;
     this.#told.set(port.number, words);
     if (!port.device.usable) this.bridge.normal.flush(port.number);
-    this.#ofproto.portChanged(port);
+    this.ofproto.portChanged(port);
   }
 
   #words(port: SwitchPort): string {
@@ -223,8 +223,8 @@ export class Vswitchd {
   }
 
   #packetIn(packet: PacketIn): void {
-    if (!this.#ofproto.hasController) this.#ns.kernel.drop('openflow-no-controller');
-    else if (this.#ofproto.packetIn(packet) === 'unwanted') this.#ns.kernel.drop('openflow-unwanted');
+    if (!this.ofproto.hasController) this.#ns.kernel.drop('openflow-no-controller');
+    else if (this.ofproto.packetIn(packet) === 'unwanted') this.#ns.kernel.drop('openflow-unwanted');
   }
 }
 

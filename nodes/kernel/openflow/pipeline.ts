@@ -2,6 +2,7 @@ import type { Action, Instruction } from '../../../protocols/openflow/action.ts'
 import {
   ALL_TABLES,
   BAD_INSTRUCTION,
+  BAD_REQUEST,
   ERROR,
   FLOW_FLAGS,
   FLOW_MOD_FAILED,
@@ -15,7 +16,7 @@ import { GroupTable } from './group-table.ts';
 import { MeterTable } from './meter-table.ts';
 import { PacketRun } from './packet-run.ts';
 
-/** Tables that flows can go to by number, as Open vSwitch has them. */
+/** Tables that flows can go to by number, as Open vSwitch has them. The next one is the switch's own, and nobody's to change. */
 export const TABLES = 254;
 
 export interface PacketIn {
@@ -96,6 +97,8 @@ export class Pipeline implements PacketPath {
   flowMod(mod: FlowMod): void {
     const { command, table, instructions } = mod;
     const isDelete = command === 'delete' || command === 'delete_strict';
+    if (table === TABLES)
+      throw new OpenFlowError(`table ${table} is the switch's own`, ERROR.BAD_REQUEST, BAD_REQUEST.EPERM);
     if (table >= TABLES && !(isDelete && table === ALL_TABLES))
       throw new OpenFlowError(
         `there is no table ${table}`,

@@ -98,7 +98,17 @@ const counts = fc.array(fc.record({ packets: u64, bytes: u64 }), { maxLength: 3 
 const four = fc.array(u32, { minLength: 4, maxLength: 4 });
 
 const request = fc.oneof(
-  fc.record({ kind: is('desc', 'table', 'port_desc', 'group_desc', 'group_features', 'meter_features') }),
+  fc.record({
+    kind: is(
+      'desc',
+      'table',
+      'port_desc',
+      'group_desc',
+      'group_features',
+      'meter_features',
+      'table_features',
+    ),
+  }),
   fc.record({ kind: is('queue'), port: u32, queue: u32 }),
   fc.record({ kind: is('group'), group: u32 }),
   fc.record({ kind: is('meter', 'meter_config'), meter: u32 }),
@@ -141,6 +151,31 @@ const reply = fc.oneof(
     ),
   }),
   fc.record({ kind: is('port_desc'), ports: fc.array(port, { maxLength: 3 }) }),
+  fc.record({
+    kind: is('table_features'),
+    tables: fc.array(
+      fc.record({
+        table: u8,
+        name: text,
+        metadataMatch: u64,
+        metadataWrite: u64,
+        config: u32,
+        maxEntries: u32,
+        properties: fc.array(
+          fc.oneof(
+            fc.record({ type: fc.constantFrom(0, 1, 4, 5, 6, 7), values: fc.array(u16, { maxLength: 5 }) }),
+            fc.record({ type: fc.constantFrom(2, 3), values: fc.array(u8, { maxLength: 9 }) }),
+            fc.record({
+              type: fc.constantFrom(8, 10, 12, 13, 14, 15),
+              values: fc.array(u32, { maxLength: 5 }),
+            }),
+          ),
+          { maxLength: 4 },
+        ),
+      }),
+      { maxLength: 3 },
+    ),
+  }),
   fc.record({
     kind: is('queue'),
     queues: fc.array(
