@@ -36,7 +36,7 @@ export interface GroupMod extends GroupSpec {
 
 export interface GroupStats {
   readonly group: number;
-  /** Flows and groups that send packets to it. */
+  /** How often flows send packets to it. */
   readonly references: number;
   readonly packets: bigint;
   readonly bytes: bigint;

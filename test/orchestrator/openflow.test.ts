@@ -199,7 +199,7 @@ test('flows are shown and changed over the bus, and what is wrong is said', asyn
   t.like(refused, { type: 'error' });
   t.like(await ask({ op: 'flow-mod', switch: 's1', command: 'add', flow: 'nonsense,actions=drop' }), {
     type: 'error',
-    message: 'unknown keyword nonsense',
+    message: 'field nonsense missing value',
   });
   t.like(await ask({ op: 'flows', switch: 's9' }), {
     type: 'error',

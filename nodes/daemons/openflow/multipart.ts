@@ -187,7 +187,7 @@ function groupStats({ pipeline }: OpenFlowBridge, group: Group, now: number): Gr
   const { spec, packets, bytes, bucketPackets, bucketBytes, created } = group;
   return {
     group: spec.group,
-    references: pipeline.flows().filter((flow) => flow.sendsTo(spec.group)).length,
+    references: pipeline.flows().reduce((sum, flow) => sum + flow.sendsTo(spec.group), 0),
     packets: BigInt(packets),
     bytes: BigInt(bytes),
     ...duration(now - created),

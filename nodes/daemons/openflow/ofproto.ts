@@ -20,6 +20,7 @@ import {
   PACKET_IN_REASONS,
   PORT_REASONS,
 } from '../../../protocols/openflow/message.ts';
+import type { Match } from '../../../protocols/openflow/oxm.ts';
 import { checkActions, checkMatch } from '../../../protocols/openflow/prerequisites.ts';
 import type { OpenFlowBridge, SwitchPort } from '../../kernel/openflow/bridge.ts';
 import type { Flow } from '../../kernel/openflow/flow.ts';
@@ -148,8 +149,13 @@ export class Ofproto {
     }
   }
 
-  packetIn({ frame, inPort, reason, table, cookie }: PacketIn): 'sent' | 'unwanted' {
+  packetIn({ frame, inPort, metadata, reason, table, cookie }: PacketIn): 'sent' | 'unwanted' {
     let sent: 'sent' | 'unwanted' = 'unwanted';
+    // Fields of the pipeline that are 0 are left out (§7.4.1).
+    const match: Match = [
+      { field: 'in_port', value: BigInt(inPort), mask: null },
+      ...(metadata === 0n ? [] : [{ field: 'metadata', value: metadata, mask: null } as const]),
+    ];
     for (const conn of this.#conns) {
       if (!conn.wants('packetIn', PACKET_IN_REASONS.indexOf(reason))) continue;
       sent = 'sent';
@@ -161,7 +167,7 @@ export class Ofproto {
         reason,
         table,
         cookie,
-        match: [{ field: 'in_port', value: BigInt(inPort), mask: null }],
+        match,
         data: frame,
       });
     }

@@ -197,7 +197,7 @@ export class OpenFlowBridge implements BridgeMaster {
     if (mod.command === 'delete') {
       for (const { spec } of groups.delete(mod.group)) {
         rt.emit({ type: 'openflow.group.removed', bridge: this.bridge, group: spec.group });
-        this.pipeline.dropUsers((flow) => flow.sendsTo(spec.group), 'group_delete');
+        this.pipeline.dropUsers((flow) => flow.sendsTo(spec.group) > 0, 'group_delete');
       }
       return;
     }

@@ -64,7 +64,7 @@ export class FlowTable {
     const wanted = (flow: Flow) =>
       (flow.cookie & filter.cookieMask) === (filter.cookie & filter.cookieMask) &&
       (filter.outPort === RESERVED_PORTS.ANY || flow.outputs(filter.outPort)) &&
-      (filter.outGroup === GROUP.ANY || flow.sendsTo(filter.outGroup));
+      (filter.outGroup === GROUP.ANY || flow.sendsTo(filter.outGroup) > 0);
     if (filter.priority !== null) {
       const flow = this.#classifier.find(compiled, filter.priority);
       return flow !== null && wanted(flow) ? [flow] : [];

@@ -1,4 +1,4 @@
-import type { Action, Instruction } from '../../../protocols/openflow/action.ts';
+import type { Instruction } from '../../../protocols/openflow/action.ts';
 import { FLOW_FLAGS } from '../../../protocols/openflow/constants.ts';
 import type { FlowSpec } from '../../../protocols/openflow/flow-text.ts';
 import type { Match } from '../../../protocols/openflow/oxm.ts';
@@ -57,21 +57,24 @@ export class Flow implements Rule<Flow> {
   }
 
   outputs(port: number): boolean {
-    return this.#does((action) => action.type === 'output' && action.port === port);
+    return this.instructions.some(
+      (one) =>
+        (one.type === 'apply_actions' || one.type === 'write_actions') &&
+        one.actions.some((action) => action.type === 'output' && action.port === port),
+    );
   }
 
-  sendsTo(group: number): boolean {
-    return this.#does((action) => action.type === 'group' && action.group === group);
+  /** How often it sends to a group. */
+  sendsTo(group: number): number {
+    let count = 0;
+    for (const one of this.instructions)
+      if (one.type === 'apply_actions' || one.type === 'write_actions')
+        for (const action of one.actions) if (action.type === 'group' && action.group === group) count++;
+    return count;
   }
 
   isMetered(meter: number): boolean {
     return this.instructions.some((one) => one.type === 'meter' && one.meter === meter);
-  }
-
-  #does(wanted: (action: Action) => boolean): boolean {
-    return this.instructions.some(
-      (one) => (one.type === 'apply_actions' || one.type === 'write_actions') && one.actions.some(wanted),
-    );
   }
 }
 

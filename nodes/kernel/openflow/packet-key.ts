@@ -35,12 +35,21 @@ export function readKey(frame: Uint8Array, inPort: number, key: Uint32Array, at:
     key[FIELDS.vlan_vid.word] = (tci & 0xfff) | VID_PRESENT;
     key[FIELDS.vlan_pcp.word] = tci >>> 13;
     at.network = ETH_HLEN + 4;
+    // Type and what follows are those below all tags (§7.2.3.7).
+    for (let type = u16(frame, at.network - 2); isTag(type) && frame.length >= at.network + 4; ) {
+      at.network += 4;
+      type = u16(frame, at.network - 2);
+    }
   }
   at.type = u16(frame, at.network - 2);
   key[FIELDS.eth_type.word] = at.type;
   if (at.type === ETHERTYPE_IPV4) readIpv4(frame, key, at);
   else if (at.type === ETHERTYPE_ARP) readArp(frame, key, at.network);
   else if (at.type === ETHERTYPE_IPV6) readIpv6(frame, key, at);
+}
+
+function isTag(type: number): boolean {
+  return type === 0x8100 || type === 0x88a8;
 }
 
 function readIpv4(frame: Uint8Array, key: Uint32Array, at: Offsets): void {

@@ -19,13 +19,12 @@ export class PacketRun {
   readonly #path: PacketPath;
   readonly #at: Offsets = { network: 0, type: 0, transport: -1, proto: -1 };
   readonly #set = new ActionSet();
-  #inPort = 0;
+  inPort = 0;
   #frame: Uint8Array = NO_FRAME;
   /** Bytes that it came with. */
-  #length = 0;
+  length = 0;
   /** Where it goes once nothing more is done to it: the last of all is spared a copy. */
   #pending = -1;
-  #last: Flow | null = null;
 
   constructor(path: PacketPath) {
     this.#path = path;
@@ -33,11 +32,10 @@ export class PacketRun {
 
   begin(frame: Uint8Array, inPort: number, length: number): void {
     this.#frame = frame;
-    this.#inPort = inPort;
-    this.#length = length;
+    this.inPort = inPort;
+    this.length = length;
     this.#pending = -1;
     this.#set.clear();
-    this.#last = null;
     this.key[FIELDS.metadata.word] = 0;
     this.key[FIELDS.metadata.word + 1] = 0;
     readKey(frame, inPort, this.key, this.#at);
@@ -45,7 +43,6 @@ export class PacketRun {
 
   /** Carries out a flow's instructions; the table that comes next, if any. */
   take(flow: Flow): number | 'last' | 'ended' {
-    this.#last = flow;
     let next: number | 'last' = 'last';
     for (const one of flow.instructions) {
       switch (one.type) {
@@ -53,7 +50,8 @@ export class PacketRun {
           if (this.#meter(one.meter) === 'ended') return 'ended';
           break;
         case 'apply_actions':
-          if (this.apply(one.actions, flow) === 'ended') return 'ended';
+          // As Open vSwitch: without a TTL no table follows, but the action set is carried out.
+          if (this.apply(one.actions, flow) === 'ended') return 'last';
           break;
         case 'write_actions':
           this.#set.write(one.actions);
@@ -73,17 +71,25 @@ export class PacketRun {
 
   /** The action set, and what waits to be sent. */
   end(): void {
-    if (!this.#set.isEmpty && this.#set.run((action) => this.#carryOut(action, this.#last)) === 'ended')
-      return;
-    if (this.#pending >= 0) this.#path.host.output(this.#pending, this.#frame, this.#inPort);
+    // As Open vSwitch, which then tells of no flow, and of table 0.
+    if (!this.#set.isEmpty) this.#set.run((action) => this.#carryOut(action, null));
+    this.flush();
+  }
+
+  /** What waits to be sent. */
+  flush(): void {
+    if (this.#pending >= 0) this.#path.host.output(this.#pending, this.#frame, this.inPort);
     this.#pending = -1;
   }
 
   /** A bucket's actions are carried out as a set is (§5.10). */
-  bucket(actions: readonly Action[], flow: Flow | null): void {
-    this.#last = flow;
+  bucket(from: PacketRun, actions: readonly Action[], flow: Flow | null): void {
+    const { word } = FIELDS.metadata;
+    this.key[word] = from.key[word]!;
+    this.key[word + 1] = from.key[word + 1]!;
     this.#set.write(actions);
-    this.end();
+    this.#set.run((action) => this.#carryOut(action, flow));
+    this.flush();
   }
 
   /** `flow` is null for a packet-out. */
@@ -95,24 +101,22 @@ export class PacketRun {
 
   #carryOut(action: Action, flow: Flow | null): 'done' | 'ended' {
     if (this.#pending >= 0) {
-      this.#path.host.output(this.#pending, copyFrame(this.#frame), this.#inPort);
+      this.#path.host.output(this.#pending, copyFrame(this.#frame), this.inPort);
       this.#pending = -1;
     }
     switch (action.type) {
       case 'output':
         if (action.port === RESERVED_PORTS.CONTROLLER) this.#toController(action.maxLen, flow, 'action');
-        else if (action.port === RESERVED_PORTS.TABLE) this.#path.again(copyFrame(this.#frame), this.#inPort);
+        else if (action.port === RESERVED_PORTS.TABLE) this.#path.again(copyFrame(this.#frame), this.inPort);
         else this.#pending = action.port;
         break;
       case 'group':
         this.#group(action.group, flow);
         break;
-      case 'push_vlan': {
-        const tag = action.ethertype === 0x88a8 ? 0x88a8 : 0x8100;
-        const old = vlanProtocol(this.#frame) === null ? 0 : this.key[FIELDS.vlan_vid.word]! & 0xfff;
-        this.#replaced(tagged(this.#frame, tag, old, this.key[FIELDS.vlan_pcp.word]));
+      case 'push_vlan':
+        // VLAN 0 and priority 0, as Open vSwitch pushes it, whatever the tag below says.
+        this.#replaced(tagged(this.#frame, action.ethertype === 0x88a8 ? 0x88a8 : 0x8100, 0));
         break;
-      }
       case 'pop_vlan':
         if (vlanProtocol(this.#frame) !== null) this.#replaced(untagged(this.#frame));
         break;
@@ -128,7 +132,7 @@ export class PacketRun {
         break;
       case 'set_field':
         setField(this.#frame, this.#at, action.oxm);
-        readKey(this.#frame, this.#inPort, this.key, this.#at);
+        readKey(this.#frame, this.inPort, this.key, this.#at);
     }
     return 'done';
   }
@@ -140,8 +144,9 @@ export class PacketRun {
       return;
     }
     if (group.spec.groupType === 'all') {
-      group.count(null, this.#length);
-      for (const { actions } of group.spec.buckets) this.#through(actions, flow);
+      group.count(null, this.length);
+      for (const { actions } of group.spec.buckets)
+        this.#path.bucket(this, copyFrame(this.#frame), actions, flow);
       return;
     }
     const chosen = this.#chosen(group);
@@ -150,40 +155,37 @@ export class PacketRun {
       this.#path.host.dropped('openflow-no-bucket');
       return;
     }
-    group.count(chosen, this.#length);
-    this.#through(bucket.actions, flow);
+    group.count(chosen, this.length);
+    this.#path.bucket(this, copyFrame(this.#frame), bucket.actions, flow);
   }
 
   #chosen(group: Group): number {
     return this.#path.groups.choose(group, group.spec.groupType === 'select' ? flowHash(this.key) : 0);
   }
 
-  #through(actions: readonly Action[], flow: Flow | null): void {
-    this.#path.bucket(copyFrame(this.#frame), this.#inPort, this.#length, actions, flow);
-  }
-
   #meter(number: number): 'done' | 'ended' {
     const { meters, host } = this.#path;
-    const verdict = meters.get(number)?.run(this.#length, host.now) ?? 'pass';
+    const verdict = meters.get(number)?.run(this.length, host.now) ?? 'pass';
     if (verdict === 'pass') return 'done';
     if (verdict === 'drop') {
       host.dropped('openflow-meter');
       return 'ended';
     }
     remarkDscp(this.#frame, this.#at, verdict.precedence);
-    readKey(this.#frame, this.#inPort, this.key, this.#at);
+    readKey(this.#frame, this.inPort, this.key, this.#at);
     return 'done';
   }
 
   #replaced(frame: Uint8Array): void {
     this.#frame = frame;
-    readKey(frame, this.#inPort, this.key, this.#at);
+    readKey(frame, this.inPort, this.key, this.#at);
   }
 
   #toController(maxLen: number, flow: Flow | null, reason: PacketInReason): void {
     this.#path.host.packetIn({
       frame: copyFrame(this.#frame),
-      inPort: this.#inPort,
+      inPort: this.inPort,
+      metadata: this.#metadata,
       reason: reason === 'action' && flow?.isTableMiss === true ? 'no_match' : reason,
       table: flow?.table ?? 0,
       cookie: flow?.cookie ?? 0xffffffffffffffffn,
@@ -191,10 +193,14 @@ export class PacketRun {
     });
   }
 
+  get #metadata(): bigint {
+    const { word } = FIELDS.metadata;
+    return (BigInt(this.key[word]!) << 32n) | BigInt(this.key[word + 1]!);
+  }
+
   #writeMetadata(value: bigint, mask: bigint): void {
     const { word } = FIELDS.metadata;
-    const old = (BigInt(this.key[word]!) << 32n) | BigInt(this.key[word + 1]!);
-    const metadata = (old & ~mask) | (value & mask);
+    const metadata = (this.#metadata & ~mask) | (value & mask);
     this.key[word] = Number((metadata >> 32n) & 0xffffffffn);
     this.key[word + 1] = Number(metadata & 0xffffffffn);
   }

@@ -22,6 +22,7 @@ export const TABLES = 254;
 export interface PacketIn {
   readonly frame: Uint8Array;
   readonly inPort: number;
+  readonly metadata: bigint;
   readonly reason: PacketInReason;
   readonly table: number;
   readonly cookie: bigint;
@@ -49,14 +50,8 @@ export interface PacketPath {
   readonly meters: MeterTable;
   /** Through the tables from the first one (`TABLE`). */
   again(frame: Uint8Array, inPort: number): void;
-  /** Through a bucket of a group; `length`: bytes that the packet came with. */
-  bucket(
-    frame: Uint8Array,
-    inPort: number,
-    length: number,
-    actions: readonly Action[],
-    flow: Flow | null,
-  ): void;
+  /** Through a bucket of a group that `from` has come to, in a frame of its own. */
+  bucket(from: PacketRun, frame: Uint8Array, actions: readonly Action[], flow: Flow | null): void;
 }
 
 /** Groups whose buckets go to groups, and packets that go to `TABLE`, are followed so far (`MAX_DEPTH` of ofproto-dpif-xlate.c). */
@@ -135,7 +130,7 @@ export class Pipeline implements PacketPath {
   process(frame: Uint8Array, inPort: number): void {
     const run = this.#begin(frame, inPort, frame.length);
     try {
-      if (run !== null) this.#through(run, frame.length);
+      if (run !== null) this.#through(run);
     } finally {
       this.#depth--;
     }
@@ -145,31 +140,30 @@ export class Pipeline implements PacketPath {
     this.process(frame, inPort);
   }
 
-  bucket(
-    frame: Uint8Array,
-    inPort: number,
-    length: number,
-    actions: readonly Action[],
-    flow: Flow | null,
-  ): void {
-    const run = this.#begin(frame, inPort, length);
+  bucket(from: PacketRun, frame: Uint8Array, actions: readonly Action[], flow: Flow | null): void {
+    const run = this.#begin(frame, from.inPort, from.length);
     try {
-      run?.bucket(actions, flow);
+      run?.bucket(from, actions, flow);
     } finally {
       this.#depth--;
     }
   }
 
-  #through(run: PacketRun, length: number): void {
+  #through(run: PacketRun): void {
     for (let table = 0; ; ) {
       const flow = this.#tables[table]?.lookup(run.key) ?? null;
       if (flow === null) {
         this.host.dropped('openflow-miss');
+        // As Open vSwitch, which carries out what earlier tables have written into the action set.
+        run.end();
         return;
       }
-      flow.count(length, this.host.now);
+      flow.count(run.length, this.host.now);
       const next = run.take(flow);
-      if (next === 'ended') return;
+      if (next === 'ended') {
+        run.flush();
+        return;
+      }
       if (next === 'last') {
         run.end();
         return;

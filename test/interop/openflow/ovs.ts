@@ -1,6 +1,7 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -75,7 +76,20 @@ export class OpenVswitch {
   /** Frames by port number from 1, LOCAL's as 0, and packets to the controller, that come of messages; and the answers to these. */
   async send(bodies: readonly OfBody[]): Promise<{ answers: OfBody[]; frames: Out[]; unasked: OfBody[] }> {
     const answers = await this.#client.send(bodies);
+    // Packets go to controllers at the beginning of the next turn of the main loop, before what is asked then; commands are
+    // answered at the end of one.
+    await this.appctl('version');
+    await this.#client.send([]);
     return { answers, frames: this.#frames(), unasked: this.#client.unasked.splice(0) };
+  }
+
+  /** A command of ovs-appctl(8), over its socket. */
+  async appctl(method: string, params: readonly string[] = []): Promise<void> {
+    const socket = connect(join(this.folder, 'vswitchd.ctl'));
+    socket.write(JSON.stringify({ method, params, id: 0 }));
+    const [answer] = await once(socket, 'data');
+    socket.destroy();
+    if (!String(answer).includes('"error":null')) throw new Error(`${method}: ${answer}`);
   }
 
   async ofctl(args: readonly string[]): Promise<Result> {
