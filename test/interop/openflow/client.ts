@@ -34,7 +34,11 @@ export class OpenFlowClient {
   async send(bodies: readonly OfBody[]): Promise<OfBody[]> {
     const answers: OfBody[] = [];
     for (const body of bodies) this.#ask(body, (answer) => answers.push(answer));
-    await new Promise<void>((resolve) => this.#ask({ type: 'barrier_request' }, () => resolve()));
+    await new Promise<void>((resolve, reject) => {
+      this.#ask({ type: 'barrier_request' }, () => resolve());
+      this.#socket.once('close', () => reject(new Error('the switch has closed the connection')));
+    });
+    this.#socket.removeAllListeners('close');
     return answers;
   }
 
