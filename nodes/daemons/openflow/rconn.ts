@@ -17,6 +17,12 @@ export interface RconnHandlers {
 
 type RconnTimes = Pick<OpenFlowSwitchConfig, 'inactivityProbe' | 'backoff' | 'maxBackoff'>;
 
+/**
+ * For so many times its backoff, which is a second at first, an attempt is waited for. For once, as rconn has it, it would end
+ * just as a neighbour that is not up yet is asked again, and what waits for the answer would be sent and be refused.
+ */
+const PATIENCE = 1.5;
+
 /** A connection to a controller that is tried anew until it is there (lib/rconn.c). */
 export class Rconn {
   /** `tcp:ADDRESS:PORT` */
@@ -58,14 +64,16 @@ export class Rconn {
       this.#channel = channel;
     };
     socket.onClosed = (reason) => this.#closed(reason);
-    // rconn gives an attempt up after its backoff, or a second.
-    this.#retry = this.#rt.timers.set(this.#rt.now + Math.max(this.#times.backoff, this.#backoff), () => {
-      this.#retry = null;
-      if (this.#channel !== null || this.#socket !== socket) return;
-      socket.onClosed = null;
-      socket.abort();
-      this.#closed('connection timed out');
-    });
+    this.#retry = this.#rt.timers.set(
+      this.#rt.now + PATIENCE * Math.max(this.#times.backoff, this.#backoff),
+      () => {
+        this.#retry = null;
+        if (this.#channel !== null || this.#socket !== socket) return;
+        socket.onClosed = null;
+        socket.abort();
+        this.#closed('connection timed out');
+      },
+    );
   }
 
   shutdown(): void {
