@@ -1,3 +1,4 @@
+import { parseIp } from '../protocols/ip.ts';
 import { parseIp4 } from '../protocols/ip4.ts';
 import type { BgpRequest, CommandReply, Impairment, NodeCommand } from './commands.ts';
 import type { BgpConfig, DockerConfig, NodeConfig } from './config.ts';
@@ -434,10 +435,10 @@ export class NodeMachine implements Runtime {
 
   #trace({ pod, target, packet }: Extract<NodeCommand, { type: 'trace' }>): CommandReply {
     const ns = this.#namespaceOf(pod);
-    const addr = parseIp4(target);
+    const addr = parseIp(target);
     if (ns === undefined)
       return { type: 'error', message: `no pod or container ${pod} runs on ${this.#config.name}` };
-    if (addr === null) return { type: 'error', message: `${target} is no IPv4 address` };
+    if (addr === null) return { type: 'error', message: `${target} is no address` };
     const detail = `${pod} -> ${target} ${packet.proto}${packet.proto === 'icmp' ? '' : ` ${packet.port}`}`;
     const start = this.emit({ type: 'command.received', command: 'trace', detail: detail.trim() });
     this.#kernel.tracer.begin(ns);

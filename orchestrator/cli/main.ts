@@ -182,6 +182,7 @@ program
   .option('--udp', 'a datagram in the place of a SYN')
   .option('--icmp', 'an echo request, whatever the port')
   .option('--all', 'with the copies of broadcasts that end elsewhere')
+  .option('-6, --ipv6', 'to the IPv6 address that a pod has')
   .addOption(
     new Option('--within <duration>', 'give up waiting after').argParser(duration).default(5_000, '5s'),
   )

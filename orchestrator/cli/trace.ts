@@ -2,6 +2,8 @@ import pc from 'picocolors';
 import type { TracedPacket } from '../../nodes/commands.ts';
 import type { PacketStep } from '../../nodes/events/packet.ts';
 import type { EventId } from '../../nodes/events/record.ts';
+import { parseIp } from '../../protocols/ip.ts';
+import { parseIp6 } from '../../protocols/ip6.ts';
 import { AddressBook } from '../address-book.ts';
 import { followPacket, type PacketPath, type PathOutcome, type PathStep } from '../observe/packet-path.ts';
 import type { RunningLab } from '../running-lab.ts';
@@ -13,6 +15,8 @@ export interface TraceOptions {
   readonly icmp?: true;
   readonly within: number;
   readonly all?: true;
+  /** To the IPv6 address of a pod or container. */
+  readonly ipv6?: true;
   readonly output: 'text' | 'json';
 }
 
@@ -24,7 +28,11 @@ class TraceError extends Error {
 const LABEL_MIN = 20;
 const LABEL_MAX = 34;
 /** Steps in which a copy of a broadcast ends that is for somebody else. */
-const ELSEWHERE: readonly string[] = ['other-host', 'ip-not-for-us'];
+const ELSEWHERE: readonly string[] = ['other-host', 'ip-not-for-us', 'ip6-multicast'];
+/** What everybody on a segment is asked. */
+const ASKED = /^(ARP|NDP) who-has /;
+/** What is said on the way to find a neighbour. */
+const RESOLUTION = /^(ARP|NDP) /;
 
 /** `reroute trace SOURCE DESTINATION`: follows one packet and its answer through every node that it crosses. */
 export async function trace(
@@ -56,20 +64,31 @@ function ends(words: readonly string[]): readonly [string, string] {
   return [from, to];
 }
 
+/** `ADDR`, `ADDR:PORT`, `[ADDR6]:PORT`, and the same with a name. */
+function hostAndPort(text: string): readonly [host: string, port: string | undefined] {
+  const bracketed = /^\[([^\]]*)\](?::(.*))?$/.exec(text);
+  if (bracketed !== null) return [bracketed[1] ?? '', bracketed[2]];
+  if (parseIp6(text) !== null) return [text, undefined];
+  const [host = '', port, ...more] = text.split(':');
+  if (more.length > 0)
+    throw new TraceError(`${text} is no address; with a port an IPv6 address is written as [2001:db8::1]:80`);
+  return [host, port];
+}
+
 async function destination(lab: RunningLab, text: string, source: Target, options: TraceOptions) {
-  const plain = text.replace(/^@/, '');
-  if (/^\[|:.*:/.test(plain))
-    throw new TraceError(`${text}: packets of IPv6 are not followed yet; name an IPv4 address or a pod`);
-  const [host = '', portText] = plain.split(':');
+  const [host, portText] = hostAndPort(text.replace(/^@/, ''));
   const port = portText === undefined ? null : Number(portText);
   if (port !== null && !(Number.isInteger(port) && port > 0 && port < 65_536))
     throw new TraceError(`'${portText}' is no port`);
-  const isAddress = /^\d+\.\d+\.\d+\.\d+$/.test(host);
-  const address = isAddress ? host : await (await AddressBook.open(lab, source)).addressOf(host);
+  const family = options.ipv6 === true ? 'IPv6' : 'IPv4';
+  const address =
+    parseIp(host) === null ? await (await AddressBook.open(lab, source)).addressOf(host, family) : host;
   if (address === '')
     throw new TraceError(
       `${host} is neither an address nor a running pod, container or node; reroute get pods, containers and nodes list them`,
     );
+  if (options.ipv6 === true && !address.includes(':'))
+    throw new TraceError(`${host} has no IPv6 address, only ${address}`);
   if (port === null && options.udp === true) throw new TraceError('--udp takes a port: ADDR:PORT');
   const proto = options.udp === true ? 'udp' : 'tcp';
   const packet: TracedPacket = port === null || options.icmp === true ? { proto: 'icmp' } : { proto, port };
@@ -110,7 +129,8 @@ export function render({ steps, outcome }: PacketPath, { from, to, packet, all }
       } else if (
         event.step.at === 'socket.send' ||
         event.step.at === 'device.in' ||
-        event.step.at === 'decapsulate'
+        event.step.at === 'decapsulate' ||
+        RESOLUTION.test(event.packet)
       )
         lines.push(`  ${pc.dim(event.packet)}`);
       last = event.packet;
@@ -127,14 +147,22 @@ export function render({ steps, outcome }: PacketPath, { from, to, packet, all }
 
 /** Without the copies of a broadcast that end at hosts which it is not for. */
 function withoutStrays(steps: readonly PathStep[]): readonly PathStep[] {
-  return steps.filter(({ event, node }, i) => {
-    if (event.type !== 'packet.step') return true;
-    const { step } = event;
-    if (step.at === 'drop') return !ELSEWHERE.includes(step.reason);
-    if (step.at !== 'device.in' || !event.packet.startsWith('ARP who-has')) return true;
-    // An ARP request that nothing follows from on this node.
-    return steps.slice(i + 1).some((later) => later.node === node && later.event.ns === event.ns);
+  const kept = steps.filter(
+    ({ event }) =>
+      event.type !== 'packet.step' || event.step.at !== 'drop' || !ELSEWHERE.includes(event.step.reason),
+  );
+  return kept.filter((step, i) => {
+    if (!isAsked(step)) return true;
+    // A question that nothing follows from on this node.
+    const { node, event } = step;
+    return kept
+      .slice(i + 1)
+      .some((later) => later.node === node && later.event.ns === event.ns && !isAsked(later));
   });
+}
+
+function isAsked({ event }: PathStep): boolean {
+  return event.type === 'packet.step' && event.step.at === 'device.in' && ASKED.test(event.packet);
 }
 
 function verdict(outcome: PathOutcome, steps: readonly PathStep[], took: number): string {
@@ -219,10 +247,10 @@ function translation(
   before: string,
   after: string,
 ): { readonly label: string; readonly text: string } | null {
-  const pattern = /^(TCP|UDP|ICMP) (\S+) > (\S+) (.*)$/;
+  const pattern = /^(TCP|UDP|ICMP|ICMPv6) (\S+) > (\S+) (.*)$/;
   const [, proto, src, dst, rest = ''] = pattern.exec(before) ?? [];
   const [, proto2, src2, dst2, rest2 = ''] = pattern.exec(after) ?? [];
-  const same = (text: string) => text.replace(/ ttl \d+| id \d+/g, '');
+  const same = (text: string) => text.replace(/ (ttl|hlim|id) \d+/g, '');
   if (proto === undefined || proto !== proto2 || same(rest) !== same(rest2)) return null;
   if (src === src2 && dst !== dst2) return { label: 'DNAT', text: `${dst} → ${dst2}` };
   if (src !== src2 && dst === dst2) return { label: 'SNAT', text: `${src} → ${src2}` };

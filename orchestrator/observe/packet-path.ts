@@ -25,6 +25,8 @@ export interface PacketPath {
 
 /** How long nothing more may be told before the packet is taken to have got no further, ms. */
 const QUIET = 400;
+/** The same while somebody asks for a neighbour: three times, a second apart. */
+const ASKING = 3_500;
 const LOOK = 60;
 
 /**
@@ -45,8 +47,17 @@ export async function followPacket(
     const next = await collectPath(lab, start, home);
     if (next.steps.length > path.steps.length) movedAt = lab.now();
     path = next;
-    if (path.outcome !== 'unanswered' || lab.now() > deadline || lab.now() - movedAt > QUIET) return path;
+    const quiet = asks(path) ? ASKING : QUIET;
+    if (path.outcome !== 'unanswered' || lab.now() > deadline || lab.now() - movedAt > quiet) return path;
   }
+}
+
+/** Whether the last that is told is a question for a neighbour. */
+function asks({ steps }: PacketPath): boolean {
+  const event = steps.at(-1)?.event;
+  if (event?.type !== 'packet.step') return false;
+  const { step, packet } = event;
+  return / who-has /.test(packet) || (step.at === 'neighbor' && step.mac === '');
 }
 
 async function collectPath(
@@ -93,7 +104,10 @@ async function collectPath(
 function outcomeOf(event: PathEvent): PathOutcome {
   if (event.type !== 'packet.step') return 'unanswered';
   const isReset = /^TCP \S+ > \S+ \[[^\]]*R/.test(event.packet);
-  const isError = /^ICMP \S+ > \S+ (unreachable|time exceeded|type 12) /.test(event.packet);
+  const isError =
+    /^ICMP(v6)? \S+ > \S+ (unreachable|time exceeded|packet too big|parameter problem|type 12) /.test(
+      event.packet,
+    );
   return isReset || isError ? 'refused' : 'answered';
 }
 

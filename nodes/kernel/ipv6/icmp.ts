@@ -73,6 +73,9 @@ export class Icmp6Layer {
       this.#ns.kernel.drop('icmp6-malformed');
       return;
     }
+    const { rt, tracer } = this.#ns.kernel;
+    if (rt.cause < 0 && message.type !== 'ndp')
+      tracer.step(this.#ns, { at: 'socket.receive', socket: `ICMPv6 ${message.type}` }, frame);
     switch (message.type) {
       case 'echo-request':
         this.#answer(device, frame, at, length, src, dst);
