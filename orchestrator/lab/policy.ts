@@ -9,9 +9,9 @@ import {
   type Term,
 } from '../../protocols/bgp/policy/config.ts';
 import { compilePolicies } from '../../protocols/bgp/policy/policy.ts';
-import { formatIp4 } from '../../protocols/ip4.ts';
+import { formatIp } from '../../protocols/ip.ts';
 import type { Reporter } from './problem.ts';
-import { asNumber, ip, map, name, network } from './schema-types.ts';
+import { anyIp, asNumber, map, name, network } from './schema-types.ts';
 
 const prefixLength = z.int().min(0).max(128).optional();
 const prefixRule = z.union([network, map({ prefix: network, ge: prefixLength, le: prefixLength })]);
@@ -49,7 +49,7 @@ const set = map({
     .union([z.int().min(0).max(0xffffffff), z.literal('none'), z.string().regex(/^[+-]\d{1,10}$/)])
     .optional(),
   origin: origin.optional(),
-  nextHop: z.union([z.enum(['self', 'peer']), ip]).optional(),
+  nextHop: z.union([z.enum(['self', 'peer']), anyIp]).optional(),
   prepend: z.union([z.int().min(1).max(32), map({ as: asNumber, times: z.int().min(1).max(32) })]).optional(),
   privateAs: z.enum(['remove', 'replace']).optional(),
   communities: map({
@@ -133,7 +133,10 @@ function actionsOf(spec: z.infer<typeof set>): Actions {
     origin: spec.origin,
     privateAs: spec.privateAs,
     med: med === undefined ? undefined : medOf(med),
-    nextHop: typeof nextHop === 'number' ? { address: formatIp4(nextHop) } : nextHop,
+    nextHop:
+      nextHop === undefined || nextHop === 'self' || nextHop === 'peer'
+        ? nextHop
+        : { address: formatIp(nextHop) },
     prepend:
       prepend === undefined
         ? undefined

@@ -1,7 +1,8 @@
 import { asPathCount } from './as-path.ts';
 import type { AttributeTable } from './attribute-table.ts';
 import type { PathAttributes } from './attributes.ts';
-import type { PrefixKey } from './nlri.ts';
+import type { FamilyName } from './config.ts';
+import { familyOf, type PrefixKey } from './nlri.ts';
 import type { Peer, Rejection } from './path.ts';
 import type { PolicyContext, RoutePolicy } from './route-policy.ts';
 
@@ -49,6 +50,7 @@ export class Importer {
   readonly #policyContext: PolicyContext;
   /** The last result, for a run of prefixes with one set of attributes. */
   #last: PathAttributes | null = null;
+  #lastFamily: FamilyName = 'ipv4';
   #lastResult: Imported | null = null;
 
   constructor(peer: Peer, context: ImportContext, policy: RoutePolicy | null) {
@@ -59,10 +61,13 @@ export class Importer {
   }
 
   judge(key: PrefixKey, received: PathAttributes): Imported {
-    if (this.#last === received && this.#lastResult !== null) return this.#lastResult;
+    const family = familyOf(key);
+    if (this.#last === received && this.#lastFamily === family && this.#lastResult !== null)
+      return this.#lastResult;
     const result = this.#decide(key, received);
     const shared = this.#policy === null || !this.#policy.dependsOnPrefix;
     this.#last = shared ? received : null;
+    this.#lastFamily = family;
     this.#lastResult = result;
     return result;
   }

@@ -16,7 +16,7 @@ export interface PolicyContext {
 
 /** Import and export policies as the speaker applies them. */
 export interface RoutePolicy {
-  /** Whether the outcome depends on the prefix: if not, it is worked out once for all prefixes with the same attributes. */
+  /** Whether the outcome depends on the prefix: if not, it is worked out once for all prefixes of a family with the same attributes. */
   readonly dependsOnPrefix: boolean;
   /** The attributes that the route goes on with, the same object if they are not changed; null if it is rejected. */
   apply(key: PrefixKey, attributes: AttributeFields, context: PolicyContext): AttributeFields | null;

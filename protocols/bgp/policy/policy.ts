@@ -1,8 +1,12 @@
-import { parseIp } from '../../ip.ts';
+import { type IpAddress, parseIp } from '../../ip.ts';
+import { mapIp4 } from '../../ip6.ts';
 import { asPathLength, formatAsPath, isPrivateAs, mapAsPath, neighborAs, prependAs } from '../as-path.ts';
 import type { AttributeFields, Origin } from '../attributes.ts';
+import type { FamilyName } from '../config.ts';
 import { DEFAULT_LOCAL_PREF } from '../constants.ts';
-import type { PrefixKey } from '../nlri.ts';
+import { splitNextHop } from '../nexthops.ts';
+import { familyOf, type PrefixKey } from '../nlri.ts';
+import { type NextHopFields, ownNextHop } from '../own-next-hop.ts';
 import type { PolicyContext, PolicySet, RoutePolicy } from '../route-policy.ts';
 import { AsPathRegex } from './as-path-regex.ts';
 import { CommunityPattern, parseCommunity, withCommunity } from './community-pattern.ts';
@@ -28,7 +32,7 @@ interface Condition {
   readonly holds: (route: Route) => boolean;
 }
 
-type Action = (attributes: AttributeFields, context: PolicyContext) => AttributeFields;
+type Action = (attributes: AttributeFields, context: PolicyContext, family: FamilyName) => AttributeFields;
 
 interface CompiledTerm {
   readonly name: string;
@@ -73,7 +77,7 @@ export class CompiledPolicy implements RoutePolicy {
       const route = { key, attributes: current, context };
       if (!conditions.every(({ holds }) => holds(route))) continue;
       if (action === 'reject') return null;
-      for (const { run } of actions) current = run(current, context);
+      for (const { run } of actions) current = run(current, context, familyOf(key));
       if (action === 'accept') return current;
     }
     return this.#otherwise === 'accept' ? current : null;
@@ -95,7 +99,7 @@ export class CompiledPolicy implements RoutePolicy {
       traces.push({ term: name, conditions: tried, matched, set, action: matched ? action : null });
       if (!matched) continue;
       if (action === 'reject') return { terms: traces, decidedBy: 'term', result: null };
-      for (const { run } of actions) current = run(current, context);
+      for (const { run } of actions) current = run(current, context, familyOf(key));
       if (action === 'accept') return { terms: traces, decidedBy: 'term', result: current };
     }
     const result = this.#otherwise === 'accept' ? current : null;
@@ -244,9 +248,10 @@ function conditionsOf(match: Conditions, sets: Sets): Condition[] {
   }
   if (nextHop !== undefined) {
     const compiled = nextHop.map((name) => sets.prefixes(name));
-    add(`next hop in ${nextHop.join(' or ')}`, ({ attributes: { nextHop: addr } }) =>
-      compiled.some((set) => addr !== null && set.covers(addr)),
-    );
+    add(`next hop in ${nextHop.join(' or ')}`, ({ attributes }) => {
+      const addr = addressOf(attributes);
+      return compiled.some((set) => addr !== null && set.covers(addr));
+    });
   }
   if (match.origin !== undefined) {
     const origins = match.origin.map((name) => ORIGINS[name]);
@@ -281,11 +286,9 @@ function actionsOf(set: Actions): { readonly text: string; readonly run: Action 
     const address = typeof nextHop === 'string' ? null : parseIp(nextHop.address);
     if (typeof nextHop !== 'string' && address === null)
       throw new PolicyError(`'${nextHop.address}' is no address`);
-    add(`next hop ${typeof nextHop === 'string' ? nextHop : nextHop.address}`, (fields, { peer }) => {
-      const chosen = address ?? (nextHop === 'self' ? peer.localAddress : peer.address);
-      return typeof chosen === 'number'
-        ? { ...fields, nextHop: chosen, nextHop6: null }
-        : { ...fields, nextHop: null, nextHop6: chosen };
+    add(`next hop ${typeof nextHop === 'string' ? nextHop : nextHop.address}`, (fields, { peer }, family) => {
+      const own = nextHop === 'self' ? ownNextHop(peer, family) : nextHopOf(address ?? peer.address, family);
+      return { ...fields, ...own };
     });
   }
   if (privateAs !== undefined) {
@@ -321,6 +324,21 @@ function actionsOf(set: Actions): { readonly text: string; readonly run: Action 
     });
   }
   return actions;
+}
+
+/** What leads to a route's next hop: the global address of an IPv6 one, if it has any. */
+function addressOf({ nextHop, nextHop6 }: AttributeFields): IpAddress | null {
+  if (nextHop !== null || nextHop6 === null) return nextHop;
+  const { global, linkLocal } = splitNextHop(nextHop6);
+  return global ?? linkLocal;
+}
+
+/** An address as the next hop of a route: an IPv4 one of IPv6 in its mapped form, an IPv6 one of IPv4 by RFC 8950. */
+function nextHopOf(address: IpAddress, family: FamilyName): NextHopFields {
+  if (typeof address === 'string') return { nextHop: null, nextHop6: address };
+  return family === 'ipv4'
+    ? { nextHop: address, nextHop6: null }
+    : { nextHop: null, nextHop6: mapIp4(address) };
 }
 
 function medOf(old: number | null, action: NonNullable<Actions['med']>): number | null {

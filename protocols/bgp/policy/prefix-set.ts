@@ -1,6 +1,7 @@
+import type { IpAddress } from '../../ip.ts';
 import { prefixContains } from '../../ip4.ts';
 import { IP6_LENGTH, maskIp6 } from '../../ip6.ts';
-import { keyAddress, keyLength, type PrefixKey, parseKey } from '../nlri.ts';
+import { ipv6Key, keyAddress, keyLength, type PrefixKey, parseKey } from '../nlri.ts';
 import { PolicyError, type PrefixRule } from './config.ts';
 
 interface Rule {
@@ -36,9 +37,10 @@ export class PrefixSet {
     return this.#rules.some((rule) => len >= rule.least && len <= rule.most && covers(rule.key, key));
   }
 
-  /** Whether one of the prefixes covers an IPv4 address, whatever its bounds. */
-  covers(addr: number): boolean {
-    return this.#rules.some(({ key }) => covers(key, addr * 64 + 32));
+  /** Whether one of the prefixes covers an address, whatever its bounds. */
+  covers(addr: IpAddress): boolean {
+    const host = typeof addr === 'number' ? addr * 64 + 32 : ipv6Key(addr, 128);
+    return this.#rules.some(({ key }) => covers(key, host));
   }
 }
 

@@ -7,6 +7,7 @@ import {
   formatExtendedCommunity,
   formatLargeCommunity,
 } from '../../../../protocols/bgp/community.ts';
+import { formatNextHops } from '../../../../protocols/bgp/nexthops.ts';
 import { type PrefixKey, parseKey } from '../../../../protocols/bgp/nlri.ts';
 import type { Peer } from '../../../../protocols/bgp/path.ts';
 import { AsPathRegex } from '../../../../protocols/bgp/policy/as-path-regex.ts';
@@ -25,7 +26,9 @@ import {
 import { compilePolicies } from '../../../../protocols/bgp/policy/policy.ts';
 import { PrefixSet } from '../../../../protocols/bgp/policy/prefix-set.ts';
 import type { PolicyContext } from '../../../../protocols/bgp/route-policy.ts';
+import { formatIp } from '../../../../protocols/ip.ts';
 import { parseIp4 } from '../../../../protocols/ip4.ts';
+import { parseIp6 } from '../../../../protocols/ip6.ts';
 import { attributeFields, prefixKeys, route } from '../arbitrary.ts';
 
 const key = (text: string): PrefixKey => parseKey(text)!;
@@ -187,6 +190,36 @@ for (const [title, set, expected] of actions) {
     t.deepEqual(result, { ...ROUTE, ...expected });
   });
 }
+
+test('next hops of both families, on routes of both families', (t) => {
+  const ip6 = (text: string) => parseIp6(text)!;
+  const six = { ...ROUTE, nextHop: null, nextHop6: ip6('2001:db8::1') + ip6('fe80::1') };
+  const session6: Peer = {
+    ...peer('p6'),
+    address: ip6('2001:db8::1'),
+    localAddress: ip6('2001:db8::9'),
+    link: { dev: 'eth1', linkLocal: ip6('fe80::9') },
+    extendedNextHop: 'yes',
+  };
+  const over6: PolicyContext = { ...CONTEXT, peer: session6 };
+  const applied = (set: Actions, prefix: string, context: PolicyContext) => {
+    const result = compile([term({}, set)]).apply(key(prefix), six, context)!;
+    return result.nextHop !== null ? formatIp(result.nextHop) : formatNextHops(result.nextHop6!);
+  };
+  const [v4, v6] = ['10.1.0.0/16', '2001:db8:7::/48'];
+  t.is(applied({ nextHop: { address: '10.7.7.7' } }, v4, over6), '10.7.7.7');
+  t.is(applied({ nextHop: { address: '10.7.7.7' } }, v6, over6), '::ffff:10.7.7.7');
+  t.is(applied({ nextHop: { address: '2001:db8::7' } }, v4, over6), '2001:db8::7');
+  t.is(applied({ nextHop: 'self' }, v4, over6), '2001:db8::9 fe80::9');
+  t.is(applied({ nextHop: 'self' }, v6, over6), '2001:db8::9 fe80::9');
+  t.is(applied({ nextHop: 'self' }, v6, CONTEXT), '::ffff:10.0.0.9');
+  t.is(applied({ nextHop: 'peer' }, v6, over6), '2001:db8::1');
+  t.is(applied({ nextHop: 'peer' }, v6, CONTEXT), '::ffff:10.0.0.1');
+
+  t.true(matches({ nextHop: ['doc6'] }, v4, six, over6));
+  t.true(matches({ nextHop: ['doc6'] }, v6, six, over6));
+  t.false(matches({ nextHop: ['wires'] }, v4, six, over6));
+});
 
 test('set: prepending, private AS numbers', (t) => {
   const path = (set: Actions) =>
