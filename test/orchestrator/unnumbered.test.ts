@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import test from 'ava';
 import { compileLab } from '../../orchestrator/lab/compile.ts';
+import { collectReports } from '../../orchestrator/observe/quiescence.ts';
 import { run, verifies } from '../support/lab.ts';
 import { settle, simulate } from '../support/sim.ts';
 
@@ -48,6 +49,65 @@ test('the example: a fabric without addresses on its links routes both families'
   await lab.act({ type: 'link', node: 'leaf1', device: 'eth1', carrier: 'up' });
   await settle(lab);
   t.true((await run(lab, 'leaf1', 'ip route')).output.includes(routes.slice(routes.indexOf('10.1.2.0'))));
+  await verifies(t, lab);
+});
+
+test('a leaf that loses its power is missed and comes back, and one that restarts gracefully is not missed', async (t) => {
+  const lab = await simulate(
+    EXAMPLE.replace(
+      'topology:',
+      'topology:\n  kinds: { router: { bgp: { gracefulRestart: true, session: { bfd: true } } } }',
+    ),
+  );
+  const via = async (node: string, prefix: string) =>
+    (await run(lab, node, 'ip route')).output
+      .split('\n')
+      .filter((line, i, lines) => line.startsWith(prefix) || (lines[i - 1]?.startsWith(prefix) ?? false))
+      .length;
+  const before = (await run(lab, 'leaf1', 'ip route')).output;
+  const counted = await collectReports(lab);
+  await lab.act({ type: 'bgp', node: 'spine1', request: { op: 'restart' } });
+  await lab.sleep(30_000);
+  await settle(lab);
+  t.is((await run(lab, 'leaf1', 'ip route')).output, before);
+  const changes = (await collectReports(lab)).map(({ fibChanges }, i) => fibChanges - counted[i]!.fibChanges);
+  t.deepEqual(changes, new Array<number>(8).fill(0), 'nobody changed a route');
+
+  await lab.act({ type: 'kill', node: 'leaf3', how: 'silent' });
+  await lab.sleep(2_000);
+  t.is(await via('leaf1', '10.1.3.0/24'), 2, 'kept as stale for as long as it may restart');
+  await lab.sleep(200_000);
+  await settle(lab);
+  t.is(await via('leaf1', '10.1.3.0/24'), 0);
+  await lab.act({ type: 'start', node: 'leaf3' });
+  await settle(lab);
+  t.is((await run(lab, 'leaf1', 'ip route')).output, before);
+  t.regex((await run(lab, 'h1', 'ping -c 2 10.1.3.2')).output, /2 received, 0% packet loss/);
+  await verifies(t, lab);
+});
+
+test('routers on one segment without IPv4 speak over IPv6, each with each', async (t) => {
+  const lab = await simulate(`
+name: lan6
+topology:
+  nodes:
+    r1: { kind: router, bgp: { as: 65001 } }
+    r2: { kind: router, bgp: { as: 65002 } }
+    r3: { kind: router, bgp: { as: 65003 } }
+    h: { kind: host, interfaces: { eth0: { segment: ix } } }
+segments:
+  ix: { subnet: none, subnet6: "2001:db8::/64", nodes: [r1, r2, r3] }
+`);
+  for (const [from, to] of [
+    ['r1', '10.255.0.3'],
+    ['r3', '10.255.0.2'],
+  ] as const)
+    t.regex((await run(lab, from, `ping -c 1 ${to}`)).output, /1 received/);
+  t.regex((await run(lab, 'h', 'ping -6 -c 1 2001:db8::2')).output, /1 received/);
+  t.regex(
+    (await run(lab, 'r1', 'ip route')).output,
+    /^10\.255\.0\.3 via inet6 fe80::52:ff:fe03:0 dev eth0 proto bird $/m,
+  );
   await verifies(t, lab);
 });
 
