@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { openSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -56,6 +56,9 @@ export function createSupervisor(
         : { type: 'given', ...given },
   });
 }
+
+/** Between two looks at a lab that comes up, ms. */
+const LOOK = 50;
 
 /** `reroute up`: exit code. */
 export async function up(file: string | undefined, options: UpOptions): Promise<number> {
@@ -225,9 +228,19 @@ async function upDetached(lab: CompiledLab, file: string, options: UpOptions): P
       await pause(10);
     }
     const view = await attach(lab.name);
-    const result = await awaitUp(view, since, options.within, (text) => {
+    const arrived = new AbortController();
+    const look = (text: string) => {
       spinner.text = text;
+    };
+    const result = await Promise.race([
+      awaitUp(view, since, options.within, look),
+      failureOf(home, child, arrived.signal),
+    ]).catch(async (error: unknown) => {
+      // Who waits for answers of the lab waits no more.
+      await view.detach();
+      throw error;
     });
+    arrived.abort();
     spinner.stop();
     const refused = await refusedCommands(view, lab);
     write(await summaryOf(view, lab, result, refused));
@@ -237,6 +250,16 @@ async function upDetached(lab: CompiledLab, file: string, options: UpOptions): P
   } catch (error) {
     spinner.stop();
     throw error;
+  }
+}
+
+/** A lab whose bus runs may still have a node that cannot start. Ends with the signal, or as the LabHomeError that says which. */
+async function failureOf(home: LabHome, child: ChildProcess, signal: AbortSignal): Promise<never> {
+  for (;;) {
+    await pause(LOOK, undefined, { signal });
+    const status = home.status();
+    if (status?.status === 'failed') throw new LabHomeError(status.error);
+    if (child.exitCode !== null) throw new LabHomeError('the supervisor has ended before the lab was up');
   }
 }
 

@@ -137,3 +137,15 @@ test('bird: what it is not asked as, it says so; what it is, its own tools answe
   process.kill(supervisor, 'SIGKILL');
   await eventually('they all go with it', () => !pids.some(isAlive));
 });
+
+test('bird: one that does not start ends the launch with its own word on it', async (t) => {
+  const home = temporaryFolder(t);
+  const file = join(home, 'lab.yaml');
+  writeFileSync(
+    file,
+    lab('interop-wrong').replace('} }\n  links', '}, daemon: { config: "nonsense;" } }\n  links'),
+  );
+  const { code, stderr } = await cli(t, home, 'up', '-d', file);
+  t.is(code, 1);
+  t.regex(stderr, /^reroute: d: BIRD did not start: bird: bird\.conf:\d+:\d+ syntax error/m);
+});

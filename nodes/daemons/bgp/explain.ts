@@ -52,7 +52,7 @@ function valueAt(step: DecisionStep, path: Path): string {
     case 'local-origin':
       return peer === null ? 'originated here' : 'learned';
     case 'as-path-length':
-      return `${attributes.pathLength} AS hops`;
+      return attributes.pathLength === 1 ? '1 AS hop' : `${attributes.pathLength} AS hops`;
     case 'origin':
       return `origin ${ORIGIN_NAMES[attributes.origin]}`;
     case 'med':

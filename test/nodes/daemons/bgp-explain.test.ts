@@ -45,7 +45,7 @@ test('why a path won: each other one with the step at which it lost, and the two
     '    lost at router-id: identifier 10.0.0.3, the best has identifier 10.0.0.1',
     '  from n2 (AS 65002, external) via 10.0.0.2',
     '    AS path 65002 65001, origin IGP',
-    '    lost at as-path-length: 2 AS hops, the best has 1 AS hops',
+    '    lost at as-path-length: 2 AS hops, the best has 1 AS hop',
     '- not told to n1: it came from there',
     '> told to n2: AS path 65004 65001, next hop 10.0.0.4',
     '> told to n3: AS path 65004 65001, next hop 10.0.0.4',
