@@ -160,6 +160,8 @@ export type CniConfig =
       readonly backend: FlannelBackend;
       /** Name of the interface whose address is the node's public address. */
       readonly iface: string;
+      /** Present where pods are dual-stack. */
+      readonly ipv6?: { readonly network: string; readonly subnetLen: number };
     };
 
 export type FlannelBackend =

@@ -1,6 +1,6 @@
 import type { IpPrefix } from '../../protocols/ip.ts';
 import { formatIp4, formatPrefix, type Prefix, parseAddress, parsePrefix } from '../../protocols/ip4.ts';
-import { parsePrefix6 } from '../../protocols/ip6.ts';
+import { formatPrefix6, type Prefix6, parseAddress6, parsePrefix6 } from '../../protocols/ip6.ts';
 import { parseMac } from '../../protocols/mac.ts';
 import type { CniConfig, NodeConfig } from '../config.ts';
 import type { Kernel } from '../kernel/kernel.ts';
@@ -14,6 +14,7 @@ import { BlockRoutes, type PrefixOriginator } from './calico/routes.ts';
 import type { CniPlugin } from './cni.ts';
 import type { Backend, PublicInterface } from './flannel/backend.ts';
 import { FlannelCni } from './flannel/cni.ts';
+import type { FlannelIpv6 } from './flannel/dual-stack.ts';
 import { Flanneld } from './flannel/flanneld.ts';
 import { HostGwBackend } from './flannel/host-gw.ts';
 import { IpipBackend } from './flannel/ipip.ts';
@@ -203,19 +204,24 @@ function flannelNetwork(
   }
   if (cni.subnetLen > 30) throw new ClusterConfigError('SubnetLen must be less than /31');
   const iface = publicInterface(config, cni.iface);
-  const backend = flannelBackend(rt, options, cni, network, iface);
+  const ipv6 = flannelIpv6(config, cni);
+  const backend = flannelBackend(rt, options, cni, network, ipv6?.network ?? null, iface);
   const flanneld = new Flanneld(rt, store, {
     node: config.name,
     network,
     subnetLen: cni.subnetLen,
     publicIP: iface.address,
     backend,
+    ipv6,
     timings: config.timers.flannel,
     disk: disk?.lease ?? null,
     onStateChange: onChange,
   });
   return {
-    plugin: new FlannelCni(rt, kernel, flanneld, ledger, formatPrefix(network)),
+    plugin: new FlannelCni(rt, kernel, flanneld, ledger, {
+      network: formatPrefix(network),
+      network6: ipv6 === null ? null : formatPrefix6(ipv6.network),
+    }),
     watches: ['flannel.>'],
     start: () => flanneld.start(),
     storeChanged: (change) => flanneld.storeChanged(change),
@@ -229,8 +235,11 @@ function flannelBackend(
   options: ClusterDaemonsOptions,
   cni: Extract<CniConfig, { type: 'flannel' }>,
   network: Prefix,
+  network6: Prefix6 | null,
   iface: PublicInterface,
 ): Backend {
+  if (network6 !== null && cni.backend.type !== 'host-gw' && cni.backend.type !== 'wireguard')
+    throw new ClusterConfigError(`flannel's ${cni.backend.type} carries no IPv6 here`);
   const { root } = options.kernel;
   const { backend } = cni;
   const { routeCheck } = options.config.timers.flannel;
@@ -247,7 +256,12 @@ function flannelBackend(
     case 'ipsec':
       return new IpsecBackend(root, iface, { psk: backend.psk, random: rt.random });
     case 'wireguard':
-      return new WireguardBackend(root, iface, { port: backend.port, network, random: rt.random });
+      return new WireguardBackend(root, iface, {
+        port: backend.port,
+        network,
+        network6,
+        random: rt.random,
+      });
     case 'vxlan': {
       const { vni, port, directRouting } = backend;
       const { VtepMAC: kept } = options.disk?.lease?.lease.backendData ?? {};
@@ -255,6 +269,20 @@ function flannelBackend(
       return new VxlanBackend(root, iface, { vni, port, directRouting: directRouting ? 'on' : 'off', mac });
     }
   }
+}
+
+function flannelIpv6(
+  config: NodeConfig,
+  { ipv6, iface: name }: Extract<CniConfig, { type: 'flannel' }>,
+): FlannelIpv6 | null {
+  if (ipv6 === undefined) return null;
+  const network = parsePrefix6(ipv6.network);
+  if (network === null) throw new ClusterConfigError(`flannel network ${ipv6.network} is not a prefix`);
+  const iface = config.interfaces.find((candidate) => candidate.name === name);
+  const address = iface?.addresses.flatMap((text) => parseAddress6(text) ?? [])[0];
+  if (address === undefined)
+    throw new ClusterConfigError(`flannel: failed to find IPv6 address for interface ${name}`);
+  return { network, subnetLen: ipv6.subnetLen, publicIP: address.addr };
 }
 
 function publicInterface(config: NodeConfig, name: string): PublicInterface {

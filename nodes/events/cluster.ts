@@ -33,6 +33,12 @@ export interface LeaseFacts {
   readonly backendData: Readonly<Record<string, string | number>>;
   /** Expiry, ms on the lab's clock. */
   readonly expiresAt: number;
+  /** Of a flannel with both families. */
+  readonly ipv6?: {
+    readonly subnet: string;
+    readonly publicIP: string;
+    readonly backendData: Readonly<Record<string, string | number>>;
+  };
 }
 
 export type ClusterEvent =

@@ -37,7 +37,7 @@ export function isClusterNode(node: ResolvedNode): boolean {
 }
 
 /** Settings that mean nothing to the other CNI. */
-const CALICO_KEYS = ['calico', 'blockSize', 'podCIDR6', 'blockSize6'] as const;
+const CALICO_KEYS = ['calico', 'blockSize', 'blockSize6'] as const;
 const FLANNEL_KEYS = ['flannel', 'backend', 'subnetLen'] as const;
 
 export function resolveCluster(
@@ -96,7 +96,9 @@ export function resolveCluster(
       spec.podCIDR === undefined ? 'key' : 'value',
     );
   }
-  const podCIDR6 = podCidr6(spec, reporter);
+  const podCIDR6 = calico
+    ? podCidr6(spec, reporter)
+    : flannelCidr6(spec, nodeCidrLen - podCIDR.len, reporter);
   const ports = clusterPorts(spec, members, addressing, reporter);
   if (spec.cni === 'flannel' && spec.backend === 'host-gw') warnHostGw(members, ports, reporter);
   if (spec.cni === 'flannel' && spec.backend === 'ipsec') checkIpsec(spec, members, reporter);
@@ -118,6 +120,36 @@ function podCidr6({ podCIDR6, blockSize6 }: ClusterSpec, reporter: Reporter): Pr
     const message = `a /${size} for each node does not fit in ${formatPrefix6(podCIDR6)}`;
     reporter.problem(['cluster', 'podCIDR6'], message, 'take a shorter prefix: a /64');
   }
+  return podCIDR6;
+}
+
+/** Prefixes of IPv6 that a node has, unless there is no room for as long ones (`IPv6SubnetLen`). */
+const SUBNET_LEN6 = 64;
+const SUBNET_LEN6_MAX = 126;
+
+function subnetLen6(podCIDR6: Prefix6, bits: number): number {
+  return Math.max(SUBNET_LEN6, podCIDR6.len + bits);
+}
+
+function flannelCidr6(
+  { podCIDR6, backend = 'udp' }: ClusterSpec,
+  bits: number,
+  reporter: Reporter,
+): Prefix6 | null {
+  if (podCIDR6 === undefined) return null;
+  if (backend !== 'host-gw' && backend !== 'wireguard')
+    reporter.problem(
+      ['cluster', 'podCIDR6'],
+      `flannel's ${backend} carries no IPv6 here`,
+      'set backend: host-gw or wireguard',
+      'key',
+    );
+  if (subnetLen6(podCIDR6, bits) > SUBNET_LEN6_MAX)
+    reporter.problem(
+      ['cluster', 'podCIDR6'],
+      `there is no IPv6 subnet for each of IPv4 in ${formatPrefix6(podCIDR6)}`,
+      'take a shorter prefix: a /56',
+    );
   return podCIDR6;
 }
 
@@ -194,6 +226,14 @@ export function cniConfig(
     subnetLen: nodeCidrLen,
     backend: flannelBackend(spec),
     iface: port.iface,
+    ...(podCIDR6 === null
+      ? {}
+      : {
+          ipv6: {
+            network: formatPrefix6(podCIDR6),
+            subnetLen: subnetLen6(podCIDR6, nodeCidrLen - podCIDR.len),
+          },
+        }),
   };
 }
 

@@ -204,7 +204,7 @@ function usesIpv6(
         'key',
       );
   const used = asked || addresses.some((address) => address.includes(':'));
-  const pods = cni?.type === 'calico' && cni.ipv6 !== undefined;
+  const pods = cni?.ipv6 !== undefined;
   if (definition.ipv6 === false && (used || pods))
     reporter.problem(origin('ipv6'), `${name} has IPv6 addresses`, 'remove them, or ipv6: false');
   if (pods && !used && definition.ipv6 !== true)

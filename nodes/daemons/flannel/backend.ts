@@ -10,10 +10,12 @@ export interface Backend {
   readonly mtu: number;
   /** BackendData of this node's lease. */
   readonly data: Readonly<Record<string, string | number>>;
+  /** BackendV6Data, where the backend carries IPv6. */
+  readonly data6?: Readonly<Record<string, string | number>>;
   /** flanneld starts. */
   prepare(): void;
   /** The node has its lease: sets up what does not depend on peers. Called once. */
-  up(subnet: string): void;
+  up(subnet: string, subnet6: string | null): void;
   /** A peer's lease is new or other than before; `old` is the one programmed now. False if nothing could be programmed. */
   setPeer(lease: LeaseFacts, old: LeaseFacts | null): boolean;
   removePeer(lease: LeaseFacts): void;

@@ -1,7 +1,9 @@
 import { formatIp4, parsePrefix } from '../../../protocols/ip4.ts';
+import { formatIp6, parsePrefix6 } from '../../../protocols/ip6.ts';
 import { exhaustedMessage, hostLocalRange, nextHostLocal } from '../../../protocols/ipam/host-local.ts';
 import { formatMac } from '../../../protocols/mac.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
+import type { Netns } from '../../kernel/netns.ts';
 import type { Runtime } from '../../runtime.ts';
 import {
   CNI_INTERNAL,
@@ -17,6 +19,7 @@ import {
 import type { IpamLedger } from '../ipam-ledger.ts';
 import { randomHex, randomMac } from '../random-names.ts';
 import { gatewayRoute } from '../route-facts.ts';
+import { address6Of } from './dual-stack.ts';
 import type { Flanneld } from './flanneld.ts';
 
 const BRIDGE = 'cni0';
@@ -29,16 +32,24 @@ export class FlannelCni implements CniPlugin {
   readonly #flanneld: Flanneld;
   readonly #ledger: IpamLedger;
   readonly #network: string;
+  readonly #network6: string | null;
   /** The host's end of the pair, by container id and interface name. */
   readonly #attached = new Map<string, string>();
 
-  /** `network` is flannel's whole network, as a prefix. */
-  constructor(rt: Runtime, kernel: Kernel, flanneld: Flanneld, ledger: IpamLedger, network: string) {
+  /** `network` is flannel's whole network, as a prefix; `network6` that of IPv6, null without. */
+  constructor(
+    rt: Runtime,
+    kernel: Kernel,
+    flanneld: Flanneld,
+    ledger: IpamLedger,
+    networks: { readonly network: string; readonly network6: string | null },
+  ) {
     this.#rt = rt;
     this.#kernel = kernel;
     this.#flanneld = flanneld;
     this.#ledger = ledger;
-    this.#network = network;
+    this.#network = networks.network;
+    this.#network6 = networks.network6;
   }
 
   status(): CniError | null {
@@ -82,12 +93,24 @@ export class FlannelCni implements CniPlugin {
       done({ type: 'error', error: cniError(CNI_INTERNAL, problem) });
       return;
     }
+    const subnet6 = parsePrefix6(own.lease.ipv6?.subnet ?? '');
+    const six =
+      subnet6 === null
+        ? null
+        : {
+            address: `${formatIp6(address6Of(subnet, addr, subnet6))}/${subnet6.len}`,
+            gateway: formatIp6(address6Of(subnet, range.gateway, subnet6)),
+            len: subnet6.len,
+          };
+    // That of IPv4 last: host-local goes on from it.
+    if (subnet6 !== null) this.#ledger.assign(address6Of(subnet, addr, subnet6), containerId);
     this.#ledger.assign(addr, containerId);
 
     const { root } = this.#kernel;
     const gateway = formatIp4(range.gateway);
     const address = `${formatIp4(addr)}/${subnet.len}`;
-    const bridgeMac = this.#ensureBridge(`${gateway}/${subnet.len}`, own.mtu);
+    const gateway6 = six === null ? null : `${six.gateway}/${six.len}`;
+    const bridgeMac = this.#ensureBridge(`${gateway}/${subnet.len}`, gateway6, own.mtu);
     const hostDevice = `veth${randomHex(this.#rt.random, 8)}`;
     const hostMac = randomMac(this.#rt.random);
     const podMac = randomMac(this.#rt.random);
@@ -103,6 +126,7 @@ export class FlannelCni implements CniPlugin {
     netns.addAddress(ifname, address);
     netns.routes.set(gatewayRoute(this.#network, gateway, ifname));
     netns.routes.set(gatewayRoute('0.0.0.0/0', gateway, ifname));
+    const routes6 = six === null ? [] : this.#configure6(netns, ifname, six);
     // The bridge plug-in sets arp_notify: neighbours that still know the address by an earlier pod's MAC learn the new one.
     netns.device(ifname)?.neighbors.announce(addr);
     this.#attached.set(`${containerId}/${ifname}`, hostDevice);
@@ -115,13 +139,28 @@ export class FlannelCni implements CniPlugin {
           { name: hostDevice, mac: formatMac(hostMac), sandbox: '' },
           { name: ifname, mac: formatMac(podMac), sandbox: netns.name },
         ],
-        ips: [{ address, gateway, interface: 2 }],
-        routes: [
-          { dst: this.#network, gw: gateway },
-          { dst: '0.0.0.0/0', gw: gateway },
+        ips: [
+          { address, gateway, interface: 2 },
+          ...(six === null ? [] : [{ address: six.address, gateway: six.gateway, interface: 2 }]),
         ],
+        routes: [{ dst: this.#network, gw: gateway }, { dst: '0.0.0.0/0', gw: gateway }, ...routes6],
       },
     });
+  }
+
+  /** The pod's second family; its routes. */
+  #configure6(
+    netns: Netns,
+    ifname: string,
+    { address, gateway }: { readonly address: string; readonly gateway: string },
+  ): { readonly dst: string; readonly gw: string }[] {
+    netns.sysctls.set('ipv6.conf.*.disable_ipv6', 0, 'all');
+    const device = netns.device(ifname);
+    // The address is IPAM's to give, and nobody else's on the bridge.
+    if (device !== undefined) netns.ipv6.addresses.add(device, address, { dad: 'none' });
+    const routes = [this.#network6 ?? '', '::/0'].filter((dst) => dst !== '');
+    for (const dst of routes) netns.ipv6.routes.set(gatewayRoute(dst, gateway, ifname));
+    return routes.map((dst) => ({ dst, gw: gateway }));
   }
 
   del(request: CniDelRequest, done: () => void): void {
@@ -141,7 +180,7 @@ export class FlannelCni implements CniPlugin {
   }
 
   /** The bridge comes with the first pod; its MAC. A fixed MAC, for a bridge would else take on those of its ports. */
-  #ensureBridge(address: string, mtu: number): number {
+  #ensureBridge(address: string, address6: string | null, mtu: number): number {
     const { root } = this.#kernel;
     const existing = root.device(BRIDGE);
     if (existing !== undefined) return existing.mac;
@@ -150,6 +189,11 @@ export class FlannelCni implements CniPlugin {
     root.addBridge({ name: BRIDGE, mac, mtu });
     root.setUp(BRIDGE);
     root.addAddress(BRIDGE, address);
+    const bridge = root.device(BRIDGE);
+    if (address6 !== null && bridge !== undefined) {
+      root.sysctls.set('ipv6.conf.*.forwarding', 1, 'all');
+      root.ipv6.addresses.add(bridge, address6, { dad: 'none' });
+    }
     return mac;
   }
 }

@@ -1,4 +1,5 @@
 import { formatPrefix, type Prefix, parsePrefix } from '../../../protocols/ip4.ts';
+import { formatIp6, formatPrefix6 } from '../../../protocols/ip6.ts';
 import type { Timings } from '../../config.ts';
 import type { LeaseFacts } from '../../events/cluster.ts';
 import type { Runtime, TimerHandle } from '../../runtime.ts';
@@ -7,6 +8,7 @@ import { type StoreChange, storeKeys } from '../../store.ts';
 import type { StoreClient } from '../store-client.ts';
 import { WatchSync } from '../watch-sync.ts';
 import type { Backend } from './backend.ts';
+import { type FlannelIpv6, subnet6Of } from './dual-stack.ts';
 import { freeSubnets, isCompatible, leaseValue } from './lease.ts';
 import { LeaseView } from './lease-view.ts';
 import { Peers } from './peers.ts';
@@ -20,6 +22,8 @@ export interface FlanneldOptions {
   readonly subnetLen: number;
   readonly publicIP: string;
   readonly backend: Backend;
+  /** Null: of IPv4 alone. */
+  readonly ipv6: FlannelIpv6 | null;
   readonly timings: Timings['flannel'];
   /** subnet.env as a reboot finds it, null on a new node. */
   readonly disk: OwnLease | null;
@@ -127,6 +131,7 @@ export class Flanneld {
       backendType: backend.type,
       backendData: backend.data,
       expiresAt: this.#rt.now + timings.leaseTtl,
+      ...this.#ipv6(subnet),
     };
     const key = storeKeys.flannelSubnet(subnet);
     const revision = this.#leases.revision(key);
@@ -144,6 +149,20 @@ export class Flanneld {
     );
   }
 
+  /** What the lease of a subnet says of IPv6. */
+  #ipv6(subnet: string): Pick<LeaseFacts, 'ipv6'> {
+    const { ipv6, network, backend } = this.#options;
+    const prefix = parsePrefix(subnet);
+    if (ipv6 === null || prefix === null) return {};
+    return {
+      ipv6: {
+        subnet: formatPrefix6(subnet6Of(network, prefix, ipv6)),
+        publicIP: formatIp6(ipv6.publicIP),
+        backendData: backend.data6 ?? {},
+      },
+    };
+  }
+
   /** Removes a lease of ours that the configuration does not allow any more. */
   #discard(subnet: string): void {
     const key = storeKeys.flannelSubnet(subnet);
@@ -157,7 +176,7 @@ export class Flanneld {
     const { backend } = this.#options;
     this.#own = { lease, mtu: backend.mtu };
     const acquired = this.#rt.emit({ type: 'flannel.acquired', lease, mtu: backend.mtu });
-    backend.up(lease.subnet);
+    backend.up(lease.subnet, lease.ipv6?.subnet ?? null);
     for (const peer of this.#leases.allLive(this.#rt.now)) {
       this.#rt.cause = acquired;
       this.#rowChanged(storeKeys.flannelSubnet(peer.subnet));

@@ -27,13 +27,16 @@ export class HostGwBackend implements Backend {
   }
 
   /** A route that cannot be added now is tried again, so the peer counts as programmed. */
-  setPeer({ subnet, publicIP }: LeaseFacts): boolean {
+  setPeer({ subnet, publicIP, ipv6 }: LeaseFacts, old: LeaseFacts | null): boolean {
     this.#network.set(gatewayRoute(subnet, publicIP, this.#device));
+    if (old?.ipv6 !== undefined && old.ipv6.subnet !== ipv6?.subnet) this.#network.remove(old.ipv6.subnet);
+    if (ipv6 !== undefined) this.#network.set(gatewayRoute(ipv6.subnet, ipv6.publicIP, this.#device));
     return true;
   }
 
-  removePeer({ subnet }: LeaseFacts): void {
+  removePeer({ subnet, ipv6 }: LeaseFacts): void {
     this.#network.remove(subnet);
+    if (ipv6 !== undefined) this.#network.remove(ipv6.subnet);
   }
 
   stop(): void {

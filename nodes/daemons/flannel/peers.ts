@@ -61,6 +61,6 @@ function same(a: LeaseFacts, b: LeaseFacts): boolean {
     a.publicIP === b.publicIP &&
     a.backendType === b.backendType &&
     a.expiresAt === b.expiresAt &&
-    JSON.stringify(a.backendData) === JSON.stringify(b.backendData)
+    JSON.stringify([a.backendData, a.ipv6]) === JSON.stringify([b.backendData, b.ipv6])
   );
 }

@@ -35,7 +35,7 @@ export class RouteNetwork {
 
   remove(subnet: string): void {
     this.#routes.delete(subnet);
-    this.#root.routes.delete(subnet);
+    this.#table(subnet).delete(subnet);
   }
 
   /** Adds what is missing. A route to the same subnet by another way is another's, and is left alone. */
@@ -43,15 +43,19 @@ export class RouteNetwork {
     const { cause } = this.#rt;
     for (const [subnet, route] of this.#routes) {
       this.#rt.cause = cause;
-      if (this.#root.routes.get(subnet) === undefined) this.#add(route);
+      if (this.#table(subnet).get(subnet) === undefined) this.#add(route);
     }
     this.#rt.cause = cause;
     this.start();
   }
 
+  #table(subnet: string): Pick<Netns['routes'], 'set' | 'get' | 'delete'> {
+    return subnet.includes(':') ? this.#root.ipv6.routes : this.#root.routes;
+  }
+
   #add(route: RouteFacts): void {
     try {
-      this.#root.routes.set(route);
+      this.#table(route.dst).set(route);
     } catch (error) {
       if (!(error instanceof RouteError)) throw error;
     }

@@ -67,6 +67,7 @@ function bench(type: 'calico' | 'flannel', options: { borrowing?: 'strict-affini
     subnetLen: 24,
     publicIP: iface.address,
     backend: new HostGwBackend(rt, kernel.root, iface, 10_000),
+    ipv6: null,
     timings: timings.flannel,
     disk: null,
     onStateChange: () => {},
@@ -78,7 +79,7 @@ function bench(type: 'calico' | 'flannel', options: { borrowing?: 'strict-affini
     host,
     ledger,
     originated,
-    plugin: new FlannelCni(rt, kernel, flanneld, ledger, '10.244.0.0/16'),
+    plugin: new FlannelCni(rt, kernel, flanneld, ledger, { network: '10.244.0.0/16', network6: null }),
   };
 }
 
