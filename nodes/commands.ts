@@ -113,6 +113,8 @@ export type BgpRequest =
 export type OpenFlowRequest =
   /** Answers with `{ name, datapathId, address }[]`. */
   | { readonly op: 'switches' }
+  /** Answers with null when every switch has agreed. */
+  | { readonly op: 'role'; readonly role: 'equal' | 'master' | 'slave' }
   /** Answers with lines as ovs-ofctl's `dump-flows` prints them. */
   | { readonly op: 'flows'; readonly switch: string }
   /** Answers with null when the switch has carried it out. `flow` is in ovs-ofctl's words. */

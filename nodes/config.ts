@@ -116,6 +116,8 @@ export type ControllerProgram = 'learning-switch' | 'hub' | 'static' | 'arp-resp
 
 export interface OpenFlowControllerConfig {
   readonly program: ControllerProgram;
+  /** What it asks to be at every switch that comes; absent: equal to any other. */
+  readonly role?: 'master' | 'slave';
   /** Name of each switch by its datapath id. */
   readonly switches: Readonly<Record<string, string>>;
   /** Flows that a switch is given when it comes, by its datapath id, as ovs-ofctl reads them. */

@@ -73,6 +73,8 @@ export type OpenFlowEvent =
       readonly address: string;
       readonly state: 'up' | 'down';
     }
+  /** At the controller: what it asks to be at its switches. */
+  | { readonly type: 'openflow.controller'; readonly role: OpenFlowRole }
   /** At the controller: where a host was seen. `ip` is '' while nobody knows it. */
   | {
       readonly type: 'openflow.host';

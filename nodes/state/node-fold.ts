@@ -117,6 +117,7 @@ export class NodeFold {
       case 'openflow.fdb':
       case 'openflow.fdb.removed':
       case 'openflow.switch':
+      case 'openflow.controller':
       case 'openflow.host':
       case 'openflow.packet-in':
       case 'openflow.error':

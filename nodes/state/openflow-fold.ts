@@ -1,5 +1,5 @@
 import type { NodeEvent } from '../events/node.ts';
-import type { OpenFlowEvent, OpenFlowFdb } from '../events/openflow.ts';
+import type { OpenFlowEvent, OpenFlowFdb, OpenFlowRole } from '../events/openflow.ts';
 import {
   fdbKey,
   hostKey,
@@ -54,6 +54,7 @@ export class OpenFlowFold {
   readonly #bridges = new Map<string, FoldedBridge>();
   readonly #switches = new Map<string, string>();
   readonly #hosts = new Map<string, OpenFlowHostFacts>();
+  #role: OpenFlowRole = 'equal';
 
   apply(event: OpenFlowEvent | Extract<NodeEvent, { type: 'node.booted' }>): void {
     switch (event.type) {
@@ -61,6 +62,10 @@ export class OpenFlowFold {
         this.#bridges.clear();
         this.#switches.clear();
         this.#hosts.clear();
+        this.#role = 'equal';
+        break;
+      case 'openflow.controller':
+        this.#role = event.role;
         break;
       case 'openflow.bridge':
         this.#bridges.set(event.bridge, new FoldedBridge(event));
@@ -91,6 +96,7 @@ export class OpenFlowFold {
       bridges: inOrder(bridges, ({ bridge }) => bridge),
       switches: inOrder(switches, ({ datapathId }) => datapathId),
       hosts: inOrder(this.#hosts.values(), hostKey),
+      role: this.#role,
     };
   }
 }

@@ -43,6 +43,8 @@ export interface OpenFlowView {
   readonly bridges: readonly OpenFlowBridgeFacts[];
   readonly switches: readonly { readonly datapathId: string; readonly address: string }[];
   readonly hosts: readonly OpenFlowHostFacts[];
+  /** What a controller asks to be at its switches. */
+  readonly role: OpenFlowRole;
 }
 
 /** Rows in the order of a text of each. */

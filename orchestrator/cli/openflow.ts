@@ -7,7 +7,7 @@ export class OpenFlowUsageError extends Error {
 }
 
 const USAGE =
-  'switches, flows SWITCH, add-flow SWITCH FLOW, mod-flows SWITCH FLOW, del-flows SWITCH [FLOW]; FLOW is as for ovs-ofctl';
+  'switches, role equal|master|slave, flows SWITCH, add-flow SWITCH FLOW, mod-flows SWITCH FLOW, del-flows SWITCH [FLOW]; FLOW is as for ovs-ofctl';
 
 /** `reroute openflow CONTROLLER …`: exit code. `which`: whether a change is for one flow, or for all that it covers. */
 export async function openflow(
@@ -36,6 +36,8 @@ function lineOf(row: unknown): string {
 function requestOf(words: readonly string[], which: 'strict' | 'covered'): OpenFlowRequest {
   const [op = '', one = '', flow = '', ...more] = words;
   if (op === 'switches' && one === '') return { op };
+  if (op === 'role' && flow === '' && (one === 'equal' || one === 'master' || one === 'slave'))
+    return { op, role: one };
   if (one === '' || more.length > 0) throw new OpenFlowUsageError(`it is: ${USAGE}`);
   const strict = which === 'strict' ? '_strict' : '';
   if (op === 'flows' && flow === '') return { op, switch: one };

@@ -16,6 +16,7 @@ const PROGRAMS = ['learning-switch', 'hub', 'static', 'arp-responder', 'bus'] as
 export const openflowShape = {
   openflow: map({
     controller: name.optional(),
+    controllers: z.array(name).optional(),
     failMode: z.enum(['secure', 'standalone']).optional(),
     datapathId: z
       .string()
@@ -23,7 +24,10 @@ export const openflowShape = {
       .optional(),
     flows: z.array(z.string()).optional(),
   }).optional(),
-  controller: map({ program: z.enum(PROGRAMS).optional() }).optional(),
+  controller: map({
+    program: z.enum(PROGRAMS).optional(),
+    role: z.enum(['equal', 'master', 'slave']).optional(),
+  }).optional(),
 };
 
 /** ovs-vswitchd.conf.db(5): `inactivity_probe`, `max_backoff`, ms. */
@@ -109,7 +113,7 @@ function switchConfig(
     bridge: 'br0',
     datapathId: datapathOf(node),
     ports,
-    controller: controllerAddress(node, nodes, addressing, reporter),
+    ...controllerAddresses(node, nodes, addressing, reporter),
     failMode,
     inactivityProbe: INACTIVITY_PROBE * timeScale,
     backoff: BACKOFF * timeScale,
@@ -117,28 +121,40 @@ function switchConfig(
   };
 }
 
-/** The controller's address on a wire that both are on, else its first; '' without a controller. */
-function controllerAddress(
+/** The addresses of the controllers that it names, else of one on a wire of its own; '' without a controller. */
+function controllerAddresses(
   node: ResolvedNode,
   nodes: readonly ResolvedNode[],
   addressing: Addressing,
   reporter: Reporter,
-): string {
-  const controllers = nodes.filter(({ kind }) => kind === 'controller');
-  const wanted = node.definition.openflow?.controller;
-  const names = controllers.map(({ name }) => name);
-  if (wanted !== undefined && !names.includes(wanted)) {
-    const path = node.origin('openflow', 'controller');
-    reporter.problem(path, `there is no controller '${wanted}'`, suggest(wanted, names));
-    return '';
-  }
+): Pick<OpenFlowSwitchConfig, 'controller' | 'controllers'> {
+  const { controller, controllers } = node.definition.openflow ?? {};
+  const names = nodes.filter(({ kind }) => kind === 'controller').map(({ name }) => name);
+  if (controller !== undefined && controllers !== undefined)
+    reporter.problem(
+      node.origin('openflow', 'controllers'),
+      'there is `controller` too',
+      'name all of them in `controllers`',
+      'key',
+    );
+  const check = (wanted: string, path: Parameters<Reporter['problem']>[0]) => {
+    if (!names.includes(wanted))
+      reporter.problem(path, `there is no controller '${wanted}'`, suggest(wanted, names));
+  };
+  if (controller !== undefined) check(controller, node.origin('openflow', 'controller'));
+  for (const [i, one] of (controllers ?? []).entries())
+    check(one, [...node.origin('openflow', 'controllers'), i]);
   const own = addressing.ports.get(node.name) ?? [];
-  const ports = controllers
-    .filter(({ name }) => wanted === undefined || name === wanted)
-    .flatMap(({ name }) => addressing.ports.get(name) ?? []);
-  const shared = ports.find(({ wire }) => own.some((port) => port.wire === wire));
-  const port = shared ?? (wanted === undefined ? undefined : ports[0]);
-  return port === undefined ? '' : formatIp4(port.address.addr);
+  const address = (among: readonly string[], where: 'own wire' | 'any') => {
+    const ports = among.flatMap((name) => addressing.ports.get(name) ?? []);
+    const shared = ports.find(({ wire }) => own.some((port) => port.wire === wire));
+    const port = shared ?? (where === 'any' ? ports[0] : undefined);
+    return port === undefined ? '' : formatIp4(port.address.addr);
+  };
+  const several = (controllers ?? []).map((one) => address([one], 'any')).filter((one) => one !== '');
+  if (several.length > 0)
+    return { controller: several[0] ?? '', ...(several.length > 1 ? { controllers: several } : {}) };
+  return { controller: controller === undefined ? address(names, 'own wire') : address([controller], 'any') };
 }
 
 function controllerConfig(
@@ -146,8 +162,10 @@ function controllerConfig(
   nodes: readonly ResolvedNode[],
 ): OpenFlowControllerConfig {
   const switches = nodes.filter(({ kind }) => kind === 'switch');
+  const { role } = definition.controller ?? {};
   return {
     program: definition.controller?.program ?? 'learning-switch',
+    ...(role === 'master' || role === 'slave' ? { role } : {}),
     switches: Object.fromEntries(switches.map((one) => [datapathOf(one), one.name])),
     flows: Object.fromEntries(
       switches.flatMap((one) => {

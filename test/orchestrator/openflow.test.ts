@@ -291,6 +291,54 @@ test("a bridge's own device is its port LOCAL", async (t) => {
   await verifies(t, sim);
 });
 
+test('of two controllers the master decides, and the slave takes over when it is told to', async (t) => {
+  const two = lab('secure')
+    .replaceAll('openflow: { failMode: secure }', 'openflow: { failMode: secure, controllers: [ctl, spare] }')
+    .replace('program: learning-switch }', 'program: learning-switch, role: master }')
+    .replace(
+      '    h1:',
+      '    spare: { kind: controller, controller: { program: learning-switch, role: slave } }\n    h1:',
+    )
+    .replace('nodes: [ctl, s1, s2]', 'nodes: [ctl, spare, s1, s2]');
+  const sim = await simulate(two);
+  const roles = async () => {
+    const [bridge] = (await snapshotOf(sim, 's1')).view.openflow.bridges;
+    return bridge?.connections.map(({ state, role }) => (state === 'connected' ? role : state));
+  };
+  t.deepEqual(await roles(), ['master', 'slave']);
+  t.is(await ping(sim, 'h1', '10.1.0.2'), 0);
+  const ask = (node: string, request: OpenFlowRequest) => sim.command(node, { type: 'openflow', request });
+  const flow = 'priority=9,arp,actions=drop';
+  t.like(await ask('spare', { op: 'flow-mod', switch: 's1', command: 'add', flow }), {
+    type: 'error',
+    message: 'the switch refused it: OFPBRC_IS_SLAVE',
+  });
+  t.is((await ask('spare', { op: 'flows', switch: 's1' })).type, 'value');
+  t.regex(
+    (await run(sim, 's1', 'ovs-vsctl show')).output,
+    /(Controller.*\n +is_connected: true\n +){2}fail_mode/,
+  );
+  await settle(sim);
+  await verifies(t, sim);
+  await sim.act({ type: 'kill', node: 'ctl', how: 'silent' });
+  await sim.sleep(15_000);
+  t.deepEqual(await roles(), ['disconnected', 'slave']);
+  t.is(await ping(sim, 'h1', '10.1.0.3'), 1);
+  t.deepEqual(await ask('spare', { op: 'role', role: 'master' }), { type: 'value', value: null });
+  t.deepEqual(await roles(), ['disconnected', 'master']);
+  // h1 has given up asking for the address.
+  await sim.sleep(2_000);
+  t.is(await ping(sim, 'h1', '10.1.0.3'), 0);
+  await verifies(t, sim);
+  // It comes back, and is chosen after the other one.
+  await sim.act({ type: 'start', node: 'ctl' });
+  await sim.sleep(12_000);
+  await settle(sim);
+  t.deepEqual(await roles(), ['master', 'slave']);
+  t.is(await ping(sim, 'h1', '10.1.0.2'), 0);
+  await verifies(t, sim);
+});
+
 test('a port that goes down is told of, and comes back', async (t) => {
   const sim = await simulate(lab('secure'));
   t.is(await ping(sim, 'h1', '10.1.0.2'), 0);

@@ -7,9 +7,11 @@ import {
   OFP_PORT,
   RESERVED_PORTS,
 } from '../../../protocols/openflow/constants.ts';
+import { errorName } from '../../../protocols/openflow/error-names.ts';
 import { parseFlow } from '../../../protocols/openflow/flow-text.ts';
 import type { FlowMod, FlowStats, OfMessage } from '../../../protocols/openflow/message.ts';
 import type { OpenFlowControllerConfig } from '../../config.ts';
+import type { OpenFlowRole } from '../../events/openflow.ts';
 import type { Netns } from '../../kernel/netns.ts';
 import type { TcpListener, TcpSocket } from '../../kernel/tcp.ts';
 import type { Runtime } from '../../runtime.ts';
@@ -25,6 +27,8 @@ class ConnectedSwitch implements ProgramSwitch {
   readonly channel: OpenFlowChannel;
   readonly address: string;
   datapathId = '';
+  /** What the switch has agreed to. */
+  role: OpenFlowRole = 'equal';
   /** What was refused since the last barrier was sent. */
   refused: string | null = null;
   /** Barriers, and questions by their transaction ids. */
@@ -45,6 +49,24 @@ class ConnectedSwitch implements ProgramSwitch {
 
   packetOut(frame: Uint8Array, inPort: number, actions: readonly Action[]): void {
     this.channel.send({ type: 'packet_out', bufferId: OFP_NO_BUFFER, inPort, actions, data: frame });
+  }
+
+  /** Asks for a role by the number that comes after the last choice of a master, which the switch is asked for first. */
+  askRole(role: OpenFlowRole, done: (error: string | null) => void): void {
+    const ask = (generationId: bigint) => {
+      const xid = this.channel.send({ type: 'role_request', role, generationId });
+      this.waiting.set(xid, ({ body }) => {
+        if (body.type === 'role_reply') this.role = role;
+        done(body.type === 'role_reply' ? null : this.refused);
+        return 'done';
+      });
+    };
+    const xid = this.channel.send({ type: 'role_request', role: 'nochange', generationId: 0n });
+    this.waiting.set(xid, ({ body }) => {
+      if (body.type === 'role_reply') ask(BigInt.asUintN(64, body.generationId + 1n));
+      else done(this.refused);
+      return 'done';
+    });
   }
 
   barrier(done: (error: string | null) => void): void {
@@ -74,11 +96,13 @@ export class OpenFlowController {
   readonly #hosts = new Map<string, OpenFlowHostFacts>();
   readonly #channels = new Set<OpenFlowChannel>();
   #listener: TcpListener | null = null;
+  #role: OpenFlowRole;
 
   constructor(rt: Runtime, ns: Netns, config: OpenFlowControllerConfig) {
     this.#rt = rt;
     this.#ns = ns;
     this.#config = config;
+    this.#role = config.role ?? 'equal';
     this.#program = programOf(config.program, {
       learned: (datapathId, host) => this.#learned(datapathId, host),
     });
@@ -92,6 +116,7 @@ export class OpenFlowController {
   }
 
   start(): void {
+    if (this.#role !== 'equal') this.#tellRole();
     this.#listener = this.#ns.listenTcp({ addr: 0, port: OFP_PORT }, (socket) => this.#accept(socket));
   }
 
@@ -100,12 +125,39 @@ export class OpenFlowController {
     for (const channel of [...this.#channels]) channel.close('shut down');
   }
 
-  view(): Pick<OpenFlowView, 'switches' | 'hosts'> {
+  view(): Pick<OpenFlowView, 'switches' | 'hosts' | 'role'> {
     const switches = [...this.#switches.values()].map(({ datapathId, address }) => ({ datapathId, address }));
     return {
       switches: inOrder(switches, ({ datapathId }) => datapathId),
       hosts: inOrder(this.#hosts.values(), hostKey),
+      role: this.#role,
     };
+  }
+
+  /** Asks every switch for a role, and later ones too; calls back once all have answered, and have what they are given by who takes over. */
+  setRole(role: OpenFlowRole, done: (error: string | null) => void): void {
+    this.#role = role;
+    this.#tellRole();
+    let left = this.#switches.size;
+    let failed: string | null = null;
+    if (left === 0) done(null);
+    for (const one of this.#switches.values()) {
+      const was = one.role;
+      const answered = (error: string | null) => {
+        failed ??= error;
+        if (--left === 0) done(failed);
+      };
+      one.askRole(role, (error) => {
+        if (error === null && was === 'slave' && role !== 'slave') this.#takeOver(one, answered);
+        else answered(error);
+      });
+    }
+  }
+
+  #tellRole(): void {
+    const { cause } = this.#rt;
+    this.#rt.emit({ type: 'openflow.controller', role: this.#role });
+    this.#rt.cause = cause;
   }
 
   /** A switch by its name in the lab, or by its datapath id. */
@@ -186,6 +238,7 @@ export class OpenFlowController {
       }
       case 'barrier_reply':
       case 'multipart_reply':
+      case 'role_reply':
         if (waiting?.(message) === 'done') one.waiting.delete(xid);
         break;
       case 'error': {
@@ -195,7 +248,7 @@ export class OpenFlowController {
           errorType: body.errorType,
           code: body.code,
         });
-        one.refused = `the switch refused it: OpenFlow error type ${body.errorType} code ${body.code}`;
+        one.refused = `the switch refused it: ${errorName(body.errorType, body.code)}`;
         if (waiting?.(message) !== undefined) one.waiting.delete(xid);
         break;
       }
@@ -203,19 +256,27 @@ export class OpenFlowController {
     }
   }
 
-  /** A switch begins with nothing but what the program gives it, whatever it has kept from before. */
+  /** A switch begins with nothing but what the program gives it, whatever it has kept from before; of a slave it keeps what it has. */
   #arrived(one: ConnectedSwitch, datapathId: string): void {
     if (one.datapathId !== '') return;
     this.#switches.get(datapathId)?.channel.close('another connection of the same datapath');
     one.datapathId = datapathId;
     this.#switches.set(datapathId, one);
     this.#tell(one, 'up');
+    if (this.#role === 'equal') this.#takeOver(one);
+    else
+      one.askRole(this.#role, (error) => {
+        if (error === null && one.role === 'master') this.#takeOver(one);
+      });
+  }
+
+  #takeOver(one: ConnectedSwitch, done: (error: string | null) => void = () => {}): void {
     one.channel.send({ type: 'set_config', flags: 0, missSendLen: CONTROLLER_MAX_LEN });
     one.flowMod('delete', '');
     one.barrier(() => {});
     this.#program.connected(one);
-    for (const flow of this.#config.flows[datapathId] ?? []) one.addFlow(flow);
-    one.barrier(() => {});
+    for (const flow of this.#config.flows[one.datapathId] ?? []) one.addFlow(flow);
+    one.barrier(done);
   }
 
   #punted(one: ConnectedSwitch, packet: PuntedPacket): void {

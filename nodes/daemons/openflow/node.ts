@@ -37,7 +37,7 @@ export class OpenFlowNode {
   }
 
   snapshot(): OpenFlowView {
-    const { switches, hosts } = this.#controller?.view() ?? { switches: [], hosts: [] };
-    return { bridges: this.vswitchd === null ? [] : [this.vswitchd.facts()], switches, hosts };
+    const controller = this.#controller?.view() ?? { switches: [], hosts: [], role: 'equal' };
+    return { bridges: this.vswitchd === null ? [] : [this.vswitchd.facts()], ...controller };
   }
 }

@@ -9,6 +9,8 @@ export function openflowWords(request: OpenFlowRequest): string {
   switch (request.op) {
     case 'switches':
       return 'switches';
+    case 'role':
+      return `role ${request.role}`;
     case 'flows':
       return `flows ${request.switch}`;
     case 'flow-mod':
@@ -26,6 +28,12 @@ export function handleRequest(
 ): void {
   if (request.op === 'switches') {
     answer({ type: 'value', value: controller.list() });
+    return;
+  }
+  if (request.op === 'role') {
+    controller.setRole(request.role, (error) =>
+      answer(error === null ? done : { type: 'error', message: error }),
+    );
     return;
   }
   const one = controller.find(request.switch);
