@@ -98,7 +98,7 @@ testWithOvs(
     // All of a step at once: to wait for each message takes a hundred times longer, and a smaller example tells which it is.
     const same = async (bodies: OfBody[], ignored: RegExp | null = null) => {
       const shown = (lines: string[]) =>
-        ignored === null ? lines : lines.map((line) => line.replaceAll(ignored, ''));
+        ignored === null ? lines : lines.map((line) => line.replaceAll(ignored, '')).sort();
       const real = texts(await ovs.send(bodies));
       sameOrThrow(shown(texts(ours.send(bodies))), shown(real));
     };
@@ -109,6 +109,9 @@ testWithOvs(
           fc.array(packet, { minLength: 8, maxLength: 20 }),
           async ({ groups, flows }, packets) => {
             const ignored = ignoredOf(flows);
+            // Taken in anew, what has two tags is of another type: `vlan-limit` is 1.
+            const pushes = [...groups, ...flows].some((text) => text.includes('push_vlan'));
+            fc.pre(ignored === null || !pushes);
             await ovs.appctl('fdb/flush');
             ours.vswitchd.bridge.normal.flush();
             await same([DELETE_FLOWS, DELETE_GROUPS, ...groups.map(addGroup), ...flows.map(addFlow)]);

@@ -1,5 +1,6 @@
 import test from 'ava';
 import fc from 'fast-check';
+import { tableFeatures } from '../../../nodes/daemons/openflow/table-features.ts';
 import { setU16 } from '../../../protocols/bytes.ts';
 import { writeEthernet } from '../../../protocols/ethernet.ts';
 import { PROTO_TCP } from '../../../protocols/ipv4.ts';
@@ -15,7 +16,7 @@ import {
 import { decodeOpenFlow } from '../../../protocols/openflow/decode.ts';
 import { encodeOpenFlow } from '../../../protocols/openflow/encode.ts';
 import { OpenFlowFramer } from '../../../protocols/openflow/framer.ts';
-import type { OfBody } from '../../../protocols/openflow/message.ts';
+import type { MultipartReply, OfBody } from '../../../protocols/openflow/message.ts';
 import { matchCovers, matchesOverlap, normalMatch } from '../../../protocols/openflow/oxm.ts';
 import { ACK, encodeTcp, PSH } from '../../../protocols/tcp/segment.ts';
 import { frameOf } from '../../support/router.ts';
@@ -152,6 +153,46 @@ const TABLE_MISS: OfBody = {
   ],
 };
 
+const BUCKETS = [
+  { weight: 2, watchPort: 1, watchGroup: 0xffffffff, actions: [{ type: 'output', port: 1, maxLen: 0 }] },
+  { weight: 1, watchPort: 0xffffffff, watchGroup: 3, actions: [{ type: 'group', group: 3 }] },
+] as const;
+const BANDS = [
+  { type: 'drop', rate: 1000, burst: 10 },
+  { type: 'dscp_remark', rate: 500, burst: 5, precedence: 1 },
+] as const;
+const COUNTS = { packets: 5n, bytes: 490n };
+const AGE = { durationSec: 3, durationNsec: 500 };
+const reply = (one: MultipartReply): OfBody => ({ type: 'multipart_reply', more: 'last', reply: one });
+
+const GROUPS_AND_METERS: readonly OfBody[] = [
+  { type: 'group_mod', command: 'add', group: 1, groupType: 'select', buckets: BUCKETS },
+  { type: 'group_mod', command: 'delete', group: 0xfffffffc, groupType: 'all', buckets: [] },
+  { type: 'meter_mod', command: 'add', meter: 1, flags: 5, bands: BANDS },
+  { type: 'port_mod', port: 1, mac: 0x025200010001, config: 1, mask: 1, advertise: 0 },
+  { type: 'get_async_request' },
+  { type: 'get_async_reply', packetIn: [3, 0], portStatus: [7, 7], flowRemoved: [15, 0] },
+  { type: 'set_async', packetIn: [7, 1], portStatus: [7, 7], flowRemoved: [15, 0] },
+  reply({
+    kind: 'group',
+    groups: [{ group: 1, references: 1, ...COUNTS, ...AGE, buckets: [COUNTS, COUNTS] }],
+  }),
+  reply({ kind: 'group_desc', groups: [{ group: 1, groupType: 'ff', buckets: BUCKETS }] }),
+  reply({
+    kind: 'group_features',
+    types: 15,
+    capabilities: 7,
+    maxGroups: [9, 9, 9, 9],
+    actions: [1, 1, 1, 1],
+  }),
+  reply({ kind: 'meter', meters: [{ meter: 1, flows: 1, ...COUNTS, ...AGE, bands: [COUNTS, COUNTS] }] }),
+  reply({ kind: 'meter_config', meters: [{ meter: 1, flags: 5, bands: BANDS }] }),
+  reply({ kind: 'meter_features', maxMeter: 9, bandTypes: 6, capabilities: 15, maxBands: 8, maxColor: 0 }),
+  reply({ kind: 'queue', queues: [{ port: 1, queue: 0, ...COUNTS, errors: 0n, ...AGE }] }),
+  ...[0, 1, 252, 253].map((table) => reply({ kind: 'table_features', tables: [tableFeatures(table)] })),
+  reply({ kind: 'table_features', tables: [] }),
+];
+
 testWithTshark('tshark reads what is encoded', async (t) => {
   const port = { port: 1, mac: 0x025200010001, name: 's1-eth1', config: 0, state: 4 };
   const flow = {
@@ -281,6 +322,7 @@ testWithTshark('tshark reads what is encoded', async (t) => {
     { type: 'barrier_request' },
     { type: 'barrier_reply' },
     { type: 'role_request', role: 'master', generationId: 3n },
+    ...GROUPS_AND_METERS,
   ];
   let seq = 1;
   const frames = bodies.map((body, xid) => {
@@ -299,6 +341,38 @@ testWithTshark('tshark reads what is encoded', async (t) => {
   const types = await tshark(file, '-T', 'fields', '-e', 'openflow_v4.type');
   t.deepEqual(
     types.map((type) => Number.parseInt(type, 10)),
-    [0, 1, 2, 5, 6, 9, 14, 14, 10, 13, 11, 12, 18, 19, 18, 19, 19, 19, 19, 19, 20, 21, 24],
+    [
+      0,
+      1,
+      2,
+      5,
+      6,
+      9,
+      14,
+      14,
+      10,
+      13,
+      11,
+      12,
+      18,
+      19,
+      18,
+      19,
+      19,
+      19,
+      19,
+      19,
+      20,
+      21,
+      24,
+      15,
+      15,
+      29,
+      16,
+      26,
+      27,
+      28,
+      ...new Array(12).fill(19),
+    ],
   );
 });
