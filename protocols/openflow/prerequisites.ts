@@ -6,18 +6,18 @@ import type { FieldName, Match } from './oxm.ts';
 interface Known {
   type: number | null;
   proto: number | null;
-  isTagged: boolean;
+  tags: number;
 }
 
 const IPV4 = 0x0800;
 const ARP = 0x0806;
 const IPV6 = 0x86dd;
 
-function isThere(field: FieldName, { type, proto, isTagged }: Known): boolean {
+function isThere(field: FieldName, { type, proto, tags }: Known): boolean {
   const isIp = type === IPV4 || type === IPV6;
   switch (field) {
     case 'vlan_pcp':
-      return isTagged;
+      return tags > 0;
     case 'ip_dscp':
     case 'ip_ecn':
     case 'ip_proto':
@@ -57,7 +57,7 @@ function knownOf(match: Match): Known {
   return {
     type: value('eth_type'),
     proto: value('ip_proto'),
-    isTagged: vlan !== undefined && (vlan.value & BigInt(VID_PRESENT)) !== 0n,
+    tags: vlan !== undefined && (vlan.value & BigInt(VID_PRESENT)) !== 0n ? 1 : 0,
   };
 }
 
@@ -98,12 +98,12 @@ export function checkActions(
       case 'push_vlan':
         if (action.ethertype !== 0x8100 && action.ethertype !== 0x88a8)
           throw bad('a tag is of type 0x8100 or 0x88a8', BAD_ACTION.BAD_ARGUMENT);
-        known.isTagged = true;
+        known.tags++;
         break;
       case 'pop_vlan':
-        if (!known.isTagged && !isAny)
+        if (known.tags === 0 && !isAny)
           throw bad('the match does not say that there is a tag', BAD_ACTION.MATCH_INCONSISTENT);
-        known.isTagged = false;
+        known.tags = Math.max(0, known.tags - 1);
         break;
       case 'dec_ttl':
       case 'set_nw_ttl':
@@ -116,7 +116,7 @@ export function checkActions(
         if (field === 'vlan_vid') {
           if ((value & BigInt(VID_PRESENT)) === 0n)
             throw bad('vlan_vid is set with 0x1000 in it', BAD_ACTION.BAD_SET_ARGUMENT);
-          if (!known.isTagged && !isAny)
+          if (known.tags === 0 && !isAny)
             throw bad('the match does not say that there is a tag', BAD_ACTION.MATCH_INCONSISTENT);
         }
         if (!isThere(field, known) && !isAny)
