@@ -227,6 +227,8 @@ test("Open vSwitch's tools read and change a switch", async (t) => {
     await text('ovs-ofctl dump-ports br0'),
     /^OFPST_PORT reply \(OF1\.3\) \(xid=0x2\): 4 ports\n {2}port LOCAL: rx pkts=/,
   );
+  await text('ovs-ofctl add-flow br0 priority=8,arp,in_port=eth1,actions=eth2,output:"eth3",br0');
+  t.true((await flowsOf(sim, 's1')).includes('priority=8,arp,in_port=1 actions=output:2,output:3,LOCAL'));
   await text('ovs-vsctl set-fail-mode br0 standalone');
   t.is(await text('ovs-vsctl get-fail-mode br0'), 'standalone\n');
   t.is(await text('ovs-ofctl dump-flows br9'), 'ovs-ofctl: br9 is not a bridge or a socket\n');

@@ -11,7 +11,7 @@ import {
 import { errorName } from '../../../protocols/openflow/error-names.ts';
 import { parseActions, parseFlow } from '../../../protocols/openflow/flow-text.ts';
 import { parseGroup } from '../../../protocols/openflow/group-text.ts';
-import { FlowSyntaxError, parsePort } from '../../../protocols/openflow/match-text.ts';
+import { FlowSyntaxError, formatPort, parsePort } from '../../../protocols/openflow/match-text.ts';
 import type {
   FlowMod,
   MultipartReply,
@@ -55,7 +55,21 @@ export function ofctl(args: readonly string[], vswitchd: Vswitchd): string {
   if (run === undefined) throw new OvsError(`unknown command '${command}'; use --help for help`);
   if (bridge === '') throw new OvsError(`'${command}' command requires at least 1 arguments`);
   if (bridge !== vswitchd.config.bridge) throw new OvsError(`${bridge} is not a bridge or a socket`);
-  return run({ vswitchd, bridge, first, words, options });
+  return run({ vswitchd, bridge, first: numbered(vswitchd, first), words, options });
+}
+
+/** Ports by their names in a flow or a group, quoted or not, as their numbers: what ovs-ofctl asks the switch for. */
+function numbered({ bridge }: Vswitchd, text: string): string {
+  let result = text;
+  for (const { number, device } of bridge.ports) {
+    const name = device.name.replaceAll(/[^\w-]/g, '\\$&');
+    const place = '(?:in_port=|out_port=|output:|watch_port:|actions?=|bucket=|[,(])';
+    result = result.replaceAll(
+      new RegExp(`(?<=${place})(?:"${name}"|${name})(?=[,)]|$)`, 'g'),
+      formatPort(number),
+    );
+  }
+  return result;
 }
 
 interface Call {
