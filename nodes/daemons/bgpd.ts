@@ -1,5 +1,4 @@
 import { BgpConfigError } from '../../protocols/bgp/config.ts';
-import { BGP_PORT } from '../../protocols/bgp/constants.ts';
 import { bestPathChange } from '../../protocols/bgp/facts.ts';
 import type {
   CloseMode,
@@ -13,15 +12,12 @@ import { compilePolicies } from '../../protocols/bgp/policy/policy.ts';
 import type { Session } from '../../protocols/bgp/session.ts';
 import { BgpSpeaker } from '../../protocols/bgp/speaker.ts';
 import type { SpeakerStats } from '../../protocols/bgp/speaker-report.ts';
-import { ANY_IP6 } from '../../protocols/ip6.ts';
 import type { BgpRequest } from '../commands.ts';
 import type { BgpConfig, Timings } from '../config.ts';
 import type { BgpSessionState } from '../events/bgp.ts';
 import type { EventId } from '../events/record.ts';
 import type { Device } from '../kernel/device.ts';
-import { scopeDevice } from '../kernel/ipv6/icmp.ts';
 import type { Netns } from '../kernel/netns.ts';
-import type { TcpListener } from '../kernel/tcp.ts';
 import type { SessionCount, SocketEvent } from '../machine-io.ts';
 import type { Runtime } from '../runtime.ts';
 import type { BgpView } from '../state/bgp-view.ts';
@@ -64,7 +60,6 @@ export class Bgpd {
   readonly #names: ProtocolNames;
   readonly #tcp: TcpSessions;
   readonly #external: ExternalSessions;
-  #listeners: readonly TcpListener[] = [];
   #refresh: 'none' | 'routes' | 'links' = 'none';
   #startedAt = 0;
   #alive = true;
@@ -85,7 +80,7 @@ export class Bgpd {
     const policies = config.policy === undefined ? {} : { policies: compilePolicies(config.policy) };
     const speaker = new BgpSpeaker({ ...config, ...policies }, timings, this.#host());
     this.#speaker = speaker;
-    this.#tcp = new TcpSessions(rt, speaker);
+    this.#tcp = new TcpSessions(rt, speaker, netns);
     this.#bfd = new BfdWatch(
       bfdd,
       speaker,
@@ -112,19 +107,7 @@ export class Bgpd {
   /** Listens, originates the configured networks and starts the sessions. Addresses are to be there by then. */
   start(): void {
     this.#startedAt = this.#rt.now;
-    const { tcp, ipv6 } = this.#netns;
-    this.#listeners = [
-      tcp.listen(
-        { addr: 0, port: BGP_PORT },
-        (socket) => this.#tcp.accept(socket),
-        (remote) => this.#speaker.socketOptions(remote) ?? {},
-      ),
-      ipv6.tcp.listen(
-        { addr: ANY_IP6, port: BGP_PORT },
-        (socket) => this.#tcp.accept(socket),
-        (remote, device) => this.#speaker.socketOptions(remote, scopeDevice(device, remote)?.name) ?? {},
-      ),
-    ];
+    this.#tcp.listen();
     this.#speaker.start();
   }
 
@@ -132,7 +115,7 @@ export class Bgpd {
   die(): void {
     this.#alive = false;
     this.#aside(() => this.#bfd.end());
-    this.#stopListening();
+    this.#tcp.stopListening();
     this.#external.die();
     this.#tcp.die();
   }
@@ -165,13 +148,8 @@ export class Bgpd {
 
   /** CEASE to every peer; routes learned from them leave the table. */
   shutdown(): void {
-    this.#stopListening();
+    this.#tcp.stopListening();
     this.#speaker.shutdown();
-  }
-
-  #stopListening(): void {
-    for (const listener of this.#listeners) listener.close();
-    this.#listeners = [];
   }
 
   /** Does nothing for a prefix that is originated already. @throws BgpConfigError */
@@ -411,15 +389,8 @@ export class Bgpd {
   }
 
   #connect(id: ConnectionId, request: ConnectRequest): void {
-    const { peer, localAddress: src, address: dst, zone, ttl, minTtl } = request;
-    const options = { port: BGP_PORT, ttl, minTtl };
-    if (this.#external.has(peer)) this.#external.connect(id, peer);
-    else if (typeof src === 'number' && typeof dst === 'number')
-      this.#tcp.connecting(id, this.#netns.connectTcp({ ...options, src, dst }));
-    else if (typeof src === 'string' && typeof dst === 'string') {
-      const device = zone === '' ? undefined : this.#netns.device(zone);
-      this.#tcp.connecting(id, this.#netns.ipv6.tcp.connect({ ...options, src, dst, device }));
-    }
+    if (this.#external.has(request.peer)) this.#external.connect(id, request.peer);
+    else this.#tcp.connect(id, request);
   }
 
   /** A connection that is gone takes everything: its end is about to be told. */

@@ -1,8 +1,11 @@
-import type { CloseMode, ConnectionId } from '../../../protocols/bgp/host.ts';
+import { BGP_PORT } from '../../../protocols/bgp/constants.ts';
+import type { CloseMode, ConnectionId, ConnectRequest } from '../../../protocols/bgp/host.ts';
 import type { BgpSpeaker } from '../../../protocols/bgp/speaker.ts';
-import type { Ip6 } from '../../../protocols/ip6.ts';
+import { ANY_IP6, type Ip6 } from '../../../protocols/ip6.ts';
 import type { EventId } from '../../events/record.ts';
-import type { TcpSocket } from '../../kernel/tcp.ts';
+import { scopeDevice } from '../../kernel/ipv6/icmp.ts';
+import type { Netns } from '../../kernel/netns.ts';
+import type { TcpListener, TcpSocket } from '../../kernel/tcp.ts';
 import type { Runtime } from '../../runtime.ts';
 
 /** What the socket layer's reasons are called by strerror(3), which is what BIRD prints. */
@@ -21,15 +24,52 @@ type BgpSocket = TcpSocket | TcpSocket<Ip6>;
 export class TcpSessions {
   readonly #rt: Runtime;
   readonly #speaker: BgpSpeaker;
+  readonly #netns: Netns;
   readonly #sockets = new Map<ConnectionId, BgpSocket>();
 
-  constructor(rt: Runtime, speaker: BgpSpeaker) {
+  #listeners: readonly TcpListener[] = [];
+
+  constructor(rt: Runtime, speaker: BgpSpeaker, netns: Netns) {
     this.#rt = rt;
     this.#speaker = speaker;
+    this.#netns = netns;
+  }
+
+  /** Takes the connections of neighbours, over IPv4 and IPv6. */
+  listen(): void {
+    const { tcp, ipv6 } = this.#netns;
+    this.#listeners = [
+      tcp.listen(
+        { addr: 0, port: BGP_PORT },
+        (socket) => this.#accept(socket),
+        (remote) => this.#speaker.socketOptions(remote) ?? {},
+      ),
+      ipv6.tcp.listen(
+        { addr: ANY_IP6, port: BGP_PORT },
+        (socket) => this.#accept(socket),
+        (remote, device) => this.#speaker.socketOptions(remote, scopeDevice(device, remote)?.name) ?? {},
+      ),
+    ];
+  }
+
+  stopListening(): void {
+    for (const listener of this.#listeners) listener.close();
+    this.#listeners = [];
+  }
+
+  /** Begins a connection between two addresses of one family. */
+  connect(id: ConnectionId, { localAddress: src, address: dst, zone, ttl, minTtl }: ConnectRequest): void {
+    const options = { port: BGP_PORT, ttl, minTtl };
+    if (typeof src === 'number' && typeof dst === 'number')
+      this.#connecting(id, this.#netns.tcp.connect({ ...options, src, dst }));
+    else if (typeof src === 'string' && typeof dst === 'string') {
+      const device = zone === '' ? undefined : this.#netns.device(zone);
+      this.#connecting(id, this.#netns.ipv6.tcp.connect({ ...options, src, dst, device }));
+    }
   }
 
   /** A connection that somebody has opened to us. */
-  accept(socket: BgpSocket): void {
+  #accept(socket: BgpSocket): void {
     const id = this.#speaker.admit(socket.remote.addr, socket.local.addr, socket.scope?.name);
     if (id === null) {
       socket.abort();
@@ -40,7 +80,7 @@ export class TcpSessions {
   }
 
   /** A connection of ours, which is on its way. */
-  connecting(id: ConnectionId, socket: BgpSocket): void {
+  #connecting(id: ConnectionId, socket: BgpSocket): void {
     this.#bind(id, socket);
     socket.onConnected = () => this.#speaker.tcpConnected(id, socket.local, socket.remote);
   }
