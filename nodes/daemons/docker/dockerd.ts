@@ -127,7 +127,7 @@ export class Dockerd {
     this.balancers = new LoadBalancers({
       sandboxes,
       networks,
-      allocate: (network, done) => this.swarm.takeAddress(network, done),
+      allocate: (network, done) => this.swarm.takeAddress(network, 'endpoint', done),
       free: (networkId, { addr }) => this.swarm.freeAddress(networkId, addr),
       onJoined: (endpoint) => this.swarm.balancerJoined(endpoint),
       ingress: (gateway) => new IngressFirewall(kernel.root, this.#firewall, GATEWAY_NETWORK, gateway),

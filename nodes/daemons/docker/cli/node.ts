@@ -227,6 +227,7 @@ const rmCommand: CliCommand = {
         );
       if (members.statusOf(node).state !== 'down' && !flags.has('force'))
         throw refused("is not down and can't be removed");
+      dockerd.swarm.forget(node.hostname);
       members.remove(node.hostname, () => done(null));
     });
   },

@@ -44,6 +44,8 @@ export class Agent {
   readonly #options: AgentOptions;
   /** Tasks that something is being done to. */
   readonly #busy = new Set<string>();
+  #looking = false;
+  #again = false;
   /** What was told last and has not come back yet, by task. */
   readonly #told = new Map<string, TaskStatusRow>();
 
@@ -52,10 +54,20 @@ export class Agent {
     this.#options = options;
   }
 
-  /** Brings the containers of this node's tasks to what they are to be. */
+  /** Brings the containers of this node's tasks to what they are to be. What ends by that calls for another look. */
   look(): void {
-    const { node, tasks, containers, assigned } = this.#options;
-    if (!assigned()) return;
+    this.#again = true;
+    if (this.#looking) return;
+    this.#looking = true;
+    while (this.#again && this.#options.assigned()) {
+      this.#again = false;
+      this.#lookOnce();
+    }
+    this.#looking = false;
+  }
+
+  #lookOnce(): void {
+    const { node, tasks, containers } = this.#options;
     const { cause } = this.#rt;
     const mine = new Map(tasks.tasks.flatMap((task) => (task.node === node ? [[task.id, task]] : [])));
     for (const container of containers()) {
@@ -73,8 +85,10 @@ export class Agent {
 
   /** The node leaves the swarm: its tasks end with that. */
   removeAll(): void {
+    this.#looking = true;
     for (const { id, labels } of this.#options.containers())
       if (labels[TASK_LABEL] !== undefined) this.#options.remove(id);
+    this.#looking = false;
   }
 
   #see(task: TaskRow): void {

@@ -83,10 +83,11 @@ export class SwarmAllocator {
     );
   }
 
-  /** Takes an address of a network, the one asked for or, for '', the next after the last. */
+  /** Takes an address of a network for somebody, the one asked for or, for '', the next after the last. */
   takeAddress(
     network: DockerNetworkFacts,
     wanted: string,
+    holder: string,
     done: (result: Prefix | DockerError) => void,
   ): void {
     const facts = network.ipam[0]!;
@@ -102,7 +103,7 @@ export class SwarmAllocator {
       this.#addresses,
       swarmKeys.addresses(network.id),
       (row) => {
-        const { last, taken } = row ?? { last: gateway, taken: [gateway] };
+        const { last, taken, holders } = row ?? { last: gateway, taken: [gateway], holders: {} };
         const pool = new AddressPool(subnet, range, 'serial', last);
         for (const addr of taken) if (prefixContains(subnet, addr) && !pool.isTaken(addr)) pool.take(addr);
         const addr = wanted === '' ? pool.next() : takeOf(pool, parseIp4(wanted) ?? 0);
@@ -112,21 +113,50 @@ export class SwarmAllocator {
           return null;
         }
         got = { addr, len: subnet.len };
-        return { last: wanted === '' ? addr : last, taken: [...taken, addr] };
+        return {
+          last: wanted === '' ? addr : last,
+          taken: [...taken, addr],
+          holders: { ...holders, [addr]: holder },
+        };
       },
       () => done(got),
     );
   }
 
-  freeAddress(networkId: string, addr: number): void {
+  /** Gives back an address, if it is (still) one that somebody of those has. */
+  freeAddress(networkId: string, addr: number, isHolder: (holder: string) => boolean): void {
+    this.#free(swarmKeys.addresses(networkId), (other, holder) => other === addr && isHolder(holder));
+  }
+
+  /** Gives back all addresses that somebody of those has. */
+  freeHeld(isHolder: (holder: string, addr: number) => boolean): void {
+    const { cause } = this.#rt;
+    for (const key of [...this.#addresses.keys()]) {
+      this.#rt.cause = cause;
+      this.#free(key, (addr, holder) => isHolder(holder, addr));
+    }
+    this.#rt.cause = cause;
+  }
+
+  #free(key: string, isGone: (addr: number, holder: string) => boolean): void {
     changeRow(
       this.#rt,
       this.#store,
       this.#addresses,
-      swarmKeys.addresses(networkId),
+      key,
       (row) => {
-        if (row?.taken.includes(addr) !== true) return null;
-        return { last: row.last, taken: row.taken.filter((other) => other !== addr) };
+        const gone = row?.taken.filter((addr) => {
+          const holder = row.holders[addr];
+          return holder !== undefined && isGone(addr, holder);
+        });
+        if (row === null || gone === undefined || gone.length === 0) return null;
+        return {
+          last: row.last,
+          taken: row.taken.filter((addr) => !gone.includes(addr)),
+          holders: Object.fromEntries(
+            Object.entries(row.holders).filter(([addr]) => !gone.includes(Number(addr))),
+          ),
+        };
       },
       () => {},
     );

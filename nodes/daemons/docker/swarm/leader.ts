@@ -62,7 +62,7 @@ export class Leader {
     for (const write of [
       ...rows.map((row) => () => tasks.putTask(row, done)),
       ...dropped.map((id) => () => tasks.dropTask(id, done)),
-      ...services.map((row) => () => tasks.putService(row, done)),
+      ...services.map((row) => () => tasks.putService(row, 'changed', done)),
     ]) {
       this.#rt.cause = cause;
       write();

@@ -76,6 +76,8 @@ export interface AddressesRow extends StoreValue {
   readonly last: number;
   /** Addresses as numbers. */
   readonly taken: readonly number[];
+  /** Who has taken each: `<node>.<boot>`, `<node>.<boot>.vip`; none for a gateway. */
+  readonly holders: Readonly<Record<string, string>>;
 }
 
 export function parseCluster(value: StoreValue): ClusterRow | null {
@@ -116,9 +118,14 @@ export function parseAllocator(value: StoreValue): AllocatorRow | null {
 }
 
 export function parseAddresses(value: StoreValue): AddressesRow | null {
-  const { last, taken } = value;
+  const { last, taken, holders } = value;
   if (typeof last !== 'number' || !Array.isArray(taken)) return null;
-  return { last, taken: taken.filter((addr): addr is number => Number.isInteger(addr)) };
+  if (!isRecord(holders) || !areTexts(holders)) return null;
+  return {
+    last,
+    taken: taken.filter((addr): addr is number => Number.isInteger(addr)),
+    holders: holders as Record<string, string>,
+  };
 }
 
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -58,7 +58,10 @@ export class Services {
       assigned: () => this.#sync.synced && swarm.member !== null && swarm.liveness.takesOrders,
       ingress: () => networks().find(({ ingress }) => ingress) ?? null,
     });
-    this.#sync = new WatchSync(store, 'docker', node, () => this.changed());
+    this.#sync = new WatchSync(store, 'docker', node, () => {
+      this.#reclaim();
+      this.changed();
+    });
   }
 
   /** Called at boot of a node that is in a swarm, and when it joins one. */
@@ -130,7 +133,7 @@ export class Services {
       virtualIps: [],
       updateStatus: null,
     };
-    this.#allocate(row, (allocated) => this.#put(allocated, done));
+    this.#put(row, 'new', (_written, whole) => done(whole));
   }
 
   /** @throws DockerError */
@@ -159,7 +162,19 @@ export class Services {
         ? { state: 'updating', startedAt: now, completedAt: null }
         : service.updateStatus,
     };
-    this.#allocate(row, (allocated) => this.#put(allocated, done));
+    this.#put(row, 'changed', (written, whole) => {
+      if (written) {
+        done(whole);
+        return;
+      }
+      // The leader has noted something of it meanwhile, or it has gone.
+      try {
+        this.update(ref, change, done);
+      } catch (error) {
+        if (!(error instanceof DockerError)) throw error;
+        done(error);
+      }
+    });
   }
 
   /** @throws DockerError */
@@ -168,7 +183,7 @@ export class Services {
     const { id, virtualIps } = this.find(ref);
     this.store.removeService(id, () => {
       for (const { networkId, address } of virtualIps)
-        this.#options.swarm.freeAddress(networkId, parseAddress(address)?.addr ?? 0);
+        this.#options.swarm.freeVirtualAddress(networkId, parseAddress(address)?.addr ?? 0);
       this.changed();
       done();
     });
@@ -192,6 +207,16 @@ export class Services {
       running: running.length,
       wanted: service.mode === 'global' ? tasks.length : service.replicas,
     };
+  }
+
+  /** Addresses that went down with this node before anybody was told of them are free. */
+  #reclaim(): void {
+    const virtual = new Set(
+      this.store.services.flatMap(({ virtualIps }) =>
+        virtualIps.map(({ address }) => parseAddress(address)?.addr),
+      ),
+    );
+    this.#options.swarm.reclaim((addr) => virtual.has(addr));
   }
 
   /** There is no swarm any more, nor any service. */
@@ -287,36 +312,39 @@ export class Services {
     });
   }
 
-  /** Gets the virtual addresses that a service is to have, and gives back those that it is not to have any more. */
-  #allocate(row: ServiceRow, done: (row: ServiceRow) => void): void {
+  /** Writes a service with the virtual addresses that it is to have; those that it has no more are free once that is done. */
+  #put(row: ServiceRow, kind: 'new' | 'changed', done: (written: boolean, row: ServiceRow) => void): void {
     const { swarm, networks } = this.#options;
     const ids = virtualNetworks(row, networks());
-    const kept = row.virtualIps.filter(({ networkId }) => ids.includes(networkId));
-    for (const { networkId, address } of row.virtualIps)
-      if (!ids.includes(networkId)) swarm.freeAddress(networkId, parseAddress(address)?.addr ?? 0);
+    const isKept = ({ networkId }: VirtualAddress) => ids.includes(networkId);
+    const gone = row.virtualIps.filter((one) => !isKept(one));
+    const kept = row.virtualIps.filter(isKept);
     const missing = ids.filter((id) => !kept.some(({ networkId }) => networkId === id));
-    const got: VirtualAddress[] = [...kept];
+    const taken: VirtualAddress[] = [];
+    const free = (addresses: readonly VirtualAddress[]) => {
+      for (const { networkId, address } of addresses)
+        swarm.freeVirtualAddress(networkId, parseAddress(address)?.addr ?? 0);
+    };
     const next = () => {
       const network = networks().find(({ id }) => id === missing[0]);
       missing.shift();
       if (network === undefined) {
-        done({ ...row, virtualIps: got });
+        const whole: ServiceRow = { ...row, virtualIps: [...kept, ...taken] };
+        this.store.putService(whole, kind, (written) => {
+          // Somebody else was faster: what was taken for this is nobody's.
+          free(written ? gone : taken);
+          this.changed();
+          done(written, whole);
+        });
         return;
       }
-      swarm.takeAddress(network, (result) => {
+      swarm.takeAddress(network, 'vip', (result) => {
         if (!(result instanceof DockerError))
-          got.push({ networkId: network.id, address: formatPrefix(result) });
+          taken.push({ networkId: network.id, address: formatPrefix(result) });
         next();
       });
     };
     next();
-  }
-
-  #put(row: ServiceRow, done: Done<ServiceRow>): void {
-    this.store.putService(row, (written) => {
-      this.changed();
-      done(written ? row : new DockerError('rpc error: code = Unknown desc = update out of sequence'));
-    });
   }
 }
 

@@ -76,6 +76,8 @@ export class Swarm {
   readonly members: Members;
   readonly #sessions: Sessions;
   readonly liveness: Liveness;
+  /** Tells this boot from those before. */
+  readonly #boot: string;
   /** Whether this node's own row has been seen. */
   #isKnown = false;
 
@@ -83,6 +85,7 @@ export class Swarm {
     this.#rt = rt;
     this.#options = options;
     this.#allocator = new SwarmAllocator(rt, options.store);
+    this.#boot = base36(rt.random, 8);
     const { node, store, root } = options;
     this.members = new Members(rt, store);
     this.#sessions = new Sessions(rt, {
@@ -295,7 +298,7 @@ export class Swarm {
       );
       return;
     }
-    this.#allocator.takeAddress(network, next.requestedIp, (result) => {
+    this.#allocator.takeAddress(network, next.requestedIp, this.#holder, (result) => {
       if (result instanceof DockerError) {
         done(result);
         return;
@@ -329,13 +332,58 @@ export class Swarm {
     this.#tell(balancerPeer(endpoint, this.member?.address ?? '', this.#options.node));
   }
 
-  /** Gets an address of a network, the next after the last. */
-  takeAddress(network: DockerNetworkFacts, done: (result: Prefix | DockerError) => void): void {
-    this.#allocator.takeAddress(network, '', done);
+  /** Gets an address of a network, the next after the last: for this node, or for a service. */
+  takeAddress(
+    network: DockerNetworkFacts,
+    use: 'endpoint' | 'vip',
+    done: (result: Prefix | DockerError) => void,
+  ): void {
+    const holder = use === 'vip' ? `${this.#holder}.vip` : this.#holder;
+    this.#allocator.takeAddress(network, '', holder, done);
   }
 
+  /** Gives back one that this node has for itself. */
   freeAddress(networkId: string, addr: number): void {
-    this.#allocator.freeAddress(networkId, addr);
+    this.#allocator.freeAddress(networkId, addr, (holder) => this.#isOwn(holder));
+  }
+
+  /** Gives back a service's. */
+  freeVirtualAddress(networkId: string, addr: number): void {
+    this.#allocator.freeAddress(networkId, addr, (holder) => holder.endsWith('.vip'));
+  }
+
+  /** What this node had taken before this boot and nobody has been told of: it went down with it. */
+  reclaim(isVirtual: (addr: number) => boolean): void {
+    const known = new Set(
+      [...this.#peers.keys()].flatMap((key) => {
+        const peer = this.#peers.get(key)?.peer;
+        return peer?.node === this.#options.node ? [parseIp4(peer.address)] : [];
+      }),
+    );
+    this.#allocator.freeHeld((holder, addr) => {
+      if (holder === `${this.#options.node}.${this.#boot}` || known.has(addr)) return false;
+      if (holder.endsWith('.vip'))
+        return (
+          holder.startsWith(`${this.#options.node}.`) && !holder.includes(this.#boot) && !isVirtual(addr)
+        );
+      return this.#isOwn(holder);
+    });
+  }
+
+  /** A member that is forgotten leaves nothing behind. */
+  forget(hostname: string): void {
+    for (const key of this.#peers.keys())
+      if (this.#peers.get(key)?.peer.node === hostname)
+        this.#options.store.request({ op: 'delete', key }, () => {});
+    this.#allocator.freeHeld((holder) => holder.startsWith(`${hostname}.`) && !holder.endsWith('.vip'));
+  }
+
+  get #holder(): string {
+    return `${this.#options.node}.${this.#boot}`;
+  }
+
+  #isOwn(holder: string): boolean {
+    return holder.startsWith(`${this.#options.node}.`) && !holder.endsWith('.vip');
   }
 
   #tell(peer: DockerPeerFacts): void {
@@ -352,13 +400,13 @@ export class Swarm {
   released(networkId: string, endpointId: string, address: Prefix): void {
     const { store } = this.#options;
     if (endpointId === '') {
-      this.#allocator.freeAddress(networkId, address.addr);
+      this.freeAddress(networkId, address.addr);
       return;
     }
     this.#live.delete(endpointId);
     this.#options.balancers.unbind(networkId, endpointId);
     store.request({ op: 'delete', key: swarmKeys.peer(networkId, endpointId) }, () =>
-      this.#allocator.freeAddress(networkId, address.addr),
+      this.freeAddress(networkId, address.addr),
     );
   }
 
@@ -384,7 +432,7 @@ export class Swarm {
     if (this.#told.has(peer.endpointId)) return;
     this.#told.add(peer.endpointId);
     this.#options.store.request({ op: 'delete', key }, () =>
-      this.#allocator.freeAddress(peer.networkId, parseIp4(peer.address) ?? 0),
+      this.freeAddress(peer.networkId, parseIp4(peer.address) ?? 0),
     );
   }
 

@@ -53,9 +53,11 @@ export class TaskStore {
     return this.tasks.filter(({ serviceId }) => serviceId === service.id);
   }
 
-  /** `done` gets whether it was written: somebody else may have been faster. */
-  putService(row: ServiceRow, done: (written: boolean) => void): void {
-    this.#change(this.#services, serviceKeys.service(row.id), row, done);
+  /** `done` gets whether it was written: somebody else may have been faster, or have taken away what is to be changed. */
+  putService(row: ServiceRow, kind: 'new' | 'changed', done: (written: boolean) => void): void {
+    const key = serviceKeys.service(row.id);
+    if (kind === 'changed' && !this.#services.has(key)) done(false);
+    else this.#change(this.#services, key, row, done);
   }
 
   putTask(row: TaskRow, done: () => void): void {
