@@ -382,22 +382,21 @@ export class NodeMachine implements Runtime {
       case 'crash':
         this.emit({ type: 'command.received', command: 'crash', detail: command.how });
         if (command.how === 'reset') this.#kernel.abortAll();
-        answer({ type: 'value', value: null });
-        this.#end('halt');
+        this.#end('halt', () => answer({ type: 'value', value: null }));
         return;
       case 'stop':
         this.#bgpd?.shutdown();
         this.#bfdd.shutdown();
         this.#openflow.shutdown();
         this.emit({ type: 'node.stopped', reason: command.reason });
-        answer({ type: 'value', value: null });
-        this.#end('exit');
+        this.#end('exit', () => answer({ type: 'value', value: null }));
     }
   }
 
-  #end(how: 'halt' | 'exit'): void {
-    // What TCP and ARP still hold for this very moment goes out first.
+  #end(how: 'halt' | 'exit', answer: () => void): void {
+    // What TCP and ARP still hold for this very moment goes out first: whoever gets the answer may kill the process.
     this.#runTimers();
+    answer();
     this.#ended = true;
     this.#out.end(how);
   }

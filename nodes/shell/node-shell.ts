@@ -175,8 +175,12 @@ export class NodeShell {
   #step(input: NodeInput): void {
     if (this.#ended) return;
     this.#machine.step(input, clock());
-    for (const port of this.#ports) port.flush();
+    this.#flushPorts();
     this.#armTimer();
+  }
+
+  #flushPorts(): void {
+    for (const port of this.#ports) port.flush();
   }
 
   #armTimer(): void {
@@ -208,7 +212,11 @@ export class NodeShell {
           this.#intake.take({ type: 'stored', request, result });
         });
       },
-      reply: (id, reply) => this.#waiting.get(id)?.(reply),
+      reply: (id, reply) => {
+        // What a node has sent is on its way before it says so.
+        this.#flushPorts();
+        this.#waiting.get(id)?.(reply);
+      },
       external: (request) => this.#bridge.handle(request),
       end: (how) => {
         this.#log.info({ how, node: config.name }, 'ending');

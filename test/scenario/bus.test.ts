@@ -1,8 +1,10 @@
 import test from 'ava';
 import { BlockPool } from '../../bus/blocks.ts';
+import { decode } from '../../bus/codec.ts';
 import { connectBus } from '../../bus/connection.ts';
-import { BROADCAST, wirePrefix } from '../../bus/subjects.ts';
-import { WirePort } from '../../bus/wire.ts';
+import { BROADCAST, commandSubject, wirePrefix } from '../../bus/subjects.ts';
+import { observeSegment, WirePort } from '../../bus/wire.ts';
+import type { CommandEnvelope } from '../../nodes/commands.ts';
 import { eventSeq } from '../../nodes/events/record.ts';
 import { LabHome } from '../../orchestrator/home.ts';
 import { parseMac } from '../../protocols/mac.ts';
@@ -122,6 +124,40 @@ test('truncated and random frames are counted and dropped, and harm nothing', as
   await pings(t, lab, 'web-n2-1', 'web-n1-1');
   t.true((await reportOf(lab, 'n1')).sessions.every((session) => session.established));
   await verifies(t, lab);
+});
+
+test('what a node that is killed has sent is on its way before it answers: then its process dies', async (t) => {
+  const { lab, compiled } = await launch(t, mesh('scn-last-words'));
+  const { number, interfaces } = compiled.nodes.find((node) => node.name === 'n2')!;
+  const nc = await connectBus({
+    ...new LabHome('scn-last-words').status()!.bus,
+    name: 'witness',
+    echo: 'on',
+  });
+  t.teardown(() => nc.close());
+  const seen: string[] = [];
+  let answer = '';
+  observeSegment(nc, { lab: 'scn-last-words', segment: interfaces[0]!.segment }, ({ node }) => {
+    if (node === number) seen.push('frame');
+  });
+  nc.subscribe(commandSubject('scn-last-words', 'n2'), {
+    callback: (_error, { reply = '', data }) => {
+      if ((decode(data) as CommandEnvelope).command?.type !== 'crash') return;
+      answer = reply;
+      seen.length = 0;
+    },
+  });
+  nc.subscribe('_INBOX.>', {
+    callback: (_error, { subject }) => {
+      if (subject === answer) seen.push('answer');
+    },
+  });
+  await nc.flush();
+  await lab.act({ type: 'kill', node: 'n2', how: 'reset' });
+  await converge(t, lab);
+  await nc.flush();
+  t.true(seen.includes('frame'), 'it has reset its session');
+  t.is(seen.at(-1), 'answer');
 });
 
 /** A frame to a MAC with the start of an IPv4 header whose checksum is wrong. */

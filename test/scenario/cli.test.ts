@@ -47,7 +47,8 @@ test('a lab launched, looked at, broken, mended and taken down by the command li
   t.regex(ping.stdout, /1 received, 0% packet loss/);
 
   t.is((await run('kill', 'n2')).code, 0);
-  t.is((await run('wait', '--converged', '--within', '30s')).code, 0);
+  const wait = await run('wait', '--converged', '--within', '30s');
+  t.is(wait.code, 0, `${wait.stdout}${wait.stderr}`);
   const dead = await run('exec', 'n2', '--', 'ip', 'addr');
   t.not(dead.code, 0);
   t.regex(dead.stderr, /n2 is not running.*reroute start n2/);
