@@ -40,7 +40,9 @@ class Pair {
   }
 
   established(): boolean {
-    return this.machines.every((machine) => machine.report().sessions.every(({ established }) => established));
+    return this.machines.every((machine) =>
+      machine.report().sessions.every(({ established }) => established),
+    );
   }
 
   /** One event of the wire or of a clock. */

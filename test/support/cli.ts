@@ -1,6 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
+import { isAlive, type LabStatus } from '../../orchestrator/home.ts';
 import { projectRoot } from '../../orchestrator/root.ts';
 
 export interface CliRun {
@@ -9,13 +11,27 @@ export interface CliRun {
   readonly stderr: string;
 }
 
-/** Starts the CLI as its users do: the built program in a process of its own. It ends with the test. */
+/** Ends what a test that has failed has left running in the background: with its supervisor a lab's nodes and bus go. */
+function endLabs(home: string): void {
+  const labs = join(home, 'labs');
+  for (const name of existsSync(labs) ? readdirSync(labs) : []) {
+    const status = join(labs, name, 'status.json');
+    if (!existsSync(status)) continue;
+    const { status: state, pid } = JSON.parse(readFileSync(status, 'utf8')) as LabStatus;
+    if ((state === 'running' || state === 'starting') && isAlive(pid)) process.kill(pid, 'SIGKILL');
+  }
+}
+
+/** Starts the CLI as its users do: the built program in a process of its own. It ends with the test, and its labs with it. */
 export function startCli(t: ExecutionContext, home: string, ...argv: readonly string[]): ChildProcess {
   const child = spawn(process.execPath, [join(projectRoot(), 'dist', 'reroute.js'), ...argv], {
     env: { ...process.env, REROUTE_HOME: home, NO_COLOR: '1', FORCE_COLOR: '0' },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  t.teardown(() => void child.kill('SIGKILL'));
+  t.teardown(() => {
+    child.kill('SIGKILL');
+    endLabs(home);
+  });
   return child;
 }
 
