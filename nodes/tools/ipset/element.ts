@@ -1,9 +1,18 @@
+import type { IpFamily } from '../../../protocols/ip.ts';
 import { parseIp4, prefixMask } from '../../../protocols/ip4.ts';
+import { type Ip6, maskIp6, parseIp6 } from '../../../protocols/ip6.ts';
 import { PROTO_ICMP, PROTO_TCP, PROTO_UDP } from '../../../protocols/ipv4.ts';
+import { PROTO_ICMPV6 } from '../../../protocols/ipv6.ts';
 import { protocolNumber } from '../../../protocols/protocol-names.ts';
 import { servicePort } from '../../../protocols/services.ts';
-import { ICMP_NAMES } from '../../kernel/netfilter/ipset/format.ts';
-import { type Dimension, type KeyPart, netKey, type SetType } from '../../kernel/netfilter/ipset/spec.ts';
+import { icmpNames } from '../../kernel/netfilter/ipset/format.ts';
+import {
+  type Dimension,
+  type KeyPart,
+  netKey,
+  type SetSpec,
+  type SetType,
+} from '../../kernel/netfilter/ipset/spec.ts';
 import { syntax } from './error.ts';
 
 /** Most elements that one word may stand for. */
@@ -16,7 +25,7 @@ export function parseElement(
   text: string,
   type: SetType,
   dimensions: readonly Dimension[],
-  netmask: number | null,
+  { netmask, family }: Pick<SetSpec, 'netmask' | 'family'>,
 ): KeyPart[][] {
   const words = text.split(',');
   if (words.length > 1 && dimensions.length === 1)
@@ -27,7 +36,7 @@ export function parseElement(
     );
   if (words.length < dimensions.length)
     throw syntax(`${words.length === 1 ? 'Second' : 'Third'} element is missing from ${text}.`);
-  const parts = dimensions.map((dimension, i) => partsOf(words[i]!, dimension, netmask));
+  const parts = dimensions.map((dimension, i) => partsOf(words[i]!, dimension, netmask, family));
   let keys: KeyPart[][] = [[]];
   for (const part of parts) {
     if (keys.length * part.length > MOST_ELEMENTS) throw syntax(`${text} stands for too many elements`);
@@ -36,14 +45,14 @@ export function parseElement(
   return keys;
 }
 
-function partsOf(word: string, dimension: Dimension, netmask: number | null): KeyPart[] {
+function partsOf(word: string, dimension: Dimension, netmask: number | null, family: IpFamily): KeyPart[] {
   switch (dimension) {
     case 'ip':
-      return addressesOf(word, netmask ?? 32);
+      return family === 'inet6' ? [address6(word)] : addressesOf(word, netmask ?? 32);
     case 'net':
-      return netsOf(word);
+      return family === 'inet6' ? [net6(word)] : netsOf(word);
     case 'port':
-      return portsOf(word);
+      return portsOf(word, family);
     case 'portnumber':
       return portNumbers(word);
     case 'iface':
@@ -57,6 +66,26 @@ function address(text: string): number {
   const addr = parseIp4(text);
   if (addr === null) throw syntax(`cannot parse ${text}: resolving to IPv4 address failed`);
   return addr;
+}
+
+/** One address: there are no ranges of IPv6. */
+function address6(word: string): Ip6 {
+  const plain = word.replace(/\/128$/, '').replace(/^\[(.*)\]$/, '$1');
+  const addr = parseIp6(plain);
+  if (addr !== null) return addr;
+  if (/[/-]/.test(plain) && parseIp6(plain.split(/[/-]/)[0]!) !== null)
+    throw syntax(`plain IP address must be supplied: ${word}`);
+  throw syntax(`cannot parse ${word}: resolving to IPv6 address failed`);
+}
+
+function net6(word: string): KeyPart {
+  if (word.includes('-')) throw syntax(`IP address or IP/cidr must be specified: ${word}`);
+  const [host = '', suffix] = word.split('/');
+  const addr = parseIp6(host);
+  if (addr === null) throw syntax(`cannot parse ${host}: resolving to IPv6 address failed`);
+  const length = suffix === undefined ? 128 : number(suffix);
+  if (length > 128) throw syntax(`'${suffix}' is out of range 0-128`);
+  return netKey(maskIp6(addr, length), length);
 }
 
 /** First and last of `a`, `a/24`, `a-b`. @throws IpsetToolError */
@@ -99,11 +128,11 @@ function addressesOf(word: string, length: number): number[] {
 }
 
 /** A range as the fewest nets that make it up. */
-function netsOf(word: string): number[] {
+function netsOf(word: string): KeyPart[] {
   const slash = word.indexOf('/');
   const [first, last] = parseRange(word);
   if (slash >= 0) return [netKey(first, prefixLength(word.slice(slash + 1)))];
-  const nets: number[] = [];
+  const nets: KeyPart[] = [];
   for (let addr = first; addr <= last; ) {
     let length = 32;
     while (length > 1 && addr % 2 ** (33 - length) === 0 && addr + 2 ** (33 - length) - 1 <= last) length--;
@@ -114,13 +143,19 @@ function netsOf(word: string): number[] {
 }
 
 /** `[PROTO:]PORT[-PORT]`, `icmp:TYPE/CODE`; TCP where nothing is said. */
-function portsOf(word: string): number[] {
+function portsOf(word: string, family: IpFamily): number[] {
   const colon = word.indexOf(':');
   const name = colon < 0 ? 'tcp' : word.slice(0, colon);
   const rest = colon < 0 ? word : word.slice(colon + 1);
-  const proto = protocolNumber(name);
+  const proto = name === 'icmpv6' ? PROTO_ICMPV6 : protocolNumber(name);
   if (proto === null || proto === 0) throw syntax(`cannot parse '${name}' as a protocol`);
-  if (proto === PROTO_ICMP) return [proto * 65_536 + icmp(rest)];
+  const names = icmpNames(proto);
+  if (names !== null) {
+    const own = proto === PROTO_ICMP ? 'inet' : 'inet6';
+    const title = proto === PROTO_ICMP ? 'ICMP' : 'ICMPv6';
+    if (own !== family) throw syntax(`Protocol ${title} can be used with family ${own} only`);
+    return [proto * 65_536 + icmp(rest, names, title)];
+  }
   const hasPorts = [PROTO_TCP, PROTO_UDP, PROTO_SCTP, PROTO_UDPLITE].includes(proto);
   if (!hasPorts) {
     if (rest === '0') return [proto * 65_536];
@@ -154,10 +189,10 @@ export function parsePortRange(text: string, proto: string): readonly [number, n
   return a <= b ? [a, b] : [b, a];
 }
 
-function icmp(text: string): number {
-  const named = ICMP_NAMES.find(([name]) => name.toLowerCase() === text.toLowerCase());
+function icmp(text: string, names: readonly (readonly [string, number])[], title: string): number {
+  const named = names.find(([name]) => name.toLowerCase() === text.toLowerCase());
   if (named !== undefined) return named[1];
   const [type = '', code] = text.split('/');
-  if (code === undefined) throw syntax(`Cannot parse ${text} as an ICMP type/code.`);
+  if (code === undefined) throw syntax(`Cannot parse ${text} as an ${title} type/code.`);
   return number(type) * 256 + number(code);
 }

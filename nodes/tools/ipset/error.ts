@@ -54,6 +54,8 @@ export function describe(errno: IpsetErrno): string {
       return 'Packet/byte counters cannot be used: set was created without counter support';
     case 'no-comment':
       return 'Comment cannot be used: set was created without comment support';
+    case 'null-element':
+      return 'Null-valued element, cannot be stored in a hash type of set';
     case 'cidr':
       return 'The value of the CIDR parameter of the IP address is invalid';
     case 'element-set':

@@ -1,5 +1,6 @@
+import { bitsOf } from '../../../protocols/ip.ts';
 import { IpSet } from '../../kernel/netfilter/ipset/set.ts';
-import { IpsetError } from '../../kernel/netfilter/ipset/spec.ts';
+import { IpsetError, netOf } from '../../kernel/netfilter/ipset/spec.ts';
 import type { Netns } from '../../kernel/netns.ts';
 import type { Command } from '../tool.ts';
 import { parseElement } from './element.ts';
@@ -242,8 +243,8 @@ class Run {
       else ipsets.removeMember(set, text, exist);
       return;
     }
-    const { type, netmask } = set.spec;
-    const keys = parseElement(text, type, set.dimensions, netmask);
+    const { type } = set.spec;
+    const keys = parseElement(text, type, set.dimensions, set.spec);
     const options = parseAdd(words, type);
     if (op === 'add') ipsets.add(set, keys, options, exist);
     else ipsets.remove(set, keys, exist);
@@ -285,17 +286,19 @@ class Run {
 }
 
 function isIn(set: IpSet, text: string, words: readonly string[]): boolean {
-  const { type, netmask } = set.spec;
-  const [key] = parseElement(text, type, set.dimensions, netmask);
+  const { type } = set.spec;
+  const [key] = parseElement(text, type, set.dimensions, set.spec);
   if (key === undefined) return false;
   const { nomatch } = parseAdd(words, type);
   const exact = set.exact(key);
   if (exact !== null) return exact.nomatch === nomatch;
   // An address is in a set of nets where a net holds it.
   const at = set.dimensions.indexOf('net');
-  if (at < 0 || (key[at] as number) % 64 !== 32) return false;
+  if (at < 0) return false;
+  const { addr, length } = netOf(key[at]!);
+  if (length !== bitsOf(addr)) return false;
   const whole = [...key];
-  whole[at] = Math.floor((key[at] as number) / 64);
+  whole[at] = addr;
   const found = set.find(whole);
   return found !== null && found.nomatch === nomatch;
 }

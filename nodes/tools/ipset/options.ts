@@ -1,3 +1,4 @@
+import type { IpFamily } from '../../../protocols/ip.ts';
 import {
   type ElementOptions,
   isSetType,
@@ -64,30 +65,39 @@ export function parseCreate(type: SetType, words: readonly string[]): Omit<SetSp
     ...(type === 'hash:ip' || type === 'bitmap:ip' ? ['netmask'] : []),
     ...(type === 'list:set' ? ['size'] : []),
   ];
-  const values = read(words, valued, ['counters', 'comment', 'skbinfo', ...(hash ? ['forceadd'] : [])]);
+  const values = read(words, valued, [
+    'counters',
+    'comment',
+    'skbinfo',
+    ...(hash ? ['forceadd', '-4', '-6'] : []),
+  ]);
   if (values.has('skbinfo')) throw parameter('skbinfo is not emulated');
   if (type === 'list:set')
     for (const extension of ['timeout', 'counters', 'comment'])
       if (values.has(extension)) throw parameter(`${extension} of a list:set is not emulated`);
-  const family = values.get('family');
-  if (family === 'inet6') throw parameter('family inet6 is not emulated');
-  if (family !== undefined && family !== 'inet' && family !== 'ipv4' && family !== '-4')
-    throw syntax(`unknown INET family ${family}`);
+  const family = values.has('-6') ? 'inet6' : familyOf(values.get('family') ?? 'inet');
   const range = values.get('range');
   if (bitmap && range === undefined) throw parameter("Mandatory option `range' is missing");
   return {
     type,
+    family,
     range:
       range === undefined ? null : type === 'bitmap:port' ? parsePortRange(range, 'tcp') : parseRange(range),
     hashsize: powerOfTwo(bounded(values.get('hashsize'), 1, 0x80000000) ?? 1024),
     maxelem: bounded(values.get('maxelem'), 0, 0xffffffff) ?? 65_536,
-    netmask: bounded(values.get('netmask'), 1, 32),
+    netmask: bounded(values.get('netmask'), 1, family === 'inet6' ? 128 : 32),
     size: bounded(values.get('size'), 0, 0xffffffff) ?? 8,
     timeout: bounded(values.get('timeout'), 0, MOST_TIMEOUT),
     counters: values.has('counters'),
     comment: values.has('comment'),
     forceadd: values.has('forceadd'),
   };
+}
+
+function familyOf(text: string): IpFamily {
+  if (text === 'inet' || text === 'ipv4' || text === '-4') return 'inet';
+  if (text === 'inet6' || text === 'ipv6' || text === '-6') return 'inet6';
+  throw syntax(`unknown inet family ${text}`);
 }
 
 /** The kernel takes at least 64 buckets, and a power of two of them. */

@@ -23,7 +23,7 @@ function settled(text: string): string {
     .replaceAll(/initval 0x[0-9a-f]{8}/g, 'initval SEED')
     .replaceAll(/ timeout (\d+)/g, (_, seconds) => ` timeout ${Math.ceil(Number(seconds) / 10) * 10}`)
     .split('\n');
-  const isElement = (line: string) => line.startsWith('add ') || /^\d/.test(line);
+  const isElement = (line: string) => line.startsWith('add ') || /^[\d:]/.test(line);
   for (let from = 0; from < lines.length; from++) {
     let to = from;
     while (to < lines.length && isElement(lines[to]!)) to++;
@@ -33,10 +33,10 @@ function settled(text: string): string {
   return lines.join('\n');
 }
 
-test('a session of ipset 7.17', (t) => {
-  const recorded = readFileSync(new URL('./ipset-7.17.session.txt', import.meta.url), 'utf8');
+const replays = test.macro((t, file: string, least: number) => {
+  const recorded = readFileSync(new URL(file, import.meta.url), 'utf8');
   const steps = recorded.split(/^(?=\$ ipset )/m);
-  t.true(steps.length > 100);
+  t.true(steps.length > least);
   const a = new Network().host('a');
   for (const step of steps) {
     const line = step.slice(0, step.indexOf('\n'));
@@ -45,6 +45,9 @@ test('a session of ipset 7.17', (t) => {
     folds(t, a);
   }
 });
+
+test('a session of ipset 7.17', replays, './ipset-7.17.session.txt', 100);
+test('a session of ipset 7.17 about IPv6', replays, './ipset-7.17.ipv6-session.txt', 45);
 
 test('what is saved is restored; an error names its line', (t) => {
   const a = new Network().host('a');

@@ -1,10 +1,13 @@
+import { bitsOf, formatIp, type IpAddress } from '../../../../protocols/ip.ts';
 import { formatIp4, prefixMask } from '../../../../protocols/ip4.ts';
+import { maskIp6 } from '../../../../protocols/ip6.ts';
 import { PROTO_ICMP } from '../../../../protocols/ipv4.ts';
+import { PROTO_ICMPV6 } from '../../../../protocols/ipv6.ts';
 import { protocolName } from '../../../../protocols/protocol-names.ts';
 import { type Dimension, type KeyPart, netOf, SET_TYPES, type SetSpec } from './spec.ts';
 
 /** Names of ICMP messages that ipset prints: type times 256 plus code. */
-export const ICMP_NAMES: readonly (readonly [string, number])[] = [
+const ICMP_NAMES: readonly (readonly [string, number])[] = [
   ['echo-reply', 0],
   ['pong', 0],
   ['network-unreachable', 0x300],
@@ -41,22 +44,51 @@ export const ICMP_NAMES: readonly (readonly [string, number])[] = [
   ['address-mask-reply', 0x1200],
 ];
 
+const ICMPV6_NAMES: readonly (readonly [string, number])[] = [
+  ['no-route', 0x100],
+  ['communication-prohibited', 0x101],
+  ['address-unreachable', 0x103],
+  ['port-unreachable', 0x104],
+  ['packet-too-big', 0x200],
+  ['ttl-zero-during-transit', 0x300],
+  ['ttl-zero-during-reassembly', 0x301],
+  ['bad-header', 0x400],
+  ['unknown-header-type', 0x401],
+  ['unknown-option', 0x402],
+  ['echo-request', 0x8000],
+  ['ping', 0x8000],
+  ['echo-reply', 0x8100],
+  ['pong', 0x8100],
+  ['router-solicitation', 0x8500],
+  ['router-advertisement', 0x8600],
+  ['neighbour-solicitation', 0x8700],
+  ['neighbor-solicitation', 0x8700],
+  ['neighbour-advertisement', 0x8800],
+  ['neighbor-advertisement', 0x8800],
+  ['redirect', 0x8900],
+];
+
+/** Names of the messages of ICMP or ICMPv6; null for any other protocol. */
+export function icmpNames(proto: number): readonly (readonly [string, number])[] | null {
+  if (proto === PROTO_ICMP) return ICMP_NAMES;
+  return proto === PROTO_ICMPV6 ? ICMPV6_NAMES : null;
+}
+
 /** An element as ipset prints it. */
 export function formatElement(dimensions: readonly Dimension[], key: readonly KeyPart[]): string {
   return key.map((part, i) => formatPart(dimensions[i] ?? 'set', part)).join(',');
 }
 
 function formatPart(dimension: Dimension, part: KeyPart): string {
-  if (typeof part === 'string') return part;
   switch (dimension) {
     case 'ip':
-      return formatIp4(part);
+      return formatIp(part);
     case 'net': {
       const { addr, length } = netOf(part);
-      return length === 32 ? formatIp4(addr) : `${formatIp4(addr)}/${length}`;
+      return length === bitsOf(addr) ? formatIp(addr) : `${formatIp(addr)}/${length}`;
     }
     case 'port':
-      return formatPort(Math.floor(part / 65_536), part % 65_536);
+      return formatPort(Math.floor(Number(part) / 65_536), Number(part) % 65_536);
     default:
       return String(part);
   }
@@ -64,8 +96,9 @@ function formatPart(dimension: Dimension, part: KeyPart): string {
 
 function formatPort(proto: number, port: number): string {
   const name = protocolName(proto) ?? String(proto);
-  if (proto !== PROTO_ICMP) return `${name}:${port}`;
-  const known = ICMP_NAMES.find(([, value]) => value === port);
+  const names = icmpNames(proto);
+  if (names === null) return `${name}:${port}`;
+  const known = names.find(([, value]) => value === port);
   return `${name}:${known?.[0] ?? `${port >>> 8}/${port & 255}`}`;
 }
 
@@ -74,7 +107,7 @@ export function formatOptions(spec: SetSpec): string {
   const { type, range, netmask, timeout } = spec;
   const words: string[] = [];
   const hash = type.startsWith('hash:');
-  if (hash) words.push(`family inet hashsize ${spec.hashsize} maxelem ${spec.maxelem}`);
+  if (hash) words.push(`family ${spec.family} hashsize ${spec.hashsize} maxelem ${spec.maxelem}`);
   if (range !== null) words.push(`range ${formatRange(spec, range)}`);
   if (type === 'list:set') words.push(`size ${spec.size}`);
   if (netmask !== null) words.push(`netmask ${netmask}`);
@@ -92,7 +125,8 @@ function formatRange({ type }: SetSpec, [first, last]: readonly [number, number]
 
 /** Bytes that a set takes in the kernel beside its comments, if each element has a bucket to itself. */
 export function memorySize(spec: SetSpec, elements: number): number {
-  const { empty, element } = SET_TYPES[spec.type];
+  const info = SET_TYPES[spec.type];
+  const { empty, element } = spec.family === 'inet6' ? (info.inet6 ?? info) : info;
   const extensions = (spec.timeout === null ? 0 : 8) + (spec.counters ? 16 : 0) + (spec.comment ? 8 : 0);
   if (spec.range !== null) {
     const places = spec.range[1] - spec.range[0] + 1;
@@ -105,6 +139,6 @@ export function memorySize(spec: SetSpec, elements: number): number {
     : empty + elements * (32 + 2 * aligned);
 }
 
-export function maskAddress(addr: number, length: number): number {
-  return (addr & prefixMask(length)) >>> 0;
+export function maskAddress(addr: IpAddress, length: number): IpAddress {
+  return typeof addr === 'number' ? (addr & prefixMask(length)) >>> 0 : maskIp6(addr, length);
 }

@@ -1,22 +1,16 @@
 import { u16 } from '../../../../protocols/bytes.ts';
 import { ETH_HLEN } from '../../../../protocols/ethernet.ts';
-import {
-  ipDst,
-  ipFragmentOffset,
-  ipHeaderLength,
-  ipProto,
-  ipSrc,
-  PROTO_ICMP,
-  PROTO_TCP,
-  PROTO_UDP,
-} from '../../../../protocols/ipv4.ts';
+import { bitsOf } from '../../../../protocols/ip.ts';
+import { PROTO_ICMP, PROTO_TCP, PROTO_UDP } from '../../../../protocols/ipv4.ts';
+import { PROTO_ICMPV6 } from '../../../../protocols/ipv6.ts';
 import type { IpsetEvent, IpsetFacts } from '../../../events/ipset.ts';
 import type { Netns } from '../../netns.ts';
 import type { Skb } from '../skb.ts';
+import { destinationOf, isIpv6, protoOf, sourceOf, transportOffset } from '../xtables/packet.ts';
 import { formatOptions } from './format.ts';
 import { ListSet } from './list-set.ts';
 import { factsOf, IpSet } from './set.ts';
-import { type ElementOptions, IpsetError, type KeyPart, SET_TYPES, type SetSpec } from './spec.ts';
+import { type ElementOptions, IpsetError, type KeyPart, netKey, SET_TYPES, type SetSpec } from './spec.ts';
 
 export type AnySet = IpSet | ListSet;
 export type Side = 'src' | 'dst';
@@ -222,7 +216,11 @@ export class Ipsets {
     const { xtables, ipv6 } = this.#ns;
     for (const table of [...xtables.tables(), ...ipv6.xtables.tables()])
       for (const { rules } of table.chains())
-        for (const { matches } of rules) for (const { match } of matches) if (match.usesSet === name) count++;
+        for (const { matches, action } of rules) {
+          for (const { match } of matches) if (match.usesSet === name) count++;
+          if (action.type === 'target')
+            for (const used of action.target.usesSets ?? []) if (used === name) count++;
+        }
     return count;
   }
 
@@ -235,14 +233,8 @@ export class Ipsets {
     if (set === undefined) return false;
     if (set instanceof ListSet) return set.members.some((member) => this.test(member, skb, sides, nomatch));
     const { dimensions } = set;
-    if (sides.length < dimensions.length) return false;
-    const key = this.#key;
-    key.length = 0;
-    for (let i = 0; i < dimensions.length; i++) {
-      const part = partOf(skb, dimensions[i]!, sides[i]!);
-      if (part === null) return false;
-      key.push(part);
-    }
+    const key = this.#keyOf(set, skb, sides);
+    if (key === null) return false;
     const element = set.find(key);
     if (element === null) return false;
     const found = dimensions.includes('net') && nomatch === 'return' ? element.nomatch : !element.nomatch;
@@ -251,6 +243,57 @@ export class Ipsets {
       element.bytes += skb.frame.length - ETH_HLEN;
     }
     return found;
+  }
+
+  /**
+   * Adds what a packet has to a set, or takes it out (`-j SET`, `ip_set_add`, `ip_set_del`). Nothing is said where that cannot be:
+   * the set is full, of the other family, or has it already. `timeout` is seconds, null for the set's own.
+   */
+  changeBy(
+    name: string,
+    skb: Skb,
+    sides: readonly Side[],
+    change: 'add' | 'add-again' | 'remove',
+    timeout: number | null,
+  ): void {
+    const set = this.#byName.get(name);
+    if (set instanceof ListSet) {
+      for (const member of set.members) this.changeBy(member, skb, sides, change, timeout);
+      return;
+    }
+    const found = set === undefined ? null : this.#keyOf(set, skb, sides);
+    if (set === undefined || found === null) return;
+    // A packet stands for the host that it is of.
+    const key = found.map((part, i) => (set.dimensions[i] === 'net' ? netKey(part, bitsOf(part)) : part));
+    try {
+      if (change === 'remove') this.remove(set, [key], true);
+      else {
+        const options = {
+          nomatch: false,
+          timeout: set.spec.timeout === null ? null : timeout,
+          comment: null,
+        };
+        this.add(set, [key], { ...options, packets: 0, bytes: 0 }, change === 'add-again');
+      }
+    } catch (error) {
+      if (!(error instanceof IpsetError)) throw error;
+    }
+  }
+
+  /** What of a packet a set asks for; null where it has no such, or is of the other family. */
+  #keyOf(set: IpSet, skb: Skb, sides: readonly Side[]): KeyPart[] | null {
+    const { dimensions, spec } = set;
+    const family = isIpv6(skb) ? 'inet6' : 'inet';
+    if (sides.length < dimensions.length) return null;
+    if (spec.family !== family && spec.type !== 'bitmap:port') return null;
+    const key = this.#key;
+    key.length = 0;
+    for (let i = 0; i < dimensions.length; i++) {
+      const part = partOf(skb, dimensions[i]!, sides[i]!);
+      if (part === null) return null;
+      key.push(part);
+    }
+    return key;
   }
 
   #emit(event: IpsetEvent): void {
@@ -263,14 +306,13 @@ function partOf(
   dimension: (typeof SET_TYPES)['hash:ip']['dimensions'][number],
   side: Side,
 ): KeyPart | null {
-  const { frame } = skb;
   switch (dimension) {
     case 'ip':
     case 'net':
-      return side === 'src' ? ipSrc(frame, ETH_HLEN) : ipDst(frame, ETH_HLEN);
+      return side === 'src' ? sourceOf(skb) : destinationOf(skb);
     case 'port':
     case 'portnumber':
-      return portOf(frame, dimension, side);
+      return portOf(skb, dimension, side);
     case 'iface':
       return (side === 'src' ? skb.in : skb.out)?.name ?? null;
     case 'set':
@@ -278,15 +320,17 @@ function partOf(
   }
 }
 
-/** `get_port` of ip_set_getport.c: of ICMP its type and code, of what has no ports 0. */
-function portOf(frame: Uint8Array, dimension: 'port' | 'portnumber', side: Side): number | null {
-  const proto = ipProto(frame, ETH_HLEN);
+/** `get_port` of ip_set_getport.c: of ICMP and ICMPv6 their type and code, of what has no ports 0. */
+function portOf(skb: Skb, dimension: 'port' | 'portnumber', side: Side): number | null {
+  const { frame } = skb;
+  const proto = protoOf(skb);
   const hasPorts =
     proto === PROTO_TCP || proto === PROTO_UDP || proto === PROTO_SCTP || proto === PROTO_UDPLITE;
-  if (!hasPorts && dimension === 'portnumber') return null;
-  if (!hasPorts && proto !== PROTO_ICMP) return proto * 65_536;
-  const at = ETH_HLEN + ipHeaderLength(frame, ETH_HLEN);
-  if (ipFragmentOffset(frame, ETH_HLEN) !== 0 || at + 4 > frame.length) return null;
-  const port = proto === PROTO_ICMP || side === 'src' ? u16(frame, at) : u16(frame, at + 2);
+  if (proto < 0 || (!hasPorts && dimension === 'portnumber')) return null;
+  const icmp = proto === (isIpv6(skb) ? PROTO_ICMPV6 : PROTO_ICMP);
+  if (!hasPorts && !icmp) return proto * 65_536;
+  const at = transportOffset(skb);
+  if (at < 0 || at + 4 > frame.length) return null;
+  const port = icmp || side === 'src' ? u16(frame, at) : u16(frame, at + 2);
   return dimension === 'portnumber' ? port : proto * 65_536 + port;
 }

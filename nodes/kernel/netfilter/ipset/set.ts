@@ -1,3 +1,5 @@
+import { bitsOf } from '../../../../protocols/ip.ts';
+import { ANY_IP6 } from '../../../../protocols/ip6.ts';
 import type { IpsetElementFacts, IpsetFacts } from '../../../events/ipset.ts';
 import type { Runtime, TimerHandle } from '../../../runtime.ts';
 import { formatElement, formatOptions, maskAddress } from './format.ts';
@@ -40,7 +42,7 @@ export class IpSet {
   readonly #elements = new Map<string, Element>();
   readonly #root: Level = new Map();
   /** How many nets of each length there are. */
-  readonly #lengths = new Uint32Array(33);
+  readonly #lengths = new Uint32Array(129);
   readonly #netAt: number;
 
   constructor(name: string, spec: SetSpec, rt: Runtime, onExpired: (set: IpSet, element: Element) => void) {
@@ -81,8 +83,9 @@ export class IpSet {
     return element;
   }
 
-  /** Takes an element out; null: there was none. */
+  /** Takes an element out; null: there was none. @throws IpsetError */
   remove(key: readonly KeyPart[]): Element | null {
+    this.#checkNull(key[0]);
     const element = this.#elements.get(formatElement(this.dimensions, this.#cut(key)));
     if (element === undefined) return null;
     this.take(element);
@@ -96,7 +99,7 @@ export class IpSet {
     const last = element.key.length - 1;
     for (let i = 0; i < last; i++) level = level.get(element.key[i]!) as Level;
     level.delete(element.key[last]!);
-    if (this.#netAt >= 0) this.#lengths[netOf(element.key[this.#netAt] as number).length]!--;
+    if (this.#netAt >= 0) this.#lengths[netOf(element.key[this.#netAt]!).length]!--;
   }
 
   /** The element of this very key, as `ipset test` asks for a net. */
@@ -107,11 +110,11 @@ export class IpSet {
   /** The element that an entry falls under; nets of the key are whole addresses here. `key` is used as scratch. */
   find(key: KeyPart[]): Element | null {
     const { netmask } = this.spec;
-    if (netmask !== null && this.dimensions[0] === 'ip') key[0] = maskAddress(key[0] as number, netmask);
+    if (netmask !== null && this.dimensions[0] === 'ip') key[0] = maskAddress(key[0]!, netmask);
     const at = this.#netAt;
     if (at < 0) return this.#walk(key);
-    const addr = key[at] as number;
-    for (let length = 32; length >= 0; length--) {
+    const addr = key[at]!;
+    for (let length = bitsOf(addr); length >= 0; length--) {
       if (this.#lengths[length] === 0) continue;
       key[at] = netKey(maskAddress(addr, length), length);
       const found = this.#walk(key);
@@ -159,7 +162,7 @@ export class IpSet {
     }
     level.set(key[last]!, element);
     this.#elements.set(text, element);
-    if (this.#netAt >= 0) this.#lengths[netOf(key[this.#netAt] as number).length]!++;
+    if (this.#netAt >= 0) this.#lengths[netOf(key[this.#netAt]!).length]!++;
     return element;
   }
 
@@ -179,12 +182,17 @@ export class IpSet {
   /** An address is cut to the set's netmask. */
   #cut(key: readonly KeyPart[]): readonly KeyPart[] {
     const { netmask } = this.spec;
-    if (netmask === null || typeof key[0] !== 'number') return key;
-    return [maskAddress(key[0], netmask), ...key.slice(1)];
+    if (netmask === null) return key;
+    return [maskAddress(key[0]!, netmask), ...key.slice(1)];
   }
 
   #most(): number {
     return this.spec.range === null ? this.spec.maxelem : Number.POSITIVE_INFINITY;
+  }
+
+  #checkNull(first: KeyPart | undefined): void {
+    if (this.spec.type === 'hash:ip' && (first === 0 || first === ANY_IP6))
+      throw new IpsetError('null-element');
   }
 
   #check(key: readonly KeyPart[], { timeout, comment, packets, bytes }: ElementOptions): void {
@@ -193,9 +201,10 @@ export class IpSet {
     if (comment !== null && !spec.comment) throw new IpsetError('no-comment');
     if ((packets !== 0 || bytes !== 0) && !spec.counters) throw new IpsetError('no-counters');
     const [first] = key;
+    this.#checkNull(first);
     if (spec.range !== null && typeof first === 'number')
       if (first < spec.range[0] || first > spec.range[1]) throw new IpsetError('range');
-    if (this.#netAt >= 0 && netOf(key[this.#netAt] as number).length === 0 && spec.type !== 'hash:net,iface')
+    if (this.#netAt >= 0 && netOf(key[this.#netAt]!).length === 0 && spec.type !== 'hash:net,iface')
       throw new IpsetError('cidr');
   }
 }

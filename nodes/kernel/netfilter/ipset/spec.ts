@@ -1,3 +1,6 @@
+import type { IpAddress, IpFamily } from '../../../../protocols/ip.ts';
+import { IP6_LENGTH } from '../../../../protocols/ip6.ts';
+
 /** What an entry of a set is made of. */
 export type Dimension = 'ip' | 'net' | 'port' | 'portnumber' | 'iface' | 'set';
 
@@ -19,17 +22,49 @@ interface TypeInfo {
   /** Bytes that an empty set takes, and one element without extensions (`memsize`). */
   readonly empty: number;
   readonly element: number;
+  /** The same of a set of IPv6; absent: there is none. */
+  readonly inet6?: { readonly empty: number; readonly element: number };
 }
 
 export const SET_TYPES: Readonly<Record<SetType, TypeInfo>> = {
   'bitmap:ip': { dimensions: ['ip'], revision: 3, empty: 88, element: 0 },
   'bitmap:port': { dimensions: ['portnumber'], revision: 3, empty: 72, element: 0 },
-  'hash:ip': { dimensions: ['ip'], revision: 6, empty: 216, element: 4 },
-  'hash:ip,port': { dimensions: ['ip', 'port'], revision: 7, empty: 216, element: 8 },
-  'hash:ip,port,ip': { dimensions: ['ip', 'port', 'ip'], revision: 6, empty: 208, element: 12 },
-  'hash:ip,port,net': { dimensions: ['ip', 'port', 'net'], revision: 8, empty: 464, element: 12 },
-  'hash:net': { dimensions: ['net'], revision: 7, empty: 456, element: 8 },
-  'hash:net,iface': { dimensions: ['net', 'iface'], revision: 8, empty: 488, element: 28 },
+  'hash:ip': { dimensions: ['ip'], revision: 6, empty: 216, element: 4, inet6: { empty: 224, element: 16 } },
+  'hash:ip,port': {
+    dimensions: ['ip', 'port'],
+    revision: 7,
+    empty: 216,
+    element: 8,
+    inet6: { empty: 232, element: 20 },
+  },
+  'hash:ip,port,ip': {
+    dimensions: ['ip', 'port', 'ip'],
+    revision: 6,
+    empty: 208,
+    element: 12,
+    inet6: { empty: 232, element: 36 },
+  },
+  'hash:ip,port,net': {
+    dimensions: ['ip', 'port', 'net'],
+    revision: 8,
+    empty: 464,
+    element: 12,
+    inet6: { empty: 1256, element: 36 },
+  },
+  'hash:net': {
+    dimensions: ['net'],
+    revision: 7,
+    empty: 456,
+    element: 8,
+    inet6: { empty: 1240, element: 20 },
+  },
+  'hash:net,iface': {
+    dimensions: ['net', 'iface'],
+    revision: 8,
+    empty: 488,
+    element: 28,
+    inet6: { empty: 1264, element: 40 },
+  },
   'list:set': { dimensions: ['set'], revision: 3, empty: 80, element: 48 },
 };
 
@@ -40,6 +75,8 @@ export function isSetType(text: string): text is SetType {
 /** What a set was created with; null is 'not said' or 'not of this type'. */
 export interface SetSpec {
   readonly type: SetType;
+  /** Of its addresses. */
+  readonly family: IpFamily;
   /** First and last that a bitmap can hold. */
   readonly range: readonly [number, number] | null;
   readonly hashsize: number;
@@ -57,7 +94,7 @@ export interface SetSpec {
   readonly initval: number;
 }
 
-/** Part of an entry: an address, a net (`netKey`), `proto * 65536 + port`, a port, or a name. */
+/** Part of an entry: an address of either family, a net (`netKey`), `proto * 65536 + port`, a port, or a name. */
 export type KeyPart = number | string;
 
 export interface ElementOptions {
@@ -69,13 +106,14 @@ export interface ElementOptions {
   readonly bytes: number;
 }
 
-/** A net as one number. */
-export function netKey(addr: number, length: number): number {
-  return addr * 64 + length;
+/** A net as one number, one of IPv6 as its address and one character more. */
+export function netKey(addr: IpAddress, length: number): KeyPart {
+  return typeof addr === 'number' ? addr * 64 + length : addr + String.fromCharCode(length);
 }
 
-export function netOf(key: number): { readonly addr: number; readonly length: number } {
-  return { addr: Math.floor(key / 64), length: key % 64 };
+export function netOf(key: KeyPart): { readonly addr: IpAddress; readonly length: number } {
+  if (typeof key === 'number') return { addr: Math.floor(key / 64), length: key % 64 };
+  return { addr: key.slice(0, IP6_LENGTH), length: key.charCodeAt(IP6_LENGTH) };
 }
 
 /** Error numbers of ip_set(8)'s protocol (`enum ipset_errno`). */
@@ -96,6 +134,7 @@ export type IpsetErrno =
   | 'no-counters'
   | 'no-comment'
   | 'cidr'
+  | 'null-element'
   | 'element-set'
   | 'list-in-list'
   | 'reference-set';

@@ -52,6 +52,10 @@ export interface BoundMatch extends Bound {
 export interface BoundTarget extends Bound {
   /** Hooks that its chain may be reached from, with these options; absent: those of the extension. */
   readonly hooks?: readonly Hook[];
+  /** Sets of ipset that it changes. */
+  readonly usesSets?: readonly string[];
+  /** Refuses where what it needs is not there, before anything of the table is changed. @throws XtablesError */
+  check?(context: CompileContext): void;
   compile(context: CompileContext): TargetFunction;
 }
 

@@ -14,19 +14,20 @@ export function isIpv6({ frame }: Skb): boolean {
  * off is no packet, and dropped.
  */
 export function transportAt(skb: Skb, length: number): number {
-  const { frame } = skb;
-  let at: number;
-  if (isIpv6(skb)) {
-    const { upper } = skb;
-    if (upper === null || upper.fragment !== 0) return -1;
-    at = upper.offset;
-  } else {
-    if (ipFragmentOffset(frame, ETH_HLEN) > 0) return -1;
-    at = ETH_HLEN + ipHeaderLength(frame, ETH_HLEN);
-  }
-  if (at + length <= frame.length) return at;
+  const at = transportOffset(skb);
+  if (at < 0 || at + length <= skb.frame.length) return at;
   skb.hotdrop = true;
   return -1;
+}
+
+/** The same, be it cut off or not. */
+export function transportOffset(skb: Skb): number {
+  const { frame } = skb;
+  if (isIpv6(skb)) {
+    const { upper } = skb;
+    return upper === null || upper.fragment !== 0 ? -1 : upper.offset;
+  }
+  return ipFragmentOffset(frame, ETH_HLEN) > 0 ? -1 : ETH_HLEN + ipHeaderLength(frame, ETH_HLEN);
 }
 
 /** The protocol above IP; of IPv6 what the extension headers lead to, -1 where they lead nowhere. */

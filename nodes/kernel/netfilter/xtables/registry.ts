@@ -18,6 +18,7 @@ import { log } from './target/log.ts';
 import { connmark as setConnmark, mark as setMark } from './target/mark.ts';
 import { dnat, masquerade, netmap, redirect, snat } from './target/nat.ts';
 import { reject, reject6 } from './target/reject.ts';
+import { setTarget } from './target/set.ts';
 import { ct, notrack, trace } from './target/simple.ts';
 import { tcpmss } from './target/tcpmss.ts';
 
@@ -65,6 +66,7 @@ const TARGETS = [
   setConnmark,
   setDscp,
   setMark,
+  setTarget,
   setTos,
   snat,
   tcpmss,
@@ -100,7 +102,6 @@ export const NOT_EMULATED: ReadonlySet<string> = new Set([
   'NFQUEUE',
   'RATEEST',
   'SECMARK',
-  'SET',
   'SNPT',
   'SYNPROXY',
   'TEE',

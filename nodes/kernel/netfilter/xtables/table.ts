@@ -158,7 +158,10 @@ export class Table {
    */
   #checkShape(changes: readonly TableChange[]): void {
     const added = changes.flatMap((change) => (change.op === 'splice' ? change.rules : []));
-    for (const { matches } of added) for (const { match } of matches) match.check?.(this.#context);
+    for (const { matches, action } of added) {
+      for (const { match } of matches) match.check?.(this.#context);
+      if (action.type === 'target') action.target.check?.(this.#context);
+    }
     const matters = added.some(
       ({ action, matches }) =>
         (action.type !== 'verdict' && action.type !== 'none') ||

@@ -17,7 +17,8 @@ const COUNTERS = [
   '--bytes-gt',
 ] as const;
 
-function parseSides(text: string): Side[] {
+/** @throws XtablesError */
+export function parseSides(text: string): Side[] {
   const sides = text.split(',').map((word): Side => {
     if (word === 'src' || word === 'dst') return word;
     throw usage("You must spefify (the comma separated list of) 'src' or 'dst'.");
