@@ -14,6 +14,7 @@ import type { TimerHandle } from '../runtime.ts';
 import { BridgePort, VlanMembership } from './bridge-port.ts';
 import { type BridgeMaster, Device, type DeviceOptions } from './device.ts';
 import type { Skb } from './netfilter/skb.ts';
+import { isIpv6 } from './netfilter/xtables/packet.ts';
 import { NetlinkError } from './netlink.ts';
 import type { Netns } from './netns.ts';
 
@@ -340,6 +341,7 @@ export class BridgeDevice extends Device implements BridgeMaster {
     const vid = tci & 0xfff;
     if (!this.#settings.vlanFiltering || this.#own.leavesUntagged(vid)) {
       if (skb === null) this.handUp(frame, null);
+      else if (isIpv6(skb)) this.ns.ipv6.layer.inputBridged(this, skb);
       else this.ns.ip.inputBridged(this, skb);
     } else if (this.#own.has(vid)) this.handUp(tagged(frame, this.#protocol, vid, tci >>> 13), null);
     else if (!isGroupMac(readMac(frame, 0))) this.ns.kernel.drop('bridge-vlan');

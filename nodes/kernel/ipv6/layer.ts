@@ -110,6 +110,21 @@ export class Ip6Layer {
     if (ipv6.netfilter.run(NF_PRE_ROUTING, skb) === 'accept') this.#route(device, skb.frame, skb);
   }
 
+  /** A frame for this host that has been through PREROUTING on a bridge port. */
+  inputBridged(device: Device, skb: Skb): void {
+    const { frame } = skb;
+    const src = readIp6Cached(frame, ETH_HLEN + IP6_SRC);
+    if (!device.inet6.enabled) this.#ns.kernel.drop('ip6-disabled');
+    else if (isMartian(device, src, destinationOf(frame))) this.#ns.kernel.drop('ip6-martian');
+    else this.#route(device, frame, skb);
+  }
+
+  /** The way of a packet that is complete; `iif` is null for one of the host's own. */
+  lookupPacket(frame: Uint8Array, iif: Device | null, mark: number): Path<Ip6> | null {
+    const flow = this.#ns.ipv6.rules.custom ? packetFlow6(frame, iif, mark) : null;
+    return this.lookup(destinationOf(frame), flowHash(frame), null, flow);
+  }
+
   /** `ip6_rcv_finish` */
   #route(device: Device, frame: Uint8Array, skb: Skb | null): void {
     const { kernel } = this.#ns;
@@ -294,8 +309,7 @@ export class Ip6Layer {
   /** The way of a packet that is complete (`ip6_route_me_harder`). */
   #routeAgain({ frame, mark }: Skb): Path<Ip6> | SendError {
     const dst = destinationOf(frame);
-    const flow = this.#ns.ipv6.rules.custom ? packetFlow6(frame, null, mark) : null;
-    const path = this.lookup(dst, flowHash(frame), null, flow);
+    const path = this.lookupPacket(frame, null, mark);
     if (this.#ns.kernel.rt.cause < 0) this.#tell(describePath(path ?? 'no-route', dst), frame);
     return pathError(path) ?? path ?? 'ENETUNREACH';
   }

@@ -5,8 +5,9 @@ import {
   ETHERTYPE_IPV6,
   etherType,
 } from '../../../protocols/ethernet.ts';
-import { fragmentIpv4, ipDf, ipDst, ipTotalLength, validateIpv4 } from '../../../protocols/ipv4.ts';
-import { IPV6_HLEN, ip6PayloadLength, validateIpv6 } from '../../../protocols/ipv6.ts';
+import { fragmentIpv4, ipDf, ipTotalLength, validateIpv4 } from '../../../protocols/ipv4.ts';
+import { IPV6_HLEN, IPV6_MIN_MTU, ip6PayloadLength, validateIpv6 } from '../../../protocols/ipv6.ts';
+import { fragmentIpv6 } from '../../../protocols/ipv6-fragments.ts';
 import { writeMac } from '../../../protocols/mac.ts';
 import type { BridgeDevice } from '../bridge.ts';
 import type { Device } from '../device.ts';
@@ -14,14 +15,16 @@ import { sendToNeighbor } from '../ip/output.ts';
 import { pathError } from '../ip/path.ts';
 import type { Netns } from '../netns.ts';
 import type { SysctlSpec } from '../sysctl.ts';
-import { NF_FORWARD, NF_POST_ROUTING, NF_PRE_ROUTING } from './hooks.ts';
+import { netfilterOf } from './families.ts';
+import { type NetfilterHooks, NF_FORWARD, NF_POST_ROUTING, NF_PRE_ROUTING } from './hooks.ts';
 import { Skb } from './skb.ts';
+import { destinationOf, isIpv6 } from './xtables/packet.ts';
 
 /** `net.bridge` of a namespace, as with br_netfilter loaded. */
 type BridgeSettings = {
   'bridge-nf-call-iptables': number;
-  /** Nothing is registered for these two families that could be called. */
   'bridge-nf-call-ip6tables': number;
+  /** Nothing is registered for ARP that could be called. */
   'bridge-nf-call-arptables': number;
 };
 
@@ -31,7 +34,7 @@ const ARP_FIXED = 8;
 const FLAG: SysctlSpec = { min: 0, max: 1 };
 
 /**
- * What br_netfilter does: IPv4 frames that a bridge forwards pass PREROUTING, FORWARD and POSTROUTING as packets of the bridge
+ * What br_netfilter does: frames of IPv4 and IPv6 that a bridge forwards pass PREROUTING, FORWARD and POSTROUTING as packets of the bridge
  * device, their ports beside them. So DNAT works between pods of one bridge, and answers that would go past the host by the
  * bridge have their addresses put back (net/bridge/br_netfilter_hooks.c).
  */
@@ -54,12 +57,12 @@ export class BridgeNetfilter {
 
   /** Whether a frame that a bridge got by a port is netfilter's affair. */
   calls(frame: Uint8Array): boolean {
-    return (
-      this.#ns.netfilter.active &&
-      this.#settings['bridge-nf-call-iptables'] === 1 &&
-      frame.length >= ETH_HLEN &&
-      etherType(frame) === ETHERTYPE_IPV4
-    );
+    const { netfilter, ipv6 } = this.#ns;
+    if ((!netfilter.active && !ipv6.netfilter.active) || frame.length < ETH_HLEN) return false;
+    const type = etherType(frame);
+    if (type === ETHERTYPE_IPV4) return netfilter.active && this.#settings['bridge-nf-call-iptables'] === 1;
+    if (type !== ETHERTYPE_IPV6) return false;
+    return ipv6.netfilter.active && this.#settings['bridge-nf-call-ip6tables'] === 1;
   }
 
   /**
@@ -86,14 +89,18 @@ export class BridgeNetfilter {
    * address. What DNAT has sent elsewhere has a new Ethernet destination.
    */
   preRouting(bridge: Device, port: Device, packet: Uint8Array, tci: number): Skb | 'sent' | null {
-    const { kernel, netfilter } = this.#ns;
-    const dst = ipDst(packet, ETH_HLEN);
+    const { kernel } = this.#ns;
     const skb = new Skb(packet, bridge);
+    const dst = destinationOf(skb);
     if (kernel.rt.cause < 0) skb.trace = true;
     skb.physIn = port;
     skb.vlan = tci;
-    if (netfilter.run(NF_PRE_ROUTING, skb) !== 'accept') return null;
-    return ipDst(skb.frame, ETH_HLEN) === dst ? skb : this.#redirect(bridge, skb);
+    if (this.#hooksOf(skb).run(NF_PRE_ROUTING, skb) !== 'accept') return null;
+    return destinationOf(skb) === dst ? skb : this.#redirect(bridge, skb);
+  }
+
+  #hooksOf(skb: Skb): NetfilterHooks {
+    return netfilterOf(this.#ns, isIpv6(skb) ? 'inet6' : 'inet').netfilter;
   }
 
   /**
@@ -103,8 +110,10 @@ export class BridgeNetfilter {
   #redirect(bridge: Device, skb: Skb): Skb | 'sent' | null {
     const ns = this.#ns;
     const { frame } = skb;
-    const path = ns.lookupPacket(frame, bridge, skb.mark);
-    if (pathError(path) !== null || path === null) {
+    const six = isIpv6(skb) ? ns.ipv6.layer.lookupPacket(frame, bridge, skb.mark) : null;
+    const four = isIpv6(skb) ? null : ns.lookupPacket(frame, bridge, skb.mark);
+    const path = six ?? four;
+    if (path === null || pathError(path) !== null) {
       ns.kernel.drop('no-route');
       return null;
     }
@@ -113,7 +122,8 @@ export class BridgeNetfilter {
       return skb;
     }
     skb.bridgedDnat = true;
-    sendToNeighbor(path, frame, skb);
+    if (six !== null) bridge.inet6.neighbors.output(six.nexthop, frame, skb);
+    else if (four !== null) sendToNeighbor(four, frame, skb);
     return 'sent';
   }
 
@@ -122,7 +132,7 @@ export class BridgeNetfilter {
    * it.
    */
   forward(bridge: BridgeDevice, port: Device, skb: Skb): void {
-    const { netfilter } = this.#ns;
+    const netfilter = this.#hooksOf(skb);
     skb.physOut = port;
     skb.out = bridge;
     if (netfilter.run(NF_FORWARD, skb) !== 'accept') return;
@@ -157,11 +167,16 @@ export class BridgeNetfilter {
     }
     const together = most !== Number.POSITIVE_INFINITY;
     const fits = together ? most <= bridge.mtu : !ipDf(frame, ETH_HLEN);
-    if (type === ETHERTYPE_IPV6 || !fits) {
+    if (type === ETHERTYPE_IPV6 ? !together || !fits : !fits) {
       this.#ns.kernel.drop('frag-needed');
       return;
     }
-    for (const fragment of fragmentIpv4(frame.subarray(ETH_HLEN), Math.min(bridge.mtu, most))) {
+    const packet = frame.subarray(ETH_HLEN);
+    const parts =
+      type === ETHERTYPE_IPV4
+        ? fragmentIpv4(packet, Math.min(bridge.mtu, most))
+        : fragmentIpv6(packet, Math.min(bridge.mtu, Math.max(most, IPV6_MIN_MTU)), 0, skb?.fragments ?? null);
+    for (const fragment of parts) {
       const part = new Uint8Array(ETH_HLEN + fragment.length);
       part.set(frame.subarray(0, ETH_HLEN));
       part.set(fragment, ETH_HLEN);

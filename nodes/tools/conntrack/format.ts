@@ -63,6 +63,11 @@ function idOf({ src, dst, proto, srcPort, dstPort }: CtTuple): number {
   return hash;
 }
 
+function icmpOptions({ proto, srcPort, dstPort }: CtTuple): string {
+  const name = proto === PROTO_ICMP ? 'icmp' : 'icmpv6';
+  return ` --${name}-type ${dstPort >>> 8} --${name}-code ${dstPort & 0xff} --${name}-id ${srcPort}`;
+}
+
 /** As the options that would make the flow again (`-o save`). */
 function saved(flow: Flow, now: number): string {
   const { original, reply, seenReply, assured, state, srcNatDone, dstNatDone } = flow;
@@ -73,8 +78,8 @@ function saved(flow: Flow, now: number): string {
   };
   const l4 = hasPorts(original.proto)
     ? ` --sport ${original.srcPort} --dport ${original.dstPort} --reply-port-src ${reply.srcPort} --reply-port-dst ${reply.dstPort}`
-    : original.proto === PROTO_ICMP
-      ? ` --icmp-type ${original.dstPort >>> 8} --icmp-code ${original.dstPort & 0xff} --icmp-id ${original.srcPort}`
+    : isIcmp(original.proto)
+      ? icmpOptions(original)
       : '';
   return (
     `-A -t ${secondsLeft(flow, now)} -u ${status} -s ${formatIp(original.src)} -d ${formatIp(original.dst)}` +

@@ -1,3 +1,4 @@
+import { parseIp } from '../../../protocols/ip.ts';
 import { notEmulated, usageError } from './usage.ts';
 
 export type ConntrackCommand =
@@ -97,6 +98,7 @@ const OF_PROTOCOL: Readonly<Record<string, Readonly<Record<string, string>>>> = 
   sctp: PORTS,
   dccp: PORTS,
   icmp: { 'icmp-type': 'icmp-type', 'icmp-code': 'icmp-code', 'icmp-id': 'icmp-id' },
+  icmpv6: { 'icmpv6-type': 'icmp-type', 'icmpv6-code': 'icmp-code', 'icmpv6-id': 'icmp-id' },
 };
 
 const FILTERS = [
@@ -118,7 +120,7 @@ const ALLOWED: Readonly<Record<ConntrackCommand, readonly string[]>> = {
   delete: [...FILTERS, 'family', 'output', 'buffer-size'],
   update: [...FILTERS, 'family', 'output', 'timeout'],
   flush: ['family'],
-  count: ['family'],
+  count: [],
   stats: [],
   help: [],
   version: [],
@@ -179,7 +181,22 @@ export function parseConntrackOptions(
       take(name, `-${name}`, word.length > 2 ? word.slice(2) : undefined);
     }
   }
-  return { ...check(command, values), table, values };
+  const checked = check(command, values);
+  checkFamilies(values);
+  return { ...checked, table, values };
+}
+
+const ADDRESSES = ['orig-src', 'orig-dst', 'reply-src', 'reply-dst', 'src-nat', 'dst-nat', 'any-nat'];
+
+/** All addresses are of one family, and of that which is named. @throws ToolError */
+function checkFamilies(values: ReadonlyMap<string, string>): void {
+  const named = values.get('family');
+  const families = new Set(named === 'ipv4' || named === 'ipv6' ? [named] : []);
+  for (const name of ADDRESSES) {
+    const addr = parseIp((values.get(name) ?? '').split('/')[0]!);
+    if (addr !== null) families.add(typeof addr === 'number' ? 'ipv4' : 'ipv6');
+  }
+  if (families.size > 1) throw usageError('mismatched address family');
 }
 
 function check(
