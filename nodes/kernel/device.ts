@@ -43,6 +43,8 @@ export interface BridgeMaster {
   portFacts(port: Device): Pick<LinkFacts, 'bridgePort'>;
   /** A port has come up or gone down, by its carrier or by its administrator. */
   portChanged?(port: Device): void;
+  /** A port has left the namespace, and the master with it. */
+  portGone?(port: Device): void;
 }
 
 /** Takes frames of a device before its own stack does (`rx_handler_func_t`): those of its macvlan or ipvlan devices. */

@@ -196,6 +196,8 @@ export class LinkTable {
     const { master } = device;
     const addresses = [...device.addresses];
     const { conf, neighConf } = device;
+    const isSwitched = master !== null && !(master instanceof BridgeDevice);
+    if (isSwitched) device.master = null;
     this.#leave(device);
     device.moved(this.#ns, as);
     device.conf = conf;
@@ -203,7 +205,10 @@ export class LinkTable {
     this.#adopt(device);
     for (const { addr, len, scope, prefixRoute } of addresses)
       this.#ns.addresses.add(device, `${formatIp4(addr)}/${len}`, { scope, prefixRoute });
-    if (master !== null) this.setMaster(as, master.name);
+    if (isSwitched) {
+      device.master = master;
+      this.#changed(device);
+    } else if (master !== null) this.setMaster(as, master.name);
     const peer = device.peer();
     for (const other of peer === null ? device.uppers : [peer, ...device.uppers])
       other.ns.links.#changed(other);
@@ -286,6 +291,9 @@ export class LinkTable {
     if (master !== null && device.rxHandler !== null)
       throw new NetlinkError('RTNETLINK answers: Device or resource busy');
     const old = device.master;
+    // A port of Open vSwitch is its alone to give away (`do_set_master`: ovs-system has no `ndo_del_slave`).
+    if (old !== null && !(old instanceof BridgeDevice))
+      throw new NetlinkError('RTNETLINK answers: Operation not supported');
     if (old instanceof BridgeDevice) {
       old.removePort(device);
       if (old.refreshCarrier()) {
@@ -413,7 +421,13 @@ export class LinkTable {
   /** Takes from a device what it has in this namespace, and it from the namespace. */
   #leave(device: Device, last: () => void = () => {}): void {
     if (device.up) this.setDown(device.name);
-    if (device.master !== null) this.setMaster(device.name, null);
+    const { master } = device;
+    if (master instanceof BridgeDevice) this.setMaster(device.name, null);
+    else if (master !== null) {
+      device.master = null;
+      device.setPromiscuous('unwanted');
+      master.portGone?.(device);
+    }
     if (device instanceof BridgeDevice) for (const port of [...device.ports]) this.setMaster(port.name, null);
     device.neighbors.clear();
     this.#ns.addresses.clear(device);

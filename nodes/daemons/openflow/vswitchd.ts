@@ -213,7 +213,7 @@ export class Vswitchd {
     const before = this.#told.get(port.number);
     if (before === words || before === undefined) return;
     this.#told.set(port.number, words);
-    if (!port.device.usable) this.bridge.normal.flush(port.number);
+    if (!port.device.usable || port.isGone) this.bridge.normal.flush(port.number);
     this.ofproto.portChanged(port);
   }
 

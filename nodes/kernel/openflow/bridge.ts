@@ -25,6 +25,8 @@ export interface SwitchPort {
   txPackets: number;
   txBytes: number;
   txDropped: number;
+  /** Its device has left the namespace: nothing goes by it any more. */
+  isGone: boolean;
 }
 
 /** What the bridge tells its daemon. */
@@ -70,7 +72,7 @@ export class OpenFlowBridge implements BridgeMaster {
       flowSet: (flow) => this.#flowSet(flow),
       flowRemoved: (flow, reason) => this.#flowRemoved(flow, reason),
       dropped: (reason) => ns.kernel.drop(reason),
-      isLive: (port) => this.port(port)?.device.usable ?? false,
+      isLive: (port) => isLive(this.port(port)),
     });
   }
 
@@ -88,7 +90,7 @@ export class OpenFlowBridge implements BridgeMaster {
   }
 
   #add(number: number, device: Device): SwitchPort {
-    const counts = { rxPackets: 0, rxBytes: 0, txPackets: 0, txBytes: 0, txDropped: 0 };
+    const counts = { rxPackets: 0, rxBytes: 0, txPackets: 0, txBytes: 0, txDropped: 0, isGone: false };
     const port = { number, device, config: 0, ...counts };
     this.ports.push(port);
     this.#byDevice.set(device, port);
@@ -111,6 +113,14 @@ export class OpenFlowBridge implements BridgeMaster {
   portChanged(device: Device): void {
     const port = this.#byDevice.get(device);
     if (port !== undefined) this.#listener.portChanged(port);
+  }
+
+  portGone(device: Device): void {
+    const port = this.#byDevice.get(device);
+    if (port === undefined) return;
+    port.isGone = true;
+    this.#byDevice.delete(device);
+    this.#listener.portChanged(port);
   }
 
   receiveFrom(device: Device, frame: Uint8Array): void {
@@ -158,7 +168,7 @@ export class OpenFlowBridge implements BridgeMaster {
 
   #flood(frame: Uint8Array, inPort: number): void {
     for (const port of this.ports)
-      if (port.number !== inPort && port.device.usable) this.#send(port, copyFrame(frame));
+      if (port.number !== inPort && isLive(port)) this.#send(port, copyFrame(frame));
   }
 
   #send(port: SwitchPort | undefined, frame: Uint8Array): void {
@@ -171,8 +181,10 @@ export class OpenFlowBridge implements BridgeMaster {
       kernel.drop('openflow-no-fwd');
       return;
     }
-    if (!port.device.usable) port.txDropped++;
-    else {
+    if (!isLive(port)) {
+      port.txDropped++;
+      if (port.isGone) return;
+    } else {
       port.txPackets++;
       port.txBytes += frame.length;
     }
@@ -223,7 +235,7 @@ export class OpenFlowBridge implements BridgeMaster {
   /** What a PORT_MOD says (§7.3.4.3): `config` where `mask` has bits. */
   portMod(port: SwitchPort, config: number, mask: number): void {
     const { links, kernel } = this.#ns;
-    if ((mask & PORT_CONFIG.PORT_DOWN) !== 0) {
+    if ((mask & PORT_CONFIG.PORT_DOWN) !== 0 && !port.isGone) {
       if ((config & PORT_CONFIG.PORT_DOWN) !== 0) links.setDown(port.device.name);
       else links.setUp(port.device.name);
     }
@@ -236,13 +248,14 @@ export class OpenFlowBridge implements BridgeMaster {
   }
 
   /** What a port says of itself (§7.2.1). */
-  describe({ number, device, config }: SwitchPort): OfPort {
+  describe(port: SwitchPort): OfPort {
+    const { number, device, config } = port;
     return {
       port: number,
       mac: device.mac,
       name: device.name,
-      config: config | (device.up ? 0 : PORT_CONFIG.PORT_DOWN),
-      state: device.usable ? 4 : 1,
+      config: config | (device.up && !port.isGone ? 0 : PORT_CONFIG.PORT_DOWN),
+      state: isLive(port) ? 4 : 1,
     };
   }
 
@@ -256,6 +269,10 @@ export class OpenFlowBridge implements BridgeMaster {
     this.#ns.kernel.rt.emit({ type: 'openflow.flow.removed', bridge: this.bridge, rule, reason });
     this.#listener.flowRemoved(flow, reason);
   }
+}
+
+function isLive(port: SwitchPort | undefined): boolean {
+  return port?.device.usable === true && !port.isGone;
 }
 
 /** What names a flow: its table, priority and match. */

@@ -1,24 +1,28 @@
 import test from 'ava';
 import fc from 'fast-check';
 import type { BridgeFacts, RouteFacts } from '../../../nodes/events/kernel.ts';
+import type { OpenFlowEvent } from '../../../nodes/events/openflow.ts';
 import { BridgeDevice } from '../../../nodes/kernel/bridge.ts';
 import { Kernel } from '../../../nodes/kernel/kernel.ts';
 import { NetlinkError } from '../../../nodes/kernel/netlink.ts';
 import type { Netns } from '../../../nodes/kernel/netns.ts';
 import { RouteError } from '../../../nodes/kernel/route-error.ts';
 import { SysctlError } from '../../../nodes/kernel/sysctl.ts';
+import { WIREGUARD_MTU } from '../../../nodes/kernel/tunnels/wireguard.ts';
 import type { UpperOptions } from '../../../nodes/kernel/uppers.ts';
 import { KernelFold } from '../../../nodes/state/kernel-fold.ts';
+import { OpenFlowFold } from '../../../nodes/state/openflow-fold.ts';
 import { writeEthernet } from '../../../protocols/ethernet.ts';
-import { parseIp4 } from '../../../protocols/ip4.ts';
+import { parseIp4, parsePrefix } from '../../../protocols/ip4.ts';
 import { parseIp6 } from '../../../protocols/ip6.ts';
 import { FakeWorld, timings } from '../../support/runtime.ts';
+import { overlayOperation, PRIVATE, PUBLIC, switchOf } from './random/overlays.ts';
 
 const NAMESPACES = ['', 'pod1', 'pod2'];
 /** Name, and kind, of every device there can be; few names, so that operations meet. */
 const DEVICES = ['p0', 'p1', 'v0', 'v1', 'br0', 'br1', 'd0', 'vx0', 'vx1', 'tun0', 'lo', 'u0', 'u1', 'u2'];
 
-const ns = fc.constantFrom(...NAMESPACES);
+const ns = fc.constantFrom(...NAMESPACES, '');
 const dev = fc.constantFrom(...DEVICES);
 const host = fc.integer({ min: 1, max: 6 });
 const net = fc.integer({ min: 0, max: 3 });
@@ -52,6 +56,27 @@ function addDevice(kernel: Kernel, ns: Netns, name: string, far: Netns): void {
   } else if (name === 'tun0') ns.addTun(link, () => kernel.drop('tun'));
 }
 
+/** Most runs begin with something that operations can be about: else few of them find what they are to work on. */
+function furnish(kernel: Kernel): void {
+  const { root } = kernel;
+  const [pod1, pod2] = [kernel.addNetns('pod1'), kernel.addNetns('pod2')];
+  for (const name of ['p0', 'p1', 'br0', 'd0', 'vx0', 'tun0']) addDevice(kernel, root, name, pod1);
+  addDevice(kernel, root, 'v0', pod1);
+  addDevice(kernel, pod2, 'd0', pod2);
+  for (const [i, ns] of [root, pod1].entries()) {
+    const wg = ns.links.addWireguard({ name: 'wg0', mtu: WIREGUARD_MTU });
+    wg.configure({ privateKey: PRIVATE[i]!, listenPort: 51_820 });
+    const endpoint = { addr: parseIp4(`10.0.1.${2 - i}`)!, port: 51_820 };
+    wg.setPeer(PUBLIC[1 - i]!, { endpoint, allowedIps: [parsePrefix('10.0.3.0/24')!] });
+    ns.addAddress('wg0', `10.0.3.${i + 1}/24`);
+  }
+  root.addAddress('v0', '10.0.1.1/24');
+  pod1.addAddress('v1', '10.0.1.2/24');
+  root.addAddress('p0', '10.0.0.1/24');
+  pod2.addAddress('d0', '10.0.2.1/24');
+  for (const ns of [root, pod1, pod2]) for (const { name } of ns.devices()) ns.setUp(name);
+}
+
 /** What can stand on another device. */
 const upper = fc.constantFrom<UpperOptions>(
   { kind: 'vlan', id: 10, protocol: 0x8100 },
@@ -75,6 +100,7 @@ function configureBridge(ns: Netns, name: string, settings: BridgeFacts): void {
 }
 
 const operation: fc.Arbitrary<Operation> = fc.oneof(
+  { weight: 12, arbitrary: overlayOperation },
   {
     weight: 5,
     arbitrary: fc.tuple(ns, fc.constantFrom('u0', 'u1', 'u2'), ns, dev, upper).map(
@@ -323,6 +349,17 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   fc
     .tuple(ns, gateway, fc.integer({ min: 500, max: 1600 }))
     .map(([name, ip, mtu]) => inNs(name, (ns) => ns.pathMtus.learn(parseIp4(ip) ?? 0, mtu))),
+  {
+    weight: 2,
+    arbitrary: fc.tuple(ns, gateway, gateway, gateway6, gateway6).map(([name, dst, to, dst6, to6]) =>
+      inNs(name, (ns) => {
+        const path = ns.lookup(parseIp4(dst) ?? 0, 0);
+        const path6 = ns.ipv6.layer.lookup(parseIp6(dst6)!, 0, null);
+        if (path?.type === 'unicast') ns.redirects.learn(parseIp4(dst) ?? 0, path, parseIp4(to) ?? 0);
+        if (path6?.type === 'unicast') ns.ipv6.redirects.learn(parseIp6(dst6)!, path6, parseIp6(to6)!);
+      }),
+    ),
+  },
   fc.tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 8 })).map(
     ([n, value]): Operation =>
       ({ root }) =>
@@ -367,39 +404,49 @@ const operations = fc.array(operation, { minLength: 20, maxLength: 120, size: 'm
 
 test('whatever is done to a kernel, its log folds to its state', (t) => {
   fc.assert(
-    fc.property(operations, fc.constantFrom('on' as const, 'off' as const), (operations, ipv6) => {
-      const world = new FakeWorld();
-      const rt = world.runtime();
-      const kernel = new Kernel(rt, { timings, ipv6, transmit: () => {} });
-      const fold = new KernelFold();
-      let folded = 0;
-      const check = () => {
-        for (const { event } of rt.records.slice(folded))
-          fold.apply(event as Parameters<KernelFold['apply']>[0]);
-        folded = rt.records.length;
-        t.deepEqual(fold.view(), kernel.snapshot());
-      };
-      for (const [i, operation] of operations.entries()) {
-        try {
-          operation(kernel, world);
-        } catch (error) {
-          // What iproute2 would refuse.
-          if (
-            !(
-              error instanceof NetlinkError ||
-              error instanceof RouteError ||
-              error instanceof SysctlError ||
-              /File exists/.test(String(error))
+    fc.property(
+      operations,
+      fc.constantFrom('on' as const, 'off' as const),
+      fc.nat(3),
+      (operations, ipv6, bare) => {
+        const world = new FakeWorld();
+        const rt = world.runtime();
+        const kernel = new Kernel(rt, { timings, ipv6, transmit: () => {} });
+        const fold = new KernelFold();
+        const switches = new OpenFlowFold();
+        let folded = 0;
+        const check = () => {
+          for (const { event } of rt.records.slice(folded))
+            if (event.type.startsWith('openflow.')) switches.apply(event as OpenFlowEvent);
+            else fold.apply(event as Parameters<KernelFold['apply']>[0]);
+          folded = rt.records.length;
+          t.deepEqual(fold.view(), kernel.snapshot());
+          const vswitchd = switchOf(kernel);
+          t.deepEqual(switches.view().bridges, vswitchd === undefined ? [] : [vswitchd.facts()]);
+        };
+        if (bare > 0) furnish(kernel);
+        for (const [i, operation] of operations.entries()) {
+          try {
+            operation(kernel, world);
+          } catch (error) {
+            // What iproute2 would refuse.
+            if (
+              !(
+                error instanceof NetlinkError ||
+                error instanceof RouteError ||
+                error instanceof SysctlError ||
+                /File exists/.test(String(error))
+              )
             )
-          )
-            throw error;
+              throw error;
+          }
+          if (i % 10 === 0) check();
         }
-        if (i % 10 === 0) check();
-      }
-      world.advance(1_000_000);
-      check();
-    }),
-    { numRuns: 150 },
+        world.advance(1_000_000);
+        check();
+      },
+    ),
+    { numRuns: Number(process.env.RUNS ?? 60) },
   );
 });
 
