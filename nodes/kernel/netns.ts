@@ -379,5 +379,9 @@ export class Netns {
     this.links.clear();
     this.ipvs.dismantle();
     this.conntrack.flush();
+    // What has a time to live must not end after its namespace.
+    this.xfrm.flush('policy');
+    this.xfrm.flush('state');
+    for (const { name } of this.ipsets.all()) this.ipsets.flush(name);
   }
 }
