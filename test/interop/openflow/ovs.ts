@@ -75,6 +75,9 @@ export class OpenVswitch {
 
   /** Frames by port number from 1, LOCAL's as 0, and packets to the controller, that come of messages; and the answers to these. */
   async send(bodies: readonly OfBody[]): Promise<{ answers: OfBody[]; frames: Out[]; unasked: OfBody[] }> {
+    // Open vSwitch 3.1 has ended by itself on a table that RUNS found.
+    if (this.#processes.some(({ exitCode, signalCode }) => exitCode !== null || signalCode !== null))
+      throw new Error(`Open vSwitch itself has ended: ${this.folder}/ovs-vswitchd.log`);
     const answers = await this.#client.send(bodies);
     // Packets go to controllers at the beginning of the next turn of the main loop, before what is asked then; commands are
     // answered at the end of one.
