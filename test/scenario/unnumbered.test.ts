@@ -10,7 +10,7 @@ test('a fabric of BGP unnumbered: sessions, routes, packets, traces and dumps wi
   const home = temporaryFolder(t);
   const run = async (...argv: string[]) => {
     const { code, stdout, stderr } = await cli(t, home, ...argv);
-    t.is(code, 0, `${argv.join(' ')}: ${stderr}`);
+    t.is(code, 0, `${argv.join(' ')}: ${stderr}${stdout}`);
     return stdout;
   };
   t.regex(await run('up', '-d', 'examples/unnumbered.yaml'), /sessions {3}6 BGP/);
@@ -44,7 +44,7 @@ test('a fabric of BGP unnumbered: sessions, routes, packets, traces and dumps wi
   );
   t.regex(await run('verify'), /every running node is the fold of its log/);
 
-  await run('kill', 'spine1');
+  await run('link', 'down', 'leaf1:eth1');
   await run('wait', '--converged', '--within', '60s');
   t.regex(
     await run('exec', 'leaf1', '--', 'ip', 'route'),
