@@ -123,6 +123,10 @@ linuxTest('generated ip6tables rules do to packets what they do in Linux, and co
         twin.settle = settleFragmentId;
         try {
           await twin.linux.run(LINUX_ALONE);
+          // Linux drops datagrams for itself of more than 76 bytes whose header is changed after conntrack has summed them up: it
+          // takes its own sum, which the header was part of, for right (`csum_complete_sw` in udp6_csum_init).
+          const changesHeader = rules.some((rule) => / -j (DSCP|TOS|HL) /.test(rule));
+          if (changesHeader) await twin.all(['sysctl -w net.netfilter.nf_conntrack_checksum=0']);
           await twin.all(rules);
           let last: Out | undefined;
           let before: Drawn6 | undefined;

@@ -4,6 +4,7 @@ import { addrtype } from './match/addrtype.ts';
 import { comment } from './match/comment.ts';
 import { conntrack, state } from './match/conntrack.ts';
 import { dst, frag, hbh, ipv6header, rt } from './match/extension-headers.ts';
+import { hashlimit } from './match/hashlimit.ts';
 import { dscp, hl, iprange, length, tos, ttl } from './match/header.ts';
 import { icmp, icmp6 } from './match/icmp.ts';
 import { ipvs } from './match/ipvs.ts';
@@ -37,6 +38,7 @@ const MATCHES = [
   conntrack,
   connmark,
   dscp,
+  hashlimit,
   iprange,
   ipvs,
   length,
@@ -121,7 +123,6 @@ export const NOT_EMULATED: ReadonlySet<string> = new Set([
   'ecn',
   'esp',
   'eui64',
-  'hashlimit',
   'helper',
   'mh',
   'nfacct',

@@ -6,6 +6,7 @@ import type { Skb } from '../skb.ts';
 import type { Chain, ChainTracer } from './chain.ts';
 import type { TableName } from './extension.ts';
 import { logLine } from './log-line.ts';
+import type { HashlimitTable } from './match/hashlimit.ts';
 import { TABLES, Table, type TableChange } from './table.ts';
 
 /** Level of what TRACE writes. */
@@ -16,6 +17,8 @@ const TRACE_FLAGS = { tcpSequence: true, tcpOptions: true, ipOptions: true, macD
 export class Xtables {
   readonly family: IpFamily;
   readonly #ns: Netns;
+  /** What `-m hashlimit` counts, by the names that rules give. */
+  readonly hashlimits = new Map<string, HashlimitTable>();
   readonly #tables = new Map<TableName, Table>();
   readonly #tracer: ChainTracer;
 

@@ -204,3 +204,27 @@ test('LOG has a packet of IPv6 in the kernel’s words, and what an error is abo
     lines.join('\n'),
   );
 });
+
+test('hashlimit keeps account of each source by itself, and forgets one that is silent', (t) => {
+  const { net, a, b, r } = routed();
+  ip6tables(
+    r.kernel.root,
+    '-A FORWARD -p udp -m hashlimit --hashlimit-upto 2/sec --hashlimit-burst 2 --hashlimit-mode srcip --hashlimit-name per -j ACCEPT',
+    '-A FORWARD -p udp -j DROP',
+  );
+  const [left, right] = [udp(a.kernel.root, 4003), udp(b.kernel.root, 4003)];
+  const burst = (from: typeof left, dst: string, count: number) => {
+    for (let i = 0; i < count; i++) from.send(dst, 4003, 'x');
+    net.advance(5);
+  };
+  burst(left, '2001:db8:2::2', 5);
+  t.is(right.got.length, 2);
+  burst(right, '2001:db8:1::2', 1);
+  t.is(left.got.length, 1, 'another source');
+  net.advance(500);
+  burst(left, '2001:db8:2::2', 3);
+  t.is(right.got.length, 3, 'one more after half a second');
+  net.advance(1_500);
+  burst(left, '2001:db8:2::2', 5);
+  t.is(right.got.length, 5, 'a whole burst once it was forgotten');
+});

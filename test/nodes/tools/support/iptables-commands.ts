@@ -8,7 +8,10 @@ const words = (...parts: readonly fc.Arbitrary<Words>[]) => fc.tuple(...parts).m
 const maybe = (part: fc.Arbitrary<Words>) => fc.oneof(fc.constant<Words>([]), part);
 const negatable = (part: fc.Arbitrary<Words>) =>
   fc.tuple(fc.boolean(), part).map(([negated, list]) => (negated ? ['!', ...list] : list));
-const value = (option: string, of: fc.Arbitrary<string>) => of.map((text): Words => [option, text]);
+const value = (option: string | fc.Arbitrary<string>, of: fc.Arbitrary<string>) =>
+  fc
+    .tuple(typeof option === 'string' ? fc.constant(option) : option, of)
+    .map(([name, text]): Words => [name, text]);
 const many = (of: fc.Arbitrary<string>, least = 1, most = 3) =>
   fc.uniqueArray(of, { minLength: least, maxLength: most }).map((list) => list.join(','));
 
@@ -240,6 +243,20 @@ export function commandLines(family: IpFamily): fc.Arbitrary<Words[]> {
     limit: words(
       maybe(value('--limit', one('5/min', '3/hour', '100/second', '1/s', '7/m', '10'))),
       maybe(value('--limit-burst', one('5', '10'))),
+    ),
+    hashlimit: words(
+      negatable(
+        value(
+          one('--hashlimit-upto', '--hashlimit-above'),
+          one('5/sec', '100/min', '3600/hour', '1/day', 'x'),
+        ),
+      ),
+      maybe(value('--hashlimit-burst', one('3', '10', '0'))),
+      maybe(value('--hashlimit-mode', one('srcip', 'dstip,srcport', 'foo', 'srcip,srcport,dstip,dstport'))),
+      maybe(value('--hashlimit-srcmask', one('24', '33'))),
+      maybe(value('--hashlimit-htable-expire', one('1000', '5000'))),
+      maybe(value('--hashlimit-htable-max', one('200'))),
+      value('--hashlimit-name', one('a', 'b', 'c')),
     ),
     length: negatable(value('--length', one('100', '10:20', '10:', ':20'))),
     mac: negatable(value('--mac-source', one('00:11:22:33:44:55', 'AA:bb:cc:dd:ee:ff'))),

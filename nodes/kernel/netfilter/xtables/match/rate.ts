@@ -14,26 +14,33 @@ const SCALE = 10_000;
 const DEFAULT_RATE = '3/hour';
 const DEFAULT_BURST = 5;
 
-/** `5/min`, in ten-thousandths of a second for each. */
-function parseRate(text: string): number {
+/**
+ * `5/min` as the time of one packet, and the seconds of its unit. A second has `scale` parts. Null for what is no rate.
+ * @throws XtablesError
+ */
+export function parseRate(
+  text: string,
+  scale: number,
+): { readonly each: number; readonly seconds: number } | null {
   const match = /^(\d+)(?:\/(s|sec|second|m|min|minute|h|hour|d|day))?$/i.exec(text);
   const unit = match?.[2]?.[0]?.toLowerCase() ?? 's';
   const seconds = UNITS.find(([name]) => name.startsWith(unit))?.[1] ?? 1;
   const count = Number(match?.[1] ?? 0);
-  if (match === null || count === 0) throw usage(`bad rate "${text}"'`);
-  const each = Math.floor((seconds * SCALE) / count);
+  if (match === null || count === 0) return null;
+  const each = Math.floor((seconds * scale) / count);
   if (each === 0) throw usage(`Rate too fast "${text}"`);
-  return each;
+  return { each, seconds };
 }
 
-function formatRate(each: number): string {
+/** As it is printed, by the unit that suits it best. */
+export function formatRate(each: number, scale: number): { readonly text: string; readonly seconds: number } {
   let i = 1;
   for (; i < UNITS.length; i++) {
-    const length = UNITS[i]![1] * SCALE;
+    const length = UNITS[i]![1] * scale;
     if (each > length || length / each < length % each) break;
   }
   const [name, seconds] = UNITS[i - 1]!;
-  return `${Math.floor((seconds * SCALE) / each)}/${name}`;
+  return { text: `${Math.floor((seconds * scale) / each)}/${name}`, seconds };
 }
 
 /** Credits that a limit earns in a millisecond: HZ * CREDITS_PER_JIFFY of a kernel of 250 or 1000 Hz, in xt_limit.c. */
@@ -55,11 +62,13 @@ export const limit: MatchExtension = {
     const rate = once('limit', given, '--limit');
     const burstGiven = once('limit', given, '--limit-burst');
     if (rate?.negated === true) throw usage('limit does not support invert');
-    const each = parseRate(rate?.values[0] ?? DEFAULT_RATE);
+    const asked = rate?.values[0] ?? DEFAULT_RATE;
+    const each = parseRate(asked, SCALE)?.each;
+    if (each === undefined) throw usage(`bad rate "${asked}"'`);
     const burst =
       burstGiven === undefined ? DEFAULT_BURST : parseNumber(burstGiven.values[0] ?? '', 1, 10_000);
     if (burst === null) throw usage(`limit: bad --limit-burst "${burstGiven?.values[0] ?? ''}"`);
-    const text = formatRate(each);
+    const { text } = formatRate(each, SCALE);
     const cost = credits(each);
     const full = credits((each * burst) % WORD);
     return {
