@@ -1,10 +1,11 @@
 import fc from 'fast-check';
 import { u16 } from '../../../protocols/bytes.ts';
-import { ETH_HLEN } from '../../../protocols/ethernet.ts';
+import { ETH_HLEN, ETHERTYPE_IPV6, writeEthernet } from '../../../protocols/ethernet.ts';
+import { encodeIcmpv6Error, sealIcmpv6 } from '../../../protocols/icmpv6.ts';
 import { formatIp6, type Ip6, parseIp6, readIp6 } from '../../../protocols/ip6.ts';
-import { IP6_DST, IP6_SRC, PROTO_ICMPV6 } from '../../../protocols/ipv6.ts';
+import { IP6_DST, IP6_SRC, IPV6_HLEN, PROTO_ICMPV6, writeIpv6Header } from '../../../protocols/ipv6.ts';
 import { lastHeader } from '../../../protocols/ipv6-headers.ts';
-import type { Out } from '../../support/router.ts';
+import { NEIGHBOR_MAC, type Out, ROUTER_MAC } from '../../support/router.ts';
 import { type Drawn6, drawnPacket6, framesOf6, ICMPV6_TYPES } from './packets6.ts';
 import { ruleSet } from './rules.ts';
 import { linuxTest, runs } from './suite.ts';
@@ -70,10 +71,17 @@ const packet = drawnPacket6({
   return { ...drawn, srcPort: 10_000 + spread, port: net - 1 };
 });
 const answer = fc.record({ flags: fc.nat(1_000), size: fc.constantFrom(0, 10) });
+const error = fc.record({
+  kind: fc.constantFrom([1, 4], [1, 0], [2, 0], [3, 0], [4, 1], [137, 0]),
+  quote: fc.constantFrom(48, 60, 1_200),
+  near: fc.boolean(),
+});
+type ErrorGiven = typeof error extends fc.Arbitrary<infer E> ? E : never;
 const step = fc.oneof(
   { weight: 3, arbitrary: packet.map((drawn) => ({ kind: 'packet' as const, drawn })) },
   { weight: 1, arbitrary: packet.map((drawn) => ({ kind: 'again' as const, drawn })) },
   { weight: 2, arbitrary: answer.map((given) => ({ kind: 'answer' as const, given })) },
+  { weight: 1, arbitrary: error.map((given) => ({ kind: 'error' as const, given })) },
 );
 
 /** What the other end says to a packet that came out. */
@@ -98,6 +106,21 @@ function answerTo({ port, frame }: Out, { flags, size }: { flags: number; size: 
     fault: 'none',
     part: 0,
   };
+}
+
+/** An error about a packet that came out, from its destination or from a router before it. */
+function errorAbout({ frame }: Out, { kind: [type = 1, code = 0], quote, near }: ErrorGiven): Uint8Array {
+  const dst = readIp6(frame, ETH_HLEN + IP6_SRC);
+  const to = readIp6(frame, ETH_HLEN + IP6_DST);
+  const src = near ? `${to.slice(0, 15)}\x07` : to;
+  const at = ETH_HLEN + IPV6_HLEN;
+  const quoted = frame.subarray(ETH_HLEN, Math.min(frame.length, ETH_HLEN + quote));
+  const message = encodeIcmpv6Error(type, code, type === 2 ? 1_300 : 0, quoted, at);
+  sealIcmpv6(message, at, message.length - at, src, dst);
+  writeEthernet(message, ROUTER_MAC, NEIGHBOR_MAC, ETHERTYPE_IPV6);
+  const header = { src, dst, nextHeader: PROTO_ICMPV6, hopLimit: 64, payloadLength: message.length - at };
+  writeIpv6Header(message, ETH_HLEN, header);
+  return message;
 }
 
 const TABLES = ['raw', 'mangle', 'nat', 'filter'];
@@ -131,6 +154,15 @@ linuxTest('generated ip6tables rules do to packets what they do in Linux, and co
           let last: Out | undefined;
           let before: Drawn6 | undefined;
           for (const given of steps) {
+            if (given.kind === 'error') {
+              if (last !== undefined && last.frame.length > ETH_HLEN + IPV6_HLEN)
+                await twin.send(
+                  last.port,
+                  errorAbout(last, given.given),
+                  `error ${given.given.kind.join('/')}`,
+                );
+              continue;
+            }
             let drawn: Drawn6 | null;
             if (given.kind === 'answer') drawn = last === undefined ? null : answerTo(last, given.given);
             else if (given.kind === 'again' && before !== undefined)

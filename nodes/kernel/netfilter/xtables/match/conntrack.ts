@@ -37,7 +37,7 @@ function words<T extends string>(what: string, { values }: Given, known: readonl
 }
 
 function hasState({ ct, ctState }: Skb, states: readonly string[]): boolean {
-  if (ctState === 'none') return false;
+  if (ctState === 'none') return states.includes('INVALID');
   if (states.includes(ctState.toUpperCase())) return true;
   return ct !== null && ((ct.srcNat && states.includes('SNAT')) || (ct.dstNat && states.includes('DNAT')));
 }
@@ -46,6 +46,8 @@ function hasState({ ct, ctState }: Skb, states: readonly string[]): boolean {
 function stateMatch(states: readonly string[]): MatchFunction {
   if (states.includes('SNAT') || states.includes('DNAT')) return (skb) => hasState(skb, states);
   const wanted = new Set(states.map((state) => state.toLowerCase()));
+  // What conntrack has not seen yet, as in the raw table, belongs to no flow either.
+  if (wanted.has('invalid')) wanted.add('none');
   return ({ ctState }) => wanted.has(ctState);
 }
 
@@ -176,9 +178,15 @@ function bound(conditions: readonly Condition[]) {
     list: (numeric: boolean) => words(numeric ? 'numeric' : 'named').replaceAll('--', ''),
     compile: ({ ns, family }: CompileContext): MatchFunction => {
       ns.conntrack.require(family);
-      const [first] = conditions;
-      if (conditions.length === 1 && first !== undefined && !first.negated) return first.holds;
-      return (skb) => conditions.every(({ holds, negated }) => holds(skb) !== negated);
+      const [state] = conditions.filter(({ option }) => option === '--ctstate' || option === '--state');
+      const others = conditions.filter((condition) => condition !== state);
+      if (others.length === 0 && state !== undefined && !state.negated) return state.holds;
+      return (skb) => {
+        if (state !== undefined && state.holds(skb) === state.negated) return false;
+        // Of a packet without a flow only the state can be told (`conntrack_mt`).
+        if (skb.ct === null) return state !== undefined;
+        return others.every(({ holds, negated }) => holds(skb) !== negated);
+      };
     },
   };
 }
