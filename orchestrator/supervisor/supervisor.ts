@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { NatsConnection } from 'nats';
 import { decode, encode } from '../../bus/codec.ts';
 import { CommandClient, NoResponderError, serveCommands } from '../../bus/commands.ts';
@@ -53,6 +54,8 @@ const READY_TIMEOUT = 60_000;
 const RESTARTS = 5;
 const RESTART_WAIT = 500;
 const COMMAND_TIMEOUT = 10_000;
+/** A bus that takes nothing does not keep a lab from going down, ms. */
+const LEAVE_WITHIN = 5_000;
 
 interface Supervised {
   config: NodeConfig;
@@ -157,15 +160,33 @@ export class Supervisor implements ActionHost {
       }),
     );
     await this.#recording?.end();
-    if (this.#nc !== undefined && !this.#nc.isClosed()) {
-      this.record({ type: 'lab.stopped' });
-      await this.#log.flush();
-      await this.#nc.drain();
-    }
+    await this.#leaveBus();
     await this.#daemons.close();
     await this.#server?.stop();
-    this.#writeStatus('down');
+    try {
+      this.#writeStatus('down');
+    } catch (error) {
+      // Somebody has deleted the lab's folder under it, which is no reason to stay.
+      process.stderr.write(`warning: ${error instanceof Error ? error.message : String(error)}\n`);
+    }
     this.#end();
+  }
+
+  /** Has the end of the log stored, unless there is nobody any more to store it. */
+  async #leaveBus(): Promise<void> {
+    if (this.#nc === undefined || this.#nc.isClosed()) return;
+    this.record({ type: 'lab.stopped' });
+    const stored = new AbortController();
+    const { signal } = stored;
+    await Promise.race([
+      this.#log.flush().then(() => this.#nc.drain()),
+      pause(LEAVE_WITHIN, null, { signal }),
+    ]);
+    stored.abort();
+    if (this.#nc.isClosed()) return;
+    process.stderr.write(`warning: the bus has not stored the last ${this.#log.lag} events of the lab\n`);
+    this.#log.abandon();
+    await this.#nc.close();
   }
 
   /** The lab's own NATS server, for faults on it; null where the user named one. */

@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import test from 'ava';
 import { BlockPool } from '../../bus/blocks.ts';
 import { decode } from '../../bus/codec.ts';
@@ -124,6 +125,14 @@ test('truncated and random frames are counted and dropped, and harm nothing', as
   await pings(t, lab, 'web-n2-1', 'web-n1-1');
   t.true((await reportOf(lab, 'n1')).sessions.every((session) => session.established));
   await verifies(t, lab);
+});
+
+test('a lab goes down when its bus is dead and its folder deleted', async (t) => {
+  const { supervisor } = await launch(t, mesh('scn-orphan'));
+  await supervisor.server!.kill();
+  rmSync(new LabHome('scn-orphan').folder, { recursive: true });
+  await supervisor.down();
+  t.false(supervisor.nodes().some(({ pid }) => pid !== 0));
 });
 
 test('what a node that is killed has sent is on its way before it answers: then its process dies', async (t) => {
