@@ -6,7 +6,9 @@ const NEEDED = ['python3', 'ip', 'bridge', 'iptables-legacy', 'conntrack', 'sysc
 /** What is missing to have namespaces of the Linux kernel, and programs in them; null if nothing is. */
 function whyNoLinux(programs: readonly string[]): string | null {
   const needed = [...NEEDED, ...programs];
-  const probe = needed.map((tool) => `command -v ${tool}`).join(' && ');
+  const probe = needed
+    .map((what) => (what.startsWith('/') ? `test -e ${what}` : `command -v ${what}`))
+    .join(' && ');
   const { status } = spawnSync('unshare', [
     '-n',
     'sh',
@@ -17,7 +19,7 @@ function whyNoLinux(programs: readonly string[]): string | null {
 }
 
 /**
- * ava's `test.serial` where namespaces of the Linux kernel are to be had, and these programs; elsewhere every test is skipped under
+ * ava's `test.serial` where namespaces of the Linux kernel are to be had, and these programs and files; elsewhere every test is skipped under
  * a name that says so, or fails where the environment says that nothing may be skipped.
  */
 export function linuxTestWith(...programs: readonly string[]) {

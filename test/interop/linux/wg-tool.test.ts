@@ -122,7 +122,11 @@ const STORY: readonly (readonly [command: string, file?: string])[] = [
   ['set DEVICE private-key /dev/null'],
 ];
 
-linuxTestWith('wireguard-go', 'wg')('what wg takes, and what it makes of a device', async (t) => {
+linuxTestWith(
+  'wireguard-go',
+  'wg',
+  '/dev/net/tun',
+)('what wg takes, and what it makes of a device', async (t) => {
   const folder = temporaryFolder(t);
   const linux = await LinuxNamespace.start(
     [{ name: 'v0' }],

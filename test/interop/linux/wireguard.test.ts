@@ -153,7 +153,7 @@ class Pair {
   }
 }
 
-const wireguardTest = linuxTestWith('wireguard-go', 'wg', 'ping');
+const wireguardTest = linuxTestWith('wireguard-go', 'wg', 'ping', '/dev/net/tun');
 
 wireguardTest('wireguard-go takes our handshake and our packets, and we take its answers', async (t) => {
   const pair = await Pair.start(t, null);
