@@ -13,7 +13,7 @@ import {
   sealIcmpv6,
   writeEcho6,
 } from '../../../protocols/icmpv6.ts';
-import { ANY_IP6, type Ip6, isMulticastIp6, readIp6Cached } from '../../../protocols/ip6.ts';
+import { ANY_IP6, type Ip6, isLinkLocal, isMulticastIp6, readIp6Cached } from '../../../protocols/ip6.ts';
 import { PROTO_TCP, PROTO_UDP } from '../../../protocols/ipv4.ts';
 import {
   IP6_DST,
@@ -156,9 +156,21 @@ export class Icmp6Layer {
     if (proto === PROTO_TCP && (type === 'packet-too-big' || type === 'dest-unreachable')) {
       const kind = type === 'packet-too-big' ? 'frag-needed' : 'unreachable';
       const remote = { addr: dst, port: report.dstPort };
-      ipv6.tcp.error(u16(frame, at), remote, scopeDevice(device, dst), kind, report.mtu);
+      for (const scope of this.#scopesOf(device, frame, inner))
+        ipv6.tcp.error(u16(frame, at), remote, scope, kind, report.mtu);
     }
     for (const socket of [...this.#sockets]) socket.onError(report);
+  }
+
+  /**
+   * The links that a packet of ours, quoted by an error, may have been meant for. What a neighbour's silence tells us comes by lo:
+   * then those of the devices that have its source.
+   */
+  #scopesOf(device: Device, frame: Uint8Array, inner: number): (Device | undefined)[] {
+    const dst = readIp6Cached(frame, inner + IP6_DST);
+    if (device.kind !== 'loopback' || !isLinkLocal(dst)) return [scopeDevice(device, dst)];
+    const src = readIp6Cached(frame, inner + IP6_SRC);
+    return this.#ns.devices().filter(({ inet6 }) => inet6.holds(src));
   }
 
   /**

@@ -464,3 +464,19 @@ test('inside an AS a link-local next hop goes no further, and a global one goes 
     foldEqualsState(t, three);
   }
 });
+
+test('an attempt to connect to a link-local address ends as its neighbour entry fails, not with the last SYN', (t) => {
+  const { net, a, b } = pair();
+  const [one] = speakers([a, b], UNNUMBERED);
+  net.advance(4_000);
+  t.deepEqual(states(one), ['b Established']);
+  net.passes = () => false;
+  const seen = a.rt.events.length;
+  one.bgpd.control({ op: 'reset', peer: 'b' });
+  net.advance(30_000);
+  const ended = a.rt.events
+    .slice(seen)
+    .flatMap((event) => (event.type === 'bgp.session' && event.from === 'Connect' ? [event.reason] : []));
+  t.is(ended[0], 'TcpConnectionFails');
+  t.true(one.bgpd.report().sessions.every(({ settled }) => settled));
+});
