@@ -16,7 +16,9 @@ export interface ArpPacket {
 
 /** Null when truncated, or not for IPv4 over Ethernet. */
 export function decodeArp(buf: Uint8Array, off: number, len: number): ArpPacket | null {
-  if (len < ARP_LEN || u16(buf, off) !== 1 || u16(buf, off + 2) !== 0x0800) return null;
+  if (len < ARP_LEN || u16(buf, off + 2) !== 0x0800) return null;
+  // IEEE 802's own number is taken too (RFC 1042), as Linux does.
+  if (u16(buf, off) !== 1 && u16(buf, off) !== 6) return null;
   if (buf[off + 4] !== 6 || buf[off + 5] !== 4) return null;
   return {
     op: u16(buf, off + 6),

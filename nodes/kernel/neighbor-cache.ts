@@ -17,7 +17,9 @@ interface Neighbor<A> extends PooledNeighbor {
   readonly ip: A;
   mac: number;
   state: NeighborState;
+  /** Last change, and last time that something waited for it, ms. */
   updated: number;
+  used: number;
   /** Last proof that the neighbour answers, ms. */
   confirmed: number;
   /** Reachable time drawn for this entry, ms. */
@@ -67,6 +69,7 @@ export abstract class NeighborCache<A extends IpAddress> {
       this.#solicit(fresh);
       return;
     }
+    if (entry.state !== 'REACHABLE' && entry.state !== 'PERMANENT') entry.used = this.#rt.now;
     switch (entry.state) {
       case 'INCOMPLETE':
         this.#enqueue(entry, frame, skb);
@@ -116,14 +119,10 @@ export abstract class NeighborCache<A extends IpAddress> {
     return false;
   }
 
-  /** A reply of an upper layer proves that the neighbour is there (`MSG_CONFIRM`). */
+  /** A reply of an upper layer proves that the neighbour is there (`neigh_confirm`): its timer will see it. */
   confirm(ip: A): void {
     const entry = this.#entries.get(ip);
-    if (entry === undefined) return;
-    const { now } = this.#rt;
-    if (entry.state === 'REACHABLE') entry.confirmed = now;
-    else if (entry.state === 'DELAY' || entry.state === 'PROBE' || entry.state === 'STALE')
-      this.#reachable(entry, entry.mac);
+    if (entry !== undefined) entry.confirmed = this.#rt.now;
   }
 
   setPermanent(ip: A, mac: number): void {
@@ -132,6 +131,14 @@ export abstract class NeighborCache<A extends IpAddress> {
     this.#disarm(entry);
     this.#change(entry, 'PERMANENT', mac);
     this.#flush(entry);
+  }
+
+  /** Takes an entry out on an administrator's word: what waited for it, waited in vain (`neigh_delete`). */
+  deleteByHand(ip: A): boolean {
+    const waiting = this.#entries.get(ip)?.queue ?? [];
+    const found = this.delete(ip);
+    for (const { frame } of waiting) this.unreachable(frame);
+    return found;
   }
 
   delete(ip: A): boolean {
@@ -167,7 +174,9 @@ export abstract class NeighborCache<A extends IpAddress> {
   }
 
   /** What is known of an address. */
-  protected known(ip: A): { readonly mac: number; readonly state: NeighborState } | undefined {
+  protected known(
+    ip: A,
+  ): { readonly mac: number; readonly state: NeighborState; readonly updated: number } | undefined {
     return this.#entries.get(ip);
   }
 
@@ -179,55 +188,79 @@ export abstract class NeighborCache<A extends IpAddress> {
     this.#change(entry, 'STALE', entry.mac);
   }
 
-  /** An address that is known was heard of: in answer to us, or without having been asked for. */
-  protected learn(ip: A, mac: number, how: 'solicited' | 'unsolicited'): void {
+  /**
+   * An address that is known was heard of (`neigh_update`): in answer to us, which is proof that it hears us, or without having
+   * been asked for. 'keep': the MAC address that is known holds against another.
+   */
+  protected learn(
+    ip: A,
+    mac: number,
+    how: 'solicited' | 'unsolicited',
+    other: 'override' | 'keep' = 'override',
+  ): void {
     const entry = this.#entries.get(ip);
-    if (entry === undefined || entry.state === 'PERMANENT') return;
-    if (how === 'solicited') this.#reachable(entry, mac);
-    else this.#heard(entry, mac);
+    if (entry !== undefined) this.#update(entry, mac, how, other);
   }
 
-  /** Learns the sender of a request; false if there is no room for it. */
+  /** Learns the sender of a request; false if there is no room for it (`neigh_event_ns`). */
   protected remember(ip: A, mac: number): boolean {
     const entry = this.#entries.get(ip);
-    if (entry !== undefined) this.#heard(entry, mac);
+    if (entry !== undefined) this.#update(entry, mac, 'unsolicited', 'override');
     else if (this.pool.admits()) this.#create(ip, 'STALE', mac);
     else return false;
     return true;
   }
 
-  /** An address was heard without having been asked for: good, but not proof that it hears us. */
-  #heard(entry: Neighbor<A>, mac: number): void {
-    if (entry.state === 'PERMANENT') return;
-    if (entry.mac === mac && entry.state !== 'INCOMPLETE' && entry.state !== 'FAILED') return;
-    this.#disarm(entry);
-    this.#change(entry, 'STALE', mac);
-    this.#flush(entry);
-  }
-
-  #reachable(entry: Neighbor<A>, mac: number): void {
-    const { now, random } = this.#rt;
-    this.#disarm(entry);
-    entry.confirmed = now;
-    entry.probes = 0;
-    const { reachable } = this.#timings;
-    // Between a half and one and a half of base_reachable_time (RFC 4861 §6.3.2, which Linux uses for ARP too).
-    entry.reachableFor = reachable * (0.5 + random.unit());
-    this.#change(entry, 'REACHABLE', mac);
-    this.#arm(entry, entry.reachableFor);
-    this.#flush(entry);
+  #update(
+    entry: Neighbor<A>,
+    mac: number,
+    how: 'solicited' | 'unsolicited',
+    other: 'override' | 'keep',
+  ): void {
+    const { state } = entry;
+    if (state === 'PERMANENT') return;
+    const { now } = this.#rt;
+    if (how === 'solicited') entry.confirmed = now;
+    const valid = state !== 'INCOMPLETE' && state !== 'FAILED';
+    const same = mac === entry.mac;
+    if (valid && !same && other === 'keep') return;
+    if (how === 'solicited') {
+      if (state !== 'REACHABLE') {
+        entry.probes = 0;
+        const { reachable } = this.#timings;
+        // Between a half and one and a half of base_reachable_time (RFC 4861 §6.3.2, which Linux uses for ARP too).
+        entry.reachableFor = reachable * (0.5 + this.#rt.random.unit());
+        this.#arm(entry, entry.reachableFor);
+      }
+      this.#change(entry, 'REACHABLE', mac);
+    } else {
+      if (valid && same) return;
+      this.#disarm(entry);
+      this.#change(entry, 'STALE', mac);
+    }
+    if (!valid) this.#flush(entry);
   }
 
   #expired(entry: Neighbor<A>): void {
-    const { now } = this.#rt;
+    const { now, random } = this.#rt;
+    const { delayFirstProbe, reachable } = this.#timings;
     switch (entry.state) {
       case 'REACHABLE': {
         const left = entry.confirmed + entry.reachableFor - now;
         if (left > 0) this.#arm(entry, left);
-        else this.#change(entry, 'STALE', entry.mac);
+        else if (now <= entry.used + delayFirstProbe) {
+          this.#change(entry, 'DELAY', entry.mac);
+          this.#arm(entry, delayFirstProbe);
+        } else this.#change(entry, 'STALE', entry.mac);
         return;
       }
       case 'DELAY':
+        if (now <= entry.confirmed + delayFirstProbe) {
+          entry.reachableFor = reachable * (0.5 + random.unit());
+          this.#change(entry, 'REACHABLE', entry.mac);
+          this.#arm(entry, entry.confirmed + entry.reachableFor - now);
+          return;
+        }
         entry.probes = 0;
         this.#change(entry, 'PROBE', entry.mac);
         this.#solicit(entry);
@@ -249,7 +282,7 @@ export abstract class NeighborCache<A extends IpAddress> {
       return;
     }
     entry.probes++;
-    this.solicit(entry.ip, entry.state === 'PROBE' ? entry.mac : null, entry.queue[0]?.frame ?? null);
+    this.solicit(entry.ip, entry.state === 'PROBE' ? entry.mac : null, entry.queue.at(-1)?.frame ?? null);
     this.#arm(entry, this.#timings.retrans);
   }
 
@@ -297,7 +330,8 @@ export abstract class NeighborCache<A extends IpAddress> {
       mac,
       state,
       updated: this.#rt.now,
-      confirmed: 0,
+      used: this.#rt.now,
+      confirmed: Number.NEGATIVE_INFINITY,
       reachableFor: 0,
       probes: 0,
       timer: null,

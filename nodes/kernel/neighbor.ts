@@ -7,10 +7,11 @@ import {
   encodeArp,
 } from '../../protocols/arp.ts';
 import { ETH_HLEN, ETHERTYPE_ARP, writeEthernet } from '../../protocols/ethernet.ts';
-import { isLoopback, isMulticast } from '../../protocols/ip4.ts';
+import { isLoopback, isMulticast, LIMITED_BROADCAST } from '../../protocols/ip4.ts';
 import { ipSrc } from '../../protocols/ipv4.ts';
-import { BROADCAST_MAC, readMac } from '../../protocols/mac.ts';
+import { BROADCAST_MAC } from '../../protocols/mac.ts';
 import { arpAccepts, arpFilters, arpIgnores, arpSource } from './arp-policy.ts';
+import { isGroupFrame } from './ip/icmp-error.ts';
 import { logMartian } from './ip/martians.ts';
 import type { Path } from './ip/path.ts';
 import { routeInput } from './ip/route-input.ts';
@@ -42,7 +43,7 @@ export class NeighborTable extends NeighborCache<number> {
     const { conf } = this.device;
     const { all } = ns.sysctls;
     const localnet = (conf.route_localnet | all.route_localnet) !== 0;
-    if (isMulticast(arp.tpa) || (isLoopback(arp.tpa) && !localnet) || arp.sha === 0) {
+    if (isMulticast(arp.tpa) || (isLoopback(arp.tpa) && !localnet)) {
       ns.kernel.drop('arp-martian');
       return;
     }
@@ -51,25 +52,47 @@ export class NeighborTable extends NeighborCache<number> {
       ns.kernel.drop('arp-gratuitous');
       return;
     }
-    if (arp.op === ARP_REQUEST && !gratuitous && this.#answers(arp, frame)) return;
-    if (arp.spa === 0 || ns.isLocal(arp.spa)) return;
-    if (
-      this.known(arp.spa) === undefined &&
-      arpAccepts(this.device, arp.spa) &&
-      (gratuitous || arp.op === ARP_REPLY)
-    ) {
-      this.remember(arp.spa, arp.sha);
-      return;
+    const toUs = !isGroupFrame(frame);
+    if (arp.op === ARP_REQUEST && this.#answers(arp, frame, toUs)) return;
+    if (arp.spa !== 0) this.#hears(arp, toUs);
+  }
+
+  /** Takes what a packet says of its sender (the end of `arp_process`). */
+  #hears({ op, sha, spa, tha, tpa }: ArpPacket, toUs: boolean): void {
+    const { rt } = this.device.ns.kernel;
+    const reply = op === ARP_REPLY;
+    const announced = spa === tpa && (!reply || tha === sha) && this.#isUnicast(spa);
+    const entry = this.known(spa);
+    if (entry === undefined) {
+      const wanted = announced || (reply && this.#isUnicast(spa));
+      if (!wanted || !arpAccepts(this.device, spa) || !this.remember(spa, sha)) return;
     }
-    const solicited = arp.op === ARP_REPLY && ns.isLocal(arp.tpa);
-    this.learn(arp.spa, arp.sha, solicited ? 'solicited' : 'unsolicited');
+    // Of several answers the first holds; what is sent to all is no proof that the sender hears us.
+    const free = entry === undefined || announced;
+    const override = free || rt.now > entry.updated + this.device.neighConf.locktime * 10;
+    this.learn(spa, sha, reply && toUs ? 'solicited' : 'unsolicited', override ? 'override' : 'keep');
+  }
+
+  /** Addresses of many need no entry: where they are is known (`arp_constructor`). */
+  protected override remember(ip: number, mac: number): boolean {
+    return this.#isOfMany(ip) || super.remember(ip, mac);
+  }
+
+  #isOfMany(addr: number): boolean {
+    if (addr >>> 24 === 0 || addr === LIMITED_BROADCAST || isMulticast(addr)) return true;
+    return this.device.ns.isBroadcast(addr);
+  }
+
+  /** `inet_addr_type`: neither the host's own, nor of many. */
+  #isUnicast(addr: number): boolean {
+    return !this.#isOfMany(addr) && !this.device.ns.isLocal(addr);
   }
 
   /**
    * Answers a request for an address of the host's own, or in the place of another (`arp_process`). True: that is all there is
    * to be done about it. `toUs`: it came to the device's own address.
    */
-  #answers({ sha, spa, tpa }: ArpPacket, frame: Uint8Array): boolean {
+  #answers({ sha, spa, tpa }: ArpPacket, frame: Uint8Array, toUs: boolean): boolean {
     const { device } = this;
     const { ns } = device;
     if (spa === 0) {
@@ -88,9 +111,8 @@ export class NeighborTable extends NeighborCache<number> {
       if (this.remember(spa, sha)) this.#sendArp(ARP_REPLY, tpa, sha, spa, sha);
       return true;
     }
-    if (way.type !== 'unicast' || !this.#proxies(way)) return false;
+    if (way.type !== 'unicast' || !this.#proxies(way, spa === tpa)) return false;
     if (!this.remember(spa, sha)) return true;
-    const toUs = readMac(frame, 0) === device.mac;
     const delay = toUs ? 0 : device.neighConf.proxy_delay * 10;
     if (delay === 0) this.#sendArp(ARP_REPLY, tpa, sha, spa, sha);
     else this.#sendLater(delay, () => this.#sendArp(ARP_REPLY, tpa, sha, spa, sha));
@@ -124,11 +146,14 @@ export class NeighborTable extends NeighborCache<number> {
     this.device.ns.neighborUnreachable(frame);
   }
 
-  /** `arp_fwd_proxy`, `arp_fwd_pvlan`: the way leads on by another device; or back by this, between hosts kept apart. */
-  #proxies(way: Path): boolean {
+  /**
+   * `arp_fwd_proxy`, `arp_fwd_pvlan`: the way leads on by another device; or back by this, between hosts kept apart, where nobody
+   * asks for himself.
+   */
+  #proxies(way: Path, forItself: boolean): boolean {
     const { conf, ns } = this.device;
     const { all } = ns.sysctls;
-    if (way.device === this.device) return (conf.proxy_arp_pvlan | all.proxy_arp_pvlan) !== 0;
+    if (way.device === this.device) return !forItself && (conf.proxy_arp_pvlan | all.proxy_arp_pvlan) !== 0;
     return (conf.proxy_arp | all.proxy_arp) !== 0;
   }
 

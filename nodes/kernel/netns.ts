@@ -256,7 +256,7 @@ export class Netns {
 
   deleteNeighbor(dev: string, ip: IpAddress): boolean {
     const { neighbors, inet6 } = this.links.require(dev);
-    return typeof ip === 'number' ? neighbors.delete(ip) : inet6.neighbors.delete(ip);
+    return typeof ip === 'number' ? neighbors.deleteByHand(ip) : inet6.neighbors.deleteByHand(ip);
   }
 
   neighbors(): NeighborFacts[] {

@@ -119,6 +119,8 @@ const IPV4_SPECS: Readonly<Record<keyof Ipv4Sysctls | 'ip_forward', SysctlSpec>>
 const NEIGH = {
   /** Hundredths of a second that an answer in another's place waits at most. */
   proxy_delay: 80,
+  /** Hundredths of a second for which the first of several answers holds. */
+  locktime: 100,
 };
 
 export type NeighConf = typeof NEIGH;
@@ -162,7 +164,7 @@ export function ipv4Directories(ns: Netns, sysctls: Sysctls): SysctlDirectory[] 
     },
     {
       path: 'ipv4.neigh.*',
-      variables: { proxy_delay: { min: 0 } },
+      variables: { proxy_delay: { min: 0 }, locktime: { min: 0 } },
       values: (dev) => (dev === 'default' ? neighDefaults : ns.device(dev)?.neighConf),
     },
   ];

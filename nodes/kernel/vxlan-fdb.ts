@@ -105,9 +105,10 @@ export class VxlanFdb {
     return true;
   }
 
-  /** Forgets what was learned, as the device goes down (`vxlan_flush`). */
+  /** Forgets what was learned, as the device goes down; the row that takes the rest stays in any case (`vxlan_flush`). */
   flush(): void {
-    for (const { mac, kind } of [...this.#entries.values()]) if (kind === 'learned') this.delete(mac);
+    for (const { mac, kind } of [...this.#entries.values()])
+      if (kind === 'learned' && mac !== DEFAULT_MAC) this.delete(mac);
   }
 
   clear(): void {

@@ -6,6 +6,11 @@ import { NEIGHBOR_MAC, type Out, ROUTER_MAC } from '../../support/router.ts';
 
 const SCRIPT = fileURLToPath(new URL('namespace.py', import.meta.url));
 
+export interface NamespaceOptions {
+  /** Whether there is IPv6 in it. Default off. */
+  readonly ipv6?: 'on' | 'off';
+}
+
 export interface LinuxPort {
   readonly name: string;
   readonly mac?: number;
@@ -18,7 +23,7 @@ export class LinuxNamespace {
   readonly #waiting: { readonly done: (line: string) => void; readonly failed: (why: Error) => void }[] = [];
   #said = '';
 
-  private constructor(ports: readonly LinuxPort[], setUp: readonly string[]) {
+  private constructor(ports: readonly LinuxPort[], setUp: readonly string[], options: NamespaceOptions) {
     this.#process = spawn('unshare', ['-n', 'python3', SCRIPT]);
     this.#process.stderr.on('data', (data: Buffer) => {
       this.#said += data.toString();
@@ -30,12 +35,16 @@ export class LinuxNamespace {
     this.#lines = createInterface(this.#process.stdout);
     this.#lines.on('line', (line) => this.#waiting.shift()?.done(line));
     const list = ports.map(({ name, mac = ROUTER_MAC }) => [name, formatMac(mac), formatMac(NEIGHBOR_MAC)]);
-    this.#process.stdin.write(`${JSON.stringify({ ports: list, setUp })}\n`);
+    this.#process.stdin.write(`${JSON.stringify({ ports: list, setUp, ...options })}\n`);
   }
 
   /** Ports that are up, then what the shell commands make. */
-  static async start(ports: readonly LinuxPort[], setUp: readonly string[]): Promise<LinuxNamespace> {
-    const namespace = new LinuxNamespace(ports, setUp);
+  static async start(
+    ports: readonly LinuxPort[],
+    setUp: readonly string[],
+    options: NamespaceOptions = {},
+  ): Promise<LinuxNamespace> {
+    const namespace = new LinuxNamespace(ports, setUp, options);
     await namespace.#next();
     return namespace;
   }

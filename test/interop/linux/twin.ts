@@ -4,7 +4,7 @@ import { ETH_HLEN, ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from '../../../protocols/eth
 import { findHeader, NEXT_FRAGMENT } from '../../../protocols/ipv6-headers.ts';
 import { run } from '../../nodes/tools/support/run.ts';
 import { EmulatedPorts, type Out } from '../../support/router.ts';
-import { LinuxNamespace, type LinuxPort } from './namespace.ts';
+import { LinuxNamespace, type LinuxPort, type NamespaceOptions } from './namespace.ts';
 
 /** IP id of what tests send: what the kernels send of themselves may be numbered as each likes. */
 export const PACKET_ID = 4711;
@@ -46,6 +46,11 @@ export function frameTexts(out: readonly Out[], settle: Settle = settleIpId): st
   });
 }
 
+export interface TwinOptions extends NamespaceOptions {
+  /** Commands for Linux alone, before the others. */
+  readonly first?: readonly string[];
+}
+
 /** A namespace of the Linux kernel and one of ours, made by the same commands. */
 export class Twin {
   readonly linux: LinuxNamespace;
@@ -60,9 +65,14 @@ export class Twin {
   }
 
   /** Commands of set-up are taken by both, or it is an error. Words with blanks stand in double quotes; the shell is not asked. */
-  static async start(ports: readonly LinuxPort[], setUp: readonly string[]): Promise<Twin> {
+  static async start(
+    ports: readonly LinuxPort[],
+    setUp: readonly string[],
+    options: TwinOptions = {},
+  ): Promise<Twin> {
     const ours = new EmulatedPorts(ports);
-    const linux = await LinuxNamespace.start(ports, setUp.map(onLinux));
+    const { first = [], ...shape } = options;
+    const linux = await LinuxNamespace.start(ports, [...first, ...setUp.map(onLinux)], shape);
     const twin = new Twin(linux, ours);
     for (const command of setUp) {
       const { code, text } = run(words(command), ours.root);
@@ -104,6 +114,13 @@ export class Twin {
     assert.deepEqual(frameTexts(mine, this.settle).sort(), texts, this.story());
     for (const text of texts) this.#story.push(`  < ${text.slice(0, 200)}`);
     return theirs;
+  }
+
+  /** A little time goes by in both, more than a tick of Linux' clock. */
+  async pause(): Promise<void> {
+    await this.linux.run('sleep 0.02');
+    this.ours.world.advance(20);
+    this.#story.push('(20 ms)');
   }
 
   story(): string {

@@ -122,19 +122,34 @@ test('REACHABLE becomes STALE by itself, a packet then DELAY, silence PROBE and 
   t.is(state(), 'FAILED');
 });
 
-test('an answer to a probe, or proof from above, makes it REACHABLE again', (t) => {
-  for (const proof of ['arp', 'confirm'] as const) {
-    const { net, device, ping, arp, state } = alone();
-    ping();
-    arp(ARP_REPLY, PEER, '10.0.0.2', '10.0.0.1');
-    net.advance(100_000);
-    ping();
-    net.advance(timings.neighbor.delayFirstProbe);
-    t.is(state(), 'PROBE');
-    if (proof === 'arp') arp(ARP_REPLY, PEER, '10.0.0.2', '10.0.0.1');
-    else device.neighbors.confirm(ip('10.0.0.2'));
-    t.is(state(), 'REACHABLE');
-  }
+test('an answer to a probe makes it REACHABLE again', (t) => {
+  const { net, ping, arp, state } = alone();
+  ping();
+  arp(ARP_REPLY, PEER, '10.0.0.2', '10.0.0.1');
+  net.advance(100_000);
+  ping();
+  net.advance(timings.neighbor.delayFirstProbe);
+  t.is(state(), 'PROBE');
+  arp(ARP_REPLY, PEER, '10.0.0.2', '10.0.0.1');
+  t.is(state(), 'REACHABLE');
+});
+
+test('proof from above while it is DELAY makes it REACHABLE once the delay is over, without a probe', (t) => {
+  const { net, device, ping, arp, sent, state } = alone();
+  const { delayFirstProbe, reachable } = timings.neighbor;
+  ping();
+  arp(ARP_REPLY, PEER, '10.0.0.2', '10.0.0.1');
+  net.advance(100_000);
+  sent();
+  ping();
+  net.advance(1000);
+  device.neighbors.confirm(ip('10.0.0.2'));
+  t.is(state(), 'DELAY');
+  net.advance(delayFirstProbe - 1000);
+  t.is(state(), 'REACHABLE');
+  t.is(sent().length, 0);
+  net.advance(2 * reachable);
+  t.is(state(), 'STALE');
 });
 
 test('probes are counted anew after requests that were in vain', (t) => {
