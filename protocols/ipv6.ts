@@ -128,12 +128,12 @@ export function upperLayer(buf: Uint8Array, off: number, end: number): UpperLaye
     const length = next === NEXT_AH ? (buf[at + 1]! + 2) * 4 : (buf[at + 1]! + 1) * 8;
     if (at + length > end) return { type: 'truncated' };
     if (next === NEXT_HOP_BY_HOP || next === NEXT_DEST_OPTIONS) {
-      const refused = options(buf, off, at + 2, at + length);
+      const refused = options(buf, off, at + 2, at + length, next === NEXT_HOP_BY_HOP);
       if (refused !== null) return refused;
     } else if (next === NEXT_ROUTING) {
       const type = buf[at + 2]!;
       // Source routes of RPL and of segment routing are for those who take part in them (`seg6_enabled`, `rpl_seg_enabled`).
-      if (type === 3 || type === 4) return { type: 'discard' };
+      if (type === 3 || type === 4 || isMulticast6(buf, off + IP6_DST)) return { type: 'discard' };
       if (buf[at + 3] !== 0) return { type: 'problem', code: PROBLEM_HEADER, pointer: at + 2 - off };
     }
     next = buf[at]!;
@@ -145,24 +145,76 @@ export function upperLayer(buf: Uint8Array, off: number, end: number): UpperLaye
 const PAD1 = 0;
 const PADN = 1;
 const ROUTER_ALERT = 5;
+const JUMBO_PAYLOAD = 0xc2;
+const PADDING_MAX = 7;
+/** `net.ipv6.max_hbh_opts_number` and `max_dst_opts_number` */
+const OPTIONS_MAX = 8;
 
-function options(buf: Uint8Array, off: number, start: number, end: number): UpperLayer | null {
+/**
+ * Walks the options of a hop-by-hop or destination header (`ip6_parse_tlv`): null where there is nothing to object to. Padding of more
+ * than 7 bytes, or that is not zero, and more than 8 options are refused.
+ */
+function options(
+  buf: Uint8Array,
+  off: number,
+  start: number,
+  end: number,
+  hopByHop: boolean,
+): UpperLayer | null {
+  let padding = 0;
+  let count = 0;
   let at = start;
   while (at < end) {
     const type = buf[at]!;
     if (type === PAD1) {
+      if (++padding > PADDING_MAX) return { type: 'discard' };
       at++;
       continue;
     }
-    if (at + 2 > end || at + 2 + buf[at + 1]! > end) return { type: 'discard' };
-    if (type !== PADN && type !== ROUTER_ALERT && type >> 6 !== 0) {
-      const action = type >> 6;
-      const answered = action === 2 || (action === 3 && !isMulticast6(buf, off + IP6_DST));
-      return answered ? { type: 'problem', code: PROBLEM_OPTION, pointer: at - off } : { type: 'discard' };
+    const length = at + 2 > end ? end : 2 + buf[at + 1]!;
+    if (at + length > end) return { type: 'discard' };
+    if (type === PADN) {
+      padding += length;
+      for (let i = at + 2; i < at + length; i++) if (buf[i] !== 0) return { type: 'discard' };
+      if (padding > PADDING_MAX) return { type: 'discard' };
+    } else {
+      if (++count > OPTIONS_MAX) return { type: 'discard' };
+      const refused = option(buf, off, at, type, hopByHop);
+      if (refused !== null) return refused;
+      padding = 0;
     }
-    at += 2 + buf[at + 1]!;
+    at += length;
   }
   return null;
+}
+
+function option(
+  buf: Uint8Array,
+  off: number,
+  at: number,
+  type: number,
+  hopByHop: boolean,
+): UpperLayer | null {
+  if (hopByHop && type === ROUTER_ALERT) return buf[at + 1] === 2 ? null : { type: 'discard' };
+  if (hopByHop && type === JUMBO_PAYLOAD) {
+    // A jumbogram is longer than any frame here.
+    if (buf[at + 1] !== 4 || ((at - off) & 3) !== 2) return { type: 'discard' };
+    if (u32(buf, at + 2) <= 0xffff) return { type: 'problem', code: PROBLEM_HEADER, pointer: at + 2 - off };
+    if (ip6PayloadLength(buf, off) !== 0) return { type: 'problem', code: PROBLEM_HEADER, pointer: at - off };
+    return { type: 'discard' };
+  }
+  const action = type >> 6;
+  if (action === 0) return null;
+  const answered = action === 2 || (action === 3 && !isMulticast6(buf, off + IP6_DST));
+  return answered ? { type: 'problem', code: PROBLEM_OPTION, pointer: at - off } : { type: 'discard' };
+}
+
+/** What every router looks at on the way (RFC 8200 §4.3, `ipv6_parse_hopopts`): null where there is nothing to object to. */
+export function hopByHopRefusal(buf: Uint8Array, off: number, end: number): UpperLayer | null {
+  const at = off + IPV6_HLEN;
+  if (ip6NextHeader(buf, off) !== NEXT_HOP_BY_HOP) return null;
+  const next = at + 8 > end ? end + 1 : at + (buf[at + 1]! + 1) * 8;
+  return next > end ? { type: 'truncated' } : options(buf, off, at + 2, next, true);
 }
 
 /** Fragment header, RFC 8200 §4.5: next header (1), reserved (1), offset in 8 bytes and M flag (2), identification (4). */

@@ -27,6 +27,7 @@ import {
   readFragmentHeader,
   upperLayer,
 } from '../../../protocols/ipv6.ts';
+import { findHeader, lastHeader, NEXT_FRAGMENT } from '../../../protocols/ipv6-headers.ts';
 import type { Device } from '../device.ts';
 import type { IcmpErrorReport, IcmpHandlers, IcmpSocket } from '../icmp.ts';
 import type { Skb } from '../netfilter/skb.ts';
@@ -189,8 +190,10 @@ export class Icmp6Layer {
     const src = readIp6Cached(frame, ETH_HLEN + IP6_SRC);
     const dst = readIp6Cached(frame, ETH_HLEN + IP6_DST);
     if (src === ANY_IP6 || isMulticastIp6(src)) return;
+    // About what was for many, only what its path takes, and an option that asks for it in that case too (`opt_unrec`).
+    const unknown = type === ICMPV6_PARAMETER_PROBLEM && code === PROBLEM_OPTION;
     const toMany =
-      type === ICMPV6_PACKET_TOO_BIG || (type === ICMPV6_PARAMETER_PROBLEM && code === PROBLEM_OPTION);
+      type === ICMPV6_PACKET_TOO_BIG || (unknown && ((frame[ETH_HLEN + extra] ?? 0) & 0xc0) === 0x80);
     if (!toMany && (isMulticastIp6(dst) || (frame[0]! & 1) !== 0)) return;
     if (isError(frame)) return;
     // The default of net.ipv6.icmp.ratemask: all errors but 'packet too big'.
@@ -200,11 +203,19 @@ export class Icmp6Layer {
     }
     const at = ETH_HLEN + IPV6_HLEN;
     const packet = encodeIcmpv6Error(type, code, extra, frame.subarray(ETH_HLEN), at);
-    const own = ipv6.addresses.isLocal(dst, device) ? dst : ANY_IP6;
+    const own = ipv6.addresses.isLocal(dst, device) ? dst : this.#sourceOf(device, src);
     const out = device === null ? undefined : scopeDevice(device, src);
     ipv6.layer.output(packet, { src: own, dst: src, proto: PROTO_ICMPV6, device: out, about }, (from) =>
       sealIcmpv6(packet, at, packet.length - at, from, src),
     );
+  }
+
+  /** An error comes from an address of where the packet came in, if the way back prefers none (`icmp6_send`). */
+  #sourceOf(device: Device | null, to: Ip6): Ip6 {
+    const { layer, addresses } = this.#ns.ipv6;
+    if (device === null) return ANY_IP6;
+    const path = layer.lookup(to, 0, scopeDevice(device, to) ?? null);
+    return path === null || path.src !== ANY_IP6 ? ANY_IP6 : (addresses.sourceFor(to, device) ?? ANY_IP6);
   }
 
   /** `icmpv6_xrlim_allow` and `inet_peer_xrlim_allow`: the wider the route to a host, the more it may have. */
@@ -235,16 +246,11 @@ export function scopeDevice(device: Device, to: Ip6): Device | undefined {
   return local && device.kind !== 'loopback' ? device : undefined;
 }
 
-/** Whether a packet is an ICMPv6 error, a redirect, or a fragment that does not tell (`is_ineligible`). */
+/** Whether a packet is an ICMPv6 error (`is_ineligible`); what does not tell is none. */
 function isError(frame: Uint8Array): boolean {
-  const found = upperLayer(frame, ETH_HLEN, frame.length);
-  if (found.type === 'fragment') {
-    const { nextHeader, offset } = readFragmentHeader(frame, found.offset);
-    if (nextHeader !== PROTO_ICMPV6) return false;
-    const type = frame[found.offset + 8];
-    return offset > 0 || type === undefined || type < 128 || type === 137;
-  }
-  if (found.type !== 'upper' || found.proto !== PROTO_ICMPV6) return false;
-  const type = frame[found.offset];
-  return type === undefined || type < 128 || type === 137;
+  const last = lastHeader(frame, ETH_HLEN, frame.length);
+  if (last === null || last.fragment !== 0 || last.proto !== PROTO_ICMPV6) return false;
+  const type = frame[last.offset];
+  if (type !== undefined) return type < 128;
+  return findHeader(frame, ETH_HLEN, frame.length, NEXT_FRAGMENT) < 0;
 }

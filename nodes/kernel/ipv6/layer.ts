@@ -22,6 +22,7 @@ import {
 } from '../../../protocols/ip6.ts';
 import { PROTO_TCP, PROTO_UDP } from '../../../protocols/ipv4.ts';
 import {
+  hopByHopRefusal,
   IP6_DST,
   IP6_SRC,
   IPV6_HLEN,
@@ -98,6 +99,13 @@ export class Ip6Layer {
       kernel.drop('ip6-martian');
       return;
     }
+    const refused = hopByHopRefusal(packet, ETH_HLEN, packet.length);
+    if (refused !== null) {
+      if (refused.type === 'problem')
+        ipv6.icmp.sendError(ICMPV6_PARAMETER_PROBLEM, refused.code, refused.pointer, packet, device);
+      kernel.drop('ip6-hop-by-hop');
+      return;
+    }
     if (!ipv6.netfilter.active) {
       this.#route(device, packet, null);
       return;
@@ -154,7 +162,7 @@ export class Ip6Layer {
     const { kernel, ipv6 } = this.#ns;
     const { icmp } = ipv6;
     const src = readIp6Cached(frame, ETH_HLEN + IP6_SRC);
-    if (ipv6.sysctls.all.forwarding === 0 || isLinkLocal(dst)) {
+    if (ipv6.sysctls.all.forwarding === 0) {
       kernel.drop('ip6-not-for-us');
       return;
     }
@@ -163,7 +171,8 @@ export class Ip6Layer {
       return;
     }
     const flow = ipv6.rules.custom ? packetFlow6(frame, device, skb?.mark ?? 0) : null;
-    const path = this.lookup(dst, flowHash(frame), null, flow);
+    // What is for the link is sent back to it, and nowhere else (`rt6_need_strict`).
+    const path = this.lookup(dst, flowHash(frame), isLinkLocal(dst) ? device : null, flow);
     if (kernel.rt.cause < 0) this.#tell(describePath(path ?? 'no-route', dst), frame);
     if (path === null || path.type === 'unreachable' || path.type === 'prohibit') {
       const code = path?.type === 'prohibit' ? UNREACH6_PROHIBITED : UNREACH6_NO_ROUTE;
@@ -491,7 +500,7 @@ function destinationOf(frame: Uint8Array): Ip6 {
 
 /** What may not come from outside (`ip6_rcv_core`). */
 function isMartian(device: Device, src: Ip6, dst: Ip6): boolean {
-  if (isMulticastIp6(src) || dst === ANY_IP6) return true;
+  if (isMulticastIp6(src)) return true;
   if (isMulticastIp6(dst) && (dst.charCodeAt(1) & 0x0f) < 1) return true;
   if (device.kind === 'loopback') return false;
   // ff01 stays within a node.

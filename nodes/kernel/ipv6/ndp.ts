@@ -121,20 +121,26 @@ export class NdpLayer {
       if (claim) inet6.conflict(address);
       return;
     }
+    // Whoever asked one alone knows the MAC address.
+    const told = isMulticastIp6(dst);
     const answer: Message<'neighbor-advert'> = {
       type: 'neighbor-advert',
       target,
       router: inet6.forwarding,
       solicited: !claim,
-      override: true,
-      options: { targetMac: device.mac },
+      override: told,
+      options: told ? { targetMac: device.mac } : {},
     };
     if (claim) {
       this.send(device, answer, { src: target, dst: ALL_NODES, mac: null });
       return;
     }
-    // As with ARP, nobody is answered that cannot be remembered.
-    if (options.sourceMac !== undefined && !inet6.neighbors.solicitedBy(src, options.sourceMac)) return;
+    // As with ARP, nobody is answered that cannot be remembered, or is not known.
+    const known =
+      options.sourceMac === undefined
+        ? !told || inet6.neighbors.macOf(src) !== null
+        : inet6.neighbors.solicitedBy(src, options.sourceMac);
+    if (!known) return;
     this.send(device, answer, { src: target, dst: src, mac: null });
   }
 

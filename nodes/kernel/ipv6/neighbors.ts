@@ -26,8 +26,8 @@ export class NdpTable extends NeighborCache<Ip6> {
   advertised(message: Extract<NdpMessage, { type: 'neighbor-advert' }>): void {
     const { target, solicited, override, options } = message;
     const entry = this.known(target);
-    if (entry === undefined || entry.state === 'PERMANENT') return;
-    const unresolved = entry.state === 'INCOMPLETE' || entry.state === 'FAILED';
+    if (entry === undefined || entry.state === 'PERMANENT' || entry.state === 'FAILED') return;
+    const unresolved = entry.state === 'INCOMPLETE';
     const mac = options.targetMac ?? (unresolved ? undefined : entry.mac);
     if (mac === undefined || mac === 0) return;
     if (!unresolved && mac !== entry.mac && !override) {

@@ -65,6 +65,7 @@ export class RedirectSender6 {
     const own = inet6.linkLocal();
     // Who sends it has to know it for a router's, and its target for one.
     if (own === null || (target !== destination && !isLinkLocal(target))) return;
+    if (ipv6.addresses.isLocal(src, device)) return;
     if (ipv6.layer.lookup(src, 0, device)?.nexthop !== src || !this.#admits(src)) return;
     const mac = inet6.neighbors.macOf(target);
     const room = IPV6_MIN_MTU - IPV6_HLEN - REDIRECT_LENGTH - OPTION_HEAD - (mac === null ? 0 : 8);
