@@ -106,7 +106,9 @@ export class Icmp6Layer {
     packet[start] = ICMPV6_ECHO_REPLY;
     const src = isMulticastIp6(to) ? ANY_IP6 : to;
     const tos = ip6TrafficClass(frame, ETH_HLEN);
-    const options = { src, dst: from, proto: PROTO_ICMPV6, tos, device: scopeDevice(device, from) };
+    // To a group, by the way it came alone (`icmpv6_echo_reply`: `flowi6_oif` with no source).
+    const back = isMulticastIp6(to) && device.kind !== 'loopback' ? device : scopeDevice(device, from);
+    const options = { src, dst: from, proto: PROTO_ICMPV6, tos, device: back };
     this.#ns.ipv6.layer.output(packet, options, (own) => sealIcmpv6(packet, start, length, own, from));
   }
 
