@@ -113,7 +113,12 @@ export interface NodeReport {
    */
   readonly work: number;
   /** The same by whose work it is, for people. */
-  readonly workOf: { readonly bgp: number; readonly cluster: number; readonly openflow?: number };
+  readonly workOf: {
+    readonly bgp: number;
+    readonly cluster: number;
+    readonly openflow?: number;
+    readonly dad?: number;
+  };
   /** Highest store revision seen by a watch; 0 if none. */
   readonly storeRevision: number;
   /** Changes to the node's forwarding state (routes of the root namespace, static FDB and ARP rows). */

@@ -474,13 +474,14 @@ export class NodeMachine implements Runtime {
       bgp: bgp?.pendingWork ?? 0,
       cluster: (cluster?.work ?? 0) + (docker?.work ?? 0),
       openflow: this.#openflow.work,
+      dad: this.#kernel.claiming,
     };
     return {
       node: this.#config.name,
       boot: this.#boot.number,
       at: this.#now,
       sessions: bgp?.sessions ?? [],
-      work: workOf.bgp + workOf.cluster + workOf.openflow,
+      work: workOf.bgp + workOf.cluster + workOf.openflow + workOf.dad,
       workOf,
       storeRevision: this.#storeRevision,
       fibChanges: changes.count,

@@ -218,6 +218,14 @@ export class Kernel {
     this.root.ipv6.tcp.abortAll();
   }
 
+  /** Addresses of IPv6 that duplicate address detection is at work on. */
+  get claiming(): number {
+    let count = 0;
+    for (const ns of this.#namespaces.values())
+      for (const device of ns.devices()) count += device.inet6.claiming;
+    return count;
+  }
+
   snapshot(): KernelView {
     return snapshotKernel(this);
   }

@@ -37,10 +37,11 @@ export function judge(
   for (const name of expected) if (!byName.has(name)) reasons.push(`${name}: no answer`);
   for (const report of reports) {
     if (report.work > 0) {
-      const { bgp, cluster, openflow = 0 } = report.workOf;
-      const more = openflow === 0 ? '' : `, OpenFlow ${openflow}`;
+      const { bgp, cluster, openflow = 0, dad = 0 } = report.workOf;
+      const flows = openflow === 0 ? '' : `, OpenFlow ${openflow}`;
+      const claims = dad === 0 ? '' : `, duplicate address detection ${dad}`;
       reasons.push(
-        `${report.node}: ${report.work} pieces of work left (BGP ${bgp}, pods and store ${cluster}${more})`,
+        `${report.node}: ${report.work} pieces of work left (BGP ${bgp}, pods and store ${cluster}${flows}${claims})`,
       );
     }
     for (const session of report.sessions) {

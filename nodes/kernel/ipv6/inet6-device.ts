@@ -124,6 +124,11 @@ export class Inet6Device {
     return Math.max(accept_dad, conf.accept_dad) >= 1 && conf.dad_transmits > 0;
   }
 
+  /** Addresses that are being claimed now: in a moment each is good or has failed. */
+  get claiming(): number {
+    return this.addresses.filter(({ dadTimer }) => dadTimer !== null).length;
+  }
+
   /** An address is there: it is claimed, or may be used at once. */
   begin(address: Inet6Address): void {
     if (address.dad !== 'tentative' || !this.device.usable) return;
