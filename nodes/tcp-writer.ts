@@ -1,14 +1,15 @@
+import type { IpAddress } from '../protocols/ip.ts';
 import type { TcpSocket } from './kernel/tcp.ts';
 
 /** Writes to a connection without end: what the send buffer does not take waits here, in order. Takes `onDrained` for itself. */
 export class TcpWriter {
-  readonly #socket: TcpSocket;
+  readonly #socket: TcpSocket<IpAddress>;
   readonly #unsent: Uint8Array[] = [];
   #ending = false;
   /** Called when everything written has been acknowledged. */
   onDrained: (() => void) | null = null;
 
-  constructor(socket: TcpSocket) {
+  constructor(socket: TcpSocket<IpAddress>) {
     this.#socket = socket;
     socket.onDrained = () => this.#flush();
   }

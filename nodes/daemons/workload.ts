@@ -1,3 +1,4 @@
+import type { IpAddress } from '../../protocols/ip.ts';
 import {
   answer,
   isProbeRequest,
@@ -21,16 +22,16 @@ export class Workload {
     host: ProcessHost = processHost(ns),
   ) {
     const reply = replyTemplate(pod.uid, pod.name);
-    const udp = host.bindUdp({ addr: 0, port: PROBE_PORT }, ({ src, srcPort, dst, payload }) => {
+    const udp = host.serveUdp(PROBE_PORT, (payload, send) => {
       if (!isProbeRequest(payload, 0, payload.length)) {
-        udp.sendTo(src, srcPort, payload, { src: dst });
+        send(payload);
         return;
       }
       answer(reply, payload, 0);
-      udp.sendTo(src, srcPort, reply, { src: dst });
+      send(reply);
     });
     this.#close.push(() => udp.close());
-    const tcp = host.listenTcp({ addr: 0, port: PROBE_PORT }, (socket) => serveEcho(socket, reply));
+    const tcp = host.listenTcp(PROBE_PORT, (socket) => serveEcho(socket, reply));
     this.#close.push(() => tcp.close());
   }
 
@@ -41,7 +42,7 @@ export class Workload {
 }
 
 /** Reads no faster than it can write: what the send buffer does not take waits, and reading with it. */
-export function serveEcho(socket: TcpSocket, reply: Uint8Array): void {
+export function serveEcho(socket: TcpSocket<IpAddress>, reply: Uint8Array): void {
   const writer = new TcpWriter(socket);
   const stream = new EchoStream(reply, (bytes) => {
     writer.write(bytes);

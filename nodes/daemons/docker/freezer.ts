@@ -1,8 +1,8 @@
+import type { IpAddress } from '../../../protocols/ip.ts';
 import type { Netns } from '../../kernel/netns.ts';
 import type { TcpSocket } from '../../kernel/tcp.ts';
-import type { ReceivedDatagram, UdpSocket } from '../../kernel/udp.ts';
 import type { Runtime, TimerHandle } from '../../runtime.ts';
-import type { ProcessHost } from '../workload/process-host.ts';
+import { type ProcessHost, processHost } from '../workload/process-host.ts';
 
 /** What a UDP socket keeps for a process that does not read, bytes (`net.core.rmem_default`). */
 const RECEIVE_BUFFER = 212_992;
@@ -42,16 +42,28 @@ export class Freezer {
 
   /** Where processes that can be frozen have their sockets and their time from. */
   host(ns: Netns): ProcessHost {
+    const host = processHost(ns);
     return {
       rt: this.runtime(ns.kernel.rt),
-      listenTcp: (local, onAccept) =>
-        ns.listenTcp(local, (socket) => {
+      listenTcp: (port, onAccept) =>
+        host.listenTcp(port, (socket) => {
           const frozen = new FrozenSocket(socket, this, () => this.#sockets.delete(frozen));
           this.#sockets.add(frozen);
           if (this.#frozen) frozen.freeze();
           this.run(() => onAccept(frozen));
         }),
-      bindUdp: (local, onDatagram) => this.#bind(ns, local, onDatagram),
+      serveUdp: (port, onDatagram) =>
+        host.serveUdp(port, (payload, answer) => {
+          if (!this.#frozen) {
+            onDatagram(payload, answer);
+            return;
+          }
+          if (this.#buffered + payload.length > RECEIVE_BUFFER) return;
+          this.#buffered += payload.length;
+          // The frame is the kernel's again after this call.
+          const kept = payload.slice();
+          this.run(() => onDatagram(kept, answer));
+        }),
     };
   }
 
@@ -87,30 +99,11 @@ export class Freezer {
       store: (op, done) => rt.store(op, done),
     };
   }
-
-  #bind(
-    ns: Netns,
-    local: Parameters<Netns['bindUdp']>[0],
-    onDatagram: (datagram: ReceivedDatagram) => void,
-  ): UdpSocket {
-    return ns.bindUdp(local, (datagram) => {
-      if (!this.#frozen) {
-        onDatagram(datagram);
-        return;
-      }
-      const { payload } = datagram;
-      if (this.#buffered + payload.length > RECEIVE_BUFFER) return;
-      this.#buffered += payload.length;
-      // The frame is the kernel's again after this call.
-      const kept = { ...datagram, payload: payload.slice() };
-      this.run(() => onDatagram(kept));
-    });
-  }
 }
 
 /** A connection whose process may be frozen: nothing is read meanwhile, and nothing told. */
-class FrozenSocket implements TcpSocket {
-  readonly #inner: TcpSocket;
+class FrozenSocket implements TcpSocket<IpAddress> {
+  readonly #inner: TcpSocket<IpAddress>;
   readonly #freezer: Freezer;
   onConnected: (() => void) | null = null;
   onData: ((bytes: Uint8Array) => void) | null = null;
@@ -120,7 +113,7 @@ class FrozenSocket implements TcpSocket {
   /** As the process wants it. */
   #reading = true;
 
-  constructor(inner: TcpSocket, freezer: Freezer, gone: () => void) {
+  constructor(inner: TcpSocket<IpAddress>, freezer: Freezer, gone: () => void) {
     this.#inner = inner;
     this.#freezer = freezer;
     inner.onConnected = () => freezer.run(() => this.onConnected?.());

@@ -2,6 +2,7 @@ import type { RequestHead } from '../../../protocols/http/message.ts';
 import { persists, reasonOf } from '../../../protocols/http/message.ts';
 import { RequestParser } from '../../../protocols/http/parser.ts';
 import { formatResponseHead, latin1 } from '../../../protocols/http/serialize.ts';
+import type { IpAddress } from '../../../protocols/ip.ts';
 import type { TcpSocket } from '../../kernel/tcp.ts';
 import type { Runtime, TimerHandle } from '../../runtime.ts';
 import { TcpWriter } from '../../tcp-writer.ts';
@@ -10,8 +11,8 @@ export interface HttpRequest {
   readonly head: RequestHead;
   readonly body: Uint8Array;
   /** Of the connection. */
-  readonly local: { readonly addr: number; readonly port: number };
-  readonly remote: { readonly addr: number; readonly port: number };
+  readonly local: { readonly addr: IpAddress; readonly port: number };
+  readonly remote: { readonly addr: IpAddress; readonly port: number };
 }
 
 export interface HttpAnswer {
@@ -31,7 +32,7 @@ const IDLE = 75_000;
 /** Serves one connection: requests one after the other, each answered before the next is looked at. */
 export function serveHttp(
   rt: Runtime,
-  socket: TcpSocket,
+  socket: TcpSocket<IpAddress>,
   server: string,
   answer: (request: HttpRequest) => HttpAnswer,
 ): void {
@@ -40,7 +41,7 @@ export function serveHttp(
 
 class Connection {
   readonly #rt: Runtime;
-  readonly #socket: TcpSocket;
+  readonly #socket: TcpSocket<IpAddress>;
   readonly #server: string;
   readonly #answer: (request: HttpRequest) => HttpAnswer;
   readonly #writer: TcpWriter;
@@ -56,7 +57,12 @@ class Connection {
   #input: 'open' | 'closed' | { readonly status: number; readonly problem: string } = 'open';
   #ended = false;
 
-  constructor(rt: Runtime, socket: TcpSocket, server: string, answer: (request: HttpRequest) => HttpAnswer) {
+  constructor(
+    rt: Runtime,
+    socket: TcpSocket<IpAddress>,
+    server: string,
+    answer: (request: HttpRequest) => HttpAnswer,
+  ) {
     this.#rt = rt;
     this.#socket = socket;
     this.#server = server;

@@ -1,6 +1,6 @@
 import { headerValue, listOf, reasonOf } from '../../../protocols/http/message.ts';
 import { latin1 } from '../../../protocols/http/serialize.ts';
-import { formatIp4 } from '../../../protocols/ip4.ts';
+import { formatIp } from '../../../protocols/ip.ts';
 import type { HttpAnswer, HttpRequest } from './http-server.ts';
 
 /** Who a workload is. */
@@ -79,8 +79,8 @@ function whoAmI(identity: Identity, { head, local, remote }: HttpRequest, path: 
     hostname: identity.hostname,
     image: identity.image,
     addresses: identity.addresses(),
-    server: { address: formatIp4(local.addr), port: local.port },
-    client: { address: formatIp4(remote.addr), port: remote.port },
+    server: { address: formatIp(local.addr), port: local.port },
+    client: { address: formatIp(remote.addr), port: remote.port },
     request: {
       method: head.method,
       target: head.target,
@@ -102,13 +102,17 @@ function whoAmI(identity: Identity, { head, local, remote }: HttpRequest, path: 
     `UID: ${facts.uid}`,
     `Image: ${facts.image}`,
     ...facts.addresses.map((address) => `IP: ${address}`),
-    `Server: ${facts.server.address}:${facts.server.port}`,
-    `Client: ${facts.client.address}:${facts.client.port}`,
+    `Server: ${endpoint(facts.server)}`,
+    `Client: ${endpoint(facts.client)}`,
     '',
     `${head.method} ${head.target} HTTP/${head.version}`,
     ...head.headers.map(([name, value]) => `${name}: ${value}`),
   ];
   return text(200, `${lines.join('\n')}\n`);
+}
+
+function endpoint({ address, port }: { readonly address: string; readonly port: number }): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 /** JSON with what is not ASCII as `\uXXXX`. */

@@ -1,7 +1,7 @@
-import { formatIp4 } from '../../../protocols/ip4.ts';
+import { formatIp, type IpAddress } from '../../../protocols/ip.ts';
 import type { Netns } from '../../kernel/netns.ts';
 import type { TcpSocket } from '../../kernel/tcp.ts';
-import { echoTcp, echoUdp } from './echo.ts';
+import { echoTcp } from './echo.ts';
 import { serveHttp } from './http-server.ts';
 import { imageName, listensOf, type Port } from './images.ts';
 import { type ProcessHost, processHost } from './process-host.ts';
@@ -35,7 +35,7 @@ export function startWorkload(
 ): RunningWorkload {
   const { rt } = host;
   const closers: (() => void)[] = [];
-  const connections = new Set<TcpSocket>();
+  const connections = new Set<TcpSocket<IpAddress>>();
   const close = () => {
     for (const one of closers.splice(0)) one();
     for (const socket of [...connections]) socket.close();
@@ -45,11 +45,11 @@ export function startWorkload(
   try {
     for (const { port, protocol, service } of listensOf(options.image, options.expose)) {
       if (protocol === 'udp') {
-        const udp = echoUdp(host, port);
+        const udp = host.serveUdp(port, (payload, send) => send(payload));
         closers.push(() => udp.close());
         continue;
       }
-      const listener = host.listenTcp({ addr: 0, port }, (socket) => {
+      const listener = host.listenTcp(port, (socket) => {
         if (service === 'http') serveHttp(rt, socket, server, (request) => respond(identity, request));
         else echoTcp(socket);
         connections.add(socket);
@@ -72,5 +72,8 @@ function addressesOf(ns: Netns): string[] {
   return ns
     .devices()
     .filter(({ kind, up }) => kind !== 'loopback' && up)
-    .flatMap(({ addresses }) => addresses.map(({ addr, len }) => `${formatIp4(addr)}/${len}`));
+    .flatMap(({ addresses, inet6 }) => [
+      ...addresses.map(({ addr, len }) => `${formatIp(addr)}/${len}`),
+      ...inet6.addresses.map(({ addr, len }) => `${formatIp(addr)}/${len}`),
+    ]);
 }

@@ -42,6 +42,10 @@ test('packets of IPv6 between dual-stack pods: hooks, rules, NAT, routes and nei
   // Who is asked for the neighbour and is not it has no place in the story.
   t.false(lines.includes('n3') || lines.includes('r1'), ping.text);
 
+  const served = await trace(t, lab, target, { proto: 'tcp', port: 80 });
+  t.is(served.path.outcome, 'answered', served.text);
+  t.regex(served.text, /receives on TCP port 80/);
+
   await run(lab, 'n2', 'ip6tables -N CHECK');
   await run(lab, 'n2', 'ip6tables -A FORWARD -j CHECK');
   await run(lab, 'n2', 'ip6tables -A CHECK -p tcp --dport 99 -j DROP');
@@ -52,6 +56,7 @@ test('packets of IPv6 between dual-stack pods: hooks, rules, NAT, routes and nei
   const nat = '-t nat -A PREROUTING -d fd00:96::10 -p tcp --dport 80 -j DNAT --to-destination';
   await run(lab, 'n1', `ip6tables ${nat} [${target}]:7`);
   const moved = await trace(t, lab, 'fd00:96::10', { proto: 'tcp', port: 80 });
+  t.is(moved.path.outcome, 'answered');
   t.true(moved.text.includes(`DNAT                 [fd00:96::10]:80 → [${target}]:7`), moved.text);
   t.true(moved.text.includes(`SNAT                 [${target}]:7 → [fd00:96::10]:80`), moved.text);
 
