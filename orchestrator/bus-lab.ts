@@ -22,6 +22,9 @@ import {
 import type { GoneMessage, SupervisorCommand, SupervisorReply } from './supervisor/protocol.ts';
 
 const QUICK_TIMEOUT = 20_000;
+/** How much later than this connection another may be back after a restart of the bus, and time between two looks, ms. */
+const RECONNECTED_WITHIN = 2_000;
+const LOOK = 50;
 
 /** The lab has no supervisor any more. */
 export class LabGoneError extends Error {
@@ -135,17 +138,25 @@ export class BusLab implements RunningLab {
   }
 
   async #supervisor(command: SupervisorCommand): Promise<unknown> {
-    let reply: SupervisorReply;
-    try {
-      const options = { isFinal: () => true, timeout: 120_000 };
-      reply = (await this.#client.request(ORCHESTRATOR, command, options)) as SupervisorReply;
-    } catch (error) {
-      if (!(error instanceof NoResponderError)) throw error;
-      throw new LabGoneError(
-        `the supervisor of lab ${this.name} has gone; clean up with: reroute down --lab ${this.name}`,
-      );
-    }
+    const reply = await this.#ask(command, Date.now() + RECONNECTED_WITHIN);
     if (reply.type === 'value') return reply.value;
     throw new ActionError(reply.message);
+  }
+
+  /** After a restart of the bus this connection may be back before the supervisor's is. */
+  async #ask(command: SupervisorCommand, deadline: number): Promise<SupervisorReply> {
+    for (;;) {
+      try {
+        const options = { isFinal: () => true, timeout: 120_000 };
+        return (await this.#client.request(ORCHESTRATOR, command, options)) as SupervisorReply;
+      } catch (error) {
+        if (!(error instanceof NoResponderError)) throw error;
+      }
+      if (Date.now() > deadline)
+        throw new LabGoneError(
+          `the supervisor of lab ${this.name} has gone; clean up with: reroute down --lab ${this.name}`,
+        );
+      await this.sleep(LOOK);
+    }
   }
 }
