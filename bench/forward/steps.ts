@@ -77,6 +77,7 @@ export function* measureSteps(ms: number): Iterable<StepRow> {
       local: ip('10.1.0.1'),
       dstPort: 8472,
       learning: 'off',
+      checksum: 'zero',
     });
     root.setUp('flannel.1');
     root.setNeighbor('flannel.1', ip('10.244.2.0'), 0x0a0000000002);
