@@ -87,8 +87,8 @@ test('bird: a pulled cable cuts it off', async (t) => {
 async function backAgain(t: ExecutionContext, running: BusLab): Promise<void> {
   await running.act({ type: 'start', node: 'd' });
   await converge(t, running);
-  t.true(await isUp(running));
   // On a machine that is busy it may be later than nobody would wait for it any more.
+  await until(running, 'the session is back', () => isUp(running));
   await until(running, 'the route is back', () => hasRoute(running));
   t.true((await run(running, 'd', 'birdc show protocols')).output.includes('Established'));
 }
