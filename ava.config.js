@@ -5,4 +5,6 @@ export default {
   workerThreads: false,
   concurrency: 2,
   timeout: '3m',
+  // Text is compared as a pipe would get it: some libraries take CI=true for a terminal with colours.
+  environmentVariables: { NO_COLOR: '1' },
 };
