@@ -8,8 +8,9 @@ import { lastHeader } from '../../../protocols/ipv6-headers.ts';
 import { NEIGHBOR_MAC, type Out, ROUTER_MAC } from '../../support/router.ts';
 import { type Drawn6, drawnPacket6, framesOf6, ICMPV6_TYPES } from './packets6.ts';
 import { ruleSet } from './rules.ts';
+import { settleFragmentId } from './settle.ts';
 import { linuxTest, runs } from './suite.ts';
-import { settleFragmentId, Twin } from './twin.ts';
+import { Twin } from './twin.ts';
 
 const ip = (text: string): Ip6 => parseIp6(text)!;
 

@@ -6,8 +6,9 @@ import { IPV6_HLEN } from '../../../protocols/ipv6.ts';
 import { writeMac } from '../../../protocols/mac.ts';
 import { ndpFrames, portOf } from './ndp-frames.ts';
 import { drawnPacket6, framesOf6 } from './packets6.ts';
+import { settleFragmentId } from './settle.ts';
 import { linuxTest, runs } from './suite.ts';
-import { settleFragmentId, Twin } from './twin.ts';
+import { Twin } from './twin.ts';
 
 const ip = (text: string): Ip6 => parseIp6(text)!;
 const one = <T>(...values: readonly T[]) => fc.constantFrom(...values);

@@ -4,7 +4,7 @@ import { internetChecksum, pseudoHeaderSum } from '../../../protocols/checksum.t
 import { ETH_HLEN, ETHERTYPE_IPV4, writeEthernet } from '../../../protocols/ethernet.ts';
 import { fragmentIpv4, PROTO_ICMP, PROTO_TCP, PROTO_UDP, writeIpv4Header } from '../../../protocols/ipv4.ts';
 import { NEIGHBOR_MAC, ROUTER_MAC } from '../../support/router.ts';
-import { PACKET_ID } from './twin.ts';
+import { PACKET_ID } from './settle.ts';
 
 /** A packet as a test draws it. */
 export interface Drawn {

@@ -12,7 +12,7 @@ import {
   NEXT_ROUTING,
 } from '../../../protocols/ipv6-headers.ts';
 import { NEIGHBOR_MAC, ROUTER_MAC } from '../../support/router.ts';
-import { PACKET_ID } from './twin.ts';
+import { PACKET_ID } from './settle.ts';
 
 /** A packet of IPv6 as a test draws it. */
 export interface Drawn6 {

@@ -3,8 +3,9 @@ import { internetChecksum } from '../../../protocols/checksum.ts';
 import { formatIp4, parseIp4 } from '../../../protocols/ip4.ts';
 import { PROTO_ICMP, writeIpv4Header } from '../../../protocols/ipv4.ts';
 import { frameOf } from '../../support/router.ts';
+import { PACKET_ID } from './settle.ts';
 import { linuxTest } from './suite.ts';
-import { PACKET_ID, Twin } from './twin.ts';
+import { Twin } from './twin.ts';
 
 const ip = (text: string): number => parseIp4(text) ?? 0;
 

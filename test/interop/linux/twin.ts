@@ -1,50 +1,9 @@
 import assert from 'node:assert/strict';
-import { setU16, setU32, u16 } from '../../../protocols/bytes.ts';
-import { ETH_HLEN, ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from '../../../protocols/ethernet.ts';
-import { findHeader, NEXT_FRAGMENT } from '../../../protocols/ipv6-headers.ts';
 import { run } from '../../nodes/tools/support/run.ts';
 import { EmulatedPorts, type Out } from '../../support/router.ts';
+import { onLinux, takenOrRefused, words } from './command.ts';
 import { LinuxNamespace, type LinuxPort, type NamespaceOptions } from './namespace.ts';
-
-/** IP id of what tests send: what the kernels send of themselves may be numbered as each likes. */
-export const PACKET_ID = 4711;
-
-/** Words of a command line, divided by blanks; what stands in double quotes is one. */
-function words(line: string): string[] {
-  return [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '');
-}
-
-/** Our iptables is the legacy one, which Linux has under another name. */
-function onLinux(command: string): string {
-  return command.replace(/^(ip6?tables)(-save|-restore)?(?= |$)/, '$1-legacy$2');
-}
-
-/** Takes out of a frame what two kernels may each choose as they like. */
-export type Settle = (frame: Uint8Array) => void;
-
-/** IP ids of what the kernels send of themselves. */
-export function settleIpId(frame: Uint8Array): void {
-  if (frame.length < ETH_HLEN + 20 || u16(frame, 12) !== ETHERTYPE_IPV4) return;
-  if (u16(frame, ETH_HLEN + 4) === PACKET_ID) return;
-  setU16(frame, ETH_HLEN + 4, 0);
-  setU16(frame, ETH_HLEN + 10, 0);
-}
-
-/** Numbers of fragments: who puts some together and splits them again numbers them anew. */
-export function settleFragmentId(frame: Uint8Array): void {
-  if (frame.length < ETH_HLEN + 40 || u16(frame, 12) !== ETHERTYPE_IPV6) return;
-  const at = findHeader(frame, ETH_HLEN, frame.length, NEXT_FRAGMENT);
-  if (at >= 0 && at + 8 <= frame.length) setU32(frame, at + 4, 0);
-}
-
-/** Frames as text, port first. */
-export function frameTexts(out: readonly Out[], settle: Settle = settleIpId): string[] {
-  return out.map(({ port, frame }) => {
-    const copy = frame.slice();
-    settle(copy);
-    return `${port} ${Buffer.from(copy).toString('hex')}`;
-  });
-}
+import { frameTexts, type Settle, settleIpId } from './settle.ts';
 
 export interface TwinOptions extends NamespaceOptions {
   /** Commands for Linux alone, before the others. */
@@ -84,10 +43,8 @@ export class Twin {
 
   /** Runs commands in both: each is taken by both or by neither. */
   async all(commands: readonly string[]): Promise<void> {
-    const script = commands.map(
-      (command) => `${onLinux(command)} >/dev/null 2>&1 && echo taken || echo refused`,
-    );
-    const theirs = (await this.linux.run(script.join('\n'))).trim().split('\n');
+    const script = commands.map(takenOrRefused).join('\n');
+    const theirs = (await this.linux.run(script)).trim().split('\n');
     for (const [i, command] of commands.entries()) {
       const { code, text } = run(words(command), this.ours.root);
       this.#story.push(`${command}   ${theirs[i]}`);

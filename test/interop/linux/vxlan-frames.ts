@@ -1,24 +1,11 @@
 import fc from 'fast-check';
 import { ARP_LEN, encodeArp } from '../../../protocols/arp.ts';
-import { setU16, u16 } from '../../../protocols/bytes.ts';
-import { internetChecksum, pseudoHeaderSum } from '../../../protocols/checksum.ts';
+import { setU16 } from '../../../protocols/bytes.ts';
 import { ETH_HLEN, ETHERTYPE_ARP, ETHERTYPE_IPV4, writeEthernet } from '../../../protocols/ethernet.ts';
 import { encodeIcmpError, ICMP_DEST_UNREACHABLE, UNREACH_FRAG_NEEDED } from '../../../protocols/icmp.ts';
 import { parseIp4 } from '../../../protocols/ip4.ts';
 import { parseIp6 } from '../../../protocols/ip6.ts';
-import {
-  fragmentIpv4,
-  IPV4_HLEN,
-  ipDst,
-  ipFragmentOffset,
-  ipMf,
-  ipProto,
-  ipSrc,
-  ipTotalLength,
-  PROTO_ICMP,
-  PROTO_UDP,
-  writeIpv4Header,
-} from '../../../protocols/ipv4.ts';
+import { fragmentIpv4, PROTO_ICMP, PROTO_UDP, writeIpv4Header } from '../../../protocols/ipv4.ts';
 import { writeIpv6Header } from '../../../protocols/ipv6.ts';
 import { writeMac } from '../../../protocols/mac.ts';
 import { UDP_HLEN, writeUdp } from '../../../protocols/udp.ts';
@@ -26,47 +13,12 @@ import { ETHERTYPE_8021Q, tagged } from '../../../protocols/vlan.ts';
 import { VXLAN_HLEN, writeVxlan } from '../../../protocols/vxlan.ts';
 import { NEIGHBOR_MAC, ROUTER_MAC } from '../../support/router.ts';
 import { drawnPacket, framesOf } from './packets.ts';
-import { PACKET_ID, settleIpId } from './twin.ts';
+import { VXLAN_AT as AT, VXLAN_INNER as INNER, PACKET_ID, VXLAN_PORT } from './settle.ts';
 
 const ip = (text: string): number => parseIp4(text) ?? 0;
 const one = <T>(...values: readonly T[]) => fc.constantFrom(...values);
 
 export const VNI = 42;
-export const VXLAN_PORT = 4789;
-const AT = ETH_HLEN + IPV4_HLEN;
-const INNER = AT + UDP_HLEN + VXLAN_HLEN;
-
-/**
- * Takes the source port of VXLAN out, which is a hash with a secret of the kernel's own, after a look at its range, and the
- * checksum after a look at whether it is right; and IP ids, outer and inner.
- */
-export function settleVxlan([first, last]: readonly [number, number]) {
-  return (frame: Uint8Array): void => {
-    if (isVxlan(frame)) {
-      const port = u16(frame, AT);
-      setU16(frame, AT, port >= first && port < last ? 1 : 0);
-      const checksum = u16(frame, AT + 6);
-      setU16(frame, AT, port);
-      const right = ipMf(frame, ETH_HLEN) ? 1 : checksumOf(frame) === 0 ? 1 : 2;
-      setU16(frame, AT, port >= first && port < last ? 1 : 0);
-      setU16(frame, AT + 6, checksum === 0 ? 0 : right);
-      settleIpId(frame.subarray(INNER));
-    }
-    settleIpId(frame);
-  };
-}
-
-function isVxlan(frame: Uint8Array): boolean {
-  if (frame.length < INNER || u16(frame, 12) !== ETHERTYPE_IPV4) return false;
-  if (ipProto(frame, ETH_HLEN) !== PROTO_UDP || ipFragmentOffset(frame, ETH_HLEN) > 0) return false;
-  return u16(frame, AT + 2) === VXLAN_PORT;
-}
-
-function checksumOf(frame: Uint8Array): number {
-  const length = ipTotalLength(frame, ETH_HLEN) - IPV4_HLEN;
-  const seed = pseudoHeaderSum(ipSrc(frame, ETH_HLEN), ipDst(frame, ETH_HLEN), PROTO_UDP, length);
-  return internetChecksum(frame, AT, length, seed);
-}
 
 /** A station at the port of the bridge, at two VTEPs, the device's own address; and one nobody has. */
 export const MACS = [

@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { formatMac } from '../../../protocols/mac.ts';
 import { vlanProtocol } from '../../../protocols/vlan.ts';
+import { settleVxlan } from './settle.ts';
 import { linuxTest, runs } from './suite.ts';
 import { Twin } from './twin.ts';
-import { fragmentationNeeded, MACS, settleVxlan, stationFrames, tunnelFrames } from './vxlan-frames.ts';
+import { fragmentationNeeded, MACS, stationFrames, tunnelFrames } from './vxlan-frames.ts';
 
 const one = <T>(...values: readonly T[]) => fc.constantFrom(...values);
 const join = (...parts: readonly fc.Arbitrary<string>[]) =>

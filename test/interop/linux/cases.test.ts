@@ -1,0 +1,63 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { release } from 'node:os';
+import {
+  type Answer,
+  type CaseGroup,
+  type LinuxCase,
+  recordedAnswers,
+  recordUrl,
+  story,
+} from '../../nodes/kernel/linux/case.ts';
+import { GROUPS } from '../../nodes/kernel/linux/groups.ts';
+import type { Out } from '../../support/router.ts';
+import { onLinux, takenOrRefused } from './command.ts';
+import { LinuxNamespace } from './namespace.ts';
+import { frameTexts } from './settle.ts';
+import { linuxTest } from './suite.ts';
+
+const IS_RECORDING = process.env.RECORD === '1';
+
+/** What Linux answers to a case. */
+async function linuxAnswers(group: CaseGroup, { setUp, steps }: LinuxCase): Promise<Answer[]> {
+  const { ports, first = [], settle, ipv6 = 'off' } = group;
+  const linux = await LinuxNamespace.start(ports, [...first, ...setUp.map(onLinux)], { ipv6 });
+  const answer = async (step: LinuxCase['steps'][number]): Promise<Answer> => {
+    switch (step.type) {
+      case 'command':
+        return (await linux.run(takenOrRefused(step.line))).trim();
+      case 'show':
+        return step.settle(await linux.run(`${onLinux(step.line)} 2>&1`));
+      case 'send': {
+        const out: Out[] = [];
+        for (const frame of step.frames) out.push(...(await linux.send(step.port, frame)));
+        return frameTexts(out, settle).sort();
+      }
+      case 'wait':
+        return linux.run(`sleep ${step.ms / 1_000}`);
+    }
+  };
+  try {
+    const answers: Answer[] = [];
+    for (const step of steps) answers.push(await answer(step));
+    return answers;
+  } finally {
+    linux.stop();
+  }
+}
+
+for (const group of GROUPS)
+  linuxTest(`${group.name}: Linux still answers as it is recorded`, async (t) => {
+    t.timeout(120_000);
+    const answers: Record<string, readonly Answer[]> = {};
+    for (const asked of group.cases) answers[asked.name] = await linuxAnswers(group, asked);
+    if (IS_RECORDING) {
+      mkdirSync(new URL('.', recordUrl(group)), { recursive: true });
+      writeFileSync(recordUrl(group), `${JSON.stringify({ linux: release(), cases: answers }, null, 1)}\n`);
+    }
+    for (const asked of group.cases)
+      t.deepEqual(
+        story(asked, answers[asked.name] ?? []),
+        story(asked, recordedAnswers(group, asked)),
+        asked.name,
+      );
+  });

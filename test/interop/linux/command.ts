@@ -1,0 +1,14 @@
+/** Words of a command line, divided by blanks; what stands in double quotes is one. */
+export function words(line: string): string[] {
+  return [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '');
+}
+
+/** Our iptables is the legacy one, which Linux has under another name. */
+export function onLinux(command: string): string {
+  return command.replace(/^(ip6?tables)(-save|-restore)?(?= |$)/, '$1-legacy$2');
+}
+
+/** A shell line that says whether a command of ours is taken. */
+export function takenOrRefused(command: string): string {
+  return `${onLinux(command)} >/dev/null 2>&1 && echo taken || echo refused`;
+}

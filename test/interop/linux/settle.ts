@@ -1,0 +1,84 @@
+import { setU16, setU32, u16 } from '../../../protocols/bytes.ts';
+import { internetChecksum, pseudoHeaderSum } from '../../../protocols/checksum.ts';
+import { ETH_HLEN, ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from '../../../protocols/ethernet.ts';
+import {
+  IPV4_HLEN,
+  ipDst,
+  ipFragmentOffset,
+  ipMf,
+  ipProto,
+  ipSrc,
+  ipTotalLength,
+  PROTO_UDP,
+} from '../../../protocols/ipv4.ts';
+import { findHeader, NEXT_FRAGMENT } from '../../../protocols/ipv6-headers.ts';
+import { UDP_HLEN } from '../../../protocols/udp.ts';
+import { VXLAN_HLEN } from '../../../protocols/vxlan.ts';
+import type { Out } from '../../support/router.ts';
+
+/** IP id of what tests send: what the kernels send of themselves may be numbered as each likes. */
+export const PACKET_ID = 4711;
+
+export const VXLAN_PORT = 4789;
+/** Where the UDP header of VXLAN stands in a frame, and the frame inside. */
+export const VXLAN_AT = ETH_HLEN + IPV4_HLEN;
+export const VXLAN_INNER = VXLAN_AT + UDP_HLEN + VXLAN_HLEN;
+
+/** Takes out of a frame what two kernels may each choose as they like. */
+export type Settle = (frame: Uint8Array) => void;
+
+/** IP ids of what the kernels send of themselves. */
+export function settleIpId(frame: Uint8Array): void {
+  if (frame.length < ETH_HLEN + 20 || u16(frame, 12) !== ETHERTYPE_IPV4) return;
+  if (u16(frame, ETH_HLEN + 4) === PACKET_ID) return;
+  setU16(frame, ETH_HLEN + 4, 0);
+  setU16(frame, ETH_HLEN + 10, 0);
+}
+
+/** Numbers of fragments: who puts some together and splits them again numbers them anew. */
+export function settleFragmentId(frame: Uint8Array): void {
+  if (frame.length < ETH_HLEN + 40 || u16(frame, 12) !== ETHERTYPE_IPV6) return;
+  const at = findHeader(frame, ETH_HLEN, frame.length, NEXT_FRAGMENT);
+  if (at >= 0 && at + 8 <= frame.length) setU32(frame, at + 4, 0);
+}
+
+/** Frames as text, port first. */
+export function frameTexts(out: readonly Out[], settle: Settle): string[] {
+  return out.map(({ port, frame }) => {
+    const copy = frame.slice();
+    settle(copy);
+    return `${port} ${Buffer.from(copy).toString('hex')}`;
+  });
+}
+
+/**
+ * Takes the source port of VXLAN out, which is a hash with a secret of the kernel's own, after a look at its range, and the
+ * checksum after a look at whether it is right; and IP ids, outer and inner.
+ */
+export function settleVxlan([first, last]: readonly [number, number]) {
+  return (frame: Uint8Array): void => {
+    if (isVxlan(frame)) {
+      const port = u16(frame, VXLAN_AT);
+      setU16(frame, VXLAN_AT, port >= first && port < last ? 1 : 0);
+      const checksum = u16(frame, VXLAN_AT + 6);
+      setU16(frame, VXLAN_AT, port);
+      const right = ipMf(frame, ETH_HLEN) ? 1 : checksumOf(frame) === 0 ? 1 : 2;
+      setU16(frame, VXLAN_AT, port >= first && port < last ? 1 : 0);
+      setU16(frame, VXLAN_AT + 6, checksum === 0 ? 0 : right);
+      settleIpId(frame.subarray(VXLAN_INNER));
+    }
+    settleIpId(frame);
+  };
+}
+
+function isVxlan(frame: Uint8Array): boolean {
+  if (frame.length < VXLAN_INNER || u16(frame, 12) !== ETHERTYPE_IPV4) return false;
+  if (ipProto(frame, ETH_HLEN) !== PROTO_UDP || ipFragmentOffset(frame, ETH_HLEN) > 0) return false;
+  return u16(frame, VXLAN_AT + 2) === VXLAN_PORT;
+}
+
+function checksumOf(frame: Uint8Array): number {
+  const length = ipTotalLength(frame, ETH_HLEN) - IPV4_HLEN;
+  const seed = pseudoHeaderSum(ipSrc(frame, ETH_HLEN), ipDst(frame, ETH_HLEN), PROTO_UDP, length);
+  return internetChecksum(frame, VXLAN_AT, length, seed);
+}
