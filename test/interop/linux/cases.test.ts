@@ -15,6 +15,8 @@ import { LinuxNamespace } from './namespace.ts';
 import { frameTexts } from './settle.ts';
 import { linuxTest } from './suite.ts';
 
+/** How long what a command brings about may take to come out, ms. */
+const AFTERWARDS = 20;
 const IS_RECORDING = process.env.RECORD === '1';
 
 /** What Linux answers to a case. */
@@ -23,8 +25,11 @@ async function linuxAnswers(group: CaseGroup, { setUp, steps }: LinuxCase): Prom
   const linux = await LinuxNamespace.start(ports, [...first, ...setUp.map(onLinux)], { ipv6 });
   const answer = async (step: LinuxCase['steps'][number]): Promise<Answer> => {
     switch (step.type) {
-      case 'command':
-        return (await linux.run(takenOrRefused(step.line))).trim();
+      case 'command': {
+        const answer = (await linux.run(takenOrRefused(step.line))).trim();
+        const out = await linux.exchange([], AFTERWARDS);
+        return [answer, ...frameTexts(out, settle).sort()];
+      }
       case 'show':
         return step.settle(await linux.run(`${onLinux(step.line)} 2>&1`));
       case 'send': {

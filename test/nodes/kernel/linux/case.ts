@@ -6,7 +6,7 @@ import { EmulatedPorts } from '../../../support/router.ts';
 import { run } from '../../tools/support/run.ts';
 
 export type CaseStep =
-  /** Taken or refused. */
+  /** Taken or refused, and what comes out of the ports meanwhile. */
   | { readonly type: 'command'; readonly line: string }
   /** What a command prints, once what two kernels may each choose is taken out. */
   | { readonly type: 'show'; readonly line: string; readonly settle: (text: string) => string }
@@ -35,7 +35,7 @@ export interface CaseGroup extends NamespaceOptions {
   readonly cases: readonly LinuxCase[];
 }
 
-/** 'taken' or 'refused', a text, or the frames that came out in the order of their ports, port first. */
+/** A text, or lines: 'taken' or 'refused' of a command, then frames that came out in the order of their ports, port first. */
 export type Answer = string | readonly string[];
 
 export interface CaseRecord {
@@ -95,8 +95,13 @@ export function ourAnswers(group: CaseGroup, { setUp, steps }: LinuxCase): Answe
 
 function ourAnswer(ours: EmulatedPorts, step: CaseStep, settle: Settle): Answer {
   switch (step.type) {
-    case 'command':
-      return run(words(step.line), ours.root).code === 0 ? 'taken' : 'refused';
+    case 'command': {
+      let code: number | null = null;
+      const out = ours.during(() => {
+        code = run(words(step.line), ours.root).code;
+      });
+      return [code === 0 ? 'taken' : 'refused', ...frameTexts(out, settle).sort()];
+    }
     case 'show':
       return step.settle(run(words(step.line), ours.root).text);
     case 'send': {
