@@ -7,7 +7,6 @@ may answer: until a frame has come out, or in vain."""
 import json
 import os
 import select
-import shlex
 import socket
 import struct
 import subprocess
@@ -25,46 +24,48 @@ TP_STATUS_VLAN_VALID = 1 << 4
 # A frame crosses fewer queues than this between one port and another.
 ROUNDS = 6
 
-# What a veth is given waits in its CPU's queue, in order.
-os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-inner = subprocess.Popen(["unshare", "-n", "sh", "-c", "echo; exec cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-inner.stdout.readline()
-INSIDE = f"nsenter -t {inner.pid} -n sh -c "
+# Words before a command that run it inside.
+INSIDE = []
+SYSCTLS = [
+    "net.ipv4.icmp_ratelimit=0 net.ipv4.icmp_msgs_per_sec=100000 net.ipv4.icmp_msgs_burst=100000",
+    # Multicast listeners report themselves at once, before the rules of a test can count it.
+    "net.ipv6.conf.default.mldv2_unsolicited_report_interval=1",
+    "net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0",
+]
+NO_IPV6 = "sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1"
 
 
-def sh(command, inside=True):
-    words = INSIDE + shlex.quote(command) if inside else command
-    subprocess.run(words, shell=True, check=True, stdout=subprocess.DEVNULL)
+def sh(command, where):
+    subprocess.run([*where, "sh", "-c", command], check=True, stdout=subprocess.DEVNULL)
+
+
+def batch(links):
+    """As few processes as may be: in a guest each takes its time."""
+    return "\n".join(["ip -batch - <<end", *(f"link {link}" for link in links), "end"])
 
 
 def set_up(ports, commands):
-    sh("sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1", False)
-    script = [
-        "set -e",
-        "ip link set lo up",
-        "sysctl -qw net.ipv4.icmp_ratelimit=0 net.ipv4.icmp_msgs_per_sec=100000 net.ipv4.icmp_msgs_burst=100000",
-        "sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1",
-        # Multicast listeners report themselves at once, before the rules of a test can count it.
-        "sysctl -qw net.ipv6.conf.default.mldv2_unsolicited_report_interval=1",
-        "sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0",
-    ]
+    links = ["set lo up"]
     for dev, mac, far in ports:
-        script.append(f"ip link add {dev} address {mac} type veth peer name {dev}-far address {far}")
-        script.append(f"ip link set {dev}-far netns {os.getpid()}")
-        script.append(f"ip link set {dev} up")
-    sh("\n".join(script))
-    far_ends = [f"ip link set {dev}-far up" for dev, _, _ in ports]
-    sh("\n".join(["set -e", *far_ends, "ip link add q0 type veth peer name q1", "ip link set q0 up", "ip link set q1 up"]), False)
+        links += [
+            f"add {dev} address {mac} type veth peer name {dev}-far address {far}",
+            f"set {dev}-far netns {os.getpid()}",
+            f"set {dev} up",
+        ]
+    far_ends = [f"set {dev}-far up" for dev, _, _ in ports]
+    queue = ["add q0 type veth peer name q1", "set q0 up", "set q1 up"]
+    sh(f"{NO_IPV6} {' '.join(SYSCTLS)} && {batch(links)}", INSIDE)
+    sh(f"{NO_IPV6} && {batch([*far_ends, *queue])}", [])
     await_up([dev for dev, _, _ in ports], INSIDE)
-    await_up([*(f"{dev}-far" for dev, _, _ in ports), "q0", "q1"], "sh -c ")
+    await_up([*(f"{dev}-far" for dev, _, _ in ports), "q0", "q1"], [])
     if commands:
-        sh("\n".join(["set -e", *commands]))
+        sh("\n".join(["set -e", *commands]), INSIDE)
 
 
 def await_up(devices, where):
     """Until then a device drops what it is given: that its link is up is told by a worker that may be late."""
     while True:
-        done = subprocess.run(where + shlex.quote("ip -o link"), shell=True, capture_output=True, text=True)
+        done = subprocess.run([*where, "ip", "-o", "link"], capture_output=True, text=True)
         states = {line.split()[1].split("@")[0].rstrip(":"): " state UP " in line for line in done.stdout.splitlines()}
         if all(states.get(device) for device in devices):
             return
@@ -140,7 +141,7 @@ def drain(ports):
     return out
 
 
-def main():
+def serve():
     given = json.loads(sys.stdin.readline())
     set_up(given["ports"], given["setUp"])
     ports = [open_port(f"{dev}-far") for dev, _, _ in given["ports"]]
@@ -157,7 +158,7 @@ def main():
     for line in sys.stdin:
         request = json.loads(line)
         if "run" in request:
-            done = subprocess.run(INSIDE + shlex.quote(request["run"]), shell=True, capture_output=True, text=True)
+            done = subprocess.run([*INSIDE, "sh", "-c", request["run"]], capture_output=True, text=True)
             print(json.dumps([done.stdout, done.returncode, done.stderr]), flush=True)
             continue
         if "exchange" in request:
@@ -177,7 +178,18 @@ def main():
         print(json.dumps(drain(ports)), flush=True)
 
 
-try:
+def main():
+    global INSIDE
+    # What a veth is given waits in its CPU's queue, in order.
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    inner = subprocess.Popen(["unshare", "-n", "sh", "-c", "echo; exec cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    inner.stdout.readline()
+    INSIDE = ["nsenter", "-t", str(inner.pid), "-n"]
+    try:
+        serve()
+    finally:
+        inner.kill()
+
+
+if __name__ == "__main__":
     main()
-finally:
-    inner.kill()

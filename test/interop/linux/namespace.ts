@@ -1,14 +1,17 @@
-import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
-import { createInterface, type Interface } from 'node:readline';
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { formatMac } from '../../../protocols/mac.ts';
 import { NEIGHBOR_MAC, type Out, ROUTER_MAC } from '../../support/router.ts';
+import type { Guest, LineListener, LineProcess } from './guest.ts';
 
 const SCRIPT = fileURLToPath(new URL('namespace.py', import.meta.url));
 
 export interface NamespaceOptions {
   /** Whether there is IPv6 in it. Default off. */
   readonly ipv6?: 'on' | 'off';
+  /** The kernel that it is of, where not the machine's own. */
+  readonly guest?: Guest;
 }
 
 export interface LinuxPort {
@@ -18,24 +21,21 @@ export interface LinuxPort {
 
 /** A network namespace of the Linux kernel whose ports are in the test's hands. */
 export class LinuxNamespace {
-  readonly #process: ChildProcessWithoutNullStreams;
-  readonly #lines: Interface;
+  readonly #process: LineProcess;
   readonly #waiting: { readonly done: (line: string) => void; readonly failed: (why: Error) => void }[] = [];
-  #said = '';
 
   private constructor(ports: readonly LinuxPort[], setUp: readonly string[], options: NamespaceOptions) {
-    this.#process = spawn('unshare', ['-n', 'python3', SCRIPT]);
-    this.#process.stderr.on('data', (data: Buffer) => {
-      this.#said += data.toString();
-    });
-    this.#process.on('close', () => {
-      for (const { failed } of this.#waiting.splice(0))
-        failed(new Error(`the namespace is gone:\n${this.#said}`));
-    });
-    this.#lines = createInterface(this.#process.stdout);
-    this.#lines.on('line', (line) => this.#waiting.shift()?.done(line));
+    const { guest, ...shape } = options;
+    const listener: LineListener = {
+      line: (line) => this.#waiting.shift()?.done(line),
+      closed: (said) => {
+        for (const { failed } of this.#waiting.splice(0))
+          failed(new Error(`the namespace is gone:\n${said}`));
+      },
+    };
+    this.#process = guest === undefined ? openHere(listener) : guest.open(listener);
     const list = ports.map(({ name, mac = ROUTER_MAC }) => [name, formatMac(mac), formatMac(NEIGHBOR_MAC)]);
-    this.#process.stdin.write(`${JSON.stringify({ ports: list, setUp, ...options })}\n`);
+    this.#process.write(JSON.stringify({ ports: list, setUp, ...shape }));
   }
 
   /** Ports that are up, then what the shell commands make. */
@@ -54,7 +54,7 @@ export class LinuxNamespace {
   }
 
   async #ask(request: unknown): Promise<unknown> {
-    this.#process.stdin.write(`${JSON.stringify(request)}\n`);
+    this.#process.write(JSON.stringify(request));
     return JSON.parse(await this.#next());
   }
 
@@ -82,8 +82,19 @@ export class LinuxNamespace {
   }
 
   stop(): void {
-    this.#process.stdin.end();
+    this.#process.end();
   }
+}
+
+function openHere(listener: LineListener): LineProcess {
+  const process = spawn('unshare', ['-n', 'python3', SCRIPT]);
+  let said = '';
+  process.stderr.on('data', (data: Buffer) => {
+    said += data.toString();
+  });
+  process.on('close', () => listener.closed(said));
+  createInterface(process.stdout).on('line', (line) => listener.line(line));
+  return { write: (line) => process.stdin.write(`${line}\n`), end: () => process.stdin.end() };
 }
 
 function outOf(answer: unknown): Out[] {

@@ -13,6 +13,7 @@ import {
 } from '../../../protocols/ipv4.ts';
 import { findHeader, NEXT_FRAGMENT } from '../../../protocols/ipv6-headers.ts';
 import { UDP_HLEN } from '../../../protocols/udp.ts';
+import { VLAN_HLEN, vlanProtocol } from '../../../protocols/vlan.ts';
 import { VXLAN_HLEN } from '../../../protocols/vxlan.ts';
 import type { Out } from '../../support/router.ts';
 
@@ -27,8 +28,9 @@ export const VXLAN_INNER = VXLAN_AT + UDP_HLEN + VXLAN_HLEN;
 /** Takes out of a frame what two kernels may each choose as they like. */
 export type Settle = (frame: Uint8Array) => void;
 
-/** IP ids of what the kernels send of themselves. */
+/** IP ids of what the kernels send of themselves, behind VLAN tags as well. */
 export function settleIpId(frame: Uint8Array): void {
+  if (vlanProtocol(frame) !== null) settleIpId(frame.subarray(VLAN_HLEN));
   if (frame.length < ETH_HLEN + 20 || u16(frame, 12) !== ETHERTYPE_IPV4) return;
   if (u16(frame, ETH_HLEN + 4) === PACKET_ID) return;
   setU16(frame, ETH_HLEN + 4, 0);
