@@ -45,6 +45,23 @@ export class VlanMembership {
     return this.#untagged.delete(vid);
   }
 
+  /** `vlan_default_pvid`: whether a VLAN is its PVID still, and leaves untagged. */
+  #hasAsDefault(vid: number): boolean {
+    return vid === this.pvid && this.leavesUntagged(vid);
+  }
+
+  /** The default of the bridge changes, which nobody's own setting yields to (`__br_vlan_set_default_pvid`). 0 is none. */
+  changeDefault(old: number, pvid: number): void {
+    const had = old !== 0 && this.#hasAsDefault(old);
+    if (pvid === 0) {
+      if (had) this.delete(old);
+      return;
+    }
+    if ((old !== 0 && !had) || this.has(pvid)) return;
+    this.add({ vid: pvid, pvid: true, untagged: true });
+    if (had) this.delete(old);
+  }
+
   clear(): void {
     this.pvid = 0;
     this.#untagged.clear();

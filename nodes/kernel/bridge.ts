@@ -15,7 +15,6 @@ import { BridgePort, VlanMembership } from './bridge-port.ts';
 import { type BridgeMaster, Device, type DeviceOptions } from './device.ts';
 import type { Skb } from './netfilter/skb.ts';
 import { isIpv6 } from './netfilter/xtables/packet.ts';
-import { NetlinkError } from './netlink.ts';
 import type { Netns } from './netns.ts';
 
 interface FdbEntry {
@@ -43,6 +42,8 @@ const DEFAULTS = {
 
 /** 01:80:c2:00:00:00 to 0f are for the bridges themselves (IEEE 802.1D §7.12.6). */
 const LINK_LOCAL = 0x0180c2000000;
+/** Groups of customers' bridges are nothing to one of a provider (`BR_GROUPFWD_8021AD`). */
+const PROVIDER_FWD_MASK = 0xb801;
 const BROADCAST = 0xffffffffffff;
 
 /** A learning bridge (IEEE 802.1D §7.8, net/bridge): the FDB learns source addresses, forgets them after the ageing time. */
@@ -108,23 +109,14 @@ export class BridgeDevice extends Device implements BridgeMaster {
     if (port !== undefined) port.settings = { ...port.settings, ...settings };
   }
 
-  /** Changes settings of the bridge; the caller tells of it. @throws NetlinkError */
+  /** Changes settings of the bridge; the caller tells of it. */
   configure(settings: BridgeFacts): void {
     const old = this.#settings;
     this.#settings = { ...old, ...settings };
-    const { defaultPvid, vlanFiltering } = this.#settings;
-    if (defaultPvid !== old.defaultPvid) {
-      if (old.vlanFiltering) {
-        this.#settings = old;
-        throw new NetlinkError('RTNETLINK answers: Operation not permitted');
-      }
+    const { defaultPvid } = this.#settings;
+    if (defaultPvid !== old.defaultPvid)
       for (const device of [this, ...this.ports])
         this.#changeDefaultPvid(device, old.defaultPvid, defaultPvid);
-    }
-    // What was learned is by other keys from now on.
-    if (vlanFiltering !== old.vlanFiltering)
-      for (const entry of this.#entries())
-        if (entry.kind === 'learned') this.deleteFdb(entry.mac, entry.vlan);
   }
 
   /** Tells of the VLANs of a port whose own ones are, or are no longer, those of all. */
@@ -132,8 +124,9 @@ export class BridgeDevice extends Device implements BridgeMaster {
     const vlans = this.#membership(device);
     if (vlans === undefined) return;
     const wasDefault = vlans.isDefault(old);
-    if (old !== 0 && vlans.pvid === old) vlans.delete(old);
-    if (pvid !== 0) vlans.add({ vid: pvid, pvid: true, untagged: true });
+    const was = vlans.has(old);
+    vlans.changeDefault(old, pvid);
+    if (was && !vlans.has(old)) this.#forget(device, old);
     if (!wasDefault || !vlans.isDefault(pvid)) this.#emitVlans(device);
   }
 
@@ -147,13 +140,17 @@ export class BridgeDevice extends Device implements BridgeMaster {
     this.#emitVlans(device);
   }
 
-  /** False if it is not in it. */
-  removeVlan(device: Device, vid: number): boolean {
-    if (this.#membership(device)?.delete(vid) !== true) return false;
-    for (const entry of this.#entries())
-      if (entry.vlan === vid && entry.port === device) this.deleteFdb(entry.mac, vid);
+  removeVlan(device: Device, vid: number): void {
+    if (this.#membership(device)?.delete(vid) !== true) return;
+    this.#forget(device, vid);
     this.#emitVlans(device);
-    return true;
+  }
+
+  /** What a port learned in a VLAN goes as it leaves that; what was set stays. */
+  #forget(port: Device, vid: number): void {
+    for (const entry of this.#entries())
+      if (entry.vlan === vid && entry.port === port && entry.kind === 'learned')
+        this.deleteFdb(entry.mac, vid);
   }
 
   /** VLANs of the ports, and of the bridge itself, where they are not those of all. */
@@ -247,7 +244,10 @@ export class BridgeDevice extends Device implements BridgeMaster {
   /** `br_handle_frame`: without spanning tree its frames are multicasts like others; what else there is, is not forwarded. */
   #isForBridges(dst: number): boolean {
     const last = dst - LINK_LOCAL;
-    return last > 0 && last < 16 && (last === 1 || ((this.#settings.groupFwdMask >>> last) & 1) === 0);
+    const { groupFwdMask, vlanFiltering, vlanProtocol } = this.#settings;
+    const mask =
+      vlanFiltering && vlanProtocol === '802.1ad' ? groupFwdMask | PROVIDER_FWD_MASK : groupFwdMask;
+    return last > 0 && last < 16 && (last === 1 || ((mask >>> last) & 1) === 0);
   }
 
   /** Tag control information (priority and VLAN) of a frame that comes in; -1 if it may not (`br_allowed_ingress`). */
@@ -270,20 +270,22 @@ export class BridgeDevice extends Device implements BridgeMaster {
 
   #forward(from: Device | null, frame: Uint8Array, tci: number, skb: Skb | null): void {
     const dst = readMac(frame, 0);
-    if (from !== null && dst === this.mac) {
+    const group = isGroupMac(dst);
+    const own = !group && this.#isOwn(dst, tci & 0xfff);
+    if (from !== null && own && dst === this.mac) {
       this.#passUp(frame, tci, skb);
       return;
     }
-    const group = isGroupMac(dst);
     const source = from === null ? undefined : this.#ports.get(from);
     const known = group ? undefined : this.#fdb.get(tci & 0xfff)?.get(dst);
-    if (known !== undefined) {
+    const local = from !== null && known?.kind === 'permanent';
+    if (known !== undefined && !local) {
       const port = this.#ports.get(known.port);
       if (port !== undefined && this.#delivers(source, port, tci))
         this.#send(known.port, frame, tci, skb, from === null);
       return;
     }
-    if (!group && this.#isOfPort(dst)) {
+    if (local || own) {
       // It is the host's only where it came by that very port.
       if (from?.mac === dst) this.#passUp(frame, tci, skb);
       else this.ns.kernel.drop('other-host');
@@ -298,13 +300,17 @@ export class BridgeDevice extends Device implements BridgeMaster {
     if (from !== null && group) this.#passUp(frame, tci, skb);
   }
 
-  /** The addresses of the ports are the host's own (`fdb_add_local`). */
-  #isOfPort(mac: number): boolean {
-    return this.ports.some((port) => port.mac === mac);
+  /** The addresses of the bridge and its ports are the host's own, in the VLANs that they are in (`fdb_add_local`). */
+  #isOwn(mac: number, vlan: number): boolean {
+    const anywhere = !this.#settings.vlanFiltering;
+    if (mac === this.mac && (anywhere || this.#own.has(vlan))) return true;
+    for (const device of this.ports)
+      if (device.mac === mac && (anywhere || this.#ports.get(device)!.vlans.has(vlan))) return true;
+    return false;
   }
 
   override owns(mac: number): boolean {
-    return mac === this.mac || this.#isOfPort(mac);
+    return mac === this.mac || this.ports.some((port) => port.mac === mac);
   }
 
   /** `should_deliver` */
@@ -351,7 +357,7 @@ export class BridgeDevice extends Device implements BridgeMaster {
     const { now } = this.ns.kernel.rt;
     const entry = this.#fdb.get(vlan)?.get(mac);
     if (entry === undefined) {
-      if (mac === this.mac || this.#isOfPort(mac)) return;
+      if (this.#isOwn(mac, vlan)) return;
       this.#set({ mac, vlan, port, kind: 'learned', seen: now });
       this.#arm();
     } else if (entry.kind !== 'permanent') {
@@ -419,6 +425,23 @@ export class BridgeDevice extends Device implements BridgeMaster {
 
   fdb(): FdbFacts[] {
     return this.#entries().map((entry) => this.#facts(entry));
+  }
+
+  /** Rows of the host itself: the addresses of the ports and of the bridge, in each of their VLANs (`br_fdb_add_local`). */
+  localFdb(): FdbFacts[] {
+    const rows = new Map<string, FdbFacts>();
+    for (const { name, mac, vlans } of [this, ...this.ports].map((device) => ({
+      name: device.name,
+      mac: formatMac(device.mac),
+      vlans: this.vlansOf(device),
+    }))) {
+      const row: FdbFacts = { dev: this.name, mac, port: name, dst: '', kind: 'permanent' };
+      for (const each of [row, ...vlans.map(({ vid }) => ({ ...row, vlan: vid }))]) {
+        const key = `${mac} ${each.vlan ?? 0}`;
+        if (!rows.has(key)) rows.set(key, each);
+      }
+    }
+    return [...rows.values()];
   }
 
   #entries(): FdbEntry[] {

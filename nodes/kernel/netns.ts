@@ -10,6 +10,7 @@ import type { IpAddress } from '../../protocols/ip.ts';
 import { isMulticast } from '../../protocols/ip4.ts';
 import { ipDst, ipSrc } from '../../protocols/ipv4.ts';
 import { isGroupMac, readMac } from '../../protocols/mac.ts';
+import { ETHERTYPE_8021AD, ETHERTYPE_8021Q, untagged, vlanId, vlanProtocol } from '../../protocols/vlan.ts';
 import type { FdbFacts, NeighborFacts, RouteChange } from '../events/kernel.ts';
 import { type AddressOptions, AddressTable } from './addresses.ts';
 import { BridgeDevice } from './bridge.ts';
@@ -346,9 +347,23 @@ export class Netns {
       case ETHERTYPE_ARP:
         if (device.hasLinkLayer) device.neighbors.receiveArp(frame);
         return;
+      case ETHERTYPE_8021Q:
+      case ETHERTYPE_8021AD:
+        this.#receiveTagged(device, frame);
+        return;
       default:
         kernel.drop('unknown-ethertype');
     }
+  }
+
+  /** No VLAN device took it: a tag that says a priority alone is passed over, and others are of other hosts (`check_vlan_id`). */
+  #receiveTagged(device: Device, frame: Uint8Array): void {
+    if (vlanProtocol(frame) === null || vlanId(frame) !== 0) {
+      this.kernel.drop('unknown-ethertype');
+      return;
+    }
+    const inner = untagged(frame);
+    if (device.vlans?.receive(inner) !== true) this.receiveFrame(device, inner);
   }
 
   /** A packet waited in vain for its neighbour: tell its sender, whoever that is (`arp_error_report`). */

@@ -23,7 +23,8 @@ export const bridge: Command = (args, ctx, out) => {
   let at = 0;
   for (; args[at]?.startsWith('-'); at++) {
     const name = args[at]!.replace(/^--?/, '');
-    if (name.startsWith('color')) continue;
+    // Asked for before `-compressvlans`, whose first letters it has: colours there are none.
+    if (abbreviates(name, 'color') || name.startsWith('color=')) continue;
     if (name !== '' && abbreviates(name, 'netns')) {
       netns = args[++at] ?? '';
       continue;

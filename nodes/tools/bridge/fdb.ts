@@ -49,6 +49,12 @@ function requirePort(ctx: IpContext, name: string, what: 'device' | 'bridge devi
   return device;
 }
 
+/** Those of the hosts' own addresses, which nobody set, too. */
+function allRows({ ns }: IpContext): FdbFacts[] {
+  const bridges = ns.devices().filter((device) => device instanceof BridgeDevice);
+  return [...ns.fdb(), ...bridges.flatMap((bridge) => bridge.localFdb())];
+}
+
 /** Rows of a bridge, and those of its ports' own tables. */
 function ofBridge(ctx: IpContext, name: string): RowTest {
   requirePort(ctx, name, 'bridge device');
@@ -73,7 +79,7 @@ function show(words: Words, ctx: IpContext): void {
       tests.push((row) => row.vlan === vlan);
     } else throw garbage('brport', word);
   }
-  const rows = ctx.ns.fdb().filter((row) => tests.every((test) => test(row)));
+  const rows = allRows(ctx).filter((row) => tests.every((test) => test(row)));
   print(rows, ctx, dev === null ? 'shown' : 'hidden');
 }
 
@@ -116,7 +122,7 @@ function get(words: Words, ctx: IpContext): void {
   }
   if (mac === null) throw new ToolError('No address specified', EXIT_USAGE);
   if (tests.length === 0) throw new ToolError('No bridge or bridge port specified', EXIT_USAGE);
-  const found = ctx.ns.fdb().find((row) => row.mac === mac && tests.every((test) => test(row)));
+  const found = allRows(ctx).find((row) => row.mac === mac && tests.every((test) => test(row)));
   if (found === undefined) throw new ToolError('Error: Fdb entry not found.', EXIT_NOT_FOUND);
   print([found], ctx, 'shown');
 }
@@ -187,20 +193,28 @@ function vlanOf(word: string): number {
   return vlan;
 }
 
-function rowsOf(ctx: IpContext, { mac, device, bridge, vlan }: RowArguments): FdbFacts[] {
-  const holder = bridge?.name ?? device.name;
-  return ctx.ns
-    .fdb()
-    .filter((row) => row.dev === holder && row.mac === formatMac(mac) && (row.vlan ?? 0) === vlan);
+/** The VLANs that a row is for: the one said, or none and all that the port is in (`br_fdb_add`). @throws ToolError */
+function vlansOf({ device, vlan }: RowArguments, bridge: BridgeDevice): number[] {
+  const ids = bridge.vlansOf(device).map(({ vid }) => vid);
+  if (vlan === 0) return [0, ...ids];
+  if (!ids.includes(vlan)) throw new ToolError('RTNETLINK answers: Invalid argument', EXIT_USAGE);
+  return [vlan];
+}
+
+function rowsOf(ctx: IpContext, mac: number, bridge: BridgeDevice): FdbFacts[] {
+  return ctx.ns.fdb().filter((row) => row.dev === bridge.name && row.mac === formatMac(mac));
 }
 
 function set(words: Words, ctx: IpContext, command: 'add' | 'append' | 'replace'): void {
   const wanted = parseRow(words, ctx);
-  const { mac, device, dst, kind, via, bridge, vlan } = wanted;
+  const { mac, device, dst, kind, via, bridge } = wanted;
   if (bridge !== null) {
-    if (command === 'add' && rowsOf(ctx, wanted).length > 0)
-      throw new ToolError('RTNETLINK answers: File exists', EXIT_USAGE);
-    if (kind !== 'learned') bridge.addFdb(mac, device, kind, vlan);
+    const there = rowsOf(ctx, mac, bridge);
+    for (const vlan of vlansOf(wanted, bridge)) {
+      if (command === 'add' && there.some((row) => (row.vlan ?? 0) === vlan))
+        throw new ToolError('RTNETLINK answers: File exists', EXIT_USAGE);
+      if (kind !== 'learned') bridge.addFdb(mac, device, kind, vlan);
+    }
     return;
   }
   if (!(device instanceof VxlanDevice)) throw notEmulated(`a forwarding row of ${device.name} itself`);
@@ -215,8 +229,23 @@ function set(words: Words, ctx: IpContext, command: 'add' | 'append' | 'replace'
 }
 
 function remove(words: Words, ctx: IpContext): void {
-  const { mac, device, dst, via, bridge, vlan } = parseRow(words, ctx);
-  const gone =
-    bridge === null ? ctx.ns.deleteVxlanFdb(device.name, mac, dst ?? 0, via) : bridge.deleteFdb(mac, vlan);
-  if (!gone) throw new ToolError('RTNETLINK answers: No such file or directory', EXIT_USAGE);
+  const wanted = parseRow(words, ctx);
+  const { mac, device, dst, via, bridge } = wanted;
+  if (
+    !(bridge === null
+      ? ctx.ns.deleteVxlanFdb(device.name, mac, dst ?? 0, via)
+      : removeRows(ctx, wanted, bridge))
+  )
+    throw new ToolError('RTNETLINK answers: No such file or directory', EXIT_USAGE);
+}
+
+/** Whether there was any at that port. */
+function removeRows(ctx: IpContext, wanted: RowArguments, bridge: BridgeDevice): boolean {
+  const { mac, device } = wanted;
+  const vlans = vlansOf(wanted, bridge);
+  const rows = rowsOf(ctx, mac, bridge).filter(
+    (row) => row.port === device.name && vlans.includes(row.vlan ?? 0),
+  );
+  for (const { vlan } of rows) bridge.deleteFdb(mac, vlan);
+  return rows.length > 0;
 }

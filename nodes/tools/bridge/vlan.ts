@@ -78,16 +78,15 @@ function change(words: Words, ctx: IpContext, command: 'add' | 'del'): void {
   if (pvid && vid.last !== vid.first) throw refused('pvid cannot be configured for a vlan range');
   if (vid.first === 0 || vid.last > VLAN_ID_MAX) throw refused('Error: bridge: Vlan id is invalid.');
   const bridge = bridgeOf(device, self);
-  let removed = false;
   for (let id = vid.first; id <= vid.last; id++) {
     const flags = {
       ...(pvid ? { pvid: true as const } : {}),
       ...(untagged ? { untagged: true as const } : {}),
     };
     if (command === 'add') bridge.addVlan(device, { vid: id, ...flags });
-    else removed = bridge.removeVlan(device, id) || removed;
+    // What it is not in, it need not leave (`br_vlan_info`).
+    else bridge.removeVlan(device, id);
   }
-  if (command === 'del' && !removed) throw refused('RTNETLINK answers: No such file or directory');
 }
 
 /** The bridge whose VLANs a device's are: its own with `self`, its master's otherwise. @throws ToolError */

@@ -5,9 +5,11 @@ import type { MacvlanMode } from '../../../nodes/kernel/macvlan.ts';
 import { NetlinkError } from '../../../nodes/kernel/netlink.ts';
 import type { Netns } from '../../../nodes/kernel/netns.ts';
 import { KernelFold } from '../../../nodes/state/kernel-fold.ts';
-import { etherType } from '../../../protocols/ethernet.ts';
-import { isGroupMac } from '../../../protocols/mac.ts';
-import { ETHERTYPE_8021AD, ETHERTYPE_8021Q, vlanId } from '../../../protocols/vlan.ts';
+import { ARP_REQUEST, encodeArp } from '../../../protocols/arp.ts';
+import { ETH_HLEN, ETHERTYPE_ARP, etherType, writeEthernet } from '../../../protocols/ethernet.ts';
+import { parseIp4 } from '../../../protocols/ip4.ts';
+import { BROADCAST_MAC, isGroupMac } from '../../../protocols/mac.ts';
+import { ETHERTYPE_8021AD, ETHERTYPE_8021Q, tagged, vlanId } from '../../../protocols/vlan.ts';
 import { mac, Network } from '../../support/network.ts';
 import { run } from '../tools/support/run.ts';
 
@@ -82,6 +84,30 @@ test('a VLAN in a VLAN: the outer tag is 802.1ad', (t) => {
   t.is(etherType(frame), ETHERTYPE_8021AD);
   t.is(vlanId(frame), 100);
   t.deepEqual([...frame.subarray(16, 20)], [0x81, 0x00, 0, 7]);
+});
+
+test('a tag of a priority alone is passed over, to the VLAN behind it too', (t) => {
+  const { net, a, b } = pair();
+  const inner = vlan(b.root, 'eth0', 7);
+  b.root.addAddress(inner.name, '10.7.0.2/24');
+  const ask = (target: string, ...tags: readonly number[]) => {
+    net.frames.length = 0;
+    const request = new Uint8Array(42);
+    writeEthernet(request, BROADCAST_MAC, a.root.links.require('eth0').mac, ETHERTYPE_ARP);
+    encodeArp(request, ETH_HLEN, {
+      ...{ op: ARP_REQUEST, sha: a.root.links.require('eth0').mac, tha: 0 },
+      ...{ spa: parseIp4('10.0.0.1') ?? 0, tpa: parseIp4(target) ?? 0 },
+    });
+    const frame = tags.reduce<Uint8Array>((bytes, id) => tagged(bytes, ETHERTYPE_8021Q, id, 5), request);
+    a.root.links.require('eth0').transmit(frame);
+    net.advance(10);
+    return net.frames.length - 1;
+  };
+  t.is(ask('10.0.0.2'), 1);
+  t.is(ask('10.0.0.2', 0), 1);
+  t.is(ask('10.0.0.2', 0, 0), 1);
+  t.is(ask('10.0.0.2', 9), 0);
+  t.is(ask('10.7.0.2', 7, 0), 1);
 });
 
 test('a VLAN goes with its parent: up, down, address, MTU, end', (t) => {

@@ -85,10 +85,20 @@ test('bridge shows what it has learned', (t) => {
   const ping = run('ping -c 1 172.17.0.1', pod);
   net.advance(1_000);
   t.is(ping.code, 0);
-  t.is(run('bridge fdb', root).text, '02:42:ac:11:00:02 dev veth1 master cni0 \n');
-  t.is(run('bridge fdb show br cni0', root).text, '02:42:ac:11:00:02 dev veth1 master cni0 \n');
-  t.is(run('bridge fdb show brport veth1', root).text, '02:42:ac:11:00:02 master cni0 \n');
-  t.is(run('bridge fdb show dev cni0', root).text, '');
+  // The host's own addresses are rows in each VLAN that the port is in, whether VLANs are filtered or not.
+  const rows = `02:42:ac:11:00:02 dev veth1 master cni0 
+02:00:00:00:00:01 dev cni0 master cni0 permanent
+02:00:00:00:00:01 dev cni0 vlan 1 master cni0 permanent
+00:00:00:00:00:03 dev veth1 master cni0 permanent
+00:00:00:00:00:03 dev veth1 vlan 1 master cni0 permanent
+`;
+  t.is(run('bridge fdb', root).text, rows);
+  t.is(run('bridge fdb show br cni0', root).text, rows);
+  t.is(
+    run('bridge fdb show brport veth1', root).text,
+    rows.replaceAll(/^.* dev cni0 .*\n/gm, '').replaceAll('dev veth1 ', ''),
+  );
+  t.is(run('bridge fdb show dynamic', root).text, '02:42:ac:11:00:02 dev veth1 master cni0 \n');
   t.is(
     run('bridge fdb get 02:42:ac:11:00:02 br cni0', root).text,
     '02:42:ac:11:00:02 dev veth1 master cni0 \n',
