@@ -94,12 +94,7 @@ export class Inet6Device {
     return this.addresses.find((own) => own.addr === addr);
   }
 
-  /** The address to speak from in neighbour discovery: the link-local one, or any; null while there is none. */
-  ownAddress(): Ip6 | null {
-    const usable = this.addresses.filter(({ dad }) => dad === null);
-    return (usable.find(({ scope }) => scope === 'link') ?? usable[0])?.addr ?? null;
-  }
-
+  /** The address to speak from in neighbour discovery (`ipv6_get_lladdr`). */
   linkLocal(): Ip6 | null {
     return this.addresses.find(({ scope, dad }) => scope === 'link' && dad === null)?.addr ?? null;
   }

@@ -45,8 +45,8 @@ export class NdpTable extends NeighborCache<Ip6> {
     const { inet6, ns } = this.device;
     const packet = waiting !== null && etherType(waiting) === ETHERTYPE_IPV6 ? waiting : null;
     const from = packet === null ? null : readIp6Cached(packet, ETH_HLEN + IP6_SRC);
-    const src = from !== null && inet6.holds(from) ? from : inet6.ownAddress();
-    // Who has no address yet cannot ask: it would be taken for a claim to the target.
+    // Whom the packet is not from asks by the link's address, and cannot ask while there is none (`ndisc_send_ns`).
+    const src = from !== null && inet6.holds(from) ? from : inet6.linkLocal();
     if (src === null) return;
     const message: NdpMessage = {
       type: 'neighbor-solicit',

@@ -4,7 +4,7 @@ import { extensionsOf } from '../../kernel/netfilter/xtables/registry.ts';
 import { isPolicy } from '../../kernel/netfilter/xtables/table.ts';
 import { CommandLine } from './command-line.ts';
 import type { CountedRule, Draft } from './draft.ts';
-import { RuleReader } from './read-rule.ts';
+import { type Counters, RuleReader } from './read-rule.ts';
 
 /** Flags that say how, not what. */
 export interface Flags {
@@ -37,7 +37,7 @@ export type Invocation = { readonly flags: Flags; readonly table: string | null 
       readonly command: 'policy';
       readonly chain: string;
       readonly policy: string;
-      readonly counters: CountedRule | null;
+      readonly counters: Counters | null;
     }
   | { readonly command: 'rename'; readonly chain: string; readonly to: string }
   | { readonly command: 'version' | 'help' }
@@ -45,6 +45,7 @@ export type Invocation = { readonly flags: Flags; readonly table: string | null 
 
 const COMMANDS = 'ACDEFILNPRSVXZh';
 const CHAIN_MAX = 28;
+const NO_COUNTERS: Counters = { packets: 0, bytes: 0 };
 
 /** The table that a command line names, and what it asks for itself before the table can be looked at. */
 export function tableOf(words: readonly string[]): string {
@@ -128,8 +129,16 @@ function invocation(
   reader: RuleReader,
 ): Bare<Invocation> {
   const [chain = '', second = ''] = values;
-  const rules = () => reader.rules(chain).map((rule): CountedRule => ({ rule, ...reader.counters }));
+  const rules = () =>
+    reader.rules(chain).map(
+      (rule): CountedRule => ({
+        rule,
+        ...(reader.counters ?? NO_COUNTERS),
+      }),
+    );
   const place = number === null ? null : ruleNumber(number);
+  if (reader.counters !== null && !'AIRP'.includes(letter))
+    throw usage("Illegal option `-c' with this command");
   if (!'AIRDC'.includes(letter)) reader.refuse();
   switch (letter) {
     case 'A':
@@ -169,7 +178,7 @@ function invocation(
         throw usage('chain name may not clash with target name');
       return { command: 'new-chain', chain };
     case 'P':
-      return { command: 'policy', chain, policy: second, counters: null };
+      return { command: 'policy', chain, policy: second, counters: reader.counters };
     case 'E':
       checkChainName(second);
       return { command: 'rename', chain, to: second };

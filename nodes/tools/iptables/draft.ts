@@ -5,6 +5,7 @@ import type { TableName } from '../../kernel/netfilter/xtables/extension.ts';
 import type { Rule } from '../../kernel/netfilter/xtables/rule.ts';
 import type { Table, TableChange } from '../../kernel/netfilter/xtables/table.ts';
 import type { Xtables } from '../../kernel/netfilter/xtables/xtables.ts';
+import type { Counters } from './read-rule.ts';
 
 /** A rule with what it has counted. */
 export interface CountedRule {
@@ -17,7 +18,8 @@ interface DraftChain {
   /** Null for a chain of the user's. */
   policy: Policy | null;
   rules: CountedRule[];
-  policyCounters: { readonly packets: number; readonly bytes: number } | null;
+  /** Null: 0, as every change leaves them. */
+  policyCounters: Counters | null;
   /** Whether the rules are other than the table's. */
   touched: boolean;
 }
@@ -109,7 +111,6 @@ export class Draft {
     draft.rules = draft.rules.map((counted, i) =>
       at === null || at === i ? { ...counted, packets: 0, bytes: 0 } : counted,
     );
-    if (at === null) draft.policyCounters = { packets: 0, bytes: 0 };
     draft.touched = true;
   }
 
@@ -160,10 +161,9 @@ export class Draft {
     for (const [name, { touched, rules, policyCounters }] of this.#chains) {
       const live = this.#table.require(name);
       if (touched) for (const [i, { packets, bytes }] of rules.entries()) live.setCounters(i, packets, bytes);
-      if (policyCounters !== null) {
-        live.policyPackets = policyCounters.packets;
-        live.policyBytes = policyCounters.bytes;
-      }
+      // libiptc gives a table that it has changed the counters of its rules back, but not those of its policies.
+      live.policyPackets = policyCounters?.packets ?? 0;
+      live.policyBytes = policyCounters?.bytes ?? 0;
     }
   }
 

@@ -114,6 +114,8 @@ function run(xtables: Xtables, name: TableName, invocation: Invocation): string 
       if (table.get(to) !== undefined) throw new XtablesError('File exists.', 1);
       if (table.require(chain).policy !== null) throw new XtablesError('Invalid argument.', 1);
       xtables.change(name, [{ op: 'rename', chain, to }]);
+      // It leaves the table's policies as every other change does.
+      new Draft(xtables, name).commit();
       return '';
     }
     default: {

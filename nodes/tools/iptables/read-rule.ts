@@ -41,6 +41,11 @@ const IFNAMSIZ = 15;
 const WITHOUT_OUT: readonly string[] = ['PREROUTING', 'INPUT'];
 const WITHOUT_IN: readonly string[] = ['POSTROUTING', 'OUTPUT'];
 
+export interface Counters {
+  readonly packets: number;
+  readonly bytes: number;
+}
+
 /** Collects what of a command line makes a rule, and makes it. */
 export class RuleReader {
   readonly #family: IpFamily;
@@ -56,14 +61,15 @@ export class RuleReader {
   #fragment: HeadSpec['fragment'] = 'any';
   #target: Loaded<TargetExtension> | null = null;
   #action: Exclude<RuleAction, { type: 'target' }> = { type: 'none' };
-  #counters = { packets: 0, bytes: 0 };
+  #counters: Counters | null = null;
 
   constructor(family: IpFamily, hasChain: (name: string) => boolean) {
     this.#family = family;
     this.#hasChain = hasChain;
   }
 
-  get counters() {
+  /** What `-c` says; null: nothing. */
+  get counters(): Counters | null {
     return this.#counters;
   }
 

@@ -148,20 +148,18 @@ test('bridged packets of IPv6 pass ip6tables with the ports that they come and g
   t.is(ports.send(0, bridgedDatagram('2001:db8::5')).length, 1);
 });
 
-test('rules put what packets have into sets and take it out again, of their own family only', (t) => {
+test('rules put what packets have into sets and take it out again', (t) => {
   const { net, a, r } = routed();
   const { root } = r.kernel;
   for (const line of [
     'ipset create seen hash:ip family inet6 timeout 100',
     'ipset create nets hash:net family inet6',
-    'ipset create four hash:ip',
   ])
     t.is(run(line, root).code, 0, line);
   ip6tables(
     root,
     '-A FORWARD -j SET --add-set seen src --exist --timeout 7',
     '-A FORWARD -j SET --add-set nets src',
-    '-A FORWARD -j SET --add-set four src',
     '-A FORWARD -m set --match-set seen src -j DROP',
   );
   const ping = pinger(a.kernel.root);
@@ -170,7 +168,6 @@ test('rules put what packets have into sets and take it out again, of their own 
   t.is(ping.replies.length, 0);
   t.regex(run('ipset list seen', root).text, /^2001:db8:1::2 timeout 6$/m);
   t.regex(run('ipset list nets', root).text, /^2001:db8:1::2$/m);
-  t.regex(run('ipset list four', root).text, /Number of entries: 0/);
   t.is(run('ipset destroy nets', root).code, 1, 'a rule changes it');
   t.deepEqual(foldOf(r.rt), r.kernel.snapshot());
   ip6tables(root, '-F FORWARD', '-A FORWARD -j SET --del-set nets src');

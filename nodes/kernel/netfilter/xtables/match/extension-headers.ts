@@ -68,6 +68,14 @@ function headerAt(skb: Skb, wanted: number, length: number): number {
   return -1;
 }
 
+/** The same of one that says how long it is, all of it. */
+function wholeHeaderAt(skb: Skb, wanted: number): number {
+  const at = headerAt(skb, wanted, 2);
+  if (at < 0 || at + extensionLength(skb.frame, at, wanted) <= skb.frame.length) return at;
+  skb.hotdrop = true;
+  return -1;
+}
+
 /** `-m frag`: the fragment header (ip6t_frag.c). */
 export const frag: MatchExtension = {
   name: 'frag',
@@ -157,11 +165,10 @@ export const rt: MatchExtension = {
           ...(reserved ? ['reserved'] : []),
         ].join(' '),
       compile: () => (skb) => {
-        const at = headerAt(skb, NEXT_ROUTING, 4);
+        const at = wholeHeaderAt(skb, NEXT_ROUTING);
         if (at < 0) return false;
         const { frame } = skb;
         const size = extensionLength(frame, at, NEXT_ROUTING);
-        if (at + size > frame.length) return false;
         return (
           within(left, frame[at + 3]!) &&
           within(length, size) &&
@@ -298,11 +305,10 @@ function optionsMatch(name: 'hbh' | 'dst', header: number): MatchExtension {
             ...(shown.length === 0 ? [] : [`opts ${shown.join(',')}`]),
           ].join(' '),
         compile: () => (skb) => {
-          const at = headerAt(skb, header, 2);
+          const at = wholeHeaderAt(skb, header);
           if (at < 0) return false;
           const { frame } = skb;
           const size = extensionLength(frame, at, header);
-          if (at + size > frame.length) return false;
           return within(length, size) && beginsWith(frame, at + 2, at + size, specs);
         },
       };

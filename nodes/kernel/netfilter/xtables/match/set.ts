@@ -1,6 +1,7 @@
 import type { Side } from '../../ipset/ipsets.ts';
+import type { SetType } from '../../ipset/spec.ts';
 import { usage } from '../error.ts';
-import type { MatchExtension } from '../extension.ts';
+import type { CompileContext, MatchExtension } from '../extension.ts';
 import { once } from '../values.ts';
 
 const MOST_SIDES = 6;
@@ -27,6 +28,18 @@ export function parseSides(text: string): Side[] {
   return sides;
 }
 
+const FAMILIES = { inet: 'IPv4', inet6: 'IPv6' } as const;
+/** Sets that are of no family (`NFPROTO_UNSPEC`). */
+const OF_ANY: ReadonlySet<SetType> = new Set(['bitmap:port', 'list:set']);
+
+/** Refuses a set that is not there, or has addresses of the other family. @throws XtablesError */
+export function requireSet({ ns, family }: CompileContext, name: string): void {
+  const spec = ns.ipsets.get(name)?.spec;
+  if (spec === undefined) throw usage(`Set ${name} doesn't exist.\n`);
+  if (spec.family !== family && !OF_ANY.has(spec.type))
+    throw usage(`The protocol family of set ${name} is ${FAMILIES[spec.family]}, which is not applicable.\n`);
+}
+
 /** Whether a packet is in a set of ipset (xt_set.c). */
 export const set: MatchExtension = {
   name: 'set',
@@ -51,9 +64,7 @@ export const set: MatchExtension = {
       usesSet: name,
       save: words('--'),
       list: () => words(''),
-      check({ ns }) {
-        if (ns.ipsets.get(name) === undefined) throw usage(`Set ${name} doesn't exist.\n`);
-      },
+      check: (context) => requireSet(context, name),
       compile: ({ ns }) => {
         const { ipsets } = ns;
         return (skb) => ipsets.test(name, skb, sides, nomatch) !== negated;

@@ -1,7 +1,7 @@
 import type { Side } from '../../ipset/ipsets.ts';
 import { usage } from '../error.ts';
 import type { Given, TargetExtension } from '../extension.ts';
-import { parseSides } from '../match/set.ts';
+import { parseSides, requireSet } from '../match/set.ts';
 import { parseNumber } from '../values.ts';
 
 const MOST_TIMEOUT = 4_294_967_294;
@@ -52,9 +52,8 @@ export const setTarget: TargetExtension = {
       save: words('--'),
       list: () => words(''),
       usesSets: names,
-      check({ ns }) {
-        for (const name of names)
-          if (ns.ipsets.get(name) === undefined) throw usage(`Set ${name} doesn't exist.\n`);
+      check(context) {
+        for (const name of names) requireSet(context, name);
       },
       compile: ({ ns }) => {
         const { ipsets } = ns;
