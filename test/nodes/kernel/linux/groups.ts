@@ -1,4 +1,6 @@
 import { arpCases } from './arp.ts';
 import type { CaseGroup } from './case.ts';
+import { ip6tablesCases } from './ip6tables.ts';
+import { ipv6Cases } from './ipv6.ts';
 
-export const GROUPS: readonly CaseGroup[] = [arpCases];
+export const GROUPS: readonly CaseGroup[] = [arpCases, ipv6Cases, ip6tablesCases];
