@@ -1,6 +1,7 @@
 import { DNS_PORT } from '../../protocols/dns/message.ts';
 import type { DnsChannel, DnsChannelHandlers, DnsHost } from '../../protocols/dns/transport.ts';
-import { parseIp4 } from '../../protocols/ip4.ts';
+import { parseIp } from '../../protocols/ip.ts';
+import { connectTcp, connectUdp } from '../kernel/client-sockets.ts';
 import type { Netns } from '../kernel/netns.ts';
 
 const NOWHERE: DnsChannel = { send: () => {}, close: () => {} };
@@ -20,34 +21,31 @@ export function dnsHost(ns: Netns): DnsHost {
 }
 
 function openUdp(ns: Netns, server: string, handlers: DnsChannelHandlers): DnsChannel {
-  const addr = parseIp4(server);
+  const addr = parseIp(server);
   if (addr === null) return unreachable(handlers);
-  const socket = ns.bindUdp({ addr: 0, port: 0 }, ({ src, srcPort, payload }) => {
-    if (src === addr && srcPort === DNS_PORT) handlers.onBytes(payload);
+  const socket = connectUdp(ns, { addr }, DNS_PORT, {
+    onPayload: (payload) => handlers.onBytes(payload),
+    onUnreachable: () => handlers.onError(),
   });
-  socket.onError = (report) => {
-    if (report.dst === addr && report.dstPort === DNS_PORT && report.type === 'dest-unreachable')
-      handlers.onError();
-  };
   return {
     send: (bytes) => {
-      if (socket.sendTo(addr, DNS_PORT, bytes) !== null) handlers.onError();
+      if (socket.send(bytes) !== null) handlers.onError();
     },
     close: () => socket.close(),
   };
 }
 
 function openTcp(ns: Netns, server: string, handlers: DnsChannelHandlers): DnsChannel {
-  const addr = parseIp4(server);
+  const addr = parseIp(server);
   if (addr === null) return unreachable(handlers);
-  const socket = ns.connectTcp({ src: 0, dst: addr, port: DNS_PORT });
+  const socket = connectTcp(ns, { addr }, DNS_PORT);
   socket.onData = (bytes) => handlers.onBytes(bytes);
   socket.onPeerClosed = () => socket.close();
   socket.onClosed = () => handlers.onError();
   return { send: (bytes) => void socket.send(bytes), close: () => socket.close() };
 }
 
-/** A server that there is no socket to reach by: an IPv6 address yet. */
+/** A server that is none: no address. */
 function unreachable(handlers: DnsChannelHandlers): DnsChannel {
   return { ...NOWHERE, send: () => handlers.onError() };
 }

@@ -34,6 +34,10 @@ export interface InetLayer<A extends IpAddress> {
   portUnreachable(frame: Uint8Array, device: Device): void;
   /** The device, for an address that means something on its link alone; undefined for any other. */
   scope(addr: A, device: Device): Device | undefined;
+  /** Whether an address means nothing without a device (RFC 4007 §6). */
+  needsScope(addr: A): boolean;
+  /** Whether there is an address of the family to send from at all; IPv4 does without. */
+  hasAddress(): boolean;
   /** Keys a map by a remote address, with its scope, and port. */
   remoteKey(addr: A, port: number, scope: Device | undefined): number | string;
 }
@@ -63,6 +67,8 @@ export function inet4(ns: Netns): InetLayer<number> {
     },
     portUnreachable: (frame) => ns.ip.icmpError(ICMP_DEST_UNREACHABLE, UNREACH_PORT, 0, frame),
     scope: () => undefined,
+    needsScope: () => false,
+    hasAddress: () => true,
     remoteKey: (addr, port) => addr * 65_536 + port,
   };
 }

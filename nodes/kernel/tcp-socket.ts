@@ -15,7 +15,7 @@ import type { Device } from './device.ts';
 import type { InetLayer } from './inet.ts';
 import type { Netns } from './netns.ts';
 import { closeError, type SocketError } from './socket-error.ts';
-import type { TcpEndpoint, TcpSocket, TcpSocketOptions } from './tcp.ts';
+import type { SocketStack, TcpEndpoint, TcpSocket, TcpSocketOptions } from './tcp.ts';
 
 /** Linux' `tcp_retries2` of 15 comes to about this, ms; `tcp_syn_retries` of 6, with its first at one second. */
 const USER_TIMEOUT = 924_600;
@@ -53,6 +53,7 @@ export class KernelTcpSocket<A extends IpAddress> implements TcpSocket<A> {
   readonly #ns: Netns;
   readonly #inet: InetLayer<A>;
   readonly minTtl: number;
+  readonly stack: SocketStack;
   readonly scope: Device | undefined;
   readonly #ttl: number | undefined;
   readonly #gone: () => void;
@@ -66,13 +67,14 @@ export class KernelTcpSocket<A extends IpAddress> implements TcpSocket<A> {
     inet: InetLayer<A>,
     local: TcpEndpoint<A>,
     remote: TcpEndpoint<A>,
-    { ttl, minTtl = 0 }: TcpSocketOptions,
+    { ttl, minTtl = 0, stack = 'one' }: TcpSocketOptions,
     scope: Device | undefined,
     gone: () => void,
   ) {
     this.#ns = ns;
     this.#inet = inet;
     this.minTtl = minTtl;
+    this.stack = stack;
     this.local = local;
     this.remote = remote;
     this.scope = scope;

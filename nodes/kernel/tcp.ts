@@ -5,7 +5,7 @@ import { ACK, decodeTcp, RST, SYN, type TcpSegment } from '../../protocols/tcp/s
 import type { Device } from './device.ts';
 import type { InetLayer } from './inet.ts';
 import { isGroupFrame } from './ip/icmp-error.ts';
-import { pathError } from './ip/path.ts';
+import { type Path, pathError } from './ip/path.ts';
 import { ephemeralPort } from './local-ports.ts';
 import type { Netns } from './netns.ts';
 import type { SocketError } from './socket-error.ts';
@@ -58,10 +58,18 @@ export interface TcpConnectOptions<A extends IpAddress = number> {
   readonly ttl?: number;
   /** Segments with a lower TTL are dropped, IP_MINTTL of ip(7); 0 for none. */
   readonly minTtl?: number;
+  /** Absent: 'one'. */
+  readonly stack?: SocketStack;
 }
 
 /** Options of one socket, as setsockopt(2) sets them. */
-export type TcpSocketOptions = Pick<TcpConnectOptions, 'ttl' | 'minTtl'>;
+export type TcpSocketOptions = Pick<TcpConnectOptions, 'ttl' | 'minTtl' | 'stack'>;
+
+/**
+ * Whether a socket is of its family alone, or a half of one of IPv6 without IPV6_V6ONLY: then that of IPv4 is seen as one of
+ * IPv6 with a mapped address, `::ffff:10.0.0.1` (RFC 3493 §3.7, §5.3).
+ */
+export type SocketStack = 'one' | 'both';
 
 export interface TcpListener {
   close(): void;
@@ -71,12 +79,15 @@ interface Listening<A extends IpAddress> {
   readonly addr: A;
   readonly optionsFor: (remote: A, device: Device) => TcpSocketOptions;
   readonly onAccept: (socket: TcpSocket<A>) => void;
+  readonly stack: SocketStack;
 }
 
 /** A socket as ss(8) lists it. */
 export type TcpSocketFacts<A extends IpAddress = number> =
-  | { readonly state: 'LISTEN'; readonly local: TcpEndpoint<A> }
-  | Pick<TcpSocket<A>, 'local' | 'remote' | 'state' | 'unacked' | 'queued'>;
+  | { readonly state: 'LISTEN'; readonly local: TcpEndpoint<A>; readonly stack: SocketStack }
+  | (Pick<TcpSocket<A>, 'local' | 'remote' | 'scope' | 'state' | 'unacked' | 'queued'> & {
+      readonly stack: SocketStack;
+    });
 
 /** TCP sockets of a namespace. */
 export class TcpLayer<A extends IpAddress = number> {
@@ -99,10 +110,11 @@ export class TcpLayer<A extends IpAddress = number> {
     local: TcpEndpoint<A>,
     onAccept: (socket: TcpSocket<A>) => void,
     optionsFor: (remote: A, device: Device) => TcpSocketOptions = () => ({}),
+    stack: SocketStack = 'one',
   ): TcpListener {
     const listeners = this.#listeners.get(local.port) ?? [];
     if (listeners.some((other) => other.addr === local.addr)) throw new PortInUseError(local.port);
-    const listening: Listening<A> = { addr: local.addr, optionsFor, onAccept };
+    const listening: Listening<A> = { addr: local.addr, optionsFor, onAccept, stack };
     this.#listeners.set(local.port, [...listeners, listening]);
     return {
       close: () => {
@@ -115,7 +127,7 @@ export class TcpLayer<A extends IpAddress = number> {
   /** Listeners, then connections, in the order in which they were made by port. */
   list(): TcpSocketFacts<A>[] {
     const listeners = [...this.#listeners].flatMap(([port, all]) =>
-      all.map(({ addr }) => ({ state: 'LISTEN' as const, local: { addr, port } })),
+      all.map(({ addr, stack }) => ({ state: 'LISTEN' as const, local: { addr, port }, stack })),
     );
     return [...listeners, ...[...this.#sockets.values()].flatMap((byRemote) => [...byRemote.values()])];
   }
@@ -148,22 +160,28 @@ export class TcpLayer<A extends IpAddress = number> {
       () => this.#remove(socket),
     );
     this.#add(socket);
-    const bound = options.src === this.#inet.unspecified || this.#inet.isLocal(options.src);
-    if (!bound) {
+    const error = this.#connectError(options, path, src);
+    if (error === null) socket.connect();
+    else
       kernel.rt.timers.set(kernel.rt.now, () => {
         this.#remove(socket);
-        socket.fail('EADDRNOTAVAIL');
+        socket.fail(error);
       });
-      return socket;
-    }
-    const unreachable = pathError(path) !== null;
-    if (unreachable) {
-      kernel.rt.timers.set(kernel.rt.now, () => {
-        this.#remove(socket);
-        socket.fail(path === null ? 'ENETUNREACH' : path.type === 'blackhole' ? 'EINVAL' : 'EHOSTUNREACH');
-      });
-    } else socket.connect();
     return socket;
+  }
+
+  /** What connect(2) itself refuses. */
+  #connectError(
+    { src: asked, dst, device }: TcpConnectOptions<A>,
+    path: Path<A> | null,
+    src: A,
+  ): SocketError | null {
+    const { unspecified } = this.#inet;
+    if (asked !== unspecified && !this.#inet.isLocal(asked)) return 'EADDRNOTAVAIL';
+    if (device === undefined && this.#inet.needsScope(dst)) return 'EINVAL';
+    if (path === null) return this.#inet.hasAddress() ? 'ENETUNREACH' : 'EADDRNOTAVAIL';
+    if (pathError(path) !== null) return path.type === 'blackhole' ? 'EINVAL' : 'EHOSTUNREACH';
+    return src === unspecified && !this.#inet.hasAddress() ? 'EADDRNOTAVAIL' : null;
   }
 
   receive(device: Device, frame: Uint8Array, at: number, length: number): void {
@@ -245,7 +263,7 @@ export class TcpLayer<A extends IpAddress = number> {
     { src, dst }: { readonly src: A; readonly dst: A },
     ttl: number,
   ): void {
-    const options = listener.optionsFor(src, device);
+    const options = { stack: listener.stack, ...listener.optionsFor(src, device) };
     if (ttl < (options.minTtl ?? 0)) {
       this.#ns.kernel.drop('tcp-min-ttl');
       return;

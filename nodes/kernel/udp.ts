@@ -10,6 +10,7 @@ import type { InetLayer } from './inet.ts';
 import type { DontFragment, SendError } from './ip.ts';
 import { ephemeralPort } from './local-ports.ts';
 import type { Netns } from './netns.ts';
+import type { SocketStack } from './tcp.ts';
 
 export interface ReceivedDatagram<A extends IpAddress = number> {
   readonly src: A;
@@ -41,7 +42,15 @@ export interface UdpSocket<A extends IpAddress = number> {
 
 interface Bound<A extends IpAddress> extends UdpSocket<A> {
   readonly addr: A;
+  readonly stack: SocketStack;
   readonly onDatagram: (datagram: ReceivedDatagram<A>) => void;
+}
+
+/** A socket as ss(8) lists it. */
+export interface UdpSocketFacts<A extends IpAddress> {
+  readonly addr: A;
+  readonly port: number;
+  readonly stack: SocketStack;
 }
 
 export class PortInUseError extends Error {
@@ -70,6 +79,7 @@ export class UdpLayer<A extends IpAddress = number> {
   bind(
     local: { readonly addr: A; readonly port: number },
     onDatagram: (datagram: ReceivedDatagram<A>) => void,
+    stack: SocketStack = 'one',
   ): UdpSocket<A> {
     const { unspecified, headerLength } = this.#inet;
     const port = local.port !== 0 ? local.port : this.#ephemeral();
@@ -83,6 +93,7 @@ export class UdpLayer<A extends IpAddress = number> {
     const socket: Bound<A> = {
       addr: local.addr,
       port,
+      stack,
       onDatagram,
       onError: null,
       sendTo: (dst, dstPort, payload, options = {}) => {
@@ -112,8 +123,10 @@ export class UdpLayer<A extends IpAddress = number> {
   }
 
   /** What is bound, by port in the order in which the ports were taken. */
-  list(): { readonly addr: A; readonly port: number }[] {
-    return [...this.#sockets.values()].flatMap((bound) => bound.map(({ addr, port }) => ({ addr, port })));
+  list(): UdpSocketFacts<A>[] {
+    return [...this.#sockets.values()].flatMap((bound) =>
+      bound.map(({ addr, port, stack }) => ({ addr, port, stack })),
+    );
   }
 
   /** Sends a datagram whose payload stands in `packet` behind room for the Ethernet, IP and UDP headers. */

@@ -138,8 +138,18 @@ function table(rows: readonly SocketRow[], options: TableOptions): string {
   return [...(options.header ? [title] : []), ...cells].map((row) => `${line(row)}\n`).join('');
 }
 
-function endpoint({ address, port }: Endpoint, row: SocketRow, options: TableOptions): [string, string] {
-  const shown = row.family === 6 ? `[${address}]` : address;
+function endpoint(
+  { address, port, scope }: Endpoint,
+  row: SocketRow,
+  options: TableOptions,
+): [string, string] {
   const name = options.numeric ? null : serviceName(port, row.protocol);
-  return [`${shown}:`, port === 0 ? '*' : (name ?? String(port))];
+  return [`${hostText(address, scope, row)}:`, port === 0 ? '*' : (name ?? String(port))];
+}
+
+/** `*` is `::` that takes IPv4 too. */
+function hostText(address: string, scope: string, { family, stack }: SocketRow): string {
+  if (family === 4) return address;
+  if (address === '::' && stack === 'both') return '*';
+  return `[${address}]${scope === '' ? '' : `%${scope}`}`;
 }

@@ -1,5 +1,5 @@
 import type { IpAddress } from '../../../protocols/ip.ts';
-import { ANY_IP6 } from '../../../protocols/ip6.ts';
+import { bindBoth, listenBoth } from '../../kernel/dual-stack.ts';
 import type { Netns } from '../../kernel/netns.ts';
 import type { TcpSocket } from '../../kernel/tcp.ts';
 import type { Runtime } from '../../runtime.ts';
@@ -24,45 +24,7 @@ export interface ProcessHost {
 export function processHost(ns: Netns): ProcessHost {
   return {
     rt: ns.kernel.rt,
-    listenTcp: (port, onAccept) =>
-      onBoth(
-        ns,
-        () => ns.listenTcp({ addr: 0, port }, onAccept),
-        () => ns.ipv6.tcp.listen({ addr: ANY_IP6, port }, onAccept),
-      ),
-    serveUdp: (port, onDatagram) =>
-      onBoth(
-        ns,
-        () => {
-          const udp = ns.bindUdp({ addr: 0, port }, ({ src, srcPort, dst, payload }) =>
-            onDatagram(payload, (answer) => udp.sendTo(src, srcPort, answer, { src: dst })),
-          );
-          return udp;
-        },
-        () => {
-          const udp = ns.ipv6.udp.bind({ addr: ANY_IP6, port }, ({ src, srcPort, dst, payload, device }) =>
-            onDatagram(payload, (answer) => udp.sendTo(src, srcPort, answer, { src: dst, device })),
-          );
-          return udp;
-        },
-      ),
+    listenTcp: (port, onAccept) => listenBoth(ns, port, onAccept),
+    serveUdp: (port, onDatagram) => bindBoth(ns, port, ({ payload }, answer) => onDatagram(payload, answer)),
   };
-}
-
-/** A socket of each family, as one of `::` without IPV6_V6ONLY is; of IPv4 alone on a node without IPv6. */
-function onBoth(ns: Netns, inet: () => Closing, inet6: () => Closing): Closing {
-  const first = inet();
-  if (ns.kernel.ipv6 === 'off') return first;
-  try {
-    const second = inet6();
-    return {
-      close: () => {
-        first.close();
-        second.close();
-      },
-    };
-  } catch (error) {
-    first.close();
-    throw error;
-  }
 }

@@ -38,6 +38,11 @@ export class AddressTable6 {
     this.#ns = ns;
   }
 
+  /** Whether there is any that may be used. */
+  get usable(): boolean {
+    return this.#local.size > 0;
+  }
+
   /** `ip -6 addr add`. @throws NetlinkError */
   add(device: Device, text: string, options: Inet6AddressOptions = {}): void {
     const parsed = parseAddress6(text);

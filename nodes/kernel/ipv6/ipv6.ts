@@ -1,6 +1,6 @@
 import { ETH_HLEN } from '../../../protocols/ethernet.ts';
 import { ICMPV6_DEST_UNREACHABLE, UNREACH6_PORT } from '../../../protocols/icmpv6.ts';
-import { ANY_IP6, type Ip6, isMulticastIp6, readIp6Cached } from '../../../protocols/ip6.ts';
+import { ANY_IP6, type Ip6, isLinkLocal, isMulticastIp6, readIp6Cached } from '../../../protocols/ip6.ts';
 import { PROTO_TCP } from '../../../protocols/ipv4.ts';
 import {
   IP6_DST,
@@ -106,6 +106,8 @@ export class Ipv6 {
       portUnreachable: (frame, device) =>
         this.icmp.sendError(ICMPV6_DEST_UNREACHABLE, UNREACH6_PORT, 0, frame, device),
       scope: (addr, device) => scopeDevice(device, addr),
+      needsScope: isLinkLocal,
+      hasAddress: () => addresses.usable,
       remoteKey: (addr, port, scope) => `${addr}${port}${scope === undefined ? '' : `%${scope.ifindex}`}`,
     };
   }

@@ -62,11 +62,22 @@ function line(row: SocketRow, flags: ReadonlySet<string>): string {
   const sendQueue = row.state === 'LISTEN' ? 0 : row.sendQueue;
   const queues = `${String(row.receiveQueue).padStart(6)} ${String(sendQueue).padStart(6)}`;
   const shown = (end: Endpoint) => {
+    const numeric = flags.has('n');
     const port =
-      end.port === 0
-        ? '*'
-        : ((flags.has('n') ? null : serviceName(end.port, row.protocol)) ?? String(end.port));
-    return `${end.address}:${port}`.padEnd(23);
+      end.port === 0 ? '*' : ((numeric ? null : serviceName(end.port, row.protocol)) ?? String(end.port));
+    const mapped = end.address.replace(/^::ffff:(?=\d+\.)/, '');
+    const host = mapped === '::' && !numeric ? '[::]' : mapped;
+    return shortened(host, port, flags.has('W') ? Number.POSITIVE_INFINITY : SHORT).padEnd(23);
   };
   return `${protocol} ${queues} ${shown(row.local)} ${shown(row.remote)} ${STATE_NAMES[row.state].padEnd(11)}`;
+}
+
+/** Most characters of an address and its port, the colon aside. */
+const SHORT = 22;
+
+/** `addr_do_one`: what is too long loses the end of its address. */
+function shortened(host: string, port: string, most: number): string {
+  if (host.length + port.length <= most) return `${host}:${port}`;
+  const kept = Math.min(port.length, most - 4);
+  return `${host.slice(0, most - kept)}:${port.slice(0, kept)}`;
 }
