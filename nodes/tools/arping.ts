@@ -6,7 +6,7 @@ import { BROADCAST_MAC, formatMac } from '../../protocols/mac.ts';
 import type { Device, DeviceTap } from '../kernel/device.ts';
 import type { TimerHandle } from '../runtime.ts';
 import { getopt } from './getopt.ts';
-import { inetAton, resolve } from './resolve.ts';
+import { inetAton, resolveInet } from './resolve.ts';
 import { reach } from './send-error.ts';
 import {
   ENDED,
@@ -57,7 +57,7 @@ interface ArpingOptions {
 export const arping: Tool = endingOnError((args, ctx, out) => {
   const options = parseOptions(args);
   return new WaitingTool(ctx, out, (resume) =>
-    resolve(ctx, options.target, 'ipv4', (resolved) =>
+    resolveInet(ctx, options.target, (resolved) =>
       resume(() => {
         if (!resolved.ok) throw new ToolError(`arping: ${options.target}: ${GAI_ERRORS[resolved.error]}`, 2);
         const { addr } = resolved.target;

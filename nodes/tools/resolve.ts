@@ -1,13 +1,11 @@
 import type { HostAddress } from '../../protocols/dns/address.ts';
-import {
-  type GaiError,
-  type LookupFamily,
-  type NameLookup,
-  StubResolver,
-} from '../../protocols/dns/resolver.ts';
+import { type GaiError, type LookupFamily, StubResolver } from '../../protocols/dns/resolver.ts';
 import { formatIp, type IpAddress } from '../../protocols/ip.ts';
-import { parseIp6 } from '../../protocols/ip6.ts';
+import { isLinkLocal, parseIp6 } from '../../protocols/ip6.ts';
 import { dnsHost } from '../dns/host.ts';
+import type { Device } from '../kernel/device.ts';
+import type { Netns } from '../kernel/netns.ts';
+import { inOrder } from './address-order.ts';
 import type { ToolContext } from './tool.ts';
 
 export interface Target<A extends IpAddress = number> {
@@ -48,62 +46,111 @@ export function resolverOf(ctx: ToolContext): StubResolver {
   }));
 }
 
+/** An address of a name or of a text, to be connected to. */
+export interface HostPeer {
+  readonly addr: IpAddress;
+  /** The device that `%DEV` names. */
+  readonly device?: Device | undefined;
+}
+
+export type ResolvedHost =
+  | {
+      readonly ok: true;
+      /** The name at the end of all aliases; an address as it was written. */
+      readonly canonical: string;
+      /** One at least, in the order in which they are to be tried. */
+      readonly peers: readonly [HostPeer, ...HostPeer[]];
+      readonly kind: 'address' | 'name';
+    }
+  | { readonly ok: false; readonly error: GaiError };
+
 /**
- * The IPv4 address that a host argument means, by getaddrinfo(3). `done` is called once: within this call where no DNS server
- * has to be asked.
+ * The addresses that a host argument means, by getaddrinfo(3) with AF_UNSPEC, AF_INET or AF_INET6. `done` is called once: within
+ * this call where no DNS server has to be asked.
  */
-export function resolve(
+export function resolveHost(
   ctx: ToolContext,
   text: string,
   family: LookupFamily,
-  done: (resolved: Resolved) => void,
+  done: (resolved: ResolvedHost) => void,
 ): { cancel(): void } {
-  const numeric = inetAton(text);
-  if (numeric !== null) {
-    done({ ok: true, target: { text, canonical: text, addr: numeric, kind: 'address' } });
+  const numeric = parsePeer(ctx.ns, text);
+  if (numeric === 'no-device') {
+    done({ ok: false, error: 'EAI_NONAME' });
     return { cancel: () => {} };
   }
-  return resolverOf(ctx).lookup(text, family, (result) => done(targetOf(text, result)));
+  if (numeric !== null) {
+    const wanted = typeof numeric.addr === 'number' ? 'ipv4' : 'ipv6';
+    const fits = family === 'any' || family === wanted;
+    if (fits) done({ ok: true, canonical: text, peers: [numeric], kind: 'address' });
+    else done({ ok: false, error: 'EAI_ADDRFAMILY' });
+    return { cancel: () => {} };
+  }
+  return resolverOf(ctx).lookup(text, family, (result) => {
+    if (!result.ok) {
+      done(result);
+      return;
+    }
+    const [first, ...others] = inOrder(
+      ctx.ns,
+      result.addresses.map(({ addr }): HostPeer => ({ addr })),
+    );
+    if (first === undefined) done({ ok: false, error: 'EAI_NODATA' });
+    else done({ ok: true, canonical: result.canonical, peers: [first, ...others], kind: 'name' });
+  });
 }
 
-/** As `resolve`, of either family: the first that a name has, or the one that is asked for. */
+/**
+ * An address of either family as getaddrinfo(3) reads it, an IPv6 one of a link with its device, by name or index:
+ * `fe80::1%eth0` (RFC 4007 §11). Null if it is none.
+ */
+export function parsePeer(ns: Netns, text: string): HostPeer | 'no-device' | null {
+  const inet = inetAton(text);
+  if (inet !== null) return { addr: inet };
+  const [, plain = text, zone = ''] = /^([^%]*)%(.*)$/.exec(text) ?? [];
+  const addr = parseIp6(plain);
+  if (addr === null) return null;
+  if (!text.includes('%')) return { addr };
+  const device = ns.device(zone) ?? ns.devices().find(({ ifindex }) => String(ifindex) === zone);
+  return device === undefined ? 'no-device' : { addr, device };
+}
+
+/** An address as getnameinfo(3) writes it: one of a link with its device. */
+export function formatPeer({ addr, device }: HostPeer): string {
+  const linked = device !== undefined && typeof addr === 'string' && isLinkLocal(addr);
+  return linked ? `${formatIp(addr)}%${device.name}` : formatIp(addr);
+}
+
+/** As `resolveHost`, the first of them as the one to speak to. */
 export function resolveAny(
   ctx: ToolContext,
   text: string,
   family: LookupFamily,
   done: (resolved: Resolved<IpAddress>) => void,
 ): { cancel(): void } {
-  const addr = inetAton(text) ?? parseIp6(text);
-  const wanted = typeof addr === 'number' ? 'ipv4' : 'ipv6';
-  if (addr !== null && (family === 'any' || family === wanted)) {
-    done({ ok: true, target: { text, canonical: text, addr, kind: 'address' } });
-    return { cancel: () => {} };
-  }
-  if (addr !== null) {
-    done({ ok: false, error: 'EAI_ADDRFAMILY' });
-    return { cancel: () => {} };
-  }
-  return resolverOf(ctx).lookup(text, family, (result) => {
-    const [first] = result.ok ? result.addresses : [];
-    if (!result.ok) done(result);
-    else if (first === undefined) done({ ok: false, error: 'EAI_NODATA' });
-    else
-      done({
-        ok: true,
-        target: { text, canonical: result.canonical, addr: first.addr, kind: 'name' },
-      });
+  return resolveHost(ctx, text, family, (resolved) => {
+    if (!resolved.ok) done(resolved);
+    else {
+      const { canonical, kind, peers } = resolved;
+      done({ ok: true, target: { text, canonical, addr: peers[0].addr, kind } });
+    }
   });
 }
 
-function targetOf(text: string, result: NameLookup): Resolved {
-  if (!result.ok) return result;
-  for (const address of result.addresses) {
-    if (address.family !== 4) continue;
-    const kind = result.canonical === text && inetAton(text) !== null ? 'address' : 'name';
-    return { ok: true, target: { text, canonical: result.canonical, addr: address.addr, kind } };
-  }
-  // Who asks here has no sockets of IPv6 to reach the others by.
-  return { ok: false, error: 'EAI_NODATA' };
+/** As `resolveAny`, of IPv4 alone. */
+export function resolveInet(
+  ctx: ToolContext,
+  text: string,
+  done: (resolved: Resolved) => void,
+): { cancel(): void } {
+  return resolveAny(ctx, text, 'ipv4', (resolved) => {
+    if (!resolved.ok) done(resolved);
+    else {
+      const { target } = resolved;
+      // What was asked for by AF_INET is of that family.
+      if (typeof target.addr === 'number') done({ ok: true, target: { ...target, addr: target.addr } });
+    }
+  });
 }
 
 /** The names of addresses as getnameinfo(3) finds them, each looked up once. */

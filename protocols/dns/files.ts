@@ -17,10 +17,15 @@ export function parseHosts(text: string): HostsEntry[] {
 }
 
 export function hostsByName(entries: readonly HostsEntry[], name: string, family: 4 | 6): HostsEntry | null {
+  return allHostsByName(entries, name, family)[0] ?? null;
+}
+
+/** All lines of a name, as with `multi on` of host.conf(5). */
+export function allHostsByName(entries: readonly HostsEntry[], name: string, family: 4 | 6): HostsEntry[] {
   const key = name.toLowerCase();
-  const is = (entry: HostsEntry) =>
-    entry.address.family === family && entry.names.some((other) => other.toLowerCase() === key);
-  return entries.find(is) ?? null;
+  return entries.filter(
+    ({ address, names }) => address.family === family && names.some((other) => other.toLowerCase() === key),
+  );
 }
 
 export function hostsByAddress(entries: readonly HostsEntry[], address: HostAddress): HostsEntry | null {

@@ -1,6 +1,6 @@
 import { formatHostAddress, type HostAddress, parseHostAddress, reverseName } from './address.ts';
 import { type ExchangeResult, exchange } from './exchange.ts';
-import { hostsByAddress, hostsByName, parseHosts, parseResolvConf, type ResolvConf } from './files.ts';
+import { allHostsByName, hostsByAddress, parseHosts, parseResolvConf, type ResolvConf } from './files.ts';
 import { type DnsMessage, query, RCODE, RR_TYPE } from './message.ts';
 import { nameKey, parseName } from './name.ts';
 import type { DnsHost } from './transport.ts';
@@ -94,7 +94,7 @@ function ofText(name: string, families: Families): NameLookup | null {
 
 function ofHosts(text: string | null, name: string, families: Families): NameLookup | null {
   const entries = parseHosts(text ?? '');
-  const found = families.flatMap((family) => hostsByName(entries, name.replace(/\.$/, ''), family) ?? []);
+  const found = families.flatMap((family) => allHostsByName(entries, name.replace(/\.$/, ''), family));
   if (found.length === 0) return null;
   return { ok: true, canonical: found[0]!.names[0]!, addresses: found.map(({ address }) => address) };
 }

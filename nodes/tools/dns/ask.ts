@@ -1,9 +1,10 @@
 import { type DnsAnswer, exchange } from '../../../protocols/dns/exchange.ts';
 import { parseResolvConf, type ResolvConf } from '../../../protocols/dns/files.ts';
 import type { DnsMessage } from '../../../protocols/dns/message.ts';
-import { formatIp4 } from '../../../protocols/ip4.ts';
+import type { LookupFamily } from '../../../protocols/dns/resolver.ts';
+import { formatIp } from '../../../protocols/ip.ts';
 import { dnsHost } from '../../dns/host.ts';
-import { resolve } from '../resolve.ts';
+import { resolveHost } from '../resolve.ts';
 import type { ToolContext } from '../tool.ts';
 
 export interface AskOptions {
@@ -58,17 +59,23 @@ export function ask(
   return { cancel: () => running?.cancel() };
 }
 
-/** The address of a server that is named on a command line; null: there is no such. */
-export function serverAddress(
+export type ServerAddresses =
+  | { readonly ok: true; readonly addresses: readonly string[] }
+  | { readonly ok: false; readonly problem: 'not found' | 'address family not supported' };
+
+/** The addresses of a server that is named on a command line, in order. */
+export function serverAddresses(
   ctx: ToolContext,
   text: string,
-  done: (address: string | null) => void,
+  family: LookupFamily,
+  done: (found: ServerAddresses) => void,
 ): { cancel(): void } {
-  return resolve(ctx, text, 'ipv4', (resolved) => {
-    if (!resolved.ok) done(null);
-    else {
-      const { addr } = resolved.target;
-      done(formatIp4(addr));
-    }
+  return resolveHost(ctx, text, family, (resolved) => {
+    if (resolved.ok) done({ ok: true, addresses: resolved.peers.map(({ addr }) => formatIp(addr)) });
+    else
+      done({
+        ok: false,
+        problem: resolved.error === 'EAI_ADDRFAMILY' ? 'address family not supported' : 'not found',
+      });
   });
 }

@@ -1,6 +1,7 @@
 import { parseHostAddress, reverseName } from '../../../protocols/dns/address.ts';
 import { RR_TYPE, typeOfName } from '../../../protocols/dns/message.ts';
 import { parseName } from '../../../protocols/dns/name.ts';
+import type { LookupFamily } from '../../../protocols/dns/resolver.ts';
 import { ToolError } from '../tool.ts';
 
 export interface DigOptions {
@@ -14,6 +15,8 @@ export interface DigOptions {
   readonly timeout: number;
   readonly tries: number;
   readonly udpSize: number;
+  /** Which servers are asked. */
+  readonly family: LookupFamily;
 }
 
 const SWITCHES = [
@@ -90,6 +93,7 @@ export function parseDigOptions(args: readonly string[]): DigOptions {
   let timeout = 5000;
   let tries = 3;
   let udpSize = 1232;
+  const family: LookupFamily = 'any';
   const named = (text: string) => {
     if (name !== null) throw new ToolError('dig: several queries are not emulated', 1);
     if (parseName(text) === null) throw new ToolError(`dig: '${text}' is not a legal name (bad label)`, 10);
@@ -134,8 +138,9 @@ export function parseDigOptions(args: readonly string[]): DigOptions {
     }
   }
   // Without a name, dig asks for the root's servers.
-  if (name === null) return { server, name: '', type: type ?? RR_TYPE.NS, on, timeout, tries, udpSize };
-  return { server, name, type: type ?? RR_TYPE.A, on, timeout, tries, udpSize };
+  if (name === null)
+    return { server, name: '', type: type ?? RR_TYPE.NS, on, timeout, tries, udpSize, family };
+  return { server, name, type: type ?? RR_TYPE.A, on, timeout, tries, udpSize, family };
 }
 
 function wholeNumber(word: string, value: string): number {

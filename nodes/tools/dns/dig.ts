@@ -6,7 +6,9 @@ import {
   type ResourceRecord,
   rcodeName,
 } from '../../../protocols/dns/message.ts';
-import { searchNames } from '../../../protocols/dns/resolver.ts';
+import { type LookupFamily, searchNames } from '../../../protocols/dns/resolver.ts';
+import { parseIp4 } from '../../../protocols/ip4.ts';
+import { formatIp6, mapIp4 } from '../../../protocols/ip6.ts';
 import {
   EXIT_INTERRUPTED,
   endingOnError,
@@ -15,7 +17,7 @@ import {
   type ToolContext,
   type ToolOutput,
 } from '../tool.ts';
-import { ask, resolvConfOf, serverAddress } from './ask.ts';
+import { ask, resolvConfOf, serverAddresses } from './ask.ts';
 import { type DigOptions, parseDigOptions } from './dig-options.ts';
 import { dataText, questionLine, recordLine } from './text.ts';
 
@@ -42,20 +44,37 @@ class Dig implements RunningTool {
     const { name, server, on } = options;
     const names = on.has('search') ? searchNames(name, conf) : [name.replace(/(?<!\\)\.$/, '')];
     this.#running = { cancel: () => {} };
-    if (server === '') this.#ask(names, conf.nameservers);
-    else
-      this.#running = serverAddress(ctx, server, (address) => {
-        if (this.#ended) return;
-        if (address !== null) this.#ask(names, [address]);
-        else {
-          out.stderr(`dig: couldn't get address for '${server}': not found\n`);
-          this.#exit(1);
-        }
-      });
+    if (server === '')
+      this.#ask(
+        names,
+        conf.nameservers.filter((text) => isOf(text, options.family)),
+      );
+    else this.#named(server, names);
   }
 
   interrupt(): void {
     this.#exit(EXIT_INTERRUPTED);
+  }
+
+  #named(server: string, names: readonly string[]): void {
+    const { family } = this.#options;
+    const inet = family === 'ipv6' ? parseIp4(server) : null;
+    if (inet !== null) {
+      // It is taken for a mapped one, and those are not asked.
+      this.#out.stdout(
+        `;; Skipping mapped address '${formatIp6(mapIp4(inet))}'\n;; No acceptable nameservers\n`,
+      );
+      this.#exit(0);
+      return;
+    }
+    this.#running = serverAddresses(this.#ctx, server, family, (found) => {
+      if (this.#ended) return;
+      if (found.ok) this.#ask(names, found.addresses);
+      else {
+        this.#out.stderr(`dig: couldn't get address for '${server}': ${found.problem}\n`);
+        this.#exit(1);
+      }
+    });
   }
 
   #ask(names: readonly string[], servers: readonly string[]): void {
@@ -124,6 +143,11 @@ class Dig implements RunningTool {
     this.#running.cancel();
     this.#out.exit(code);
   }
+}
+
+/** Whether a server may be asked by `-4` or `-6`. */
+function isOf(server: string, family: LookupFamily): boolean {
+  return family === 'any' || server.includes(':') === (family === 'ipv6');
 }
 
 function section(name: string, lines: readonly string[], titled: boolean): string {

@@ -1,7 +1,9 @@
 import { formatHostAddress, parseHostAddress } from '../../../protocols/dns/address.ts';
 import { type HostsEntry, hostsByAddress, hostsByName, parseHosts } from '../../../protocols/dns/files.ts';
-import type { LookupFamily, NameLookup } from '../../../protocols/dns/resolver.ts';
-import { resolverOf } from '../resolve.ts';
+import type { LookupFamily } from '../../../protocols/dns/resolver.ts';
+import { formatIp } from '../../../protocols/ip.ts';
+import { mapIp4 } from '../../../protocols/ip6.ts';
+import { type ResolvedHost, resolveHost, resolverOf } from '../resolve.ts';
 import {
   EXIT_INTERRUPTED,
   endingOnError,
@@ -102,32 +104,53 @@ class Getent implements RunningTool {
     });
   }
 
-  /** getaddrinfo(3), each address for each type of socket. */
+  /** getaddrinfo(3) with AI_V4MAPPED and AI_ADDRCONFIG, each address for each type of socket. */
   #nextAll(family: LookupFamily): void {
     const key = this.#keys.shift();
     if (key === undefined) {
       this.#exit(this.#code);
       return;
     }
-    this.#running = resolverOf(this.#ctx).lookup(key, family, (result) => {
-      if (this.#ended) return;
-      this.#all(result);
+    const wanted = this.#configured(family);
+    if (wanted === null) {
+      this.#code = NOT_FOUND;
       this.#nextAll(family);
+      return;
+    }
+    this.#running = resolveHost(this.#ctx, key, wanted, (resolved) => {
+      if (this.#ended) return;
+      if (resolved.ok || wanted !== 'ipv6') this.#all(resolved, family);
+      else {
+        // AI_V4MAPPED
+        this.#running = resolveHost(this.#ctx, key, 'ipv4', (inet) => {
+          if (!this.#ended) this.#all(inet, family);
+        });
+      }
     });
   }
 
-  #all(result: NameLookup): void {
-    if (!result.ok) {
-      this.#code = NOT_FOUND;
-      return;
-    }
-    // The resolver's order for global addresses: IPv6 first (RFC 6724).
-    const ordered = [...result.addresses].sort((a, b) => b.family - a.family);
-    for (const [i, address] of ordered.entries())
-      for (const type of ['STREAM', 'DGRAM', 'RAW']) {
-        const canonical = i === 0 && type === 'STREAM' ? result.canonical : '';
-        this.#out.stdout(`${formatHostAddress(address).padEnd(15)} ${type.padEnd(6)} ${canonical}\n`);
+  #all(resolved: ResolvedHost, family: LookupFamily): void {
+    if (!resolved.ok) this.#code = NOT_FOUND;
+    else
+      for (const [i, { addr, device }] of resolved.peers.entries()) {
+        const mapped = typeof addr === 'number' && family === 'ipv6' ? mapIp4(addr) : addr;
+        const zone = device === undefined ? '' : `%${device.ifindex}`;
+        const shown = `${formatIp(mapped)}${zone}`.padEnd(15 - zone.length);
+        for (const type of ['STREAM', 'DGRAM', 'RAW']) {
+          const canonical = i === 0 && type === 'STREAM' ? resolved.canonical : '';
+          this.#out.stdout(`${shown} ${type.padEnd(6)} ${canonical}\n`);
+        }
       }
+    this.#nextAll(family);
+  }
+
+  /** AI_ADDRCONFIG: of two families the one that there are addresses of besides the loopback's, null where there is none. */
+  #configured(family: LookupFamily): LookupFamily | null {
+    const devices = this.#ctx.ns.devices().filter(({ kind }) => kind !== 'loopback');
+    const inet = devices.some(({ addresses }) => addresses.length > 0);
+    const inet6 = devices.some(({ inet6: { addresses } }) => addresses.length > 0);
+    if (family === 'any') return inet === inet6 ? family : inet ? 'ipv4' : 'ipv6';
+    return (family === 'ipv4' ? inet : inet6) ? family : null;
   }
 
   #entry({ address, names }: HostsEntry): void {

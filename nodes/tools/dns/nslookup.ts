@@ -18,7 +18,7 @@ import {
   ToolError,
   type ToolOutput,
 } from '../tool.ts';
-import { ask, resolvConfOf, serverAddress } from './ask.ts';
+import { ask, resolvConfOf, serverAddresses } from './ask.ts';
 import { dataText } from './text.ts';
 
 interface NslookupOptions {
@@ -73,9 +73,9 @@ class Nslookup implements RunningTool {
     const { server } = options;
     if (server === '') this.#start(resolvConfOf(ctx).nameservers);
     else
-      this.#running = serverAddress(ctx, server, (address) => {
+      this.#running = serverAddresses(ctx, server, 'any', (found) => {
         if (this.#ended) return;
-        if (address !== null) this.#start([address]);
+        if (found.ok) this.#start(found.addresses);
         else {
           out.stderr(`nslookup: couldn't get address for '${server}': not found\n`);
           this.#exit(1);
@@ -151,7 +151,7 @@ class Nslookup implements RunningTool {
   #head({ server, message }: DnsAnswer): void {
     if (this.#headed) return;
     this.#headed = true;
-    this.#out.stdout(`Server:\t\t${server}\nAddress:\t${server}#53\n\n`);
+    this.#out.stdout(`Server:\t\t${this.#options.server || server}\nAddress:\t${server}#53\n\n`);
     if (message.rcode === RCODE.NOERROR && !message.authoritative)
       this.#out.stdout('Non-authoritative answer:\n');
   }

@@ -1,7 +1,7 @@
 import { formatIp4, parseIp4 } from '../../../protocols/ip4.ts';
 import type { NeighborFacts } from '../../events/kernel.ts';
 import { getopt } from '../getopt.ts';
-import { AddressNames, type Resolved, resolve } from '../resolve.ts';
+import { AddressNames, type Resolved, resolveInet } from '../resolve.ts';
 import {
   EXIT_INTERRUPTED,
   endingOnError,
@@ -54,7 +54,7 @@ class Arp implements RunningTool {
           (options.dev === '' || dev === options.dev) && parseIp4(ip) !== null && state !== 'NOARP',
       );
     if (host === null) this.#name(entries, 0);
-    else this.#lookup = resolve(ctx, host, 'ipv4', (resolved) => this.#host(host, resolved, entries));
+    else this.#lookup = resolveInet(ctx, host, (resolved) => this.#host(host, resolved, entries));
   }
 
   interrupt(): void {

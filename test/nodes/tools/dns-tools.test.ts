@@ -114,7 +114,13 @@ function stream(lines: readonly string[], mark: string): string {
 for (const block of SESSION.split(/^\$ /m).slice(1)) {
   const [line = '', ...lines] = block.split('\n');
   test(`as recorded: ${line}`, (t) => {
-    const got = lab().start(line);
+    const { root, start } = lab();
+    // The namespace that they were recorded in had its loopback device alone, which getent looks at.
+    if (line.startsWith('getent')) {
+      run('ip addr flush dev eth0', root);
+      root.setDown('eth0');
+    }
+    const got = start(line);
     t.is(masked(got.streams.stdout), stream(lines, 'o|'));
     t.is(got.streams.stderr, stream(lines, 'e|'));
     t.is(got.code, Number(/^rc=(\d+)$/m.exec(block)?.[1]));
