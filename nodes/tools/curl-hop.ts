@@ -1,16 +1,18 @@
-import { headerValue, type ResponseHead } from '../../protocols/http/message.ts';
+import { headerValue, persists, type ResponseHead } from '../../protocols/http/message.ts';
 import { formatResponseHead, HttpFormatError } from '../../protocols/http/serialize.ts';
-import { formatIp4 } from '../../protocols/ip4.ts';
-import { PROTO_TCP } from '../../protocols/ipv4.ts';
+import { formatIp, type IpAddress, parseIp } from '../../protocols/ip.ts';
+import { LOOPBACK_IP6 } from '../../protocols/ip6.ts';
 import type { TcpSocket } from '../kernel/tcp.ts';
 import type { TimerHandle } from '../runtime.ts';
+import { CurlBinder } from './curl-bind.ts';
+import { CONNECT_FAILED, type ConnectFailure, connectErrorText, HappyEyeballs } from './curl-connect.ts';
 import type { CurlOptions } from './curl-options.ts';
 import { curlRequest } from './curl-request.ts';
 import type { TransferFacts } from './curl-write-out.ts';
 import { type TransferFailure, transfer } from './http/transfer.ts';
 import { parseUrl, redirected, type Url } from './http/url.ts';
-import { inetAton, type Resolved, resolve } from './resolve.ts';
-import { reach, sendErrorText } from './send-error.ts';
+import { type HostPeer, resolveHost } from './resolve.ts';
+import { sendErrorText } from './send-error.ts';
 import { EXIT_KILLED, isAlive, type ToolContext, type ToolOutput } from './tool.ts';
 
 /** What a transfer fails with: curl's exit code and its message. */
@@ -21,7 +23,9 @@ interface Failure {
 
 /** Time to connect where none is given, ms. */
 const CONNECT_TIMEOUT = 300_000;
-const CONNECT_FAILED = "Couldn't connect to server";
+/** 127.0.0.1 */
+const LOOPBACK = 0x7f000001;
+
 export interface HopStart {
   readonly at: number;
   readonly redirects: number;
@@ -57,11 +61,14 @@ export class Hop {
   readonly #decoder = new TextDecoder();
   #done: (outcome: Outcome) => void = () => {};
   #lookup: { cancel(): void } | null = null;
+  #connecting: { cancel(): void } | null = null;
   #running: { cancel(): void } | null = null;
   #timers: TimerHandle[] = [];
   #state: 'resolving' | 'connecting' | 'transferring' | 'over' = 'resolving';
   /** Length of the content as announced. */
   #length: number | null = null;
+  /** Whether the server leaves the connection open. */
+  #kept = true;
   #discard: 'no' | 'redirect' | 'fail' = 'no';
 
   constructor(ctx: ToolContext, out: ToolOutput, options: CurlOptions, plan: HopPlan) {
@@ -116,111 +123,107 @@ export class Hop {
       const at = Math.max(rt.now, this.#plan.start.at + maxTime);
       this.#timers.push(rt.timers.set(at, () => this.#timedOut()));
     }
-    const known = this.#options.resolve.find(({ host, port }) => host === url.host && port === url.port);
-    if (known !== undefined) this.#verbose(`Hostname ${url.host} was found in DNS cache`);
-    const family = this.#options.flags.has('ipv4')
-      ? 'ipv4'
-      : this.#options.flags.has('ipv6')
-        ? 'ipv6'
-        : 'any';
-    this.#lookup = resolve(this.#ctx, known?.address ?? url.host, family, (resolved) =>
-      this.#resolved(url, resolved),
-    );
+    const { flags, resolve: added } = this.#options;
+    const known = added.find(({ host, port }) => host === url.host && port === url.port);
+    if (known !== undefined) {
+      this.#verbose(`Hostname ${url.host} was found in DNS cache`);
+      this.#connect(
+        url,
+        known.addresses.map((addr) => ({ addr })),
+      );
+      return;
+    }
+    if (/(?:^|\.)localhost$/i.test(url.host)) {
+      // It knows that name by itself (RFC 6761 §6.3).
+      this.#connect(url, [{ addr: LOOPBACK }, { addr: LOOPBACK_IP6 }]);
+      return;
+    }
+    const address = parseIp(url.host);
+    if (address !== null) {
+      this.#connect(url, [this.#scoped(address, url.zone)]);
+      return;
+    }
+    this.#lookup = resolveHost(this.#ctx, url.host, flags.has('ipv4') ? 'ipv4' : 'any', (resolved) => {
+      if (this.#state === 'over') return;
+      if (resolved.ok) {
+        this.#connect(url, resolved.peers);
+        return;
+      }
+      const message = `Could not resolve host: ${url.host}`;
+      this.#verbose(message);
+      this.#end({ code: 6, message });
+    });
+  }
+
+  #scoped(addr: IpAddress, zone: string): HostPeer {
+    if (zone === '') return { addr };
+    const { ns } = this.#ctx;
+    const device = ns.device(zone) ?? ns.devices().find(({ ifindex }) => String(ifindex) === zone);
+    if (device === undefined) this.#verbose(`Invalid zoneid: ${zone}; No such device`);
+    return { addr, device };
   }
 
   cancel(): void {
     this.#state = 'over';
     this.#lookup?.cancel();
+    this.#connecting?.cancel();
     this.#running?.cancel();
     for (const timer of this.#timers) this.#ctx.rt.timers.cancel(timer);
     this.#timers = [];
   }
 
-  #resolved(url: Url, resolved: Resolved): void {
-    if (this.#state === 'over') return;
-    if (!resolved.ok) {
-      const message = `Could not resolve host: ${url.host}`;
-      this.#verbose(message);
-      this.#end({ code: 6, message });
-      return;
-    }
+  #connect(url: Url, peers: readonly HostPeer[]): void {
     if (!isAlive(this.#ctx)) {
       this.#end({ code: EXIT_KILLED, message: 'Killed' });
       return;
     }
-    const { rt, ns } = this.#ctx;
-    const { addr } = resolved.target;
+    const { rt } = this.#ctx;
+    const { flags, connectTimeout, maxTime, headStart } = this.#options;
     this.#facts.timeNamelookup = this.#elapsed();
     this.#state = 'connecting';
-    this.#verbose(`  Trying ${formatIp4(addr)}:${url.port}...`);
-    const bound = this.#bind(addr);
-    if (typeof bound === 'string') {
-      this.#verbose(bound);
-      this.#verbose(
-        `Failed to connect to ${url.host} port ${url.port} after ${this.#ms()} ms: Failed binding local connection end`,
-      );
-      this.#end({ code: 45, message: bound });
+    const verbose = (text: string) => this.#verbose(text);
+    const binder = new CurlBinder(this.#ctx, this.#options, verbose);
+    const left = maxTime > 0 ? Math.max(0, this.#plan.start.at + maxTime - rt.now) : Number.POSITIVE_INFINITY;
+    this.#connecting = new HappyEyeballs(
+      {
+        rt,
+        peers,
+        port: url.port,
+        family: flags.has('ipv4') ? 'ipv4' : flags.has('ipv6') ? 'ipv6' : 'any',
+        timeout: Math.min(connectTimeout || CONNECT_TIMEOUT, left),
+        headStart,
+        open: (peer) => binder.open(peer, url.port),
+        verbose,
+      },
+      (connected) => {
+        if (this.#state === 'over') return;
+        if (connected.ok) this.#connected(url, connected.peer, connected.socket);
+        else this.#unconnected(url, connected.failure);
+      },
+    );
+  }
+
+  #unconnected(url: Url, failure: ConnectFailure | 'nothing-tried'): void {
+    if (failure === 'nothing-tried') {
+      this.#end({ code: 7, message: CONNECT_FAILED });
       return;
     }
-    const { connectTimeout, localPort } = this.#options;
-    this.#timers.push(
-      rt.timers.set(rt.now + (connectTimeout || CONNECT_TIMEOUT), () => {
-        if (this.#state === 'connecting')
-          this.#end({
-            code: 28,
-            message: `Failed to connect to ${url.host} port ${url.port} after ${this.#ms() + 1} ms: Timeout was reached`,
-          });
-      }),
-    );
-    try {
-      this.#running = transfer(
-        ns,
-        {
-          ...this.#request,
-          addr,
-          port: url.port,
-          src: bound,
-          ...(localPort === null ? {} : { srcPort: localPort }),
-        },
-        {
-          connected: (socket) => this.#connected(url, addr, socket),
-          head: (head) => this.#head(url, head),
-          body: (bytes) => this.#body(bytes),
-          done: () => this.#complete(url),
-          failed: (failure) => this.#failed(url, addr, failure),
-        },
-      );
-    } catch (error) {
-      if (!(error instanceof HttpFormatError)) throw error;
-      this.#end({ code: 43, message: error.message });
-    }
+    const { code, message: own } = failure;
+    const after = this.#ms() + (code === 28 && own === null ? 1 : 0);
+    const message = `Failed to connect to ${url.host} port ${url.port} after ${after} ms: ${connectErrorText(failure)}`;
+    this.#verbose(message);
+    this.#end({ code, message: code === 45 && own !== null ? own : message });
   }
 
-  /** The address to connect from, 0 for any; what is wrong with `--interface`. */
-  #bind(dst: number): number | string {
-    const name = this.#options.interface;
-    if (name === '') return 0;
-    const { ns } = this.#ctx;
-    const addr = inetAton(name);
-    if (addr !== null)
-      return ns.isLocal(addr) ? addr : 'bind failed with errno 99: Cannot assign requested address';
-    const device = ns.device(name);
-    if (device === undefined) return `Couldn't bind to '${name}'`;
-    const way = reach(ns, dst, 0, PROTO_TCP);
-    if (way.ok && way.type !== 'local' && way.dev !== name)
-      return `Couldn't bind to '${name}': the route leaves by ${way.dev}, sending against it is not emulated`;
-    return device.addresses[0]?.addr ?? 0;
-  }
-
-  #connected(url: Url, addr: number, socket: TcpSocket): void {
+  #connected(url: Url, { addr }: HostPeer, socket: TcpSocket<IpAddress>): void {
     const facts = this.#facts;
     this.#state = 'transferring';
-    facts.remote = { ip: formatIp4(addr), port: url.port };
-    facts.local = { ip: formatIp4(socket.local.addr), port: socket.local.port };
+    facts.remote = { ip: formatIp(addr), port: url.port };
+    facts.local = { ip: formatIp(socket.local.addr), port: socket.local.port };
     facts.numConnects++;
     facts.timeConnect = this.#elapsed();
     facts.timePretransfer = facts.timeConnect;
-    this.#verbose(`Connected to ${url.host} (${formatIp4(addr)}) port ${url.port} (#${this.#plan.number})`);
+    this.#verbose(`Connected to ${url.host} (${formatIp(addr)}) port ${url.port} (#${this.#plan.number})`);
     const { method, target, version, headers } = this.#request;
     const lines = [
       `${method} ${target} HTTP/${version}`,
@@ -229,6 +232,18 @@ export class Hop {
     ];
     facts.sizeRequest = lines.reduce((sum, line) => sum + line.length + 2, 0);
     if (this.#options.flags.has('verbose')) for (const line of lines) this.#out.stderr(`> ${line}\n`);
+    try {
+      this.#running = transfer(socket, this.#request, {
+        head: (head) => this.#head(url, head),
+        body: (bytes) => this.#body(bytes),
+        done: () => this.#complete(url),
+        failed: (failure) => this.#failed(failure),
+      });
+    } catch (error) {
+      if (!(error instanceof HttpFormatError)) throw error;
+      socket.close();
+      this.#end({ code: 43, message: error.message });
+    }
   }
 
   #head(url: Url, head: ResponseHead): void {
@@ -242,6 +257,7 @@ export class Hop {
     facts.sizeHeader += text.length;
     facts.timeStarttransfer = this.#elapsed();
     facts.contentType = headerValue(head.headers, 'content-type') ?? '';
+    this.#kept = persists(head);
     const length = headerValue(head.headers, 'content-length');
     this.#length = length === null ? null : Number(length);
     const location = headerValue(head.headers, 'location');
@@ -270,28 +286,18 @@ export class Hop {
   }
 
   #complete(url: Url): void {
-    this.#verbose(`Connection #${this.#plan.number} to host ${url.host} left intact`);
+    const { number } = this.#plan;
+    this.#verbose(
+      this.#kept ? `Connection #${number} to host ${url.host} left intact` : `Closing connection ${number}`,
+    );
     const { status } = this.#facts;
     const failed =
       status >= 400 && (this.#options.flags.has('fail') || this.#options.flags.has('fail-with-body'));
     this.#end(failed ? { code: 22, message: `The requested URL returned error: ${status}` } : null, 'left');
   }
 
-  #failed(url: Url, addr: number, failure: TransferFailure): void {
+  #failed(failure: TransferFailure): void {
     switch (failure.type) {
-      case 'connect': {
-        const why = sendErrorText(failure.error);
-        // What connect(2) itself refuses, and what comes later.
-        this.#verbose(
-          failure.error === 'ENETUNREACH' && this.#ms() === 0
-            ? `Immediate connect fail for ${formatIp4(addr)}: ${why}`
-            : `connect to ${formatIp4(addr)} port ${url.port} failed: ${why}`,
-        );
-        const message = `Failed to connect to ${url.host} port ${url.port} after ${this.#ms()} ms: ${CONNECT_FAILED}`;
-        this.#verbose(message);
-        this.#end({ code: 7, message });
-        return;
-      }
       case 'empty':
         this.#verbose('Empty reply from server');
         this.#end({ code: 52, message: 'Empty reply from server' });

@@ -1,3 +1,5 @@
+import { type IpAddress, parseIp } from '../../protocols/ip.ts';
+import { HEAD_START } from './curl-connect.ts';
 import { getopt, type ParsedOption } from './getopt.ts';
 import { ToolError } from './tool.ts';
 
@@ -19,12 +21,22 @@ export interface CurlOptions {
   readonly connectTimeout: number;
   readonly interface: string;
   readonly localPort: number | null;
-  /** `host:port:address` */
-  readonly resolve: readonly { readonly host: string; readonly port: number; readonly address: string }[];
+  /** `host:port:address[,address]...` */
+  readonly resolve: readonly AddedHost[];
+  /** How long the first family of addresses is tried alone, ms. */
+  readonly headStart: number;
   readonly retry: number;
   /** ms; 0: one second, doubling. */
   readonly retryDelay: number;
   readonly maxRedirs: number;
+}
+
+export interface AddedHost {
+  readonly host: string;
+  readonly port: number;
+  /** As they were written. */
+  readonly text: string;
+  readonly addresses: readonly IpAddress[];
 }
 
 export type CurlFlag =
@@ -39,6 +51,7 @@ export type CurlFlag =
   | 'ipv4'
   | 'ipv6'
   | 'get'
+  | 'globoff'
   | 'json'
   | 'retry-connrefused'
   | 'http1.0';
@@ -119,6 +132,7 @@ const VALUES = [
   'retry',
   'retry-delay',
   'retry-max-time',
+  'happy-eyeballs-timeout-ms',
   'max-redirs',
   'noproxy',
   'url',
@@ -155,12 +169,15 @@ Features:`;
 const HELP = `Usage: curl [options...] <url>
  -d, --data <data>           HTTP POST data
  -f, --fail                  Fail fast with no output on HTTP errors
+     --happy-eyeballs-timeout-ms <milliseconds> Time for IPv6 before trying IPv4
+ -g, --globoff               Disable URL sequences and ranges using {} and []
  -G, --get                   Put the post data in the URL and use GET
  -H, --header <header>       Pass custom header to server
  -I, --head                  Show document info only
  -i, --include               Include protocol response headers in the output
      --interface <name>      Use network INTERFACE (or address)
  -4, --ipv4                  Resolve names to IPv4 addresses
+ -6, --ipv6                  Resolve names to IPv6 addresses
  -L, --location              Follow redirects
  -m, --max-time <fractional seconds> Maximum time allowed for transfer
      --connect-timeout <fractional seconds> Maximum time allowed for connection
@@ -242,15 +259,22 @@ export function parseCurlOptions(args: readonly string[]): CurlOptions {
     interface: last('interface') ?? '',
     localPort: last('local-port') === null ? null : number('local-port'),
     resolve: all('resolve').map(parseResolve),
+    headStart: last('happy-eyeballs-timeout-ms') === null ? HEAD_START : number('happy-eyeballs-timeout-ms'),
     retry: number('retry'),
     retryDelay: number('retry-delay') * 1000,
     maxRedirs: last('max-redirs') === null ? 50 : number('max-redirs'),
   };
 }
 
-function parseResolve(text: string): CurlOptions['resolve'][number] {
-  const [, host, port, address] = /^([^:]+):(\d+):(.+)$/.exec(text.replace(/^\+/, '')) ?? [];
-  if (host === undefined || port === undefined || address === undefined)
+function parseResolve(text: string): AddedHost {
+  const [, host, port, given] = /^([^:]+):(\d+):(.+)$/.exec(text.replace(/^\+/, '')) ?? [];
+  const addresses = (given ?? '').split(',').map((one) => parseIp(one.replace(/^\[(.*)\]$/, '$1')));
+  if (host === undefined || port === undefined || given === undefined || addresses.includes(null))
     throw new ToolError(`curl: (49) Couldn't parse CURLOPT_RESOLVE entry '${text}'`, 49);
-  return { host, port: Number(port), address };
+  return {
+    host,
+    port: Number(port),
+    text: given,
+    addresses: addresses.filter((addr) => addr !== null),
+  };
 }

@@ -2,6 +2,7 @@ import type { TimerHandle } from '../runtime.ts';
 import { Hop, type HopStart, type Outcome } from './curl-hop.ts';
 import { type CurlOptions, parseCurlOptions } from './curl-options.ts';
 import { formatWriteOut } from './curl-write-out.ts';
+import { globProblem } from './http/url.ts';
 import {
   EXIT_INTERRUPTED,
   endingOnError,
@@ -34,8 +35,8 @@ class Curl implements RunningTool {
     this.#out = out;
     this.#options = options;
     if (options.flags.has('verbose'))
-      for (const { host, port, address } of options.resolve)
-        out.stderr(`* Added ${host}:${port}:${address} to DNS cache\n`);
+      for (const { host, port, text } of options.resolve)
+        out.stderr(`* Added ${host}:${port}:${text} to DNS cache\n`);
     this.#next();
   }
 
@@ -45,8 +46,16 @@ class Curl implements RunningTool {
 
   #next(): void {
     const url = this.#options.urls[this.#url++];
-    if (url === undefined) this.#exit(this.#code);
-    else this.#attempt(url, 0);
+    if (url === undefined) {
+      this.#exit(this.#code);
+      return;
+    }
+    const problem = this.#options.flags.has('globoff') ? null : globProblem(url);
+    if (problem === null) this.#attempt(url, 0);
+    else {
+      this.#out.stderr(`curl: (3) ${problem}\n`);
+      this.#exit(3);
+    }
   }
 
   #attempt(text: string, tries: number): void {

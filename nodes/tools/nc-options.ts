@@ -1,10 +1,12 @@
+import type { LookupFamily } from '../../protocols/dns/resolver.ts';
 import { servicePort } from '../../protocols/services.ts';
 import { getopt } from './getopt.ts';
 import { ToolError } from './tool.ts';
 
 export interface NcOptions {
   readonly protocol: 'tcp' | 'udp';
-  readonly flags: ReadonlySet<'z' | 'v' | 'n' | 'k' | 'N' | 'd' | 'l' | 'C'>;
+  readonly flags: ReadonlySet<'4' | '6' | 'z' | 'v' | 'n' | 'k' | 'N' | 'd' | 'l' | 'C'>;
+  readonly family: LookupFamily;
   readonly host: string;
   readonly ports: readonly number[];
   /** ms; null: none. */
@@ -23,11 +25,11 @@ const USAGE = `usage: nc [-46CDdFhklNnrStUuvZz] [-I length] [-i interval] [-M tt
 \t  [-w timeout] [-X proxy_protocol] [-x proxy_address[:port]]
 \t  [destination] [port]`;
 
-const NOT_EMULATED = '6DFrStUZIiMmOPTVWXxbeco';
+const NOT_EMULATED = 'DFrStUZIiMmOPTVWXxbeco';
 
 /** nc(1) of OpenBSD, Debian's 1.219. @throws ToolError */
 export function parseNcOptions(args: readonly string[]): NcOptions {
-  const parsed = getopt(args, { flags: '4CdhklNnuvz', values: 'pqsw' });
+  const parsed = getopt(args, { flags: '46CdhklNnuvz', values: 'pqsw' });
   if (!parsed.ok) {
     if (parsed.problem === 'unknown' && NOT_EMULATED.includes(parsed.name))
       throw new ToolError(`nc: -${parsed.name} is not emulated`, 1);
@@ -44,6 +46,8 @@ export function parseNcOptions(args: readonly string[]): NcOptions {
   const words = parsed.operands.map(({ text }) => text);
   const common = {
     protocol,
+    // The last of them counts.
+    family: familyOf(parsed.options.map(({ name }) => name)),
     flags: flags as NcOptions['flags'],
     timeout: wholeSeconds(values.get('w'), 'timeout'),
     quit: wholeSeconds(values.get('q'), 'quit timer'),
@@ -64,6 +68,11 @@ export function parseNcOptions(args: readonly string[]): NcOptions {
   if (host === undefined || more !== undefined) throw new ToolError(USAGE, 1);
   if (ports === undefined) throw new ToolError('nc: missing port number', 1);
   return { ...common, host, ports: portsOf(ports, protocol), listenPort: 0 };
+}
+
+function familyOf(names: readonly string[]): LookupFamily {
+  const last = names.findLast((name) => name === '4' || name === '6');
+  return last === undefined ? 'any' : last === '4' ? 'ipv4' : 'ipv6';
 }
 
 function portsOf(text: string, protocol: 'tcp' | 'udp'): number[] {

@@ -1,12 +1,15 @@
 import type { HttpHeaders, ResponseHead } from '../../protocols/http/message.ts';
 import { headerValue } from '../../protocols/http/message.ts';
 import { HttpFormatError } from '../../protocols/http/serialize.ts';
-import { formatIp4 } from '../../protocols/ip4.ts';
+import { formatIp, type IpAddress } from '../../protocols/ip.ts';
+import { parseIp6 } from '../../protocols/ip6.ts';
+import { connectTcp } from '../kernel/client-sockets.ts';
+import type { TcpSocket } from '../kernel/tcp.ts';
 import type { TimerHandle } from '../runtime.ts';
 import { getopt } from './getopt.ts';
 import { type TransferFailure, transfer } from './http/transfer.ts';
-import { authorityOf, parseUrl, redirected, type Url } from './http/url.ts';
-import { resolve } from './resolve.ts';
+import { parseUrl, redirected, type Url } from './http/url.ts';
+import { formatPeer, type HostPeer, resolveHost } from './resolve.ts';
 import { sendErrorText } from './send-error.ts';
 import {
   EXIT_INTERRUPTED,
@@ -99,6 +102,14 @@ function parseOptions(args: readonly string[]): WgetOptions {
   };
 }
 
+/** A URL, with an IPv6 address without brackets too, which then has no port behind it. */
+function urlOf(text: string): Url | null {
+  const [, scheme = '', host = '', rest = ''] = /^((?:http:\/\/)?)([^/?#[\]@]*)(.*)$/s.exec(text) ?? [];
+  if (parseIp6(host) === null) return parseUrl(text);
+  const url = parseUrl(`${scheme}[${host}]${rest}`);
+  return url === null ? null : { ...url, authority: host };
+}
+
 const MAX_REDIRECTS = 5;
 const BAR = '*'.repeat(32);
 
@@ -126,7 +137,7 @@ class Wget implements RunningTool {
   }
 
   #get(text: string, redirects: number): void {
-    const url = parseUrl(text);
+    const url = urlOf(text);
     if (url === null || url.scheme !== 'http') {
       this.#fail(
         url !== null && url.scheme === 'https'
@@ -135,27 +146,39 @@ class Wget implements RunningTool {
       );
       return;
     }
-    this.#running = resolve(this.#ctx, url.host, 'any', (resolved) => {
+    const host = url.zone === '' ? url.host : `${url.host}%${url.zone}`;
+    this.#running = resolveHost(this.#ctx, host, 'any', (resolved) => {
       if (this.#ended) return;
-      if (!resolved.ok) this.#fail(`bad address '${url.host}'`);
-      else this.#connect(url, resolved.target.addr, redirects);
+      if (!resolved.ok) this.#fail(`bad address '${url.authority}'`);
+      else this.#connect(url, resolved.peers[0], redirects);
     });
   }
 
-  #connect(url: Url, addr: number, redirects: number): void {
+  #connect(url: Url, peer: HostPeer, redirects: number): void {
+    const { addr } = peer;
+    const shown = typeof addr === 'number' ? formatIp(addr) : `[${formatPeer(peer)}]`;
+    this.#note(`Connecting to ${url.authority} (${shown}:${url.port})\n`);
+    this.#touch();
+    const socket = connectTcp(this.#ctx.ns, peer, url.port);
+    this.#running = { cancel: () => socket.abort() };
+    socket.onConnected = () => this.#request(url, socket, redirects);
+    socket.onClosed = () => {
+      const where = typeof addr === 'number' ? ` (${formatIp(addr)})` : '';
+      const why = sendErrorText(socket.error ?? 'ECONNREFUSED');
+      this.#fail(`can't connect to remote host${where}: ${why}`);
+    };
+  }
+
+  #request(url: Url, socket: TcpSocket<IpAddress>, redirects: number): void {
     const { flags, data, agent } = this.#options;
-    this.#note(`Connecting to ${authorityOf(url)} (${formatIp4(addr)}:${url.port})\n`);
     this.#touch();
     const body = data === null ? new Uint8Array(0) : new TextEncoder().encode(data);
     const method = data !== null ? 'POST' : flags.has('spider') ? 'HEAD' : 'GET';
     let head: ResponseHead | null = null;
     try {
       this.#running = transfer(
-        this.#ctx.ns,
+        socket,
         {
-          addr,
-          port: url.port,
-          src: 0,
           method,
           target: url.target,
           version: '1.1',
@@ -163,14 +186,13 @@ class Wget implements RunningTool {
           body,
         },
         {
-          connected: () => this.#touch(),
           head: (answer) => {
             head = answer;
             this.#head(url, answer);
           },
           body: (bytes) => this.#body(bytes),
           done: () => this.#done(redirects),
-          failed: (failure) => this.#failed(addr, failure, head),
+          failed: (failure) => this.#failed(failure, head),
         },
       );
     } catch (error) {
@@ -181,7 +203,7 @@ class Wget implements RunningTool {
 
   #headers(url: Url, agent: string, body: Uint8Array): HttpHeaders {
     const own: HttpHeaders = [
-      ['Host', authorityOf(url)],
+      ['Host', url.authority],
       ['User-Agent', agent],
       ['Connection', 'close'],
       ...(this.#options.data === null
@@ -246,11 +268,8 @@ class Wget implements RunningTool {
     this.#exit(0);
   }
 
-  #failed(addr: number, failure: TransferFailure, head: ResponseHead | null): void {
+  #failed(failure: TransferFailure, head: ResponseHead | null): void {
     switch (failure.type) {
-      case 'connect':
-        this.#fail(`can't connect to remote host (${formatIp4(addr)}): ${sendErrorText(failure.error)}`);
-        return;
       case 'recv':
         this.#fail(`error getting response: ${sendErrorText(failure.error)}`);
         return;

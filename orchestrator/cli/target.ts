@@ -40,7 +40,7 @@ export async function resolveTarget(lab: RunningLab, written: string): Promise<T
 }
 
 /**
- * Puts the addresses of pods, nodes and containers for words like `@web-1`, so that one need not look them up: of IPv6 behind `-6`,
+ * Puts the addresses of pods, nodes and containers for words like `@web-1`, so that one need not look them up: of IPv6 with `-6`,
  * and of a container in several networks that which `from` has too. @throws TargetError
  */
 export async function withAddresses(
@@ -50,8 +50,14 @@ export async function withAddresses(
 ): Promise<string[]> {
   if (!argv.some((word) => word.includes('@'))) return [...argv];
   const book = await AddressBook.open(lab, from);
-  const family = argv.includes('-6') ? 'IPv6' : 'IPv4';
+  const family = wantsIpv6(argv) ? 'IPv6' : 'IPv4';
   return putAddresses(argv, (name) => book.addressOf(name, family));
+}
+
+/** `-6`, alone or among other letters (`-6zv`, `-sv6`), in a script too, and iperf's `-V`. */
+export function wantsIpv6(argv: readonly string[]): boolean {
+  if (argv[0]?.split('/').at(-1) === 'iperf' && argv.includes('-V')) return true;
+  return argv.some((word) => /(?:^|\s)-[gklnsuvzSIL]*6[a-zA-Z]*(?=\s|$)/.test(word));
 }
 
 /** `@name`, `@namespace/pod` or `@node/container` within a word: in a URL, behind a blank or a quote of a script. */
@@ -83,13 +89,19 @@ async function putMentioned(word: string, addressOf: (name: string) => Promise<s
   let result = '';
   let end = 0;
   for (const { 0: all, 1: before = '', 2: name = '', 3: further = '', index } of word.matchAll(MENTION)) {
-    const whole = await addressOf(`${name}${further}`);
-    const own = whole === '' && further !== '' ? await addressOf(name) : '';
+    const find = async (text: string) => inUrl(before, await addressOf(text));
+    const whole = await find(`${name}${further}`);
+    const own = whole === '' && further !== '' ? await find(name) : '';
     const put = whole !== '' ? `${before}${whole}` : own === '' ? all : `${before}${own}${further}`;
     result += word.slice(end, index) + put;
     end = index + all.length;
   }
   return result + word.slice(end);
+}
+
+/** An IPv6 address is in brackets within a URL (RFC 3986 §3.2.2). */
+function inUrl(before: string, address: string): string {
+  return before === '//' && address.includes(':') ? `[${address}]` : address;
 }
 
 /** Most bytes of a standard input: what a message of the bus holds, with room for the rest. */

@@ -2,17 +2,12 @@ import type { HttpHeaders, ResponseHead } from '../../../protocols/http/message.
 import { headerValue, listOf } from '../../../protocols/http/message.ts';
 import { ResponseParser } from '../../../protocols/http/parser.ts';
 import { formatRequestHead } from '../../../protocols/http/serialize.ts';
-import type { Netns } from '../../kernel/netns.ts';
+import type { IpAddress } from '../../../protocols/ip.ts';
 import type { SocketError } from '../../kernel/socket-error.ts';
 import type { TcpSocket } from '../../kernel/tcp.ts';
 import { TcpWriter } from '../../tcp-writer.ts';
 
 export interface TransferRequest {
-  readonly addr: number;
-  readonly port: number;
-  /** 0: what routing prefers. */
-  readonly src: number;
-  readonly srcPort?: number;
   readonly method: string;
   readonly target: string;
   readonly version: '1.0' | '1.1';
@@ -21,7 +16,7 @@ export interface TransferRequest {
 }
 
 export type TransferFailure =
-  | { readonly type: 'connect' | 'recv'; readonly error: SocketError }
+  | { readonly type: 'recv'; readonly error: SocketError }
   /** The server closed without an answer. */
   | { readonly type: 'empty' }
   /** It closed within its answer; `left`: bytes that are missing, null where chunks are. */
@@ -30,7 +25,6 @@ export type TransferFailure =
   | { readonly type: 'malformed'; readonly problem: string };
 
 export interface TransferHandlers {
-  connected(socket: TcpSocket): void;
   /** Interim ones too, 100 say. */
   head(head: ResponseHead): void;
   body(bytes: Uint8Array): void;
@@ -39,21 +33,14 @@ export interface TransferHandlers {
   failed(failure: TransferFailure): void;
 }
 
-/** One request over a connection of its own. @throws PortInUseError, HttpFormatError */
+/** One request over a connection that stands, and its end. @throws HttpFormatError */
 export function transfer(
-  ns: Netns,
-  request: TransferRequest,
+  socket: TcpSocket<IpAddress>,
+  { method, target, version, headers, body }: TransferRequest,
   handlers: TransferHandlers,
-): { cancel(): void; readonly socket: TcpSocket } {
-  const { method, target, version, headers } = request;
+): { cancel(): void } {
   const head = formatRequestHead({ method, target, version, headers });
-  const socket = ns.connectTcp({
-    src: request.src,
-    dst: request.addr,
-    port: request.port,
-    ...(request.srcPort === undefined ? {} : { srcPort: request.srcPort }),
-  });
-  let state: 'connecting' | 'waiting' | 'receiving' | 'over' = 'connecting';
+  let state: 'waiting' | 'receiving' | 'over' = 'waiting';
   /** Bytes of content that are still to come, where that is known. */
   let left: number | null = null;
   /** The last head was an interim one. */
@@ -91,25 +78,18 @@ export function transfer(
         ),
       ),
   });
-  const writer = new TcpWriter(socket);
-  socket.onConnected = () => {
-    state = 'waiting';
-    handlers.connected(socket);
-    parser.requested(method);
-    writer.write(head);
-    writer.write(request.body);
-  };
   socket.onData = (bytes) => parser.receive(bytes);
   socket.onPeerClosed = () => {
     if (state === 'waiting' && parser.idle) finish(() => handlers.failed({ type: 'empty' }));
     else parser.end();
   };
-  socket.onClosed = () => {
-    const type = state === 'connecting' ? 'connect' : 'recv';
-    finish(() => handlers.failed({ type, error: socket.error ?? 'ECONNRESET' }));
-  };
+  socket.onClosed = () =>
+    finish(() => handlers.failed({ type: 'recv', error: socket.error ?? 'ECONNRESET' }));
+  const writer = new TcpWriter(socket);
+  parser.requested(method);
+  writer.write(head);
+  writer.write(body);
   return {
-    socket,
     cancel: () => {
       if (state === 'over') return;
       state = 'over';

@@ -1,3 +1,5 @@
+import { formatIp, type IpAddress } from '../../../protocols/ip.ts';
+import { mapIp4 } from '../../../protocols/ip6.ts';
 import type { IperfOptions } from './options.ts';
 
 const LINE = '-'.repeat(60);
@@ -58,4 +60,9 @@ function scale(value: number, step: number, units: readonly string[]): [number, 
 function short(value: number): string {
   const digits = value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
   return value.toFixed(digits).padStart(4);
+}
+
+/** An address as a socket sees it; one of IPv6 sees those of IPv4 mapped. */
+export function shownAs(addr: IpAddress, family: IperfOptions['family']): string {
+  return formatIp(typeof addr === 'number' && family === 'ipv6' ? mapIp4(addr) : addr);
 }

@@ -1,4 +1,6 @@
-import { endingOnError, type Tool } from '../tool.ts';
+import { parseIp6 } from '../../../protocols/ip6.ts';
+import { resolveHost } from '../resolve.ts';
+import { endingOnError, type Tool, ToolError, WaitingTool } from '../tool.ts';
 import { parseIperfOptions } from './options.ts';
 import { TcpClient, TcpServer } from './tcp.ts';
 import { UdpClient } from './udp-client.ts';
@@ -10,7 +12,24 @@ export const iperf: Tool = endingOnError((args, ctx, out) => {
   const { mode, protocol } = options;
   if (mode.side === 'server')
     return protocol === 'udp' ? new UdpServer(ctx, out, options) : new TcpServer(ctx, out, options);
-  return protocol === 'udp'
-    ? new UdpClient(ctx, out, options, mode.addr)
-    : new TcpClient(ctx, out, options, mode.addr);
+  const { host } = mode;
+  // An address of IPv6 is known for one without -V too.
+  const family = parseIp6(host.replace(/%.*/, '')) === null ? options.family : 'ipv6';
+  return new WaitingTool(ctx, out, (resume) =>
+    resolveHost(ctx, host, family, (resolved) =>
+      resume(() => {
+        if (!resolved.ok)
+          throw new ToolError(
+            resolved.error === 'EAI_ADDRFAMILY'
+              ? `ERROR: failed to find an ip address for host '${host}'`
+              : `${host}: Host name lookup failure`,
+            1,
+          );
+        const [peer] = resolved.peers;
+        return protocol === 'udp'
+          ? new UdpClient(ctx, out, options, host, peer)
+          : new TcpClient(ctx, out, options, host, peer);
+      }),
+    ),
+  );
 });

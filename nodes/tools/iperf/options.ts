@@ -1,11 +1,10 @@
 import { getopt } from '../getopt.ts';
-import { inetAton } from '../resolve.ts';
 import { ToolError } from '../tool.ts';
 
 export interface IperfOptions {
-  readonly mode:
-    | { readonly side: 'server' }
-    | { readonly side: 'client'; readonly addr: number; readonly host: string };
+  readonly mode: { readonly side: 'server' } | { readonly side: 'client'; readonly host: string };
+  /** `-V`: a server listens on `::`, a client takes addresses of IPv6 alone. */
+  readonly family: 'ipv4' | 'ipv6';
   readonly protocol: 'udp' | 'tcp';
   readonly port: number;
   /** Bytes of a datagram, or of a write. */
@@ -33,6 +32,7 @@ Client/Server:
   -l, --len       #[kmKM]   length of buffer to read or write, datagram size with -u
   -p, --port      #         server port to listen on/connect to
   -u, --udp                 use UDP rather than TCP
+  -V, --ipv6_domain         set the domain to IPv6 (send packets over IPv6)
 
 Server specific:
   -s, --server              run in server mode
@@ -56,10 +56,12 @@ const LONG: Readonly<Record<string, string>> = {
   num: 'n',
   time: 't',
   help: 'h',
+  ipv6_domain: 'V',
 };
 
 const DEFAULT_PORT = 5001;
-const DEFAULT_UDP_LENGTH = 1470;
+/** What a packet of 1500 bytes has room for. */
+const DEFAULT_UDP_LENGTH = { ipv4: 1470, ipv6: 1450 } as const;
 const DEFAULT_TCP_LENGTH = 131_072;
 /** bit/s */
 const DEFAULT_BANDWIDTH = 1_048_576;
@@ -69,7 +71,7 @@ const LENGTH_MAX = 65_507;
 
 /** @throws ToolError */
 export function parseIperfOptions(args: readonly string[]): IperfOptions {
-  const flags = ['s', 'u', 'h', 'server', 'udp', 'help'];
+  const flags = ['s', 'u', 'h', 'V', 'server', 'udp', 'help', 'ipv6_domain'];
   const values = [
     'c',
     'b',
@@ -97,13 +99,16 @@ export function parseIperfOptions(args: readonly string[]): IperfOptions {
     throw new ToolError(`iperf: ignoring extra argument -- ${operand.text}\n${USAGE}`, 1);
   if (given.has('s') === given.has('c')) throw new ToolError(USAGE, 1);
   const protocol = given.has('u') ? 'udp' : 'tcp';
-  const length = number(given, 'l', protocol === 'udp' ? DEFAULT_UDP_LENGTH : DEFAULT_TCP_LENGTH, scaled);
+  const family = given.has('V') ? 'ipv6' : 'ipv4';
+  const usual = protocol === 'udp' ? DEFAULT_UDP_LENGTH[family] : DEFAULT_TCP_LENGTH;
+  const length = number(given, 'l', usual, scaled);
   if (protocol === 'udp' && (length < LENGTH_MIN || length > LENGTH_MAX))
     throw new ToolError(`iperf: -l takes ${LENGTH_MIN} to ${LENGTH_MAX} bytes with -u`, 1);
   const bytes = number(given, 'n', 0, scaled);
   const ms = number(given, 't', 10, seconds) * 1000;
   return {
-    mode: given.has('s') ? { side: 'server' } : client(given.get('c') ?? ''),
+    mode: given.has('s') ? { side: 'server' } : { side: 'client', host: given.get('c') ?? '' },
+    family,
     protocol,
     port: number(given, 'p', DEFAULT_PORT, (text) =>
       /^\d+$/.test(text) && Number(text) < 65_536 ? Number(text) : null,
@@ -114,12 +119,6 @@ export function parseIperfOptions(args: readonly string[]): IperfOptions {
     interval: number(given, 'i', 0, seconds) * 1000,
     format: formatOf(given.get('f')),
   };
-}
-
-function client(host: string): IperfOptions['mode'] {
-  const addr = inetAton(host);
-  if (addr === null) throw new ToolError(`iperf: ${host}: give it as an address; names are not resolved`, 1);
-  return { side: 'client', addr, host };
 }
 
 function number(

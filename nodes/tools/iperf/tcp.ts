@@ -1,15 +1,20 @@
-import { formatIp4 } from '../../../protocols/ip4.ts';
+import type { IpAddress } from '../../../protocols/ip.ts';
+import { connectTcp } from '../../kernel/client-sockets.ts';
+import { listenBoth } from '../../kernel/dual-stack.ts';
 import type { TcpListener, TcpSocket } from '../../kernel/tcp.ts';
 import { PortInUseError } from '../../kernel/udp.ts';
 import type { TimerHandle } from '../../runtime.ts';
+import type { HostPeer } from '../resolve.ts';
 import { EXIT_INTERRUPTED, type RunningTool, type ToolContext, ToolError, type ToolOutput } from '../tool.ts';
-import { framed, HEAD, transferLine } from './format.ts';
+import { framed, HEAD, shownAs, transferLine } from './format.ts';
 import type { IperfOptions } from './options.ts';
 
-function connectedLine(socket: TcpSocket): string {
-  const { local, remote } = socket;
-  return `[  1] local ${formatIp4(local.addr)} port ${local.port} connected with ${formatIp4(remote.addr)} port ${remote.port}\n`;
+function connectedLine({ local, remote }: Connection, family: IperfOptions['family']): string {
+  const [own, other] = [shownAs(local.addr, family), shownAs(remote.addr, family)];
+  return `[  1] local ${own} port ${local.port} connected with ${other} port ${remote.port}\n`;
 }
+
+type Connection = TcpSocket<IpAddress>;
 
 /** `iperf -s`: swallows what connections bring. */
 export class TcpServer implements RunningTool {
@@ -20,9 +25,11 @@ export class TcpServer implements RunningTool {
   constructor(ctx: ToolContext, out: ToolOutput, options: IperfOptions) {
     this.#out = out;
     try {
-      this.#listener = ctx.ns.listenTcp({ addr: 0, port: options.port }, (socket) =>
-        accept(socket, ctx, out, options),
-      );
+      const { ns } = ctx;
+      const { port } = options;
+      const taken = (socket: Connection) => accept(socket, ctx, out, options);
+      this.#listener =
+        options.family === 'ipv6' ? listenBoth(ns, port, taken) : ns.listenTcp({ addr: 0, port }, taken);
     } catch (error) {
       if (error instanceof PortInUseError) throw new ToolError('bind failed: Address already in use', 1);
       throw error;
@@ -38,10 +45,15 @@ export class TcpServer implements RunningTool {
   }
 }
 
-function accept(socket: TcpSocket, { rt }: ToolContext, out: ToolOutput, { format }: IperfOptions): void {
+function accept(
+  socket: Connection,
+  { rt }: ToolContext,
+  out: ToolOutput,
+  { format, family }: IperfOptions,
+): void {
   const startedAt = rt.now;
   let bytes = 0;
-  out.stdout(`${connectedLine(socket)}${HEAD}`);
+  out.stdout(`${connectedLine(socket, family)}${HEAD}`);
   socket.onData = (data) => {
     bytes += data.length;
   };
@@ -57,7 +69,7 @@ export class TcpClient implements RunningTool {
   readonly #ctx: ToolContext;
   readonly #out: ToolOutput;
   readonly #options: IperfOptions;
-  readonly #socket: TcpSocket;
+  readonly #socket: Connection;
   readonly #block: Uint8Array;
   #timer: TimerHandle | null = null;
   #startedAt: number;
@@ -66,7 +78,7 @@ export class TcpClient implements RunningTool {
   #reportedAt = 0;
   #state: 'sending' | 'closing' | 'ended' = 'sending';
 
-  constructor(ctx: ToolContext, out: ToolOutput, options: IperfOptions, addr: number) {
+  constructor(ctx: ToolContext, out: ToolOutput, options: IperfOptions, host: string, peer: HostPeer) {
     this.#ctx = ctx;
     this.#out = out;
     this.#options = options;
@@ -75,11 +87,11 @@ export class TcpClient implements RunningTool {
     for (let i = 0; i < this.#block.length; i++) this.#block[i] = 0x30 + (i % 10);
     out.stdout(
       framed([
-        `Client connecting to ${formatIp4(addr)}, TCP port ${options.port}`,
+        `Client connecting to ${host}, TCP port ${options.port}`,
         'TCP window size:  128 KByte (default)',
       ]),
     );
-    this.#socket = ctx.ns.connectTcp({ src: 0, dst: addr, port: options.port });
+    this.#socket = connectTcp(ctx.ns, peer, options.port);
     this.#socket.onConnected = () => this.#connected();
     this.#socket.onDrained = () => (this.#state === 'closing' ? this.#end() : this.#fill());
     this.#socket.onClosed = (reason) => this.#closed(reason);
@@ -93,7 +105,7 @@ export class TcpClient implements RunningTool {
     const { rt } = this.#ctx;
     const { end, interval } = this.#options;
     this.#startedAt = rt.now;
-    this.#out.stdout(`${connectedLine(this.#socket)}${HEAD}`);
+    this.#out.stdout(`${connectedLine(this.#socket, 'ipv4')}${HEAD}`);
     if (end.after === 'time') this.#timer = rt.timers.set(rt.now + end.ms, () => this.#finish());
     if (interval > 0) this.#tick(interval);
     this.#fill();

@@ -1,8 +1,8 @@
-import { formatIp4 } from '../../../protocols/ip4.ts';
-import { PROTO_UDP } from '../../../protocols/ipv4.ts';
-import type { UdpSocket } from '../../kernel/udp.ts';
+import { formatIp } from '../../../protocols/ip.ts';
+import { type ConnectedUdp, connectUdp, routeTo } from '../../kernel/client-sockets.ts';
 import type { TimerHandle } from '../../runtime.ts';
-import { type Reach, reach, sendErrorText } from '../send-error.ts';
+import type { HostPeer } from '../resolve.ts';
+import { sendErrorText } from '../send-error.ts';
 import {
   EXIT_KILLED,
   isAlive,
@@ -26,8 +26,7 @@ export class UdpClient implements RunningTool {
   readonly #ctx: ToolContext;
   readonly #out: ToolOutput;
   readonly #options: IperfOptions;
-  readonly #addr: number;
-  readonly #socket: UdpSocket;
+  readonly #socket: ConnectedUdp;
   readonly #payload: Uint8Array;
   readonly #startedAt: number;
   #sent = 0;
@@ -38,17 +37,15 @@ export class UdpClient implements RunningTool {
   #endedAt = 0;
 
   /** @throws ToolError */
-  constructor(ctx: ToolContext, out: ToolOutput, options: IperfOptions, addr: number) {
+  constructor(ctx: ToolContext, out: ToolOutput, options: IperfOptions, host: string, peer: HostPeer) {
     this.#ctx = ctx;
     this.#out = out;
     this.#options = options;
-    this.#addr = addr;
     const { length, port, pps } = options;
-    const way: Reach = reach(ctx.ns, addr, 0, PROTO_UDP);
+    const way = routeTo(ctx.ns, peer);
     if (!way.ok) throw new ToolError(`connect failed: ${sendErrorText(way.error)}`, 1);
     this.#payload = new Uint8Array(length);
-    this.#socket = ctx.ns.bindUdp({ addr: 0, port: 0 }, ({ payload }) => this.#answered(payload));
-    const host = formatIp4(addr);
+    this.#socket = connectUdp(ctx.ns, peer, port, { onPayload: (payload) => this.#answered(payload) });
     out.stdout(
       framed([
         `Client connecting to ${host}, UDP port ${port}`,
@@ -57,7 +54,7 @@ export class UdpClient implements RunningTool {
       ]),
     );
     out.stdout(
-      `[  1] local ${formatIp4(way.src)} port ${this.#socket.port} connected with ${host} port ${port}\n${HEAD}`,
+      `[  1] local ${formatIp(way.src)} port ${this.#socket.port} connected with ${formatIp(peer.addr)} port ${port}\n${HEAD}`,
     );
     this.#startedAt = ctx.rt.now;
     this.#run();
@@ -91,7 +88,7 @@ export class UdpClient implements RunningTool {
 
   #send(id: number): void {
     writeDatagram(this.#payload, id, this.#ctx.rt.now);
-    this.#socket.sendTo(this.#addr, this.#options.port, this.#payload);
+    this.#socket.send(this.#payload);
   }
 
   #interim(): void {

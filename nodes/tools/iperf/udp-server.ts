@@ -1,9 +1,10 @@
-import { formatIp4 } from '../../../protocols/ip4.ts';
-import type { ReceivedDatagram, UdpSocket } from '../../kernel/udp.ts';
+import type { IpAddress } from '../../../protocols/ip.ts';
+import { bindAt, bindBoth, type OnDatagram } from '../../kernel/dual-stack.ts';
+import type { ReceivedDatagram } from '../../kernel/udp.ts';
 import { PortInUseError } from '../../kernel/udp.ts';
 import { EXIT_INTERRUPTED, type RunningTool, type ToolContext, ToolError, type ToolOutput } from '../tool.ts';
 import { REPORT_LENGTH, readDatagram, type ServerReport, writeDatagram, writeReport } from './datagram.ts';
-import { framed, lossText, transferLine, UDP_HEAD } from './format.ts';
+import { framed, lossText, shownAs, transferLine, UDP_HEAD } from './format.ts';
 import type { IperfOptions } from './options.ts';
 
 /** One client's run, as the server counts it. */
@@ -61,9 +62,9 @@ export class UdpServer implements RunningTool {
   readonly #ctx: ToolContext;
   readonly #out: ToolOutput;
   readonly #options: IperfOptions;
-  readonly #socket: UdpSocket;
+  readonly #socket: { close(): void };
   readonly #streams = new Map<string, Stream>();
-  #last: { readonly src: number; readonly srcPort: number; readonly stream: Stream } | null = null;
+  #last: { readonly src: IpAddress; readonly srcPort: number; readonly stream: Stream } | null = null;
 
   /** @throws ToolError */
   constructor(ctx: ToolContext, out: ToolOutput, options: IperfOptions) {
@@ -71,7 +72,11 @@ export class UdpServer implements RunningTool {
     this.#out = out;
     this.#options = options;
     try {
-      this.#socket = ctx.ns.bindUdp({ addr: 0, port: options.port }, (datagram) => this.#receive(datagram));
+      const { ns } = ctx;
+      const { port } = options;
+      const take: OnDatagram = (datagram, answer) => this.#receive(datagram, answer);
+      this.#socket =
+        options.family === 'ipv6' ? bindBoth(ns, port, take) : bindAt(ns, { addr: 0, port }, take);
     } catch (error) {
       if (error instanceof PortInUseError) throw new ToolError('bind failed: Address already in use', 1);
       throw error;
@@ -86,7 +91,10 @@ export class UdpServer implements RunningTool {
     this.#out.exit(EXIT_INTERRUPTED);
   }
 
-  #receive({ src, srcPort, dst, payload }: ReceivedDatagram): void {
+  #receive(
+    { src, srcPort, dst, payload }: ReceivedDatagram<IpAddress>,
+    answer: (payload: Uint8Array) => void,
+  ): void {
     const head = readDatagram(payload);
     if (head === null) return;
     const { now } = this.#ctx.rt;
@@ -103,13 +111,13 @@ export class UdpServer implements RunningTool {
         `${transferLine(0, took, bytes, this.#options.format)}${lossText(jitter, lost, datagrams)}\n`,
       );
     }
-    const answer = new Uint8Array(Math.max(REPORT_LENGTH, payload.length));
-    writeDatagram(answer, head.id, now);
-    writeReport(answer, report);
-    this.#socket.sendTo(src, srcPort, answer, { src: dst });
+    const reply = new Uint8Array(Math.max(REPORT_LENGTH, payload.length));
+    writeDatagram(reply, head.id, now);
+    writeReport(reply, report);
+    answer(reply);
   }
 
-  #streamOf(src: number, srcPort: number, dst: number): Stream {
+  #streamOf(src: IpAddress, srcPort: number, dst: IpAddress): Stream {
     const last = this.#last;
     if (last !== null && last.src === src && last.srcPort === srcPort) return last.stream;
     const key = `${src}:${srcPort}`;
@@ -117,8 +125,10 @@ export class UdpServer implements RunningTool {
     if (stream === undefined) {
       stream = new Stream(this.#ctx.rt.now);
       this.#streams.set(key, stream);
+      const { family, port } = this.#options;
+      const [own, other] = [shownAs(dst, family), shownAs(src, family)];
       this.#out.stdout(
-        `[  1] local ${formatIp4(dst)} port ${this.#options.port} connected with ${formatIp4(src)} port ${srcPort}\n${UDP_HEAD}`,
+        `[  1] local ${own} port ${port} connected with ${other} port ${srcPort}\n${UDP_HEAD}`,
       );
     }
     this.#last = { src, srcPort, stream };

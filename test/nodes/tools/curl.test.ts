@@ -105,7 +105,13 @@ const FAILURES: readonly (readonly [line: string, ms: number, code: number, stde
     "*   Trying 10.0.2.2:89...\n* connect to 10.0.2.2 port 89 failed: Connection refused\n* Failed to connect to 10.0.2.2 port 89 after 0 ms: Couldn't connect to server\n* Closing connection 0\ncurl: (7) Failed to connect to 10.0.2.2 port 89 after 0 ms: Couldn't connect to server\n",
   ],
   ['-sS -k https://10.0.2.2/', 100, 1, 'curl: (1) Protocol "https" not supported or disabled in libcurl\n'],
-  ['-sS http://[::/', 100, 3, 'curl: (3) URL using bad/illegal format or missing URL\n'],
+  [
+    '-sS http://[::/',
+    100,
+    3,
+    'curl: (3) bad range specification in URL position 9:\nhttp://[::/\n        ^\n',
+  ],
+  ['-gsS http://[::/', 100, 3, 'curl: (3) URL using bad/illegal format or missing URL\n'],
   ['-sS --interface nope http://10.0.2.2/', 100, 45, "curl: (45) Couldn't bind to 'nope'\n"],
   [
     '-sS --interface 1.2.3.4 http://10.0.2.2/',
@@ -166,7 +172,7 @@ test('a SYN that nobody answers is given up after six more', (t) => {
   net.advance(200);
   t.is(
     got.streams.stderr,
-    "curl: (7) Failed to connect to 10.0.2.2 port 80 after 127000 ms: Couldn't connect to server\n",
+    "curl: (28) Failed to connect to 10.0.2.2 port 80 after 127000 ms: Couldn't connect to server\n",
   );
   t.is(a.kernel.root.tcp.list().length, 0);
 });
@@ -294,6 +300,8 @@ test('a long download over a wire that loses frames', (t) => {
 
 test('URLs', (t) => {
   t.deepEqual(parseUrl('HTTP://u:p@Host:81/a?b#c'), {
+    authority: 'Host:81',
+    zone: '',
     scheme: 'http',
     user: 'u:p',
     host: 'Host',

@@ -89,15 +89,48 @@ test('a port that nobody listens on, one that is taken, and bad usage', (t) => {
   t.deepEqual(refused.err, ['connect failed: Connection refused\n']);
   start(b, 'iperf -s -u');
   t.deepEqual(start(b, 'iperf -s -u').err, ['bind failed: Address already in use\n']);
-  for (const line of [
-    'iperf',
-    'iperf -s -c 10.0.0.2',
-    'iperf -c 10.0.0.2 -b fast',
-    'iperf -c somewhere',
-    'iperf -s -q',
-  ])
+  for (const line of ['iperf', 'iperf -s -c 10.0.0.2', 'iperf -c 10.0.0.2 -b fast', 'iperf -s -q'])
     t.is(start(a, line).code, 1, line);
   t.is(start(a, 'iperf --help').code, 0);
+  const nobody = start(a, 'iperf -c somewhere');
+  net.advance(60_000);
+  t.deepEqual([nobody.code, nobody.err.join('')], [1, 'somewhere: Host name lookup failure\n']);
+});
+
+/** Lines as iperf 2.1.8 has them with -V, recorded. */
+test('over IPv6', (t) => {
+  const net = new Network();
+  const [a, b] = [net.host('a', 'on'), net.host('b', 'on')];
+  for (const [i, host] of [a, b].entries()) {
+    net.attach(host, 'lan', 'eth0', `10.0.0.${i + 1}/24`);
+    start(host, `ip addr add fd00::${i + 1}/64 dev eth0 nodad`);
+  }
+  net.advance(3_000);
+  const both = start(b, 'iperf -s -V');
+  const datagrams = start(b, 'iperf -s -V -u');
+  for (const line of ['-c fd00::2', '-V -c fd00::2', '-c 10.0.0.2']) {
+    const client = start(a, `iperf ${line} -n 1m`);
+    net.advance(20_000);
+    t.is(client.code, 0, client.err.join(''));
+    const udp = start(a, `iperf ${line} -u -t 1`);
+    net.advance(5_000);
+    t.regex(udp.out.join(''), /Server Report:\n.*\n.* 0\/\d+ \(0%\)\n$/);
+  }
+  const lines = (run: Run, pattern: RegExp) =>
+    run.out
+      .join('')
+      .split('\n')
+      .filter((line) => pattern.test(line))
+      .map((line) => line.replace(/(?<=\d port )(?!5001)\d+/g, 'P'));
+  const six = '[  1] local fd00::2 port 5001 connected with fd00::1 port P';
+  const four = '[  1] local ::ffff:10.0.0.2 port 5001 connected with ::ffff:10.0.0.1 port P';
+  t.deepEqual(lines(both, /local/), [six, six, four]);
+  t.deepEqual(lines(datagrams, /local/), [six, six, four]);
+  t.deepEqual(start(a, 'iperf -V -c 10.0.0.2').err, [
+    "ERROR: failed to find an ip address for host '10.0.0.2'\n",
+  ]);
+  const sized = start(a, 'iperf -V -c fd00::2 -u -t 1').out.join('');
+  t.regex(sized, /^Sending 1450 byte datagrams, IPG target: 11062\.62 us/m);
 });
 
 test('a report is read as it was written, and nothing short is one', (t) => {

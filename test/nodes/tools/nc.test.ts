@@ -122,7 +122,7 @@ test('UDP', (t) => {
   const { net, b, nc, at } = lab();
   const listening = at(b, 'nc -luv 7006', 'pong\n');
   const sending = nc('-u -w 1 10.0.2.2 7006', 100, 'ping\n');
-  t.regex(listening.text, /^Listening on 0\.0\.0\.0 7006\nConnection received on client \d+\nping\n$/);
+  t.regex(listening.text, /^Bound on 0\.0\.0\.0 7006\nConnection received on client \d+\nping\n$/);
   t.is(sending.streams.stdout, 'pong\n');
   net.advance(1_000);
   t.is(sending.code, 0);

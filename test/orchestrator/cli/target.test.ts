@@ -1,7 +1,11 @@
 import test from 'ava';
-import { putAddresses, TargetError } from '../../../orchestrator/cli/target.ts';
+import { putAddresses, TargetError, wantsIpv6 } from '../../../orchestrator/cli/target.ts';
 
-const ADDRESSES: Readonly<Record<string, string>> = { 'web-1': '10.0.0.1', 'prod/db': '10.0.0.2' };
+const ADDRESSES: Readonly<Record<string, string>> = {
+  'web-1': '10.0.0.1',
+  'prod/db': '10.0.0.2',
+  six: 'fd00::1',
+};
 
 function put(...argv: string[]): Promise<string[]> {
   return putAddresses(argv, async (name) => ADDRESSES[name] ?? '');
@@ -37,4 +41,21 @@ test('what is no pod', async (t) => {
 test("dig's servers are its own", async (t) => {
   t.deepEqual(await put('dig', '@10.96.0.10', 'x'), ['dig', '@10.96.0.10', 'x']);
   t.deepEqual(await put('dig', '@web-1', 'x'), ['dig', '@10.0.0.1', 'x']);
+});
+
+test('an IPv6 address is in brackets within a URL alone', async (t) => {
+  t.deepEqual(await put('curl', '-6', 'http://@six:80/x'), ['curl', '-6', 'http://[fd00::1]:80/x']);
+  t.deepEqual(await put('sh', '-c', 'nc -6 -z @six 80; curl http://@six/'), [
+    'sh',
+    '-c',
+    'nc -6 -z fd00::1 80; curl http://[fd00::1]/',
+  ]);
+});
+
+test('which words ask for IPv6', (t) => {
+  for (const line of ['ping -6 x', 'nc -6zv x 80', 'curl -sv6 x', 'iperf -V -c x'])
+    t.true(wantsIpv6(line.split(' ')), line);
+  t.true(wantsIpv6(['sh', '-c', 'nc -6 -z @x 80']));
+  for (const line of ['curl -v x', 'nc -w6 x 80', 'ss -V', 'curl http://x-6/', 'ping -c 6 x'])
+    t.false(wantsIpv6(line.split(' ')), line);
 });

@@ -1,0 +1,205 @@
+import test from 'ava';
+import { bindBoth, listenBoth } from '../../../nodes/kernel/dual-stack.ts';
+import type { TcpSocket } from '../../../nodes/kernel/tcp.ts';
+import type { IpAddress } from '../../../protocols/ip.ts';
+import { ANY_IP6 } from '../../../protocols/ip6.ts';
+import { Network } from '../../support/network.ts';
+import { filesOf } from './support/names.ts';
+import { run } from './support/run.ts';
+import { readSession } from './support/session.ts';
+
+const HOSTS = `127.0.0.1 localhost
+::1 localhost ip6-localhost ip6-loopback
+10.0.0.1 me4
+fd00::1 me6
+10.0.0.2 web
+fd00::2 web
+10.0.0.2 half
+fd00::99 half
+fd00::2 six
+10.0.0.2 four
+10.0.0.77 dead
+fd00::77 dead
+fd00::71 two
+fd00::72 two
+10.0.0.71 two
+`;
+
+function serve(socket: TcpSocket<IpAddress>): void {
+  socket.onData = () => {
+    socket.send(Buffer.from('HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n'));
+    socket.close();
+  };
+}
+
+/** Two hosts of both families on a link, as the session was recorded with: `far` serves 80 for both, 81 for IPv4, 83 for IPv6. */
+function lab() {
+  const net = new Network();
+  const [a, far] = [net.host('a', 'on'), net.host('far', 'on')];
+  const { root } = far.kernel;
+  net.attach(a, 'lan', 'eth0', '10.0.0.1/24');
+  net.attach(far, 'lan', 'eth0', '10.0.0.2/24');
+  for (const [host, address] of [
+    [a, 'fd00::1'],
+    [far, 'fd00::2'],
+    [far, 'fd00::5'],
+  ] as const)
+    run(`ip addr add ${address}/64 dev eth0 nodad`, host.kernel.root);
+  listenBoth(root, 80, serve);
+  root.listenTcp({ addr: 0, port: 81 }, serve);
+  root.ipv6.tcp.listen({ addr: ANY_IP6, port: 83 }, serve);
+  net.advance(3_000);
+  const files = filesOf({ '/etc/hosts': HOSTS, '/etc/resolv.conf': 'nameserver 127.0.0.53\n' });
+  const at = (host: typeof a, line: string | readonly string[], stdin = '') =>
+    run(line, host.kernel.root, { files, stdin });
+  return { net, a, far, at };
+}
+
+/** The words of a command line without its quotes. */
+function words(line: string): string[] {
+  return [...line.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '');
+}
+
+for (const [i, { command, output, code }] of readSession('inet6-clients.session.txt').entries())
+  test(`${i + 1}: ${command}`, (t) => {
+    const { net, a, at } = lab();
+    const got = at(a, words(command));
+    net.advance(20_000);
+    const text = got.text.replace(/after \d+ ms/g, 'after N ms').replace(/after \d+ms/g, 'after Nms');
+    t.is(text, text === '' || text.endsWith('\n') ? output : output.replace(/\n$/, ''));
+    t.is(got.code, code);
+  });
+
+/** The far end's name as nc finds it, with hosts as above; recorded from netcat-openbsd 1.219. */
+const LISTENING: readonly (readonly [server: string, client: string, at: 'a' | 'far', text: string])[] = [
+  [
+    'nc -v -l 5000',
+    'nc -N 10.0.0.1 5000',
+    'a',
+    'Listening on 0.0.0.0 5000\nConnection received on me4 P\nhi\n',
+  ],
+  ['nc -6 -v -l 5000', 'nc -N fd00::1 5000', 'a', 'Listening on :: 5000\nConnection received on me6 P\nhi\n'],
+  [
+    'nc -6 -v -l 5000',
+    'nc -N 10.0.0.1 5000',
+    'a',
+    'Listening on :: 5000\nConnection received on ::ffff:10.0.0.1 P\nhi\n',
+  ],
+  [
+    'nc -6 -nv -l 5000',
+    'nc -N 10.0.0.1 5000',
+    'a',
+    'Listening on :: 5000\nConnection received on ::ffff:10.0.0.1 P\nhi\n',
+  ],
+  [
+    'nc -v -l :: 5000',
+    'nc -N 10.0.0.1 5000',
+    'far',
+    'Listening on :: 5000\nConnection received on ::ffff:10.0.0.2 P\nhi\n',
+  ],
+  [
+    'nc -6 -nv -l 5000',
+    'nc -N fe80::5054:ff:fe00:0%eth0 5000',
+    'far',
+    'Listening on :: 5000\nConnection received on fe80::5054:ff:fe00:100%eth0 P\nhi\n',
+  ],
+  ['nc -v -l me6 5000', 'nc -N me6 5000', 'a', 'Listening on me6 5000\nConnection received on me6 P\nhi\n'],
+  [
+    'nc -v -l fd00::1 5000',
+    'nc -N me6 5000',
+    'a',
+    'Listening on me6 5000\nConnection received on me6 P\nhi\n',
+  ],
+  [
+    'nc -uv -l 5000',
+    'nc -u -w1 10.0.0.1 5000',
+    'a',
+    'Bound on 0.0.0.0 5000\nConnection received on me4 P\nhi\n',
+  ],
+  ['nc -6uv -l 5000', 'nc -u -w1 fd00::1 5000', 'a', 'Bound on :: 5000\nConnection received on me6 P\nhi\n'],
+  [
+    'nc -6uv -l 5000',
+    'nc -u -w1 10.0.0.1 5000',
+    'far',
+    'Bound on :: 5000\nConnection received on ::ffff:10.0.0.2 P\nhi\n',
+  ],
+];
+
+for (const [server, client, place, text] of LISTENING)
+  test(`${server} hears ${client} from ${place}`, (t) => {
+    const { net, a, far, at } = lab();
+    const listening = at(a, server);
+    net.advance(100);
+    const sending = at(place === 'a' ? a : far, client, 'hi\n');
+    net.advance(8_000);
+    t.is(listening.text.replace(/ \d+\nhi/, ' P\nhi'), text);
+    t.is(sending.code, 0);
+  });
+
+test('sockets of :: stand for both families in ss and netstat', (t) => {
+  const { net, a, far, at } = lab();
+  bindBoth(far.kernel.root, 90, () => {});
+  far.kernel.root.bindUdp({ addr: 0, port: 92 }, () => {});
+  far.kernel.root.ipv6.udp.bind({ addr: ANY_IP6, port: 91 }, () => {});
+  const held = [at(a, 'nc 10.0.0.2 80'), at(a, 'nc fd00::2 80'), at(a, 'nc fe80::5054:ff:fe00:100%eth0 80')];
+  net.advance(100);
+  t.deepEqual(
+    held.map(({ code }) => code),
+    [null, null, null],
+  );
+  const shown = (line: string) =>
+    at(far, line)
+      .text.replace(/(?<=:)[345]\d{4}\b/g, 'PORT')
+      .split('\n')
+      .map((row) => row.trim().replace(/ +/g, ' '))
+      .filter((row) => row !== '');
+  t.deepEqual(shown('ss -Hltn'), [
+    'LISTEN 0 128 0.0.0.0:81 0.0.0.0:*',
+    'LISTEN 0 128 *:80 *:*',
+    'LISTEN 0 128 [::]:83 [::]:*',
+  ]);
+  t.deepEqual(shown('ss -Hlun'), [
+    'UNCONN 0 0 0.0.0.0:92 0.0.0.0:*',
+    'UNCONN 0 0 *:90 *:*',
+    'UNCONN 0 0 [::]:91 [::]:*',
+  ]);
+  t.deepEqual(shown('ss -Hltn4'), ['LISTEN 0 128 0.0.0.0:81 0.0.0.0:*']);
+  t.deepEqual(shown('ss -Htn'), [
+    'ESTAB 0 0 [::ffff:10.0.0.2]:80 [::ffff:10.0.0.1]:PORT',
+    'ESTAB 0 0 [fd00::2]:80 [fd00::1]:PORT',
+    'ESTAB 0 0 [fe80::5054:ff:fe00:100]%eth0:80 [fe80::5054:ff:fe00:0]:PORT',
+  ]);
+  t.deepEqual(shown('netstat -tan').slice(2), [
+    'tcp 0 0 0.0.0.0:81 0.0.0.0:* LISTEN',
+    'tcp6 0 0 :::80 :::* LISTEN',
+    'tcp6 0 0 :::83 :::* LISTEN',
+    'tcp6 0 0 10.0.0.2:80 10.0.0.1:PORT ESTABLISHED',
+    'tcp6 0 0 fd00::2:80 fd00::1:PORT ESTABLISHED',
+    'tcp6 0 0 fe80::5054:ff:fe00:1:80 fe80::5054:ff:fe0:PORT ESTABLISHED',
+  ]);
+  t.deepEqual(shown('netstat -lt').slice(2), [
+    'tcp 0 0 0.0.0.0:81 0.0.0.0:* LISTEN',
+    'tcp6 0 0 [::]:http [::]:* LISTEN',
+    'tcp6 0 0 [::]:83 [::]:* LISTEN',
+  ]);
+});
+
+/** As Linux' bind(2) has it, recorded. */
+test('which sockets a port has room for beside one another', (t) => {
+  const { far } = lab();
+  const { root } = far.kernel;
+  const both = (port: number) => listenBoth(root, port, () => {});
+  const bothUdp = (port: number) => bindBoth(root, port, () => {});
+  t.throws(() => both(81), { name: 'PortInUseError' });
+  t.throws(() => both(83), { name: 'PortInUseError' });
+  t.throws(() => root.listenTcp({ addr: 0, port: 80 }, () => {}), { name: 'PortInUseError' });
+  t.throws(() => root.ipv6.tcp.listen({ addr: ANY_IP6, port: 80 }, () => {}), { name: 'PortInUseError' });
+  // The one that failed has left nothing behind.
+  t.notThrows(() => root.ipv6.tcp.listen({ addr: ANY_IP6, port: 81 }, () => {}));
+  const udp = bothUdp(90);
+  t.throws(() => root.bindUdp({ addr: 0, port: 90 }, () => {}), { name: 'PortInUseError' });
+  udp.close();
+  t.notThrows(() => root.bindUdp({ addr: 0, port: 90 }, () => {}));
+  t.throws(() => bothUdp(90), { name: 'PortInUseError' });
+  t.notThrows(() => root.ipv6.udp.bind({ addr: ANY_IP6, port: 90 }, () => {}));
+});
