@@ -35,6 +35,15 @@ const PROBES = 3;
 /** `unres_qlen_bytes`: what may wait for one address. */
 const QUEUE_BYTES = 212_992;
 
+/** `NUD_VALID`: whether the MAC address is known. It may be 0. */
+function isValid(state: NeighborState): boolean {
+  return state !== 'INCOMPLETE' && state !== 'FAILED';
+}
+
+function macText({ state, mac }: { readonly state: NeighborState; readonly mac: number }): string {
+  return isValid(state) ? formatMac(mac) : '';
+}
+
 /**
  * One device's neighbours of one address family, with the states and timers of Linux (net/core/neighbour.c), which are
  * those of RFC 4861 §7.3 for ARP too. How they are asked is the subclass' affair.
@@ -94,21 +103,15 @@ export abstract class NeighborCache<A extends IpAddress> {
   /** Whoever follows the packet hears who it goes to. */
   #told(entry: Neighbor<A>): void {
     const { ns, name } = this.device;
-    const { ip, mac, state } = entry;
-    const step = {
-      at: 'neighbor',
-      dev: name,
-      ip: formatIp(ip),
-      mac: mac === 0 ? '' : formatMac(mac),
-      state,
-    } as const;
+    const { ip, state } = entry;
+    const step = { at: 'neighbor', dev: name, ip: formatIp(ip), mac: macText(entry), state } as const;
     ns.kernel.tracer.step(ns, step, null);
   }
 
   /** Whether the address of a neighbour is known; one that is not is asked for (`neigh_event_send`). */
   ask(ip: A): boolean {
     const entry = this.#entries.get(ip);
-    if (entry !== undefined && entry.state !== 'INCOMPLETE' && entry.state !== 'FAILED') return true;
+    if (entry !== undefined && isValid(entry.state)) return true;
     if (entry === undefined) {
       if (this.pool.admits()) this.#solicit(this.#create(ip, 'INCOMPLETE', 0));
     } else if (entry.state === 'FAILED') {
@@ -221,7 +224,7 @@ export abstract class NeighborCache<A extends IpAddress> {
     if (state === 'PERMANENT') return;
     const { now } = this.#rt;
     if (how === 'solicited') entry.confirmed = now;
-    const valid = state !== 'INCOMPLETE' && state !== 'FAILED';
+    const valid = isValid(state);
     const same = mac === entry.mac;
     if (valid && !same && other === 'keep') return;
     if (how === 'solicited') {
@@ -358,8 +361,7 @@ export abstract class NeighborCache<A extends IpAddress> {
   }
 
   #facts(entry: Neighbor<A>): NeighborFacts {
-    const mac = entry.mac === 0 ? '' : formatMac(entry.mac);
-    return { dev: this.device.name, ip: formatIp(entry.ip), mac, state: entry.state };
+    return { dev: this.device.name, ip: formatIp(entry.ip), mac: macText(entry), state: entry.state };
   }
 
   #arm(entry: Neighbor<A>, after: number): void {

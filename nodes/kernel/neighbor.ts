@@ -79,7 +79,7 @@ export class NeighborTable extends NeighborCache<number> {
   }
 
   #isOfMany(addr: number): boolean {
-    if (addr >>> 24 === 0 || addr === LIMITED_BROADCAST || isMulticast(addr)) return true;
+    if (addr === 0 || addr === LIMITED_BROADCAST || isMulticast(addr)) return true;
     return this.device.ns.isBroadcast(addr);
   }
 

@@ -58,7 +58,7 @@ function answers(frame: Uint8Array, mtu: number): boolean {
   if (mtu < LEAST || u16(frame, ETH_HLEN + 6) !== 0x4000) return false;
   const src = ipSrc(frame, ETH_HLEN);
   const dst = ipDst(frame, ETH_HLEN);
-  if (dst === LIMITED_BROADCAST || isMulticast(dst) || src >>> 24 === 0 || isLoopback(src)) return false;
+  if (dst === LIMITED_BROADCAST || isMulticast(dst) || src === 0 || isLoopback(src)) return false;
   if (src === LIMITED_BROADCAST || isMulticast(src)) return false;
   if (ipProto(frame, ETH_HLEN) !== PROTO_ICMP) return true;
   const type = frame[ETH_HLEN + ipHeaderLength(frame, ETH_HLEN)];

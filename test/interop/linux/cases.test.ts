@@ -39,6 +39,9 @@ async function linuxAnswers(group: CaseGroup, { setUp, steps }: LinuxCase): Prom
       }
       case 'wait':
         return linux.run(`sleep ${step.ms / 1_000}`);
+      case 'listen':
+        await linux.run(`sleep ${step.ms / 1_000}`);
+        return frameTexts(await linux.exchange([], 0), settle).sort();
     }
   };
   try {

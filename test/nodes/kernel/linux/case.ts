@@ -13,7 +13,9 @@ export type CaseStep =
   /** Frames into a port, one after the other: what comes out of all ports. */
   | { readonly type: 'send'; readonly port: number; readonly frames: readonly Uint8Array[] }
   /** Time goes by, in Linux too: few ms. */
-  | { readonly type: 'wait'; readonly ms: number };
+  | { readonly type: 'wait'; readonly ms: number }
+  /** The same, and what comes out of the ports meanwhile. */
+  | { readonly type: 'listen'; readonly ms: number };
 
 /** What once differed from Linux: what was made, and what was done then. */
 export interface LinuxCase {
@@ -57,6 +59,7 @@ export const send = (port: number, ...frames: readonly Uint8Array[]): CaseStep =
   frames,
 });
 export const wait = (ms: number): CaseStep => ({ type: 'wait', ms });
+export const listen = (ms: number): CaseStep => ({ type: 'listen', ms });
 
 /** Lines in the order of the alphabet, without blanks at their ends. */
 export function trimmed(text: string): string {
@@ -111,6 +114,11 @@ function ourAnswer(ours: EmulatedPorts, step: CaseStep, settle: Settle): Answer 
     case 'wait':
       ours.world.advance(step.ms);
       return '';
+    case 'listen':
+      return frameTexts(
+        ours.during(() => ours.world.advance(step.ms)),
+        settle,
+      ).sort();
   }
 }
 
@@ -133,6 +141,7 @@ function told(step: CaseStep): string {
     case 'send':
       return `> ${step.port} ${step.frames.map((frame) => Buffer.from(frame).toString('hex')).join(' ')}`;
     case 'wait':
+    case 'listen':
       return `(${step.ms} ms)`;
   }
 }

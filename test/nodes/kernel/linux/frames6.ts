@@ -1,5 +1,3 @@
-import { setU16, setU32 } from '../../../../protocols/bytes.ts';
-import { internetChecksum, pseudoHeaderSum } from '../../../../protocols/checksum.ts';
 import { ETH_HLEN, ETHERTYPE_IPV6, writeEthernet } from '../../../../protocols/ethernet.ts';
 import {
   encodeIcmpv6Error,
@@ -9,7 +7,6 @@ import {
   writeEcho6,
 } from '../../../../protocols/icmpv6.ts';
 import { type Ip6, isMulticastIp6, multicastMac, parseIp6 } from '../../../../protocols/ip6.ts';
-import { PROTO_TCP, PROTO_UDP } from '../../../../protocols/ipv4.ts';
 import {
   FRAGMENT_HLEN,
   IPV6_HLEN,
@@ -24,22 +21,20 @@ import {
   NEXT_ROUTING,
 } from '../../../../protocols/ipv6-headers.ts';
 import { encodeNdp, type NdpMessage } from '../../../../protocols/ndp.ts';
-import { UDP_HLEN, writeUdp } from '../../../../protocols/udp.ts';
 import { PACKET_ID } from '../../../interop/linux/settle.ts';
 import { NEIGHBOR_MAC, ROUTER_MAC } from '../../../support/router.ts';
+import { counted, rest, type Upper as UpperOf } from './transport.ts';
 
 /** Packets of IPv6 as cases tell of them, and the frames that they are. */
+
+export { rest, tcp as tcp6, udp as udp6 } from './transport.ts';
+
+type Upper = UpperOf<Ip6>;
 
 export function ip6(text: string): Ip6 {
   const address = parseIp6(text);
   if (address === null) throw new Error(`no IPv6 address: ${text}`);
   return address;
-}
-
-/** What stands above IP, once it is known between whom. */
-export interface Upper {
-  readonly proto: number;
-  readonly bytes: (src: Ip6, dst: Ip6) => Uint8Array;
 }
 
 /** An extension header; its first byte, which names the next, is written as the packet is. */
@@ -89,57 +84,6 @@ export function fragments6(packet: Packet6, part: number): Uint8Array[] {
     frames.push(packet6({ ...packet, headers: [...headers, header], upper: piece }));
   }
   return frames;
-}
-
-/** Bytes as they are. */
-export function rest(proto: number, bytes: Uint8Array | readonly number[]): Upper {
-  return { proto, bytes: () => Uint8Array.from(bytes) };
-}
-
-/** `size` is that of the data. */
-export function udp6(srcPort: number, dstPort: number, size = 0): Upper {
-  return {
-    proto: PROTO_UDP,
-    bytes: (src, dst) => {
-      const bytes = counted(UDP_HLEN, size);
-      writeUdp(bytes, 0, src, dst, srcPort, dstPort, size, { checksum: 'compute' });
-      return bytes;
-    },
-  };
-}
-
-const FLAGS = { fin: 0x01, syn: 0x02, rst: 0x04, psh: 0x08, ack: 0x10 } as const;
-
-export interface Tcp6 {
-  readonly srcPort: number;
-  readonly dstPort: number;
-  readonly flags: readonly (keyof typeof FLAGS)[];
-  readonly seq?: number;
-  readonly ack?: number;
-  /** Maximum segment size that is told. */
-  readonly mss?: number;
-  readonly size?: number;
-}
-
-export function tcp6({ srcPort, dstPort, flags, seq = 1_000, ack = 0, mss, size = 0 }: Tcp6): Upper {
-  return {
-    proto: PROTO_TCP,
-    bytes: (src, dst) => {
-      const head = mss === undefined ? 20 : 24;
-      const bytes = counted(head, size);
-      setU16(bytes, 0, srcPort);
-      setU16(bytes, 2, dstPort);
-      setU32(bytes, 4, seq);
-      setU32(bytes, 8, ack);
-      bytes[12] = (head / 4) << 4;
-      for (const flag of flags) bytes[13]! |= FLAGS[flag];
-      setU16(bytes, 14, 8_192);
-      if (mss !== undefined) setU32(bytes, 20, 0x0204_0000 | mss);
-      const sum = pseudoHeaderSum(src, dst, PROTO_TCP, bytes.length);
-      setU16(bytes, 16, internetChecksum(bytes, 0, bytes.length, sum));
-      return bytes;
-    },
-  };
 }
 
 export function echo6(kind: 'request' | 'reply', id = 7, size = 0): Upper {
@@ -238,9 +182,4 @@ export function fragment({ offset, more }: Fragment): Extension {
   const bytes = new Uint8Array(FRAGMENT_HLEN);
   writeFragmentHeader(bytes, 0, { nextHeader: 0, offset, more, id: PACKET_ID });
   return { number: NEXT_FRAGMENT, bytes };
-}
-
-/** Room for a head, and data in which each byte is its place. */
-function counted(head: number, size: number): Uint8Array {
-  return new Uint8Array(head + size).map((_, i) => (i < head ? 0 : i));
 }
