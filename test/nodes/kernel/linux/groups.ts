@@ -1,6 +1,7 @@
 import { arpCases } from './arp.ts';
 import type { CaseGroup } from './case.ts';
 import { ip6tablesCases } from './ip6tables.ts';
+import { iptablesCases } from './iptables.ts';
 import { ipv6Cases } from './ipv6.ts';
 
-export const GROUPS: readonly CaseGroup[] = [arpCases, ipv6Cases, ip6tablesCases];
+export const GROUPS: readonly CaseGroup[] = [arpCases, iptablesCases, ipv6Cases, ip6tablesCases];

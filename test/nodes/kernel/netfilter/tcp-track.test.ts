@@ -127,44 +127,6 @@ test('a forged RST beside the window is invalid, one in it but not exact leaves 
   t.is(play([...OPEN, ['<', RST, 1_000, 0, 0, 0]]).at(-1), 'accept CLOSE 10 assured');
 });
 
-/** What Linux 6.18 made of these where we once made another thing of them; found by test/interop/netfilter.test.ts. */
-test('what once differed from Linux', (t) => {
-  const syn = (window: number): Step => ['>', SYN, -256, 0, 0, window, SCALE];
-  const last = (steps: readonly Step[]) => play(steps).at(-1)?.split(' ').slice(0, 2).join(' ');
-  // Only a SYN starts a direction again.
-  t.is(
-    last([syn(65_535), ['>', 24, -255, -69_000, 1_400, 1], ['>', RST, 1_145, 0, 1, 0]]),
-    'invalid SYN_SENT',
-  );
-  // More data than was allowed, which the other end then acknowledges.
-  t.is(
-    last([
-      syn(65_535),
-      ['<', SYN | ACK, 1_000, -255, 500, 0, SCALE],
-      ['<', 24, 1_501, -255, 1, 0],
-      ['<', RST | ACK, 1_502, -255, 1, 65_535],
-      ['<', RST | ACK, -64_498, -355, 500, 0],
-      ['>', FIN | ACK, -255, 1_503, 1, 0],
-    ]),
-    'accept CLOSE',
-  );
-  // An ACK of what was not sent is invalid, whatever else it is.
-  t.is(
-    last([syn(1_000), ['<', RST | ACK, 2_000, -70_255, 500, 1_000], ['<', RST | ACK, 901, -254, 500, 1]]),
-    'invalid SYN_SENT',
-  );
-  // A RST in answer to a challenge ACK.
-  t.is(
-    last([syn(65_535), ['<', 24, 1_000, -255, 0, 1_000], ['>', RST | ACK, -255, 71_000, 1_400, 1_000]]),
-    'accept CLOSE',
-  );
-  // Nothing was ignored that a RST of ACK 0 could answer.
-  t.is(
-    last([syn(65_535), ['<', SYN, 67_001, 0, 0, 0, SCALE.slice(0, 4)], ['<', RST, 999, 0, 1, 1]]),
-    'ignored SYN_SENT2',
-  );
-});
-
 test('the table: nothing leads out of it, and an answer opens no flow', (t) => {
   for (const direction of [0, 1] as const)
     for (let set = 0; set < 6; set++)
