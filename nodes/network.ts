@@ -55,8 +55,17 @@ function addStaticRoutes(root: Netns, config: NodeConfig): void {
   root.routes.set({ ...base, dst: '0.0.0.0/0', protocol: 'boot', scope: 'link', nexthops });
 }
 
+/** What Debian's installer writes below a host's own lines. */
+const HOSTS6 = `
+# The following lines are desirable for IPv6 capable hosts
+::1     localhost ip6-localhost ip6-loopback
+ff02::1 ip6-allnodes
+ff02::2 ip6-allrouters
+`;
+
 /** As an installer leaves them. Without an /etc/resolv.conf, the resolver asks a server on the node itself. */
 function writeFiles(kernel: Kernel, name: string): void {
   kernel.files.write('', '/etc/hostname', `${name}\n`);
-  kernel.files.write('', '/etc/hosts', `127.0.0.1\tlocalhost\n127.0.1.1\t${name}\n`);
+  const inet6 = kernel.ipv6 === 'off' ? '' : HOSTS6;
+  kernel.files.write('', '/etc/hosts', `127.0.0.1\tlocalhost\n127.0.1.1\t${name}\n${inet6}`);
 }

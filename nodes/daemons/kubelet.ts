@@ -213,7 +213,8 @@ export class Kubelet {
     const ip6 = result.ips.find(({ address }) => address.includes(':'))?.address.split('/')[0];
     sandbox.facts = { ...sandbox.facts, ip, ...(ip6 === undefined ? {} : { ip6 }), hostDevice };
     this.#rt.emit({ type: 'pod.sandbox', sandbox: sandbox.facts });
-    writePodFiles(this.#options.kernel, sandbox.ns.name, pod.name, ip);
+    const ips = ip6 === undefined || ip6 === ip ? [ip] : [ip, ip6];
+    writePodFiles(this.#options.kernel, sandbox.ns.name, pod.name, ips);
     sandbox.workload = startPodWorkload(sandbox.ns, pod);
     entry.failures = 0;
     this.#writeStatus(entry, pod, 'Running', ip, '', ip6);

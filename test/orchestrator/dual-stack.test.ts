@@ -41,6 +41,55 @@ test('pods of the example reach each other and the world by both families', asyn
   await verifies(t, lab);
 });
 
+test('pods of two nodes serve each other by IPv6: curl, wget and nc', async (t) => {
+  const lab = await simulate(readFileSync(EXAMPLE, 'utf8'));
+  const { view } = await snapshotOf(lab, 'n2');
+  const { ip, ip6 = '' } = view.cluster.sandboxes.find(({ pod }) => pod.endsWith('web-n2-1'))!;
+  const own = (await snapshotOf(lab, 'n1')).view.cluster.sandboxes.find(({ pod }) =>
+    pod.endsWith('web-n1-1'),
+  )!;
+  const [from, to] = ['web-n1-1', 'web-n2-1'];
+  const in1 = (line: string) => run(lab, from, line);
+
+  const curl = await in1(`curl -s http://[${ip6}]:8080/`);
+  t.is(curl.code, 0);
+  for (const line of [`Hostname: ${to}`, `IP: ${ip6}/128`, `Server: [${ip6}]:8080`, `Host: [${ip6}]:8080`])
+    t.true(curl.output.split('\n').includes(line), `${line} in\n${curl.output}`);
+  t.regex(curl.output, new RegExp(`^Client: \\[${own.ip6}\\]:\\d+$`, 'm'));
+  // To the mapped address goes IPv4, which the same socket answers.
+  t.regex((await in1(`curl -s http://[::ffff:${ip}]/`)).output, new RegExp(`^Server: ${ip}:80$`, 'm'));
+  t.regex((await in1(`wget -q -O - http://[${ip6}]/`)).output, new RegExp(`^Server: \\[${ip6}\\]:80$`, 'm'));
+  t.is(
+    (await in1(`nc -6 -zv ${ip6} 79-80`)).output,
+    `nc: connect to ${ip6} port 79 (tcp) failed: Connection refused\nConnection to ${ip6} 80 port [tcp/http] succeeded!\n`,
+  );
+
+  t.regex((await in1('ss -Hltn')).output, /^LISTEN 0 {6}128 +\*:80 +\*:\*$/m);
+  t.deepEqual(
+    (await in1('cat /etc/hosts')).output.split('\n').filter((line) => line.endsWith(from)),
+    [own.ip, own.ip6].map((address) => `${address}\t${from}`),
+  );
+  t.regex((await in1(`getent ahosts ${from}`)).output, new RegExp(`^${own.ip6} +STREAM ${from}\n`));
+  t.regex((await run(lab, 'n1', 'cat /etc/hosts')).output, /^::1 +localhost ip6-localhost ip6-loopback$/m);
+
+  const server = run(lab, to, 'nc -6 -v -n -l 5555');
+  await lab.sleep(100);
+  t.is((await in1(`nc -6 -z ${ip6} 5555`)).code, 0);
+  t.regex(
+    (await server).output,
+    new RegExp(`^Listening on :: 5555\nConnection received on ${own.ip6} \\d+\n$`),
+  );
+
+  await run(lab, 'n2', `ip6tables -A FORWARD -p tcp -d ${ip6} --dport 80 -j DROP`);
+  const dropped = await in1(`curl -sS --connect-timeout 2 http://[${ip6}]/`);
+  t.is(dropped.code, 28);
+  t.is(dropped.output, `curl: (28) Failed to connect to ${ip6} port 80 after 2001 ms: Timeout was reached\n`);
+  await run(lab, 'n2', `ip6tables -I FORWARD -p tcp -d ${ip6} --dport 80 -j REJECT`);
+  const refused = await in1(`curl -sS http://[${ip6}]/`);
+  t.is(refused.code, 7);
+  await verifies(t, lab);
+});
+
 const ROUTERS = `
 name: routers
 topology:
