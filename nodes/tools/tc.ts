@@ -1,6 +1,7 @@
 import { changeNetem, isPlain, netemProblem, PLAIN_NETEM } from '../../protocols/netem/parameters.ts';
 import { formatNetem, NetemError, parseNetem } from '../../protocols/netem/words.ts';
 import type { Device } from '../kernel/device.ts';
+import { defaultQdisc } from './format/link-names.ts';
 import type { Command, ToolContext } from './tool.ts';
 import { ToolError } from './tool.ts';
 
@@ -109,8 +110,15 @@ function parse(options: readonly string[]) {
   }
 }
 
-function show({ name, qdisc }: Device, statistics: boolean): string {
-  if (qdisc === null) return `qdisc noqueue 0: dev ${name} root refcnt 2 \n`;
+/** pfifo_fast's bands by the priority of a packet (tc-pfifo_fast(8)). */
+const PRIOMAP = ' bands 3 priomap 1 2 2 2 1 2 0 0 1 1 1 1 1 1 1 1';
+
+function show(device: Device, statistics: boolean): string {
+  const { name, qdisc } = device;
+  if (qdisc === null) {
+    const kind = defaultQdisc(device.facts().kind);
+    return `qdisc ${kind} 0: dev ${name} root refcnt 2${kind === 'pfifo_fast' ? PRIOMAP : ' '}\n`;
+  }
   const { bytes, packets, dropped, queued, backlog } = qdisc.statistics;
   const counted = ` Sent ${bytes} bytes ${packets} pkt (dropped ${dropped}, overlimits 0 requeues 0) \n backlog ${backlog}b ${queued}p requeues 0\n`;
   const options = isPlain(qdisc.parameters) ? 'limit 1000' : formatNetem(qdisc.parameters);

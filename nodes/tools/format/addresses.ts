@@ -18,6 +18,8 @@ import {
 interface AddressFormat {
   /** Name of the namespace that the links are in; absent: the root. */
   readonly ns?: string;
+  /** Names of those that have netem at their root. */
+  readonly netem?: ReadonlySet<string>;
   readonly style?: 'full' | 'oneline' | 'brief';
   readonly json?: JsonStyle;
   /**
@@ -53,7 +55,7 @@ export function formatAddresses(
   addresses: readonly AddressFacts[],
   format: AddressFormat = {},
 ): string {
-  const names = new LinkNames(links, format.ns ?? '');
+  const names = new LinkNames(links, format.ns ?? '', format.netem);
   const { family = 'any', links: which = 'all', now = 0, onlyAddress = () => true } = format;
   const bare = family === 'inet6' && which === 'all';
   const rows = selectLinks(links, format.only).flatMap((link) => {

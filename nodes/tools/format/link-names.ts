@@ -56,6 +56,11 @@ const traits: Readonly<Record<LinkKind, KindTraits>> = {
   ipip: { flags: ['NOARP'], linkType: 'ipip', qdisc: 'noqueue', txqlen: 1000, operstate: 'unknown' },
 };
 
+/** The queueing discipline that a device of the kind has at its root when nobody has set one. */
+export function defaultQdisc(kind: LinkKind): KindTraits['qdisc'] {
+  return traits[kind].qdisc;
+}
+
 /** Link-layer address and broadcast address as iproute2 shows them, null for a device that has no link layer. */
 interface LinkLayer {
   readonly address: string;
@@ -69,10 +74,12 @@ export class LinkNames {
   readonly #ns: string;
   readonly #byIndex = new Map<number, LinkFacts>();
   readonly #netnsids = new Map<string, number>();
+  readonly #netem: ReadonlySet<string>;
 
-  /** All links of the namespace `ns`, in any order. */
-  constructor(links: readonly LinkFacts[], ns: string) {
+  /** All links of the namespace `ns`, in any order; `netem`: names of those that have it at their root. */
+  constructor(links: readonly LinkFacts[], ns: string, netem: ReadonlySet<string> = new Set()) {
     this.#ns = ns;
+    this.#netem = netem;
     for (const link of [...links].sort((a, b) => a.ifindex - b.ifindex)) {
       this.#byIndex.set(link.ifindex, link);
       // The kernel numbers other namespaces from 0 as links to them appear.
@@ -83,6 +90,11 @@ export class LinkNames {
 
   traits(link: LinkFacts): KindTraits {
     return traits[link.kind];
+  }
+
+  /** Kind of its root queueing discipline. */
+  qdisc(link: LinkFacts): string {
+    return this.#netem.has(link.name) ? 'netem' : defaultQdisc(link.kind);
   }
 
   /** `eth0@if15`, `veth1@veth2`, `lo`. */

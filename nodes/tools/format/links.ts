@@ -7,6 +7,8 @@ import { isTunnel, LinkNames } from './link-names.ts';
 interface LinkFormat {
   /** Name of the namespace that the links are in; absent: the root. */
   readonly ns?: string;
+  /** Names of those that have netem at their root. */
+  readonly netem?: ReadonlySet<string>;
   readonly style?: 'full' | 'oneline' | 'brief';
   readonly json?: JsonStyle;
   /** `-d`: adds a line with what is special to the kind of device. */
@@ -17,7 +19,7 @@ interface LinkFormat {
 
 /** Text of `ip link show`, byte for byte as iproute2 6.1 prints it. `links` are all those of one namespace. */
 export function formatLinks(links: readonly LinkFacts[], format: LinkFormat = {}): string {
-  const names = new LinkNames(links, format.ns ?? '');
+  const names = new LinkNames(links, format.ns ?? '', format.netem);
   const shown = selectLinks(links, format.only);
   const style = format.style ?? 'full';
   if (format.json !== undefined) {
@@ -58,11 +60,11 @@ export function linkHeader(
   link: LinkFacts,
   mode: 'with-mode' | 'without-mode' | 'bare',
 ): string {
-  const { qdisc, txqlen } = names.traits(link);
+  const { txqlen } = names.traits(link);
   const master = link.master === '' ? '' : `master ${link.master} `;
   return (
     `${link.ifindex}: ${names.name(link)}: <${names.flags(link).join(',')}> mtu ${link.mtu} ` +
-    `${mode === 'bare' ? '' : `qdisc ${qdisc} `}${master}state ${names.operstate(link)} ` +
+    `${mode === 'bare' ? '' : `qdisc ${names.qdisc(link)} `}${master}state ${names.operstate(link)} ` +
     `${mode === 'with-mode' ? 'mode DEFAULT ' : ''}${mode === 'bare' ? '' : 'group default '}` +
     `${txqlen === 0 ? '' : `qlen ${txqlen}`}`
   );
@@ -120,7 +122,7 @@ export function linkObject(
   link: LinkFacts,
   command: 'link' | 'addr' | 'addr -4' | 'addr -6',
 ): { [key: string]: Json } {
-  const { qdisc, txqlen, linkType } = names.traits(link);
+  const { txqlen, linkType } = names.traits(link);
   const layer = names.linkLayer(link);
   const netnsid = names.netnsid(link);
   const bare = command === 'addr -4' || command === 'addr -6';
@@ -129,7 +131,7 @@ export function linkObject(
     ...nameFields(names, link, command === 'addr -6' ? 'bare' : 'full'),
     flags: names.flags(link),
     mtu: link.mtu,
-    ...(command === 'addr -6' ? {} : { qdisc }),
+    ...(command === 'addr -6' ? {} : { qdisc: names.qdisc(link) }),
     ...(link.master === '' ? {} : { master: link.master }),
     operstate: names.operstate(link),
     ...(command === 'link' ? { linkmode: 'DEFAULT' } : {}),

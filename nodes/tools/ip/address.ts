@@ -15,6 +15,7 @@ import {
   change,
   type IpContext,
   linksOf,
+  netemOf,
   refused,
   requireAddress,
   requireDevice,
@@ -97,6 +98,7 @@ function show(words: Words, ctx: IpContext): void {
   const { family, style, json } = ctx.options;
   const text = formatAddresses(linksOf(ctx.ns), allAddresses(ctx.ns), {
     ns: ctx.ns.name,
+    netem: netemOf(ctx.ns),
     style,
     family: family === 'any' && to !== null ? to : family,
     only: links.matches,

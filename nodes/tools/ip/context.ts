@@ -42,6 +42,11 @@ export function linksOf(ns: Netns): LinkFacts[] {
   return ns.devices().map((device) => device.facts());
 }
 
+/** Names of the devices that have netem at their root. */
+export function netemOf(ns: Netns): ReadonlySet<string> {
+  return new Set(ns.devices().flatMap(({ name, qdisc }) => (qdisc === null ? [] : [name])));
+}
+
 /** The state of the links as routes show it. */
 export function linkFormat(ns: Netns): Pick<RouteFormat, 'links' | 'ignoring'> {
   const named = (devices: readonly Device[]) => new Set(devices.map(({ name }) => name));

@@ -1,6 +1,6 @@
 import { formatLinks } from '../format/links.ts';
 import { ToolError } from '../tool.ts';
-import { change, type IpContext, linksOf, refused, requireDevice, takeDevice } from './context.ts';
+import { change, type IpContext, linksOf, netemOf, refused, requireDevice, takeDevice } from './context.ts';
 import { linkAdd } from './link-add.ts';
 import { linkSet } from './link-set.ts';
 import { LinkSelection } from './selection.ts';
@@ -26,7 +26,8 @@ const USAGE = `Usage: ip link add [link DEV] [ name ] NAME
 
 	ip link show [ DEVICE ] [up] [master DEV] [type TYPE] [nomaster]
 
-TYPE := { bridge | dummy | ipvlan | macvlan | veth | vlan | vxlan }`;
+TYPE := { bridge | dummy | gre | gretap | ipip | ipvlan | macvlan | veth | vlan |
+	  vxlan | wireguard }`;
 
 const LINK: Subcommands = {
   object: 'ip link',
@@ -58,6 +59,7 @@ function show(words: Words, ctx: IpContext): void {
   const { style, json, details } = ctx.options;
   const text = formatLinks(linksOf(ctx.ns), {
     ns: ctx.ns.name,
+    netem: netemOf(ctx.ns),
     style,
     only: selection.matches,
     ...(json === undefined ? {} : { json }),
