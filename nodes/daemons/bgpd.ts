@@ -174,6 +174,7 @@ export class Bgpd {
           speaker.originate(request.prefix);
           return null;
         case 'withdraw':
+          if (!speaker.originates(request.prefix)) return `${request.prefix} is not announced here`;
           speaker.withdraw(request.prefix);
           return null;
         case 'load':

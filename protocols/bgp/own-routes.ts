@@ -63,6 +63,11 @@ export class OwnRoutes {
     this.#locRib.replace(destination, null, path, this.#host.cause);
   }
 
+  has(key: PrefixKey): boolean {
+    const destination = this.#locRib.get(key);
+    return destination !== undefined && this.#paths.has(destination);
+  }
+
   withdraw(key: PrefixKey): void {
     const destination = this.#locRib.get(key);
     const path = destination && this.#paths.get(destination);

@@ -185,6 +185,11 @@ export class BgpSpeaker implements SessionOwner {
     return true;
   }
 
+  /** Whether the prefix is announced here of itself. @throws BgpConfigError if it does not parse. */
+  originates(prefix: string): boolean {
+    return this.#ownRoutes.has(keyOf(prefix));
+  }
+
   /** @throws BgpConfigError if the prefix does not parse. */
   withdraw(prefix: string): void {
     const key = keyOf(prefix);

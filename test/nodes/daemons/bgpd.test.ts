@@ -460,3 +460,16 @@ test('calicoctl node status', (t) => {
   );
   t.true(mesh(1).nodes[0]!.bgpd.nodeStatus().includes('No IPv4 peers found.'));
 });
+
+test('what is not announced cannot be withdrawn', (t) => {
+  const net = new Network();
+  const a = net.host('a');
+  net.attach(a, 'lan', 'eth0', '10.0.0.1/24');
+  const { bgpd } = daemon(a, { routerId: '10.0.0.1', networks: ['10.9.0.0/16'], neighbors: [] });
+  const ask = (op: 'announce' | 'withdraw', prefix: string) => bgpd.control({ op, prefix });
+  t.is(ask('withdraw', '10.8.0.0/16'), '10.8.0.0/16 is not announced here');
+  t.is(ask('withdraw', '10.9.0.0/16'), null);
+  t.is(ask('withdraw', '10.9.0.0/16'), '10.9.0.0/16 is not announced here');
+  t.is(ask('announce', '2001:db8::/32'), null);
+  t.is(ask('withdraw', '2001:db8::/32'), null);
+});
