@@ -371,7 +371,7 @@ export class Xfrm {
     }
     const { spi, mode, dst, encap } = state.options;
     if (kernel.rt.cause < 0) {
-      const how = `ESP ${mode} spi 0x${spi.toString(16)}${encap === null ? '' : ' in UDP'} to ${formatIp(dst)}`;
+      const how = `ESP ${mode} spi ${spiText(spi)}${encap === null ? '' : ' in UDP'} to ${formatIp(dst)}`;
       kernel.tracer.step(this.#ns, { at: 'encapsulate', dev: device.name, how }, frame);
     }
     this.#id = (this.#id + 1) & 0xffff;
@@ -458,7 +458,7 @@ export class Xfrm {
       return;
     }
     if (kernel.rt.cause < 0) {
-      const how = `ESP ${mode} spi 0x${spi.toString(16)} from ${formatIp(src)}`;
+      const how = `ESP ${mode} spi ${spiText(spi)} from ${formatIp(src)}`;
       kernel.tracer.step(this.#ns, { at: 'decapsulate', dev: device.name, how }, null);
     }
     const header = mode === 'tunnel' ? 0 : inner === 'inet' ? IPV4_HLEN : IPV6_HLEN;
@@ -496,6 +496,11 @@ export class Xfrm {
           (isAny(template.dst) || options.dst === template.dst)))
     );
   }
+}
+
+/** As `ip xfrm` prints it. */
+function spiText(spi: number): string {
+  return `0x${spi.toString(16).padStart(8, '0')}`;
 }
 
 /** `validate_tmpl`. @throws NetlinkError */

@@ -209,7 +209,10 @@ function check(
     case 'add':
       throw notEmulated(`making and asking for a single flow (-${command === 'get' ? 'G' : 'I'})`);
     case 'event':
-      throw notEmulated('showing events (-E); they are in the log of the node');
+      throw notEmulated(
+        'showing events (-E)',
+        '; the log of the node has them: conntrack.new, .updated, .destroyed',
+      );
     default: {
       const known = command ?? 'help';
       for (const name of values.keys())

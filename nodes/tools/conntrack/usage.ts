@@ -14,8 +14,8 @@ export function usageError(message: string): ToolError {
 }
 
 /** conntrack takes it, the emulation does not. */
-export function notEmulated(what: string): ToolError {
-  return new ToolError(`${NAME}: ${what} is not emulated`, EXIT_FAILED);
+export function notEmulated(what: string, instead = ''): ToolError {
+  return new ToolError(`${NAME}: ${what} is not emulated${instead}`, EXIT_FAILED);
 }
 
 /** `conntrack -h` */
