@@ -43,6 +43,7 @@ export class CaptureSession {
   readonly #ended = new AbortController();
   #ticking: Promise<void> = Promise.resolve();
   #opening: Promise<void> = Promise.resolve();
+  #neverFound = false;
 
   /**
    * Writes the file's head and listens to the wires. Frames are written, and devices added, from `openDevices` or
@@ -82,6 +83,11 @@ export class CaptureSession {
     this.#opening = Promise.all(all).then(() => {});
   }
 
+  /** After `finish`: whether a device that was waited for has never been there. */
+  get neverFound(): boolean {
+    return this.#neverFound;
+  }
+
   end(): void {
     this.#ended.abort();
   }
@@ -115,6 +121,7 @@ export class CaptureSession {
       } catch (error) {
         if (!(error instanceof CaptureTargetError)) throw error;
         if (this.ended.aborted) {
+          this.#neverFound = true;
           this.#options.warn(error.message);
           return;
         }

@@ -11,6 +11,7 @@ import type { CompiledLab } from '../lab/compiled.ts';
 import { loadLab } from '../lab/load.ts';
 import type { RunningLab } from '../running-lab.ts';
 import { SimLab } from '../simulate/sim-lab.ts';
+import { PLAIN } from './arguments.ts';
 import { withLab } from './attach.ts';
 import {
   type CaptureCliOptions,
@@ -166,7 +167,7 @@ async function run(
     if (opened) report(counts);
     await sink.close();
   }
-  return 0;
+  return session.neverFound ? PLAIN : 0;
 }
 
 /** Runs command lines one after the other, their output to standard error. */

@@ -157,7 +157,8 @@ test('a device of a pod ends its capture with the pod', async (t) => {
 });
 
 test('a device that never comes is named at the end', async (t) => {
-  const { warnings } = await simulateCapture(LAB, ['n1:cni7', 'web-9:eth0'], async () => {});
+  const { warnings, neverFound } = await simulateCapture(LAB, ['n1:cni7', 'web-9:eth0'], async () => {});
+  t.true(neverFound);
   t.regex(warnings.join('\n'), /n1:cni7: there is no device cni7; there are lo, eth0, cali/);
   t.regex(warnings.join('\n'), /there is no node, pod or node\/container web-9/);
 });

@@ -32,6 +32,7 @@ export interface Captured {
   readonly bytes: Uint8Array;
   readonly counts: CaptureCounts;
   readonly warnings: readonly string[];
+  readonly neverFound: boolean;
   readonly lab: SimLab;
 }
 
@@ -67,5 +68,5 @@ export async function simulateCapture(
   if (!result.converged) throw new Error(result.reasons.join('; '));
   await during(lab, session);
   const counts = await session.finish();
-  return { bytes: sink.bytes, counts, warnings, lab };
+  return { bytes: sink.bytes, counts, warnings, neverFound: session.neverFound, lab };
 }
