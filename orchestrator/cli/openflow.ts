@@ -1,4 +1,5 @@
 import type { OpenFlowRequest } from '../../nodes/commands.ts';
+import { parsePort } from '../../protocols/openflow/match-text.ts';
 import type { RunningLab } from '../running-lab.ts';
 import { write } from './output.ts';
 
@@ -7,7 +8,7 @@ export class OpenFlowUsageError extends Error {
 }
 
 const USAGE =
-  'switches, role equal|master|slave, flows SWITCH, add-flow SWITCH FLOW, mod-flows SWITCH FLOW, del-flows SWITCH [FLOW]; FLOW is as for ovs-ofctl';
+  'switches, role equal|master|slave, flows SWITCH, add-flow SWITCH FLOW, mod-flows SWITCH FLOW, del-flows SWITCH [FLOW], packet-out SWITCH IN_PORT ACTIONS FRAME; FLOW and ACTIONS are as for ovs-ofctl, FRAME is hexadecimal';
 
 /** `reroute openflow CONTROLLER …`: exit code. `which`: whether a change is for one flow, or for all that it covers. */
 export async function openflow(
@@ -33,8 +34,10 @@ function lineOf(row: unknown): string {
   return `${name}  ${datapathId}  ${address}`;
 }
 
-function requestOf(words: readonly string[], which: 'strict' | 'covered'): OpenFlowRequest {
+/** @throws OpenFlowUsageError */
+export function requestOf(words: readonly string[], which: 'strict' | 'covered'): OpenFlowRequest {
   const [op = '', one = '', flow = '', ...more] = words;
+  if (op === 'packet-out') return packetOut(words.slice(1));
   if (op === 'switches' && one === '') return { op };
   if (op === 'role' && flow === '' && (one === 'equal' || one === 'master' || one === 'slave'))
     return { op, role: one };
@@ -42,7 +45,29 @@ function requestOf(words: readonly string[], which: 'strict' | 'covered'): OpenF
   const strict = which === 'strict' ? '_strict' : '';
   if (op === 'flows' && flow === '') return { op, switch: one };
   if (op === 'del-flows') return { op: 'flow-mod', switch: one, command: `delete${strict}`, flow };
-  if (!/actions?=/.test(flow) || (op !== 'add-flow' && op !== 'mod-flows'))
+  if (flow === '' || (op !== 'add-flow' && op !== 'mod-flows'))
     throw new OpenFlowUsageError(`it is: ${USAGE}`);
+  if (!/actions?=/.test(flow))
+    throw new OpenFlowUsageError(`'${flow}' has no actions=; write it like in_port=1,actions=output:2`);
   return { op: 'flow-mod', switch: one, command: op === 'add-flow' ? 'add' : `modify${strict}`, flow };
+}
+
+function packetOut(words: readonly string[]): OpenFlowRequest {
+  const [one, port, actions, hex, ...more] = words;
+  if (
+    one === undefined ||
+    port === undefined ||
+    actions === undefined ||
+    hex === undefined ||
+    more.length > 0
+  )
+    throw new OpenFlowUsageError(`it is: ${USAGE}`);
+  const inPort = parsePort(port);
+  if (inPort === null)
+    throw new OpenFlowUsageError(
+      `'${port}' is no port to come from: its number, as in 'ovs-ofctl show br0', LOCAL or CONTROLLER`,
+    );
+  if (!/^([0-9a-f]{2})+$/i.test(hex))
+    throw new OpenFlowUsageError(`'${hex}' is no frame: two hexadecimal digits a byte`);
+  return { op: 'packet-out', switch: one, inPort, actions, data: Uint8Array.from(Buffer.from(hex, 'hex')) };
 }
