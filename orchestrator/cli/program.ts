@@ -23,7 +23,8 @@ import { verify } from './verify.ts';
 import { warmUp } from './warm-up.ts';
 import { addWireCommands } from './wires.ts';
 
-const program = new Command('reroute')
+/** The command line: every command with its arguments, options and what it does. */
+export const program = new Command('reroute')
   .description('What does my cluster network do when things break?')
   .version('0.1.0')
   .showHelpAfterError('(reroute --help lists the commands)')
@@ -133,7 +134,9 @@ program
 
 program
   .command('openflow')
-  .description('ask an OpenFlow controller: switches, flows SWITCH, add-flow|mod-flows|del-flows SWITCH FLOW')
+  .description(
+    'ask an OpenFlow controller: switches, role, flows SWITCH, add-flow|mod-flows|del-flows SWITCH FLOW, packet-out SWITCH IN_PORT ACTIONS FRAME',
+  )
   .argument('<controller>')
   .argument('<words...>', "as in: reroute openflow ctl add-flow s1 'priority=10,in_port=1,actions=output:2'")
   .option('--strict', 'change or delete the one flow of this priority and match')
@@ -391,30 +394,12 @@ program
   .description('the demo lab: launch, ping, kill a node, reconverge, end')
   .action(exits(() => demo()));
 
-/** Errors that name a fault of the user's or the lab's: shown without a stack. */
-function isPlain(error: unknown): error is Error {
-  return (
-    error instanceof Error &&
-    error.name !== 'Error' &&
-    error.name.endsWith('Error') &&
-    !(error instanceof TypeError)
-  );
+/** Who used a command wrongly is sent to its own help. */
+function pointToHelp(parent: Command, path: string): void {
+  for (const command of parent.commands) {
+    const name = `${path} ${command.name()}`;
+    command.showHelpAfterError(`(${name} --help tells how it is used)`);
+    pointToHelp(command, name);
+  }
 }
-
-// A reader that has seen enough, as head, is no fault of ours.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0);
-  throw error;
-});
-
-try {
-  await program.parseAsync();
-} catch (error) {
-  const text = isPlain(error)
-    ? error.message
-    : error instanceof Error
-      ? (error.stack ?? error.message)
-      : String(error);
-  process.stderr.write(`reroute: ${text}\n`);
-  process.exitCode = PLAIN;
-}
+pointToHelp(program, 'reroute');
