@@ -15,10 +15,19 @@ import { connect } from 'nats';
 const [lab = 'openflow-bus', controller = 'ctl'] = process.argv.slice(2);
 const { REROUTE_HOME, XDG_STATE_HOME } = process.env;
 const home = REROUTE_HOME ?? join(XDG_STATE_HOME ?? join(homedir(), '.local', 'state'), 'reroute');
-const { bus } = JSON.parse(readFileSync(join(home, 'labs', lab, 'status.json'), 'utf8'));
+const { packr, nc } = await attach().catch((error) => {
+  console.error(`lab ${lab} does not run: ${error.message}`);
+  process.exit(1);
+});
 
-const packr = new Packr({ useRecords: false, moreTypes: true, int64AsType: 'number' });
-const nc = await connect({ servers: bus.url, ...(bus.token === '' ? {} : { token: bus.token }) });
+async function attach() {
+  const { bus } = JSON.parse(readFileSync(join(home, 'labs', lab, 'status.json'), 'utf8'));
+  const packr = new Packr({ useRecords: false, moreTypes: true, int64AsType: 'number' });
+  return {
+    packr,
+    nc: await connect({ servers: bus.url, ...(bus.token === '' ? {} : { token: bus.token }) }),
+  };
+}
 
 /** Sends a request to the controller; `cause` is the event that it follows from. */
 async function ask(request, cause) {
