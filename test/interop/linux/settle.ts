@@ -84,3 +84,19 @@ function checksumOf(frame: Uint8Array): number {
   const seed = pseudoHeaderSum(ipSrc(frame, ETH_HLEN), ipDst(frame, ETH_HLEN), PROTO_UDP, length);
   return internetChecksum(frame, VXLAN_AT, length, seed);
 }
+
+/** The line of `ip -d link` that tells of a VXLAN device. */
+export function vxlanKind(text: string): string {
+  return (/^ +vxlan id .*?(?= addrgenmode)/m.exec(text)?.[0] ?? '')
+    .replace(' localbypass', '')
+    .replace(/ +/g, ' ');
+}
+
+/** The rows of `bridge fdb` that lead to VTEPs. */
+export function vxlanRows(text: string): string {
+  const rows = text.split('\n').filter((line) => line.includes(' dst '));
+  return rows
+    .map((line) => line.trimEnd())
+    .sort()
+    .join('\n');
+}

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { formatMac } from '../../../protocols/mac.ts';
 import { vlanProtocol } from '../../../protocols/vlan.ts';
-import { settleVxlan } from './settle.ts';
+import { settleVxlan, vxlanKind, vxlanRows } from './settle.ts';
 import { linuxTest, runs } from './suite.ts';
 import { Twin } from './twin.ts';
 import { fragmentationNeeded, MACS, stationFrames, tunnelFrames } from './vxlan-frames.ts';
@@ -140,13 +140,13 @@ linuxTest('VXLAN devices send, learn and take apart as in Linux', async (t) => {
         twin.settle = settleVxlan(sourcePorts.includes('4000') ? [4000, 4100] : [32_768, 60_999]);
         try {
           await twin.all(rows.map((command) => suited(command, place)));
-          await twin.same('ip -d link show vx0', kindLine);
+          await twin.same('ip -d link show vx0', vxlanKind);
           for (const next of steps) {
             if ('command' in next) await twin.all([suited(next.command, place)]);
             else if (!(next.frames.some(isTagged) && bypasses(twin)))
               for (const frame of next.frames) await twin.send(next.port, frame);
           }
-          await twin.same('bridge fdb show dev vx0', rowsOfItsOwn);
+          await twin.same('bridge fdb show dev vx0', vxlanRows);
         } finally {
           twin.stop();
         }
@@ -169,18 +169,4 @@ function bypasses({ ours }: Twin): boolean {
 
 function isTagged(frame: Uint8Array): boolean {
   return vlanProtocol(frame) !== null;
-}
-
-function kindLine(text: string): string {
-  return (/^ +vxlan id .*?(?= addrgenmode)/m.exec(text)?.[0] ?? '')
-    .replace(' localbypass', '')
-    .replace(/ +/g, ' ');
-}
-
-function rowsOfItsOwn(text: string): string {
-  const rows = text.split('\n').filter((line) => line.includes(' dst '));
-  return rows
-    .map((line) => line.trimEnd())
-    .sort()
-    .join('\n');
 }

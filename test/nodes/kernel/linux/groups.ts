@@ -3,5 +3,6 @@ import type { CaseGroup } from './case.ts';
 import { ip6tablesCases } from './ip6tables.ts';
 import { iptablesCases } from './iptables.ts';
 import { ipv6Cases } from './ipv6.ts';
+import { vxlanCases } from './vxlan.ts';
 
-export const GROUPS: readonly CaseGroup[] = [arpCases, iptablesCases, ipv6Cases, ip6tablesCases];
+export const GROUPS: readonly CaseGroup[] = [arpCases, iptablesCases, ipv6Cases, ip6tablesCases, vxlanCases];
