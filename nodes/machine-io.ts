@@ -95,6 +95,8 @@ export interface SessionCount {
   readonly openedAt: number;
   /** When its last vain attempt was begun, ms. */
   readonly triedAt: number;
+  /** 'yes' while the far end takes connections and closes them without a word, as one does that waits after an error. */
+  readonly turnedAway?: 'yes' | 'no';
   /** Messages other than KEEPALIVE since the session was established. */
   readonly sent: number;
   readonly received: number;

@@ -35,12 +35,16 @@ export const LOOPBACK6 = '::1';
 /** Numbers below are the range's own: the address that stands for its being taken. */
 const FIRST_NUMBER = 2;
 
-/** Well above what each was seen to wait for by itself: FRR's first routes come 1.2 s after the session. */
+/**
+ * Well above what each was seen to wait for by itself: FRR's first routes come 1.2 s after the session. BIRD tells its own at once
+ * or, where the event that writes them comes too late for its main loop (2.0.12, `io_loop`), after a sleep of 3 s. That costs
+ * nothing as a rule, for it ends them with an End-of-RIB, unless it is told `graceful restart no`.
+ */
 const PATIENCE: Readonly<Record<DaemonKind, Patience>> = {
-  bird: { opening: 500, message: 100 },
+  bird: { opening: 5_000, message: 100 },
   gobgp: { opening: 500, message: 100 },
   frr: { opening: 2_000, message: 300 },
-  external: { opening: 2_000, message: 500 },
+  external: { opening: 5_000, message: 500 },
 };
 
 /** Options of a session that all three daemons are configured with. */

@@ -95,6 +95,8 @@ function judgeSession(
   if (!session.established) {
     if (peer === undefined) return null;
     if (demand === 'established') return `${name}: session not yet established`;
+    if (session.turnedAway === 'yes')
+      return `${name}: session not established: the other end closes the connections, and may wait after an error`;
     if (!session.settled) return `${name}: session not yet tried`;
     // What failed before the other end let go of an old session, say, may succeed now.
     const missed = peer.sessions.some(

@@ -78,6 +78,12 @@ export class ConnectionPair {
     return false;
   }
 
+  /** Whether the other one of the two is on its way to a session. */
+  goesOnWithout(connection: Connection): boolean {
+    const other = connection === this.#primary ? this.#rival : this.#primary;
+    return other !== null && RANK[other.state] >= RANK.OpenSent;
+  }
+
   /** One of them has changed its state, of a session that goes on or is stopped: the other may take its place, or has to go. */
   changed(connection: Connection, session: 'running' | 'stopped'): void {
     if (connection === this.#primary) this.#primaryChanged(connection, session);

@@ -20,6 +20,9 @@ import { noStats, type SessionStats } from './session-stats.ts';
 import { Settling } from './settling.ts';
 import { Staleness } from './staleness.ts';
 
+/** Well above the idle hold time that others do not let their neighbours' operators choose: GoBGP's is 5 s, ms. */
+const OTHERS_IDLE_HOLD = 8_000;
+
 /** The session with one neighbour: its connections, how it goes on from one to the next, and its RIBs. */
 export class Session implements ConnectionOwner {
   readonly name: string;
@@ -118,7 +121,7 @@ export class Session implements ConnectionOwner {
     return this.#lastError;
   }
 
-  get settling(): Pick<Settling, 'settled' | 'openedAt' | 'triedAt'> {
+  get settling(): Pick<Settling, 'settled' | 'openedAt' | 'triedAt' | 'turnedAway'> {
     return this.#settling;
   }
 
@@ -390,7 +393,12 @@ export class Session implements ConnectionOwner {
     const failed =
       (from === 'Connect' && (event === 'TcpConnectionFails' || event === 'ConnectRetryTimer_Expires')) ||
       (fellBack(from, to) && event !== 'OpenCollisionDump');
-    if (failed) this.#settling.failed();
+    // Where the other connection goes on, nothing has failed yet.
+    if (failed && !this.#connections.goesOnWithout(connection)) {
+      if (from !== 'Connect' && event === 'TcpConnectionFails' && connection.origin === 'outgoing')
+        this.#settling.refusedInSilence(Math.max(this.timings.idleHoldMax, OTHERS_IDLE_HOLD));
+      else this.#settling.failed();
+    }
     if (to !== 'Idle' && !failed) return;
     if (event === 'ManualStop') this.#lastError = '';
     else if (event === 'TcpConnectionFails') this.#lastError = `Socket: ${connection.closeReason}`;

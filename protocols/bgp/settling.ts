@@ -10,6 +10,8 @@ export class Settling {
   #triedAt = -1;
   #epoch = 0;
   #attempt = -1;
+  /** When the first was begun of the attempts in a row that the peer took and closed without a word; null after any other. */
+  #turnedAwayAt: number | null = null;
 
   get settled(): boolean {
     return this.#settled;
@@ -25,8 +27,14 @@ export class Settling {
     return this.#triedAt;
   }
 
+  /** Whether the peer is there and has not wanted the session so far, but may do so in a moment. */
+  get turnedAway(): boolean {
+    return !this.#settled && this.#turnedAwayAt !== null;
+  }
+
   /** It has to be tried, or tried again. */
   reopen(now: number): void {
+    this.#turnedAwayAt = null;
     this.#epoch++;
     this.#openedAt = now;
     this.#settled = false;
@@ -40,6 +48,21 @@ export class Settling {
 
   /** The attempt has failed. */
   failed(): void {
+    this.#turnedAwayAt = null;
+    this.#giveUp();
+  }
+
+  /**
+   * The peer has taken the connection and closed it without a word, as one does in its Idle state (GoBGP, BIRD). That may be
+   * over by the next attempt, so it has failed only once this has gone on for `patience` ms.
+   */
+  refusedInSilence(patience: number): void {
+    this.#turnedAwayAt ??= this.#attemptedAt;
+    if (this.#attemptedAt - this.#turnedAwayAt >= patience) this.#giveUp();
+    else this.#settled = false;
+  }
+
+  #giveUp(): void {
     if (this.#attempt !== this.#epoch) return;
     this.#triedAt = this.#attemptedAt;
     this.#settled = true;
@@ -47,6 +70,7 @@ export class Settling {
 
   /** It is established, or has been stopped. */
   settle(): void {
+    this.#turnedAwayAt = null;
     this.#settled = true;
     this.#triedAt = Number.POSITIVE_INFINITY;
   }

@@ -11,6 +11,7 @@ interface SessionReport {
   readonly settled: boolean;
   readonly openedAt: number;
   readonly triedAt: number;
+  readonly turnedAway: 'yes' | 'no';
   /** Messages other than KEEPALIVE since the session was established. */
   readonly sent: number;
   readonly received: number;
@@ -50,7 +51,7 @@ export function reportOf(all: Iterable<Session>, pending: number): SpeakerReport
   let pendingWork = pending;
   for (const session of all) {
     const { name, key, state, settling, counters, advertiser, blocked, awaited } = session;
-    const { settled, openedAt, triedAt } = settling;
+    const { settled, openedAt, triedAt, turnedAway } = settling;
     sessions.push({
       peer: name,
       key,
@@ -58,6 +59,7 @@ export function reportOf(all: Iterable<Session>, pending: number): SpeakerReport
       settled,
       openedAt,
       triedAt,
+      turnedAway: turnedAway ? 'yes' : 'no',
       ...counters,
     });
     pendingWork += (advertiser?.pending ?? 0) + (blocked ? 1 : 0) + awaited;

@@ -3,6 +3,12 @@ import { RealSockets } from '../../../nodes/daemons/bgp/external-sessions.ts';
 import { Bgpd, type BgpdOptions } from '../../../nodes/daemons/bgpd.ts';
 import type { SocketEvent, SocketRequest } from '../../../nodes/machine-io.ts';
 import { encodeKeepalive } from '../../../protocols/bgp/header.ts';
+import {
+  CeaseError,
+  ErrorCode,
+  encodeNotification,
+  notification,
+} from '../../../protocols/bgp/notification.ts';
 import { encodeOpen } from '../../../protocols/bgp/open.ts';
 import { type Host, Network } from '../../support/network.ts';
 import { timings } from '../../support/runtime.ts';
@@ -203,4 +209,87 @@ test('a daemon that crashes loses its real connections; what they still bring is
   far.tell(2, { type: 'connected', localPort: 40_001, remotePort: 1790 });
   establish(far, 2);
   t.is(far.state(), 'Established');
+});
+
+const settled = ({ bgpd }: Fixture) => bgpd.report().sessions[0]?.settled;
+
+/** The next connect, when it is due: the daemon takes the connection and closes it without a word. */
+function turnAway({ net, take, tell }: Fixture): void {
+  let [connect] = take('connect');
+  while (connect === undefined) {
+    net.advance(100);
+    [connect] = take('connect');
+  }
+  tell(connect.socket, { type: 'connected', localPort: 40_000, remotePort: 1790 });
+  tell(connect.socket, { type: 'closed', reason: 'Connection closed' });
+}
+
+test('where nobody listens, one attempt is enough to know it', (t) => {
+  const far = fixture();
+  far.net.advance(1_000);
+  far.tell(1, { type: 'closed', reason: 'Connection refused' });
+  t.true(settled(far));
+});
+
+test('a daemon that takes connections and closes them may be in its idle hold time: it is waited for', (t) => {
+  const far = fixture();
+  turnAway(far);
+  t.like(far.bgpd.report().sessions[0], { settled: false, turnedAway: 'yes' });
+  turnAway(far);
+  t.false(settled(far));
+  far.net.advance(5_000);
+  const [connect] = far.take('connect');
+  far.tell(connect!.socket, { type: 'connected', localPort: 40_001, remotePort: 1790 });
+  establish(far, connect!.socket);
+  t.is(far.state(), 'Established');
+  t.like(far.bgpd.report().sessions[0], { settled: true, turnedAway: 'no' });
+});
+
+test('a daemon that has closed connections for longer than that wants none', (t) => {
+  const far = fixture();
+  turnAway(far);
+  const { now } = far.host.rt;
+  while (!settled(far)) turnAway(far);
+  const waited = far.host.rt.now - now;
+  t.true(waited >= timings.bgp.idleHoldMax && waited < timings.bgp.idleHoldMax + 6_000, `${waited}`);
+  t.is(far.bgpd.report().sessions[0]?.turnedAway, 'no');
+});
+
+test('a daemon that is started anew, and not ready yet, is waited for though it was tried in vain before', (t) => {
+  const far = fixture();
+  far.net.advance(1_000);
+  far.tell(1, { type: 'closed', reason: 'Connection refused' });
+  far.net.advance(100_000);
+  for (const { socket } of far.take('connect')) {
+    far.tell(socket, { type: 'closed', reason: 'Connection refused' });
+  }
+  far.net.advance(5_000);
+  t.true(settled(far));
+  turnAway(far);
+  t.false(settled(far));
+});
+
+test('a connection that gives way to the other one has not failed', (t) => {
+  const far = fixture();
+  far.net.advance(1_000);
+  far.tell(1, { type: 'connected', localPort: 40_000, remotePort: 1790 });
+  far.tell(-1, { type: 'accepted', peer: 'far', localPort: 1790, remotePort: 50_000 });
+  const { cease } = ErrorCode;
+  const bytes = encodeNotification(notification(cease, CeaseError.connectionCollision));
+  far.tell(1, { type: 'data', bytes });
+  t.false(settled(far), 'the other connection goes on');
+  establish(far, -1);
+  t.is(far.state(), 'Established');
+});
+
+test('when the other one fails as well, the session has been tried in vain', (t) => {
+  const far = fixture();
+  far.net.advance(1_000);
+  far.tell(-1, { type: 'accepted', peer: 'far', localPort: 1790, remotePort: 50_000 });
+  const { cease } = ErrorCode;
+  const bytes = encodeNotification(notification(cease, CeaseError.connectionRejected));
+  far.tell(1, { type: 'closed', reason: 'Connection refused' });
+  t.false(settled(far));
+  far.tell(-1, { type: 'data', bytes });
+  t.true(settled(far));
 });
