@@ -94,6 +94,12 @@ export class AddressTable {
     return this.#local.has(addr) || isLoopback(addr);
   }
 
+  /** Whether a device has an address of ours; lo has all of 127.0.0.0/8. */
+  isOf(device: Device, addr: number): boolean {
+    if (isLoopback(addr)) return device.kind === 'loopback';
+    return device.addresses.some((own) => own.addr === addr);
+  }
+
   /** Whether an address is the directed broadcast of a subnet of ours. */
   isBroadcast(addr: number): boolean {
     return this.#broadcasts.has(addr);

@@ -82,7 +82,9 @@ function inTableOf(
 
 /** The rows that follow from the addresses, then those that were put into the local table by hand. */
 function inLocalTable(ns: Netns, dst: number, hash: number, flow: FlowKey): Path | null {
-  if (ns.isLocal(dst)) return { type: 'local', device: ns.lo, nexthop: dst, src: 0, route: null };
+  // To who is bound to a device, an address of another one is not the host's own (`fib_table_lookup`).
+  if (ns.isLocal(dst) && (flow.oif === null || ns.addresses.isOf(flow.oif, dst)))
+    return { type: 'local', device: ns.lo, nexthop: dst, src: 0, route: null };
   if (ns.isBroadcast(dst)) {
     const device = ns.addresses.broadcastDevice(dst, flow.oif);
     if (device !== null) return { type: 'broadcast', device, nexthop: dst, src: 0, route: null };

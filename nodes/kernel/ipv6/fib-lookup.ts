@@ -88,9 +88,11 @@ function inTableOf(ns: Netns, table: number, sought: Sought): Found {
 
 /** The rows that follow from the addresses, then those that were put into the local table by hand. */
 function inLocalTable(ns: Netns, sought: Sought): Found {
-  const { dst, link } = sought;
+  const { dst, link, out } = sought;
   const { addresses, tables } = ns.ipv6;
-  if (addresses.isLocal(dst, link))
+  // To who is bound to a device, an address of another one is not the host's own (`rt6_check_dev`). What lo brings back is.
+  const bound = out === null || out.kind === 'loopback' || out.inet6.holds(dst);
+  if (bound && addresses.isLocal(dst, link))
     return { type: 'local', device: ns.lo, nexthop: dst, src: ANY_IP6, route: null };
   const table = tables.customLocal ? tables.get(LOCAL_TABLE) : undefined;
   const found = table === undefined ? null : inTable(ns, table, sought);

@@ -188,7 +188,9 @@ function print(ctx: IpContext, { dst, from, flow }: Question, path: Path): void 
   const gateway = path.type === 'unicast' && isGateway ? formatIp4(path.nexthop) : '';
   const via = via6 === undefined ? gateway : `inet6 ${formatIp6(via6)}`;
   const source = local ? dst : path.src !== 0 ? path.src : ns.sourceFor(path.device, path.nexthop);
-  const cache = path.type === 'unicast' ? [] : local ? ['local'] : ['local', 'brd'];
+  // RTCF_LOCAL is of what goes by lo, too (`__mkroute_output`).
+  const kept = local || path.device.kind === 'loopback' ? ['local'] : [];
+  const cache = path.type === 'broadcast' ? ['local', 'brd'] : kept;
   if (path.redirected === true) cache.push('redirected');
   if (iif !== null && path.type === 'unicast' && wantsRedirect(ns, iif, dst, flow, path))
     cache.push('redirect');

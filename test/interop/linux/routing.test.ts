@@ -49,7 +49,7 @@ const gateway = one(
 );
 const table = one('', '', '', 'table 100', 'table 200');
 const route = join(
-  one('ip route add', 'ip route add', 'ip route replace'),
+  one('ip route add', 'ip route add', 'ip route replace', 'ip route append', 'ip route prepend'),
   fc.oneof(
     { weight: 5, arbitrary: join(prefix, gateway) },
     {
@@ -130,7 +130,7 @@ const packet = fc
 const asked = join(
   one('ip route get'),
   one(...destination),
-  one('', '', 'tos 0x10', 'mark 1', 'from 10.9.3.4 iif v0', 'from 10.0.2.77'),
+  one('', '', 'tos 0x10', 'mark 1', 'from 10.9.3.4 iif v0', 'from 10.0.2.77', 'oif v0', 'oif w0', 'oif lo'),
 );
 
 linuxTest('generated routes and rules take packets, and answer `ip route get`, as in Linux', async (t) => {
@@ -215,3 +215,33 @@ linuxTest(
     }
   },
 );
+
+linuxTest('an address of another device is looked for at the link by who is bound to a device', async (t) => {
+  const inet6 = ['v0', 'w0'].flatMap((dev, i) => [
+    `sysctl -w net.ipv6.conf.${dev}.addr_gen_mode=1`,
+    `sysctl -w net.ipv6.conf.${dev}.disable_ipv6=0`,
+    `ip -6 addr add 2001:db8:${i + 1}::1/64 dev ${dev} nodad`,
+    `ip -6 addr add fe80::${i + 1}/64 dev ${dev} nodad`,
+  ]);
+  const twin = await Twin.start(
+    ['v0', 'w0'].map((name) => ({ name })),
+    [
+      'sysctl -w net.ipv6.conf.lo.disable_ipv6=0',
+      ...['v0', 'w0'].map((dev, i) => `ip addr add 10.0.${i + 1}.1/24 dev ${dev}`),
+      ...inet6,
+    ],
+  );
+  try {
+    const to = ['10.0.1.1', '10.0.2.1', '10.0.2.2', '10.0.2.255', '127.0.0.1', '172.16.0.1'];
+    const to6 = ['2001:db8:1::1', '2001:db8:2::1', '2001:db8:2::9', '::1', 'fe80::1', 'fe80::2', '3fff::1'];
+    for (const dev of ['v0', 'w0', 'lo'])
+      for (const address of to)
+        await twin.same(`ip route get ${address} oif ${dev}`, (text) => text.replaceAll(/ +\n/g, '\n'));
+    for (const dev of ['v0', 'w0'])
+      for (const address of to6)
+        await twin.same(`ip -6 route get ${address} oif ${dev}`, (text) => text.replaceAll(/ +\n/g, '\n'));
+  } finally {
+    twin.stop();
+  }
+  t.pass();
+});
