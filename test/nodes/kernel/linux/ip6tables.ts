@@ -91,7 +91,8 @@ export const ip6tablesCases: CaseGroup = {
         ),
       ],
       steps: [
-        send(0, ...fragments6({ ...THROUGH, upper: udp6(1_000, 53, 32) }, 16)),
+        command('ip6tables -A FORWARD -m frag --fraglen 8:16'),
+        send(0, ...fragments6({ ...THROUGH, upper: udp6(1_000, 53, 16) }, 8)),
         through({}),
         counted('FORWARD'),
       ],
@@ -109,6 +110,7 @@ export const ip6tablesCases: CaseGroup = {
         ),
       ],
       steps: [
+        command('ip6tables -A FORWARD -m rt --rt-type 0:4'),
         through({ headers: [routing(0, 0)] }),
         through({ headers: [routing(4, 2)] }),
         through({}),
@@ -122,6 +124,7 @@ export const ip6tablesCases: CaseGroup = {
         ...counting(
           '-m hbh',
           '-m hbh --hbh-len 8',
+          '-m hbh --hbh-len 16',
           '-m hbh --hbh-opts 5:2',
           '-m hbh --hbh-opts 1,5',
           '-m dst --dst-opts 1:4',
@@ -129,6 +132,7 @@ export const ip6tablesCases: CaseGroup = {
         ),
       ],
       steps: [
+        command('ip6tables -A FORWARD -m hbh --hbh-len 16:24'),
         through({ headers: [hopByHop(5, 2, 0, 0, 1, 0)] }),
         through({ headers: [hopByHop(1, 0, 5, 2, 0, 0)] }),
         through({ headers: [destinationOptions(...NO_OPTIONS)] }),

@@ -235,7 +235,7 @@ export const ipv6Cases: CaseGroup = {
     },
     {
       name: 'what is for an address of a link is sent back to the link that it came from',
-      setUp: ROUTER,
+      setUp: [...ROUTER, LINK_LOCAL, 'ip -6 addr add fe80::1/64 dev w0 nodad'],
       steps: [
         send(0, packet6({ ...THROUGH, dst: 'fe80::9' })),
         send(1, packet6({ ...THROUGH, src: '2001:db8:2::2', dst: 'fe80::9' })),
@@ -324,7 +324,9 @@ export const ipv6Cases: CaseGroup = {
       setUp: [...HOST, LINK_LOCAL],
       steps: [
         send(0, packet6({ ...THROUGH, dst: '2001:db8:1::9' })),
-        ...([['solicited', 'override'], ['solicited'], ['override']] as const).flatMap((flags, i) => [
+        ...(
+          [['solicited', 'override'], [], ['solicited', 'override'], ['solicited'], ['override']] as const
+        ).flatMap((flags, i) => [
           send(
             0,
             advert(
@@ -440,7 +442,8 @@ export const ipv6Cases: CaseGroup = {
         ...ROUTER,
         'ip -6 route add 2001:db8:7::/48 via 2001:db8:1::2',
         'ip -6 route add 2001:db8:7::/48 via 2001:db8:2::2 table 100',
-        'ip -6 rule add from 2001:db8:2::/64 lookup 100',
+        'ip -6 rule add from ::/1 iif w0 lookup 100',
+        'ip -6 rule add from ::/1 iif lo lookup 100',
       ],
       steps: [
         show('ip -6 route get 2001:db8:7::1'),

@@ -42,6 +42,15 @@ function spanOf(module: string, found: Given | undefined): Span | null {
   return { from, to: second === '' ? ALL : number(second), negated: found.negated };
 }
 
+/** A single number. @throws XtablesError */
+function numberOf(module: string, found: Given | undefined): Span | null {
+  if (found === undefined) return null;
+  const value = parseNumber(found.values[0] ?? '');
+  if (value === null)
+    throw usage(`${module}: bad value for option "${found.option}", or out of range (0-${ALL}).\n`);
+  return { from: value, to: value, negated: found.negated };
+}
+
 function spanText({ from, to }: Span): string {
   return from === to ? String(from) : `${from}:${to}`;
 }
@@ -91,7 +100,7 @@ export const frag: MatchExtension = {
     const one = (option: string) => once('frag', given, option);
     const id = spanOf('frag', one('--fragid'));
     // The kernel does not look at it: a fragment header has the one length.
-    const length = spanOf('frag', one('--fraglen'));
+    const length = numberOf('frag', one('--fraglen'));
     const has = (option: string) => one(option) !== undefined;
     const [reserved, first, more, last] = ['--fragres', '--fragfirst', '--fragmore', '--fraglast'].map(has);
     if (more === true && last === true)
@@ -141,9 +150,9 @@ export const rt: MatchExtension = {
   },
   bind(given) {
     const one = (option: string) => once('rt', given, option);
-    const type = spanOf('rt', one('--rt-type'));
+    const type = numberOf('rt', one('--rt-type'));
     const left = spanOf('rt', one('--rt-segsleft'));
-    const length = spanOf('rt', one('--rt-len'));
+    const length = numberOf('rt', one('--rt-len'));
     const reserved = one('--rt-0-res') !== undefined;
     if (one('--rt-0-addrs') !== undefined || one('--rt-0-not-strict') !== undefined)
       throw usage('rt: --rt-0-addrs is not emulated');
@@ -289,7 +298,7 @@ function optionsMatch(name: 'hbh' | 'dst', header: number): MatchExtension {
     name,
     options: { [`--${name}-len`]: 1, [`--${name}-opts`]: 1 },
     bind(given) {
-      const length = spanOf(name, once(name, given, `--${name}-len`));
+      const length = numberOf(name, once(name, given, `--${name}-len`));
       const text = once(name, given, `--${name}-opts`)?.values[0];
       const specs = text === undefined ? [] : optionSpecs(text);
       const shown = specs.map((spec) => `${spec.type}${spec.length === null ? '' : `:${spec.length}`}`);
