@@ -136,6 +136,13 @@ export interface RouteFacts {
   /** Preferred source address, '' if none. */
   readonly src: string;
   readonly nexthops: readonly NexthopFacts[];
+  /** IPv6, of what a router has advertised: when it ceases, ms at the node. */
+  readonly expires?: number;
+  /** Largest packet that goes by it, bytes, and hop limit of the host's own; absent: those of the device. */
+  readonly mtu?: number;
+  readonly hopLimit?: number;
+  /** Of a default router (RFC 4191 §2.2); absent: medium. */
+  readonly preference?: 'low' | 'high';
 }
 
 /** A policy rule; what is absent is not asked for. */
@@ -316,9 +323,11 @@ export type KernelEvent =
       /** IPv6: what it was added with. */
       readonly nodad?: true;
       readonly noprefixroute?: true;
-      /** IPv6, of an advertised prefix: when it ceases to be preferred and valid, ms at the node. */
+      /** IPv6, of an advertised prefix: when it ceases to be preferred and valid, ms at the node; absent for ever. */
       readonly preferredUntil?: number;
       readonly validUntil?: number;
+      /** IPv6: of an advertised prefix. Those that have an end are so too where an older log does not say it. */
+      readonly advertised?: true;
     }
   | { readonly type: 'addr.removed'; readonly ns: string; readonly dev: string; readonly address: string }
   /** `table` 254 is main. Route tables change in batches: a BGP update can touch thousands of rows. */

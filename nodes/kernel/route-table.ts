@@ -48,6 +48,8 @@ export interface Route<A extends IpAddress = number> {
   readonly len: number;
   /** Number of the table that it is in. */
   readonly table: number;
+  /** Among routes of one metric: 1 before 0 before -1. */
+  readonly preference: number;
   readonly facts: RouteFacts;
 }
 
@@ -313,7 +315,12 @@ export class RouteTable<A extends IpAddress = number> {
     }));
     const metric = facts.metric || this.#family.metric;
     const canonical = { ...facts, metric, dst: formatPrefix(prefix), nexthops: shown };
-    return { type: facts.type, nexthops, src, metric, len: prefix.len, table: this.id, facts: canonical };
+    const preference = facts.preference === undefined ? 0 : facts.preference === 'high' ? 1 : -1;
+    return {
+      ...{ type: facts.type, nexthops, src, metric, len: prefix.len, table: this.id },
+      preference,
+      facts: canonical,
+    };
   }
 
   /** The device by which a gateway is reached that is on a link; undefined: there is none. */
@@ -354,13 +361,20 @@ function deletionOf(facts: RouteFacts, rowPerDevice: boolean): Extract<RouteChan
   return dev === '' ? { op: 'del', dst, metric } : { op: 'del', dst, metric, dev };
 }
 
+/** The first usable row of the lowest metric, or one there that is preferred to it (`find_rr_leaf`). */
 function usableOf<A extends IpAddress>(rows: readonly Route<A>[]): Route<A> | null {
+  let best: Route<A> | null = null;
   for (const route of rows) {
-    const { nexthops } = route;
-    if (nexthops.length === 0) return route;
-    for (const nexthop of nexthops) if (leads(nexthop)) return route;
+    if (best !== null && route.metric !== best.metric) return best;
+    if ((best === null || route.preference > best.preference) && isUsable(route)) best = route;
   }
-  return null;
+  return best;
+}
+
+function isUsable<A extends IpAddress>({ nexthops }: Route<A>): boolean {
+  if (nexthops.length === 0) return true;
+  for (const nexthop of nexthops) if (leads(nexthop)) return true;
+  return false;
 }
 
 function sameRoute<A extends IpAddress>(a: Route<A>, b: Route<A>): boolean {
@@ -371,6 +385,10 @@ function sameRoute<A extends IpAddress>(a: Route<A>, b: Route<A>): boolean {
     x.protocol === y.protocol &&
     x.scope === y.scope &&
     x.src === y.src &&
+    x.expires === y.expires &&
+    x.mtu === y.mtu &&
+    x.hopLimit === y.hopLimit &&
+    x.preference === y.preference &&
     x.nexthops.length === y.nexthops.length &&
     x.nexthops.every((hop, i) => {
       const other = y.nexthops[i];

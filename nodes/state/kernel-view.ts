@@ -36,6 +36,8 @@ export interface AddressFacts {
   /** IPv6, of an advertised prefix: when it ceases to be preferred and valid, ms at the node. */
   readonly preferredUntil?: number;
   readonly validUntil?: number;
+  /** IPv6: of an advertised prefix. */
+  readonly advertised?: true;
 }
 
 /** The VLANs that a bridge or a port of one is in. */

@@ -21,8 +21,9 @@ export interface Inet6AddressOptions {
   readonly dad?: 'claim' | 'none';
   /** 'none': `noprefixroute`. */
   readonly prefixRoute?: 'add' | 'none';
-  readonly preferredUntil?: number;
-  readonly validUntil?: number;
+  readonly origin?: Inet6Address['origin'];
+  readonly preferredUntil?: number | null;
+  readonly validUntil?: number | null;
 }
 
 type Inserted = Pick<Inet6Address, 'addr' | 'len' | 'scope'> & Inet6AddressOptions;
@@ -73,6 +74,7 @@ export class AddressTable6 {
       dad: options.dad !== 'none' && scope !== 'host' && inet6.claims ? 'tentative' : null,
       claim: options.dad === 'none' ? 'none' : 'usual',
       prefixRoute: options.prefixRoute ?? 'add',
+      origin: options.origin ?? 'manual',
       preferredUntil: options.preferredUntil ?? null,
       validUntil: options.validUntil ?? null,
       probes: 0,
@@ -105,7 +107,11 @@ export class AddressTable6 {
     ipv6.tables.removeWhere(
       ({ src, facts, nexthops }) =>
         (lost && src === address.addr) ||
-        (!shared && facts.protocol === 'kernel' && facts.dst === prefix && nexthops[0]?.device === device),
+        (address.origin === 'manual' &&
+          !shared &&
+          facts.protocol === 'kernel' &&
+          facts.dst === prefix &&
+          nexthops[0]?.device === device),
     );
   }
 
@@ -184,7 +190,7 @@ export class AddressTable6 {
   }
 
   #addPrefixRoute(device: Device, address: Inet6Address): void {
-    if (address.scope === 'host' || address.prefixRoute === 'none') return;
+    if (address.scope === 'host' || address.prefixRoute === 'none' || address.origin === 'router') return;
     const dst = prefixOf(address);
     this.#ns.ipv6.routes.set({
       dst,
@@ -231,16 +237,16 @@ function prefixOf({ addr, len }: Inet6Address): string {
 }
 
 function addressFacts(device: Device, address: Inet6Address): AddressFacts {
-  const { claim, dad, preferredUntil, prefixRoute, validUntil, scope } = address;
+  const { claim, dad, origin, preferredUntil, prefixRoute, validUntil, scope } = address;
   return {
     dev: device.name,
     address: formatPrefix6(address),
     scope,
     ...(dad === null ? {} : { dad }),
     ...(claim === 'none' ? { nodad: true as const } : {}),
-    // The address of an advertisement has its route from there too; it is not shown for that.
-    ...(prefixRoute === 'none' && validUntil === null ? { noprefixroute: true as const } : {}),
+    ...(prefixRoute === 'none' && origin === 'manual' ? { noprefixroute: true as const } : {}),
     ...(preferredUntil === null ? {} : { preferredUntil }),
     ...(validUntil === null ? {} : { validUntil }),
+    ...(origin === 'router' ? { advertised: true as const } : {}),
   };
 }

@@ -24,7 +24,9 @@ export interface Inet6Address {
   readonly claim: 'usual' | 'none';
   /** Whether its prefix' route comes with it. */
   readonly prefixRoute: 'add' | 'none';
-  /** Of an advertised prefix: when it ceases to be preferred and valid, ms; null for ever. */
+  /** 'router': of an advertised prefix, whose route is another matter. */
+  readonly origin: 'manual' | 'router';
+  /** When it ceases to be preferred and valid, ms; null for ever. */
   preferredUntil: number | null;
   validUntil: number | null;
   /** Probes of duplicate address detection that are still to be sent. */

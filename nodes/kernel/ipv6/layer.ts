@@ -162,14 +162,6 @@ export class Ip6Layer {
     const { kernel, ipv6 } = this.#ns;
     const { icmp } = ipv6;
     const src = readIp6Cached(frame, ETH_HLEN + IP6_SRC);
-    if (ipv6.sysctls.all.forwarding === 0) {
-      kernel.drop('ip6-not-for-us');
-      return;
-    }
-    if ((frame[0]! & 1) !== 0) {
-      kernel.drop('ip6-link-multicast');
-      return;
-    }
     const flow = ipv6.rules.custom ? packetFlow6(frame, device, skb?.mark ?? 0) : null;
     // What is for the link is sent back to it, and nowhere else (`rt6_need_strict`).
     const path = this.lookup(dst, flowHash(frame), isLinkLocal(dst) ? device : null, flow);
@@ -180,8 +172,12 @@ export class Ip6Layer {
       kernel.drop('no-route');
       return;
     }
-    if (path.type !== 'unicast') {
+    if (path.type !== 'unicast' || ipv6.sysctls.all.forwarding === 0) {
       kernel.drop(path.type === 'blackhole' ? 'blackhole' : 'ip6-not-for-us');
+      return;
+    }
+    if ((frame[0]! & 1) !== 0) {
+      kernel.drop('ip6-link-multicast');
       return;
     }
     if (ip6HopLimit(frame, ETH_HLEN) <= 1) {
@@ -200,7 +196,8 @@ export class Ip6Layer {
       kernel.drop('xfrm-in-policy');
       return;
     }
-    const mtu = xfrm.active ? xfrm.mtu(flowOf(frame), path.device.inet6.mtu) : path.device.inet6.mtu;
+    const most = mtuOfPath(path);
+    const mtu = xfrm.active ? xfrm.mtu(flowOf(frame), most) : most;
     // What was put together here goes on in fragments as large as those that came.
     const largest = skb !== null && skb.fragmentSize !== 0 ? skb.fragmentSize : frame.length - ETH_HLEN;
     if (largest > mtu) {
@@ -224,7 +221,7 @@ export class Ip6Layer {
 
   /** The largest packet for a destination by a path to it, bytes, unless IPsec makes another of it. */
   mtuOf(dst: Ip6, path: Path<Ip6>): number {
-    return Math.min(path.device.inet6.mtu, this.#ns.ipv6.pathMtus.of(dst, path));
+    return Math.min(mtuOfPath(path), this.#ns.ipv6.pathMtus.of(dst, path));
   }
 
   /** The largest packet of a flow by a path to its destination, bytes. */
@@ -248,14 +245,14 @@ export class Ip6Layer {
     // Without an address nothing but the claim to one may be sent (Linux says EADDRNOTAVAIL).
     if (src === ANY_IP6) return 'ENETUNREACH';
     const ports = portsAt(buffer, ETH_HLEN + IPV6_HLEN, proto);
-    const mtu = df === 'probe' ? path.device.inet6.mtu : this.flowMtu({ src, dst, proto, ...ports }, path);
+    const mtu = df === 'probe' ? mtuOfPath(path) : this.flowMtu({ src, dst, proto, ...ports }, path);
     if (df !== false && buffer.length - ETH_HLEN > mtu) return 'EMSGSIZE';
     fill?.(src);
     writeIpv6Header(buffer, ETH_HLEN, {
       src,
       dst,
       nextHeader: proto,
-      hopLimit: options.ttl ?? (isMulticastIp6(dst) ? 1 : path.device.inet6.conf.hop_limit),
+      hopLimit: options.ttl ?? (isMulticastIp6(dst) ? 1 : hopLimitOf(path)),
       payloadLength: buffer.length - ETH_HLEN - IPV6_HLEN,
       trafficClass: options.tos ?? 0,
     });
@@ -281,7 +278,7 @@ export class Ip6Layer {
    */
   localOut(skb: Skb): SendError | null {
     const path = this.#routeAgain(skb);
-    return typeof path === 'string' ? path : this.#localOut(path, skb, path.device.inet6.mtu);
+    return typeof path === 'string' ? path : this.#localOut(path, skb, mtuOfPath(path));
   }
 
   /**
@@ -493,6 +490,16 @@ export class Ip6Layer {
 }
 
 const NO_NEXT_HEADER = 59;
+
+/** The largest packet by a path, bytes: as the route says, or the device (`ip6_mtu`). */
+function mtuOfPath({ route, device }: Path<Ip6>): number {
+  return route?.facts.mtu ?? device.inet6.mtu;
+}
+
+/** `ip6_dst_hoplimit` */
+function hopLimitOf({ route, device }: Path<Ip6>): number {
+  return route?.facts.hopLimit ?? device.inet6.conf.hop_limit;
+}
 
 function destinationOf(frame: Uint8Array): Ip6 {
   return readIp6Cached(frame, ETH_HLEN + IP6_DST);

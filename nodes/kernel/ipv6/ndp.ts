@@ -169,8 +169,10 @@ export class NdpLayer {
       return;
     }
     const { inet6 } = device;
-    if (!inet6.discovery.accepts) return;
+    const counts = inet6.discovery.accepts;
+    if (counts && !inet6.discovery.heard(message, src)) return;
+    // Whether it counts or not, its sender is a neighbour.
     if (message.options.sourceMac !== undefined) inet6.neighbors.solicitedBy(src, message.options.sourceMac);
-    inet6.discovery.advertised(message, src);
+    if (counts) inet6.discovery.advertised(message, src);
   }
 }

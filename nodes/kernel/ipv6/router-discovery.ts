@@ -6,11 +6,14 @@ import {
   formatPrefix6,
   type Ip6,
   isLinkLocal,
+  isMulticastIp6,
   maskIp6,
 } from '../../../protocols/ip6.ts';
 import { IPV6_MIN_MTU } from '../../../protocols/ipv6.ts';
 import type { NdpMessage, PrefixInformation } from '../../../protocols/ndp.ts';
+import type { RouteFacts } from '../../events/kernel.ts';
 import type { TimerHandle } from '../../runtime.ts';
+import { RouteError } from '../route-error.ts';
 import type { Inet6Device } from './inet6-device.ts';
 import { KERNEL_METRIC, USER_METRIC } from './route-table.ts';
 
@@ -32,8 +35,8 @@ export class HostDiscovery {
   #heard = false;
   /** Default routers, with the end of their lifetimes. */
   readonly #routers = new Map<Ip6, TimerHandle>();
-  /** Prefixes that are on the link by an advertisement alone, with the end of their lifetimes. */
-  readonly #prefixes = new Map<string, TimerHandle>();
+  /** Prefixes that are on the link by an advertisement alone, with the end of their lifetimes; null for ever. */
+  readonly #prefixes = new Map<string, TimerHandle | null>();
 
   constructor(inet6: Inet6Device) {
     this.#inet6 = inet6;
@@ -60,20 +63,38 @@ export class HostDiscovery {
     const { timers } = this.#rt;
     if (this.#timer !== null) timers.cancel(this.#timer);
     this.#timer = null;
-    for (const timer of [...this.#routers.values(), ...this.#prefixes.values()]) timers.cancel(timer);
+    for (const timer of [...this.#routers.values(), ...this.#prefixes.values()])
+      if (timer !== null) timers.cancel(timer);
     this.#routers.clear();
     this.#prefixes.clear();
   }
 
-  advertised(message: RouterAdvert, src: Ip6): void {
+  /** The host is a router now, and has no others, unless it listens to them all the same (`rt6_purge_dflt_routers`). */
+  purge(): void {
+    if (this.#inet6.conf.accept_ra === 2) return;
+    for (const [src, timer] of this.#routers) {
+      this.#rt.timers.cancel(timer);
+      this.#removeRow(src);
+    }
+    this.#routers.clear();
+  }
+
+  /** What an advertisement says of its router; false: it cannot be one, and nothing more is taken (`ndisc_router_discovery`). */
+  heard(message: RouterAdvert, src: Ip6): boolean {
     const { conf } = this.#inet6;
     this.#heard = true;
-    if (message.hopLimit !== 0) conf.hop_limit = message.hopLimit;
-    if (conf.accept_ra_defrtr !== 0) this.#router(src, message.routerLifetime);
-    const { mtu, prefixes = [] } = message.options;
-    if (conf.accept_ra_mtu !== 0 && mtu !== undefined && mtu >= IPV6_MIN_MTU) this.#inet6.advertisedMtu = mtu;
-    if (conf.accept_ra_pinfo === 0) return;
-    for (const prefix of prefixes) this.#prefix(prefix);
+    const fromHere = this.#inet6.find(src) !== undefined;
+    if (conf.accept_ra_defrtr === 0 || (fromHere && conf.accept_ra_from_local === 0)) return true;
+    return this.#router(message, src);
+  }
+
+  /** What it says of the link. */
+  advertised({ options }: RouterAdvert, src: Ip6): void {
+    const { conf, device } = this.#inet6;
+    const { mtu, prefixes = [] } = options;
+    if (conf.accept_ra_pinfo !== 0) for (const prefix of prefixes) this.#prefix(prefix);
+    if (conf.accept_ra_mtu !== 0 && mtu !== undefined && mtu >= IPV6_MIN_MTU && mtu <= device.mtu)
+      this.#mtu(mtu, src);
   }
 
   get #rt() {
@@ -105,74 +126,109 @@ export class HostDiscovery {
     this.#interval = Math.min(most, this.#interval * (1.9 + 0.2 * this.#rt.random.unit()));
   }
 
-  #router(src: Ip6, lifetime: number): void {
+  #router({ routerLifetime, hopLimit, preference }: RouterAdvert, src: Ip6): boolean {
+    const { conf, device } = this.#inet6;
     const { timers, now } = this.#rt;
+    const until = now + routerLifetime * this.#second;
     const old = this.#routers.get(src);
     if (old !== undefined) timers.cancel(old);
     this.#routers.delete(src);
-    if (lifetime > 0)
+    const row = this.#rowOf(src);
+    if (routerLifetime > 0) {
+      // One that somebody has put in by hand stays as it is.
+      if (row !== undefined && row.protocol !== 'ra') return false;
       this.#routers.set(
         src,
-        timers.set(now + lifetime * this.#second, () => {
+        timers.set(until, () => {
           this.#routers.delete(src);
-          this.#programDefault();
+          this.#removeRow(src);
         }),
       );
-    this.#programDefault();
-  }
-
-  #programDefault(): void {
-    const { name } = this.#inet6.device;
-    const mine = [...this.#routers.keys()].map((src) => ({
-      via: formatIp6(src),
-      dev: name,
-      onlink: false,
-      weight: 1,
-    }));
-    const row = this.#routes.get('::/0', USER_METRIC);
-    // A route that somebody has put in by hand stays.
-    if (row !== undefined && row.protocol !== 'ra') return;
-    const others = row?.nexthops.filter(({ dev }) => dev !== name) ?? [];
-    const nexthops = [...others, ...mine];
-    if (nexthops.length === 0) {
-      if (row !== undefined) this.#routes.delete('::/0', USER_METRIC);
-      return;
-    }
-    this.#routes.set({
+    } else this.#removeRow(src);
+    const heeded = hopLimit !== 0 && hopLimit >= conf.accept_ra_min_hop_limit;
+    if (heeded) conf.hop_limit = hopLimit;
+    if (routerLifetime === 0) return true;
+    const { preference: _preference, ...known } = row ?? {
       dst: '::/0',
       type: 'unicast',
       protocol: 'ra',
       scope: 'global',
       metric: USER_METRIC,
       src: '',
-      nexthops,
-    });
+      nexthops: [{ via: formatIp6(src), dev: device.name, onlink: false, weight: 1 }],
+    };
+    const facts: RouteFacts = {
+      ...known,
+      expires: until,
+      ...(heeded ? { hopLimit } : {}),
+      ...(preference === 'medium' || conf.accept_ra_rtr_pref === 0 ? {} : { preference }),
+    };
+    try {
+      if (row === undefined) this.#routes.add(facts, 'last');
+      else this.#routes.replace(row, facts);
+    } catch (error) {
+      // Nobody is a gateway for himself.
+      if (!(error instanceof RouteError)) throw error;
+      return false;
+    }
+    return true;
+  }
+
+  /** The default route by a router (`rt6_get_dflt_router`). */
+  #rowOf(src: Ip6): RouteFacts | undefined {
+    const { name } = this.#inet6.device;
+    const via = formatIp6(src);
+    const rows = this.#routes.rowsOf('::/0').filter(({ metric }) => metric === USER_METRIC);
+    return rows.find(({ nexthops }) => nexthops.some((hop) => hop.via === via && hop.dev === name));
+  }
+
+  #removeRow(src: Ip6): void {
+    const row = this.#rowOf(src);
+    if (row?.protocol === 'ra') this.#routes.remove(row);
+  }
+
+  /** Another MTU than before goes for the router's route, and for others that were given a larger one (`rt6_mtu_change`). */
+  #mtu(mtu: number, src: Ip6): void {
+    if (mtu === this.#inet6.mtu) return;
+    this.#inet6.advertisedMtu = mtu;
+    const own = this.#rowOf(src);
+    const { name } = this.#inet6.device;
+    for (const row of this.#routes.rowsOf('::/0')) {
+      if (row.protocol !== 'ra' || row.nexthops[0]?.dev !== name) continue;
+      if (row === own || (row.mtu !== undefined && row.mtu > mtu)) this.#routes.replace(row, { ...row, mtu });
+    }
   }
 
   #prefix(info: PrefixInformation): void {
     const { conf } = this.#inet6;
-    if (isLinkLocal(info.prefix) || info.preferredLifetime > info.validLifetime) return;
+    const { prefix } = info;
+    if (isLinkLocal(prefix) || isMulticastIp6(prefix) || info.preferredLifetime > info.validLifetime) return;
     if (info.onLink) this.#onLink(info);
     if (info.autonomous && conf.autoconf !== 0 && info.len === 64) this.#address(info);
   }
 
+  /** `addrconf_prefix_rcv`: a route that is there by an address stays as it is. */
   #onLink({ prefix, len, validLifetime }: PrefixInformation): void {
     const { timers, now } = this.#rt;
     const { device } = this.#inet6;
     const dst = formatPrefix6({ addr: maskIp6(prefix, len), len });
+    const row = this.#routes.get(dst, KERNEL_METRIC, device.name);
     const old = this.#prefixes.get(dst);
-    if (old !== undefined) timers.cancel(old);
+    if (old === undefined && row !== undefined) return;
+    if (old !== undefined && old !== null) timers.cancel(old);
     this.#prefixes.delete(dst);
-    const gone = () => {
-      this.#prefixes.delete(dst);
-      this.#routes.delete(dst, KERNEL_METRIC, device.name);
-    };
     if (validLifetime === 0) {
-      if (old !== undefined) gone();
+      if (old !== undefined) this.#routes.delete(dst, KERNEL_METRIC, device.name);
       return;
     }
-    if (validLifetime !== FOREVER)
-      this.#prefixes.set(dst, timers.set(now + validLifetime * this.#second, gone));
+    const until = validLifetime === FOREVER ? null : now + validLifetime * this.#second;
+    const gone = () => {
+      this.#prefixes.delete(dst);
+      // An address may have made it a lasting one.
+      if (this.#routes.get(dst, KERNEL_METRIC, device.name)?.expires === until)
+        this.#routes.delete(dst, KERNEL_METRIC, device.name);
+    };
+    this.#prefixes.set(dst, until === null ? null : timers.set(until, gone));
     this.#routes.set({
       dst,
       type: 'unicast',
@@ -181,11 +237,12 @@ export class HostDiscovery {
       metric: KERNEL_METRIC,
       src: '',
       nexthops: [{ via: '', dev: device.name, onlink: false, weight: 1 }],
+      ...(until === null ? {} : { expires: until }),
     });
   }
 
   /** RFC 4862 §5.5.3, `addrconf_prefix_rcv_add_addr` */
-  #address({ prefix, len, validLifetime, preferredLifetime, onLink }: PrefixInformation): void {
+  #address({ prefix, len, validLifetime, preferredLifetime }: PrefixInformation): void {
     const { device } = this.#inet6;
     const { now } = this.#rt;
     const { addresses } = device.ns.ipv6;
@@ -194,25 +251,17 @@ export class HostDiscovery {
     const old = this.#inet6.find(addr);
     if (old === undefined) {
       if (validLifetime === 0) return;
-      const added = addresses.insert(device, {
-        addr,
-        len,
-        scope: 'global',
-        prefixRoute: onLink ? 'add' : 'none',
-      });
-      added.preferredUntil = until(preferredLifetime);
-      added.validUntil = until(validLifetime);
-      addresses.changed(device, added);
-      this.#expire(addr, added.validUntil);
+      const lifetimes = { preferredUntil: until(preferredLifetime), validUntil: until(validLifetime) };
+      addresses.insert(device, { addr, len, scope: 'global', origin: 'router', ...lifetimes });
+      this.#expire(addr, lifetimes.validUntil);
       return;
     }
     // An address that was put in by hand is none of the routers' business.
-    if (old.validUntil === null) return;
-    const left = old.validUntil - now;
+    if (old.origin === 'manual') return;
+    const left = (old.validUntil ?? Number.POSITIVE_INFINITY) - now;
     const offered = validLifetime * this.#second;
     const shortest = Math.min(left, TWO_HOURS * this.#second);
-    old.validUntil =
-      validLifetime === FOREVER ? now + FOREVER * this.#second : now + Math.max(offered, shortest);
+    old.validUntil = validLifetime === FOREVER ? null : now + Math.max(offered, shortest);
     old.preferredUntil = until(preferredLifetime);
     addresses.changed(device, old);
     this.#expire(addr, old.validUntil);
@@ -221,9 +270,11 @@ export class HostDiscovery {
   #expire(addr: Ip6, validUntil: number | null): void {
     const { device } = this.#inet6;
     const address = this.#inet6.find(addr);
-    if (address === undefined || validUntil === null) return;
+    if (address === undefined) return;
     const { timers } = this.#rt;
     if (address.lifeTimer !== null) timers.cancel(address.lifeTimer);
+    address.lifeTimer = null;
+    if (validUntil === null) return;
     address.lifeTimer = timers.set(validUntil, () => {
       address.lifeTimer = null;
       device.ns.ipv6.addresses.drop(device, address);

@@ -11,8 +11,11 @@ const CONF = {
   accept_dad: 1,
   accept_ra: 1,
   accept_ra_defrtr: 1,
+  accept_ra_from_local: 0,
+  accept_ra_min_hop_limit: 1,
   accept_ra_mtu: 1,
   accept_ra_pinfo: 1,
+  accept_ra_rtr_pref: 1,
   accept_redirects: 1,
   addr_gen_mode: 0,
   autoconf: 1,
@@ -35,8 +38,11 @@ const SPECS: Readonly<Record<keyof Ipv6Conf, SysctlSpec>> = {
   accept_dad: {},
   accept_ra: {},
   accept_ra_defrtr: {},
+  accept_ra_from_local: {},
+  accept_ra_min_hop_limit: {},
   accept_ra_mtu: {},
   accept_ra_pinfo: {},
+  accept_ra_rtr_pref: {},
   accept_redirects: {},
   // 1: no link-local address. The modes of secrets and chance are not emulated.
   addr_gen_mode: { min: 0, max: 1 },
@@ -105,6 +111,8 @@ export class Ipv6Sysctls {
     const conf = dev === 'all' ? this.all : dev === 'default' ? this.defaults : ns.device(dev)?.inet6.conf;
     if (conf === undefined || (name !== 'forwarding' && name !== 'disable_ipv6' && name !== LINKDOWN)) return;
     const value = conf[name];
+    if (name === 'forwarding' && value !== 0 && dev !== 'default')
+      for (const device of ns.devices()) device.inet6.discovery.purge();
     if (dev === 'all') {
       ns.sysctls.follow(`ipv6.conf.*.${name}`, value, 'default');
       for (const device of ns.devices()) {

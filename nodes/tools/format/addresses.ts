@@ -124,13 +124,13 @@ export function addresses6Of(link: LinkFacts, addresses: readonly AddressFacts[]
 
 /** In the order of iproute2's `ifa_flag_names`. */
 function flags6(facts: AddressFacts, now: number): string[] {
-  const { dad, nodad, noprefixroute, preferredUntil, validUntil } = facts;
+  const { advertised, dad, nodad, noprefixroute, preferredUntil, validUntil } = facts;
   return [
     ...(nodad === true ? ['nodad'] : []),
     ...(dad === 'failed' ? ['dadfailed'] : []),
     ...(preferredUntil !== undefined && preferredUntil <= now ? ['deprecated'] : []),
     ...(dad === undefined ? [] : ['tentative']),
-    ...(validUntil === undefined ? [] : ['dynamic', 'mngtmpaddr']),
+    ...(validUntil === undefined && advertised === undefined ? [] : ['dynamic', 'mngtmpaddr']),
     ...(noprefixroute === true ? ['noprefixroute'] : []),
   ];
 }

@@ -15,6 +15,8 @@ export interface RouteFormat {
   readonly ignoring?: { readonly inet: ReadonlySet<string>; readonly inet6: ReadonlySet<string> };
   /** Columns that a filter has made constant, which iproute2 then leaves out. */
   readonly hide?: ReadonlySet<RouteColumn>;
+  /** Now, ms: for what is left of lifetimes. */
+  readonly now?: number;
   /** `show table all`: names the table of rows that are not main's. */
   readonly table?: string;
 }
@@ -126,8 +128,32 @@ function routeText(route: RouteFacts, format: RouteFormat, state: LinkState): st
     words.push('metric', String(metric));
   if (single !== undefined) words.push(...flagsOf(single, state));
   const newline = format.style === 'oneline' ? '\\' : '\n';
-  if (isInet6(route)) words.push('pref', 'medium');
+  if (route.expires !== undefined) words.push('expires', `${secondsLeft(route.expires, format)}sec`);
+  words.push(...metricWords(route));
+  if (isInet6(route)) words.push('pref', route.preference ?? 'medium');
   return `${words.join(' ')}${isInet6(route) ? '' : ' '}${multipath.map((hop) => `${newline}\t${nexthopText(route, hop, state)}`).join('')}`;
+}
+
+function secondsLeft(until: number, { now = 0 }: RouteFormat): number {
+  return Math.floor((until - now) / 1_000);
+}
+
+/** `mtu 1400 hoplimit 64`, of what a route says. */
+export function metricWords({ mtu, hopLimit }: Pick<RouteFacts, 'mtu' | 'hopLimit'>): string[] {
+  return [
+    ...(mtu === undefined ? [] : ['mtu', String(mtu)]),
+    ...(hopLimit === undefined ? [] : ['hoplimit', String(hopLimit)]),
+  ];
+}
+
+/** The same as `ip -j` has it. */
+export function metricsField({ mtu, hopLimit }: Pick<RouteFacts, 'mtu' | 'hopLimit'>) {
+  if (mtu === undefined && hopLimit === undefined) return {};
+  const metrics = {
+    ...(mtu === undefined ? {} : { mtu }),
+    ...(hopLimit === undefined ? {} : { hoplimit: hopLimit }),
+  };
+  return { metrics: [metrics] };
 }
 
 /** Whether the gateway of an IPv4 route is one of IPv6 (`RTA_VIA`). */
@@ -167,7 +193,9 @@ function routeObject(route: RouteFacts, format: RouteFormat, state: LinkState): 
     ...(src === '' ? {} : { prefsrc: src }),
     ...(metric === 0 ? {} : { metric }),
     flags: single === undefined ? [] : flagsOf(single, state),
-    ...(isInet6(route) ? { pref: 'medium' } : {}),
+    ...(route.expires === undefined ? {} : { expires: secondsLeft(route.expires, format) }),
+    ...metricsField(route),
+    ...(isInet6(route) ? { pref: route.preference ?? 'medium' } : {}),
     ...(multipath.length === 0
       ? {}
       : {

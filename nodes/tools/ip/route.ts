@@ -93,6 +93,7 @@ function list(words: Words, ctx: IpContext): void {
     : filter.families.flatMap((family) => listedTables(ns, filter.table, family));
   const format: RouteFormat = {
     ...linkFormat(ns),
+    now: ns.kernel.rt.now,
     hide: filter.hide,
     ...(options.style === 'oneline' ? { style: 'oneline' as const } : {}),
     ...(options.details === undefined ? {} : { details: options.details }),

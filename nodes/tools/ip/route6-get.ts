@@ -6,7 +6,14 @@ import { LOCAL_TABLE, MAIN_TABLE } from '../../kernel/route-table.ts';
 import type { FlowKey } from '../../kernel/rules.ts';
 import { formatJson } from '../format/json.ts';
 import { localTable6 } from '../format/local-table.ts';
-import { formatRoutes, protocolName, type RouteFormat, routeObjects } from '../format/routes.ts';
+import {
+  formatRoutes,
+  metricsField,
+  metricWords,
+  protocolName,
+  type RouteFormat,
+  routeObjects,
+} from '../format/routes.ts';
 import { sendErrorText } from '../send-error.ts';
 import { type IpContext, linkFormat, linksOf, refused } from './context.ts';
 import { tableName } from './route-protocols.ts';
@@ -55,8 +62,11 @@ function printWay({ ns, options, out }: IpContext, { dst, from, flow }: Question
     metric: facts?.metric ?? (local ? 0 : 256),
   };
   const input = iif === null ? {} : { iif: iif.name };
+  const pref = facts?.preference ?? 'medium';
   if (options.json !== undefined) {
-    out.stdout(formatJson([{ ...fields, flags: [], ...input, pref: 'medium' }], options.json));
+    out.stdout(
+      formatJson([{ ...fields, flags: [], ...metricsField(facts ?? {}), ...input, pref }], options.json),
+    );
     return;
   }
   const {
@@ -84,8 +94,9 @@ function printWay({ ns, options, out }: IpContext, { dst, from, flow }: Question
     ...(scope === '' ? [] : ['scope', scope]),
     ...(prefsrc === '' ? [] : ['src', prefsrc]),
     ...['metric', String(metric)],
+    ...metricWords(facts ?? {}),
     ...(iif === null ? [] : ['iif', iif.name]),
-    ...['pref', 'medium'],
+    ...['pref', pref],
   ];
   out.stdout(`${words.join(' ')}\n`);
 }
@@ -102,6 +113,7 @@ function printRow(ctx: IpContext, dst: Ip6, path: Path<Ip6>): void {
   const id = path.route?.table ?? LOCAL_TABLE;
   const format: RouteFormat = {
     ...linkFormat(ns),
+    now: ns.kernel.rt.now,
     ...(id === MAIN_TABLE ? {} : { table: tableName(id) }),
     ...(options.details === undefined ? {} : { details: options.details }),
   };

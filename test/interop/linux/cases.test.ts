@@ -10,7 +10,7 @@ import {
 } from '../../nodes/kernel/linux/case.ts';
 import { GROUPS } from '../../nodes/kernel/linux/groups.ts';
 import type { Out } from '../../support/router.ts';
-import { onLinux, takenOrRefused } from './command.ts';
+import { AWAIT_ADDRESSES, onLinux, takenOrRefused } from './command.ts';
 import { LinuxNamespace } from './namespace.ts';
 import { frameTexts } from './settle.ts';
 import { linuxTest } from './suite.ts';
@@ -23,6 +23,7 @@ const IS_RECORDING = process.env.RECORD === '1';
 async function linuxAnswers(group: CaseGroup, { setUp, steps }: LinuxCase): Promise<Answer[]> {
   const { ports, first = [], settle, ipv6 = 'off' } = group;
   const linux = await LinuxNamespace.start(ports, [...first, ...setUp.map(onLinux)], { ipv6 });
+  await linux.run(AWAIT_ADDRESSES);
   const answer = async (step: LinuxCase['steps'][number]): Promise<Answer> => {
     switch (step.type) {
       case 'command': {

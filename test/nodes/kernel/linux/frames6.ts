@@ -20,7 +20,12 @@ import {
   NEXT_HOP_BY_HOP,
   NEXT_ROUTING,
 } from '../../../../protocols/ipv6-headers.ts';
-import { encodeNdp, type NdpMessage } from '../../../../protocols/ndp.ts';
+import {
+  encodeNdp,
+  type NdpMessage,
+  type NdpOptions,
+  type RouterPreference,
+} from '../../../../protocols/ndp.ts';
 import { PACKET_ID } from '../../../interop/linux/settle.ts';
 import { NEIGHBOR_MAC, ROUTER_MAC } from '../../../support/router.ts';
 import { counted, rest, type Upper as UpperOf } from './transport.ts';
@@ -150,6 +155,31 @@ export function advert({ target, flags = [], targetMac }: Advert, between: Ndp):
       options: targetMac === undefined ? {} : { targetMac },
     },
     between,
+  );
+}
+
+export interface Routers {
+  readonly src?: string;
+  readonly hops?: number;
+  readonly hopLimit?: number;
+  readonly preference?: RouterPreference;
+  readonly lifetime?: number;
+  readonly options?: NdpOptions;
+}
+
+/** An advertisement of a router to all. */
+export function routerAdvert({
+  src = 'fe80::9',
+  hops = 255,
+  hopLimit = 0,
+  preference = 'medium',
+  lifetime = 1_850,
+  options = {},
+}: Routers = {}): Uint8Array {
+  const flags = { managed: false, otherConfig: false, reachableTime: 0, retransTimer: 0 };
+  return ndp(
+    { type: 'router-advert', ...flags, hopLimit, preference, routerLifetime: lifetime, options },
+    { src, dst: 'ff02::1', hopLimit: hops },
   );
 }
 

@@ -3,6 +3,14 @@ import type { CaseGroup } from './case.ts';
 import { ip6tablesCases } from './ip6tables.ts';
 import { iptablesCases } from './iptables.ts';
 import { ipv6Cases } from './ipv6.ts';
+import { routerAdvertCases } from './router-advert.ts';
 import { vxlanCases } from './vxlan.ts';
 
-export const GROUPS: readonly CaseGroup[] = [arpCases, iptablesCases, ipv6Cases, ip6tablesCases, vxlanCases];
+export const GROUPS: readonly CaseGroup[] = [
+  arpCases,
+  iptablesCases,
+  ipv6Cases,
+  ip6tablesCases,
+  routerAdvertCases,
+  vxlanCases,
+];
