@@ -41,6 +41,8 @@ export interface RuleFamily<A extends IpAddress> {
   readonly defaults: readonly RuleFacts[];
   /** What routing sees of the TOS octet. */
   readonly tosMask: number;
+  /** Bits that a rule may ask for. */
+  readonly tosMost: number;
   /** A prefix with its host bits as the kernel keeps it, and whether an address is in it; null: every address is. */
   prefix(text: string): { readonly text: string; contains(addr: A): boolean } | null;
 }
@@ -57,6 +59,7 @@ export const INET_RULES: RuleFamily<number> = {
   ],
   // `IPTOS_RT_MASK`, since ECN has the lowest bits.
   tosMask: 0x1c,
+  tosMost: 0x1e,
   prefix(text) {
     const prefix: Prefix | null = parseAddress(text);
     if (prefix === null || prefix.len === 0) return null;
@@ -108,6 +111,7 @@ export class RuleTable<A extends IpAddress = number> {
       throw new NetlinkError('Error: Backward goto not supported.');
     if (((facts.tos ?? 0) & 3) !== 0)
       throw new NetlinkError('Error: Invalid dsfield (tos): ECN bits must be 0.');
+    if (((facts.tos ?? 0) & ~this.#family.tosMost) !== 0) throw new NetlinkError('Error: Invalid tos.');
     if (this.#rules.some((rule) => isCovered(facts, rule.facts)))
       throw new NetlinkError('RTNETLINK answers: File exists');
     const at = this.#rules.findIndex((rule) => rule.facts.priority > facts.priority);

@@ -19,6 +19,7 @@ export const INET6_RULES: RuleFamily<Ip6> = {
   defaults: [LOCAL_RULE, MAIN_RULE],
   // The DSCP (`fib6_rule_match`).
   tosMask: 0xfc,
+  tosMost: 0xff,
   prefix(text) {
     const prefix = parseAddress6(text);
     if (prefix === null || prefix.len === 0) return null;

@@ -1,5 +1,6 @@
 import { protocolName } from '../../../protocols/protocol-names.ts';
 import type { RuleFacts } from '../../events/kernel.ts';
+import { dsfieldText } from '../ip/dsfield.ts';
 import { formatJson, type Json, type JsonStyle } from './json.ts';
 
 interface RuleFormat {
@@ -47,7 +48,7 @@ function ruleText(rule: RuleFacts, format: RuleFormat): string {
   const detached = (dev: string) => (format.devices.has(dev) ? '' : ' [detached]');
   const words = [not === true ? 'not from' : 'from', from === undefined ? 'all' : host(from)];
   if (to !== undefined) words.push('to', host(to));
-  if (tos !== undefined) words.push('tos', hex(tos));
+  if (tos !== undefined) words.push('tos', dsfieldText(tos));
   if (mark !== undefined)
     words.push('fwmark', `${hex(mark)}${mask === 0xffff_ffff ? '' : `/${hex(mask ?? 0)}`}`);
   if (iif !== undefined) words.push('iif', `${iif}${detached(iif)}`);
@@ -86,7 +87,7 @@ function ruleObject(rule: RuleFacts, format: RuleFormat): Json {
     ...(not === true ? { not: null } : {}),
     ...(from === undefined ? { src: 'all' } : prefix('src', from)),
     ...(to === undefined ? {} : prefix('dst', to)),
-    ...(tos === undefined ? {} : { tos: hex(tos) }),
+    ...(tos === undefined ? {} : { tos: dsfieldText(tos) }),
     ...(mark === undefined ? {} : { fwmark: hex(mark) }),
     ...(mark === undefined || mask === 0xffff_ffff ? {} : { fwmask: hex(mask ?? 0) }),
     ...(iif === undefined ? {} : device('iif', iif)),

@@ -23,10 +23,11 @@ import {
   requireInterfaceAddress,
   requireIpAddress,
 } from './context.ts';
+import { parseDsfield } from './dsfield.ts';
 import { tableName } from './route-protocols.ts';
 import { printRoute6 } from './route6-get.ts';
 import { ipProtocolOf, numberOf } from './rule-words.ts';
-import { EXIT_ARGUMENT, garbage, notEmulated, type Words } from './words.ts';
+import { EXIT_ARGUMENT, garbage, invalidArgument, notEmulated, type Words } from './words.ts';
 
 /** What a packet is said to be; `iif` null: one of the host's own. */
 interface Question {
@@ -68,9 +69,13 @@ export function routeGet(words: Words, ctx: IpContext): void {
         flow.mark = numberOf(words.argument(), 0xffff_ffff, 'invalid mark\n');
         break;
       case 'tos':
-      case 'dsfield':
-        flow.tos = numberOf(words.argument(), 0xff, 'TOS value is invalid\n');
+      case 'dsfield': {
+        const text = words.argument();
+        const tos = parseDsfield(text);
+        if (tos === null) throw invalidArgument(text, 'TOS value is invalid\n');
+        flow.tos = tos;
         break;
+      }
       case 'ipproto':
         proto = ipProtocolOf(words.argument());
         break;

@@ -6,6 +6,7 @@ import type { RuleTable } from '../../kernel/rules.ts';
 import { formatRules } from '../format/rules.ts';
 import { ToolError } from '../tool.ts';
 import { change, type IpContext, refused, requireInterfaceAddress, requirePrefix } from './context.ts';
+import { parseDsfield } from './dsfield.ts';
 import { ruleProtocolName, ruleProtocolOf, tableName, tableNumber } from './route-protocols.ts';
 import { ipProtocolOf, numberOf } from './rule-words.ts';
 import { runSubcommand, type Subcommands } from './subcommand.ts';
@@ -115,8 +116,8 @@ function parse(words: Words, ctx: IpContext): Given {
       case 'tos':
       case 'dsfield': {
         const text = words.argument();
-        const value = /^(0x)?[0-9a-f]{1,2}$/i.test(text) ? Number.parseInt(text, 16) : Number.NaN;
-        if (Number.isNaN(value)) throw invalidArgument(text, 'TOS value is invalid\n');
+        const value = parseDsfield(text);
+        if (value === null) throw invalidArgument(text, 'TOS value is invalid\n');
         rule.tos = value;
         break;
       }

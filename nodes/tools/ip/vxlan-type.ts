@@ -1,6 +1,7 @@
 import type { VxlanOptions } from '../../kernel/vxlan.ts';
 import { ToolError } from '../tool.ts';
 import { type IpContext, requireAddress, requireDevice } from './context.ts';
+import { parseDsfield } from './dsfield.ts';
 import { numberOf } from './rule-words.ts';
 import { EXIT_ARGUMENT, invalidArgument, notEmulated, type Words } from './words.ts';
 
@@ -59,7 +60,9 @@ function option(word: string, words: Words, ctx: IpContext, draft: Draft): void 
     case 'tos':
     case 'dsfield': {
       const text = words.argument();
-      draft.tos = text === 'inherit' ? text : typeOfService(text);
+      const value = text === 'inherit' ? text : parseDsfield(text);
+      if (value === null) throw invalidArgument(text, 'bad TOS value');
+      draft.tos = value;
       return;
     }
     case 'df': {
@@ -87,11 +90,4 @@ function option(word: string, words: Words, ctx: IpContext, draft: Draft): void 
     default:
       if (!QUIET.includes(word)) throw notEmulated(`vxlan ${word}`);
   }
-}
-
-/** `rtnl_dsfield_a2n`, of numbers: hexadecimal, with or without 0x. */
-function typeOfService(text: string): number {
-  const value = /^(0x)?[0-9a-f]{1,2}$/i.test(text) ? Number.parseInt(text, 16) : Number.NaN;
-  if (Number.isNaN(value)) throw invalidArgument(text, 'bad TOS value');
-  return value;
 }

@@ -1,9 +1,11 @@
 import { arpCases } from './arp.ts';
+import { bridgeCases } from './bridge.ts';
 import type { CaseGroup } from './case.ts';
 import { ip6tablesCases } from './ip6tables.ts';
 import { iptablesCases } from './iptables.ts';
 import { ipv6Cases } from './ipv6.ts';
 import { routerAdvertCases } from './router-advert.ts';
+import { routingCases } from './routing.ts';
 import { vxlanCases } from './vxlan.ts';
 
 export const GROUPS: readonly CaseGroup[] = [
@@ -13,4 +15,6 @@ export const GROUPS: readonly CaseGroup[] = [
   ip6tablesCases,
   routerAdvertCases,
   vxlanCases,
+  bridgeCases,
+  routingCases,
 ];
