@@ -6,6 +6,12 @@ import type { CompiledLab } from './compiled.ts';
 import { importGraphml } from './graphml.ts';
 import { LabError } from './problem.ts';
 
+const UNREADABLE: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  EISDIR: 'it is a folder, not a file',
+  EACCES: 'it may not be read',
+};
+
 /**
  * Text of a file that the user named; `mend` is what to do if it is not there.
  * @throws LabError for a file that cannot be read.
@@ -15,18 +21,19 @@ export async function readUserFile(path: string, mend: string): Promise<string> 
     return await readFile(path, 'utf8');
   } catch (error) {
     const reason = error instanceof Error && 'code' in error ? String(error.code) : String(error);
-    const message = reason === 'ENOENT' ? 'there is no such file' : `it cannot be read (${reason})`;
+    const message = UNREADABLE[reason] ?? `it cannot be read (${reason})`;
     throw new LabError([{ file: path, line: 1, column: 1, path: '', message, mend }]);
   }
 }
 
 /**
- * Reads and compiles a lab: GraphML where the file's name ends so, a lab file otherwise.
+ * Reads and compiles a lab: GraphML where the file's name ends so or its text is XML, a lab file otherwise.
  * @throws LabError also for a file that cannot be read.
  */
 export async function loadLab(path: string): Promise<CompiledLab> {
   const text = await readUserFile(path, 'examples/ has labs to start from');
-  const lab = extname(path).toLowerCase() === '.graphml' ? importGraphml(text, path) : compileLab(text, path);
+  const isXml = extname(path).toLowerCase() === '.graphml' || /^\uFEFF?\s*</.test(text);
+  const lab = isXml ? importGraphml(text, path) : compileLab(text, path);
   return { ...lab, nodes: lab.nodes.map((node) => withDumpBeside(node, dirname(path))) };
 }
 

@@ -40,6 +40,15 @@ export function readYaml(text: string, file: string): YamlFile {
       duplicates.push(
         problemAt(error.pos[0], path, `'${key}' stands here twice`, 'rename or remove one of the two'),
       );
+    } else if (error.code === 'MULTIPLE_DOCS') {
+      fatal.push(
+        problemAt(
+          error.pos[0],
+          '',
+          'a second document begins here',
+          'a file is one, with no other --- in it',
+        ),
+      );
     } else {
       fatal.push(problemAt(error.pos[0], '', firstLine(error.message), 'this is where the YAML breaks off'));
     }

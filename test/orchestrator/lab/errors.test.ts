@@ -22,6 +22,9 @@ test('YAML that breaks off is shown where it does, and nothing else is said', (t
     'lab.yaml:3:1: Flow sequence in block collection must be sufficiently indented and end with a ]; this is where the YAML breaks off',
   ]);
   t.regex(problemsOf('name: x\ntopology:\n\tnodes: {}\n')[0]!, /^lab\.yaml:3:1: .*[Tt]abs/);
+  t.deepEqual(problemsOf(`${ROUTERS}---\nname: y\n`).slice(0, 1), [
+    `lab.yaml:${ROUTERS.split('\n').length}:1: a second document begins here; a file is one, with no other --- in it`,
+  ]);
 });
 
 test('an alias bomb is refused', (t) => {
@@ -467,6 +470,8 @@ topology:
 test('a file that is not there', async (t) => {
   const error = await t.throwsAsync(loadLab('/no/such/lab.yaml'), { instanceOf: LabError });
   t.is(error.message, '/no/such/lab.yaml:1:1: there is no such file; examples/ has labs to start from');
+  const folder = await t.throwsAsync(loadLab('docs'), { instanceOf: LabError });
+  t.is(folder.message, 'docs:1:1: it is a folder, not a file; examples/ has labs to start from');
 });
 
 test('LabError lists its problems', (t) => {

@@ -1,8 +1,10 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { copyFileSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import test from 'ava';
 import { z } from 'zod';
 import { loadLab } from '../../../orchestrator/lab/load.ts';
 import { KINDS, labSchema } from '../../../orchestrator/lab/schema.ts';
+import { temporaryFolder } from '../../support/nats.ts';
 import { addressesOf, neighborsOf, nodeOf } from './support.ts';
 
 const EXAMPLES = readdirSync('examples').filter(
@@ -51,6 +53,13 @@ test('the flannel examples differ in their backend', async (t) => {
     t.like(nodeOf(lab, 'n4').cni, { type: 'flannel', backend: { type } });
     t.deepEqual(addressesOf(lab, 'n4'), ['eth0 192.168.0.44/24']);
   }
+});
+
+test('XML is a graph, whatever its file is called', async (t) => {
+  const file = join(temporaryFolder(t), 'zoo.xml');
+  copyFileSync('examples/zoo-sample.graphml', file);
+  const nodes = async (path: string) => (await loadLab(path)).nodes.map(({ name }) => name);
+  t.deepEqual(await nodes(file), await nodes('examples/zoo-sample.graphml'));
 });
 
 test('the Zoo sample has every oddity', async (t) => {
