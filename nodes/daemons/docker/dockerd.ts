@@ -78,7 +78,7 @@ export class Dockerd {
     this.#store = new StoreClient(rt);
     const overlay = new OverlayDriver(rt, kernel, {
       vtep: () => ledger.swarm?.address ?? null,
-      onSegment: (network, change) => this.swarm.segmentChanged(network, change),
+      onSegment: (network, change) => this.swarm.endpoints.segmentChanged(network, change),
     });
     const networks = new Networks(rt, {
       ledger,
@@ -91,7 +91,8 @@ export class Dockerd {
         overlay,
       },
       pools: new SubnetPools(pools.length > 0 ? pools : LOCAL_POOLS, 'lowest'),
-      onSwarmRelease: (network, endpoint, address) => this.swarm.released(network, endpoint, address),
+      onSwarmRelease: (network, endpoint, address) =>
+        this.swarm.endpoints.released(network, endpoint, address),
       hostSubnets: () => kernel.root.routes.list().flatMap(({ dst }) => parsePrefix(dst) ?? []),
     });
     this.#networks = networks;
@@ -111,7 +112,7 @@ export class Dockerd {
       sandboxes,
       files,
       sandboxOf: (id) => this.containers.sandboxOf(id),
-      onSwarmJoin: (container, endpoint) => this.swarm.joined(container, endpoint),
+      onSwarmJoin: (container, endpoint) => this.swarm.endpoints.joined(container, endpoint),
       linkRules: firewall === null ? null : new LinkRules(ledger, firewall, 'docker0'),
     });
     this.#attachments = attachments;
@@ -129,7 +130,7 @@ export class Dockerd {
       networks,
       allocate: (network, done) => this.swarm.takeAddress(network, 'endpoint', done),
       free: (networkId, { addr }) => this.swarm.freeAddress(networkId, addr),
-      onJoined: (endpoint) => this.swarm.balancerJoined(endpoint),
+      onJoined: (endpoint) => this.swarm.endpoints.balancerJoined(endpoint),
       ingress: (gateway) => new IngressFirewall(kernel.root, this.#firewall, GATEWAY_NETWORK, gateway),
     });
     this.swarm = new Swarm(rt, {
@@ -265,7 +266,7 @@ export class Dockerd {
 
   /** @throws DockerError, or calls back with one */
   createNetwork(spec: NetworkSpec, done: (error: DockerError | null, id: string) => void): void {
-    if (spec.driver === 'overlay') this.swarm.createNetwork(spec, done);
+    if (spec.driver === 'overlay') this.swarm.networks.create(spec, done);
     else done(null, this.#networks.create(spec).id);
   }
 
@@ -273,7 +274,7 @@ export class Dockerd {
   removeNetwork(ref: string, done: (error: DockerError | null) => void): void {
     const network = this.ledger.network(ref);
     if (network.scope === 'swarm') {
-      this.swarm.removeNetwork(network, done);
+      this.swarm.networks.remove(network, done);
       return;
     }
     this.#networks.remove(network);
@@ -287,7 +288,7 @@ export class Dockerd {
     wanted: WantedEndpoint,
     done: (error: DockerError | null) => void,
   ): void {
-    this.swarm.adopt(network);
+    this.swarm.networks.adopt(network);
     const target = this.ledger.network(network);
     const container = this.ledger.container(ref);
     if (target.scope !== 'swarm' || this.containers.sandboxOf(container.id) === undefined) {
@@ -338,7 +339,8 @@ export class Dockerd {
     );
     const disabled = ledger.putContainer({ ...container, endpoints });
     for (const endpoint of endpoints)
-      if (endpoint.service !== undefined && endpoint.endpointId !== '') this.swarm.joined(disabled, endpoint);
+      if (endpoint.service !== undefined && endpoint.endpointId !== '')
+        this.swarm.endpoints.joined(disabled, endpoint);
   }
 
   #ensureGateway(): void {
