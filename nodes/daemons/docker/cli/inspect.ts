@@ -7,6 +7,13 @@ import { inspectService, inspectTask } from '../swarm/inspect-service.ts';
 import { type CliCommand, CliError } from './command.ts';
 import { parseTemplate } from './template.ts';
 
+export const FORMAT_FLAG: CliCommand['flags'][number] = {
+  name: 'format',
+  short: 'f',
+  type: 'string',
+  help: 'Format the output using the given Go template',
+};
+
 /** Prints what there is of each, by the template if one is given; the exit code is 1 where one is not there. */
 export function inspectAll(
   refs: readonly string[],
@@ -32,21 +39,21 @@ export function inspectAll(
   return errors.length === 0 ? 0 : 1;
 }
 
+/** @throws DockerError for a node that is no member */
+export function inspectMember({ swarm, node }: Dockerd, ref: string): Record<string, unknown> {
+  const { members } = swarm;
+  const row = members.find(ref, node);
+  return inspectNode(row, members.statusOf(row), members.leader);
+}
+
 /** What a manager knows beside. */
 function swarmKinds(dockerd: Dockerd): [string, (ref: string) => Record<string, unknown>][] {
-  const { swarm, services, node } = dockerd;
+  const { swarm, services } = dockerd;
   if (swarm.refuseManager() !== null) return [];
-  const { members } = swarm;
   return [
     ['service', (ref) => inspectService(services.find(ref))],
     ['task', (ref) => inspectTask(services.store, ref)],
-    [
-      'node',
-      (ref) => {
-        const row = members.find(ref, node);
-        return inspectNode(row, members.statusOf(row), members.leader);
-      },
-    ],
+    ['node', (ref) => inspectMember(dockerd, ref)],
   ];
 }
 
@@ -55,7 +62,7 @@ export const inspectCommand: CliCommand = {
   usage: '[OPTIONS] NAME|ID [NAME|ID...]',
   help: 'Return low-level information on Docker objects',
   flags: [
-    { name: 'format', short: 'f', type: 'string', help: 'Format the output using the given Go template' },
+    FORMAT_FLAG,
     { name: 'size', short: 's', type: 'bool', help: 'Display total file sizes if the type is container' },
     { name: 'type', type: 'string', help: 'Return JSON for specified type' },
   ],

@@ -1,3 +1,6 @@
+import type { ToolOutput } from '../../../tools/tool.ts';
+import type { CliCommand } from './command.ts';
+import type { Flags } from './flags.ts';
 import { table } from './table.ts';
 import { parseTemplate } from './template.ts';
 
@@ -15,6 +18,49 @@ export function formatRows<T extends object>(
   const lines = rows.map((row) => template.execute(row));
   if (!isTable) return lines.map((line) => `${line}\n`).join('');
   return table([template.execute(headers), ...lines].map((line) => line.split('\t')));
+}
+
+/** The flags of a listing of the swarm's `what`. */
+export function listFlags(what: string): CliCommand['flags'] {
+  return [
+    { name: 'filter', short: 'f', type: 'filter', help: 'Filter output based on conditions provided' },
+    { name: 'format', type: 'string', help: `Pretty-print ${what} using a Go template` },
+    { name: 'quiet', short: 'q', type: 'bool', help: 'Only display IDs' },
+  ];
+}
+
+/** A listing of the swarm's: the ids with `--quiet`, else by `--format`, which has a default. */
+export function printRows<T extends { readonly ID: string }>(
+  flags: Flags,
+  out: Pick<ToolOutput, 'stdout'>,
+  rows: readonly T[],
+  format: string,
+  headers: Readonly<Record<string, string>>,
+): void {
+  if (flags.has('quiet')) out.stdout(idLines(rows));
+  else out.stdout(formatRows(flags.text('format') || format, rows, headers));
+}
+
+/** A listing of the engine's: by `--format`, else the ids with `--quiet`, else a table of these columns. */
+export function printColumns<K extends string>(
+  flags: Flags,
+  out: Pick<ToolOutput, 'stdout'>,
+  rows: readonly (Readonly<Record<K, string>> & { readonly ID: string })[],
+  columns: readonly K[],
+  headers: Readonly<Record<K, string>>,
+): void {
+  const format = flags.text('format');
+  if (format !== '') out.stdout(formatRows(format, rows, headers));
+  else if (flags.has('quiet')) out.stdout(idLines(rows));
+  else out.stdout(table([headers, ...rows].map((row) => columns.map((key) => row[key]))));
+}
+
+function idLines(rows: readonly { readonly ID: string }[]): string {
+  return rows.map(({ ID }) => `${ID}\n`).join('');
+}
+
+export function capital(word: string): string {
+  return word.slice(0, 1).toUpperCase() + word.slice(1);
 }
 
 /** A filter's key and value. */

@@ -7,9 +7,9 @@ import { inspectNetwork } from '../inspect.ts';
 import { type CliCommand, CliError } from './command.ts';
 import { daemonError, inParallel } from './each.ts';
 import type { Flags } from './flags.ts';
-import { inspectAll } from './inspect.ts';
-import { filtered, formatRows } from './listing.ts';
-import { table, timestamp } from './table.ts';
+import { FORMAT_FLAG, inspectAll } from './inspect.ts';
+import { filtered, hasLabel, printColumns } from './listing.ts';
+import { timestamp } from './table.ts';
 
 const ANY = Number.POSITIVE_INFINITY;
 
@@ -67,12 +67,8 @@ function matches(network: DockerNetworkFacts, filter: string): boolean {
       return network.scope === value;
     case 'type':
       return (value === 'custom') === isUserDefined(network.name);
-    case 'label': {
-      const [label = '', wanted] = value.split('=');
-      return (
-        Object.hasOwn(network.labels, label) && (wanted === undefined || network.labels[label] === wanted)
-      );
-    }
+    case 'label':
+      return hasLabel(network.labels, value);
     default:
       throw new DockerError(`Invalid filter '${key}'`);
   }
@@ -94,16 +90,7 @@ const lsCommand: CliCommand = {
     const rows = filtered(sorted, flags.list('filter'), matches).map((network) =>
       lsRow(network, !flags.has('no-trunc')),
     );
-    const format = flags.text('format');
-    if (format !== '') out.stdout(formatRows(format, rows, LS_HEADERS));
-    else if (flags.has('quiet')) out.stdout(rows.map(({ ID }) => `${ID}\n`).join(''));
-    else
-      out.stdout(
-        table([
-          LS_COLUMNS.map((key) => LS_HEADERS[key]),
-          ...rows.map((row) => LS_COLUMNS.map((key) => row[key])),
-        ]),
-      );
+    printColumns(flags, out, rows, LS_COLUMNS, LS_HEADERS);
     out.exit(0);
   },
 };
@@ -269,10 +256,7 @@ const inspectCommand: CliCommand = {
   name: 'network inspect',
   usage: '[OPTIONS] NETWORK [NETWORK...]',
   help: 'Display detailed information on one or more networks',
-  flags: [
-    { name: 'format', short: 'f', type: 'string', help: 'Format the output using the given Go template' },
-    { name: 'verbose', short: 'v', type: 'bool', help: 'Verbose output for diagnostics' },
-  ],
+  flags: [FORMAT_FLAG, { name: 'verbose', short: 'v', type: 'bool', help: 'Verbose output for diagnostics' }],
   args: { min: 1, max: ANY },
   run: (flags, { dockerd, out }) => {
     out.exit(

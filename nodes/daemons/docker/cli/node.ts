@@ -1,12 +1,11 @@
 import { DockerError } from '../error.ts';
-import { inspectNode } from '../swarm/inspect-node.ts';
 import type { NodeRow } from '../swarm/rows.ts';
 import { ANY, type CliCommand, type CliContext, CliError } from './command.ts';
 import { daemonError, inParallel, lookedUp, refuseWorkers } from './each.ts';
 import type { Flags } from './flags.ts';
-import { inspectAll } from './inspect.ts';
-import { filtered, filterParts, formatRows, hasLabel } from './listing.ts';
-import { PS_FLAGS, printTasks, shownName } from './service.ts';
+import { FORMAT_FLAG, inspectAll, inspectMember } from './inspect.ts';
+import { capital, filtered, filterParts, hasLabel, listFlags, printRows } from './listing.ts';
+import { PS_FLAGS, printTasks, shownName, tasksOfAll } from './tasks.ts';
 import { ENGINE_VERSION } from './version.ts';
 
 const LS_FORMAT =
@@ -21,10 +20,6 @@ const LS_HEADERS = {
   EngineVersion: 'ENGINE VERSION',
 };
 
-function capital(word: string): string {
-  return word.slice(0, 1).toUpperCase() + word.slice(1);
-}
-
 function managerStatus({ dockerd }: CliContext, node: NodeRow): string {
   const { members } = dockerd.swarm;
   if (node.role !== 'manager') return '';
@@ -36,11 +31,7 @@ const lsCommand: CliCommand = {
   name: 'node ls',
   usage: '[OPTIONS]',
   help: 'List nodes in the swarm',
-  flags: [
-    { name: 'filter', short: 'f', type: 'filter', help: 'Filter output based on conditions provided' },
-    { name: 'format', type: 'string', help: 'Pretty-print nodes using a Go template' },
-    { name: 'quiet', short: 'q', type: 'bool', help: 'Only display IDs' },
-  ],
+  flags: listFlags('nodes'),
   args: { min: 0, max: 0 },
   run: (flags, context) => {
     const { dockerd, out } = context;
@@ -55,23 +46,16 @@ const lsCommand: CliCommand = {
       if (key === 'node.label') return hasLabel(node.labels, value);
       throw new DockerError(`Invalid filter '${key}'`);
     });
-    if (flags.has('quiet')) out.stdout(nodes.map(({ id }) => `${id}\n`).join(''));
-    else
-      out.stdout(
-        formatRows(
-          flags.text('format') || LS_FORMAT,
-          nodes.map((node) => ({
-            ID: node.id,
-            Self: node.id === member?.id ? 'true' : '',
-            Hostname: node.hostname,
-            Status: capital(members.statusOf(node).state),
-            Availability: capital(node.availability),
-            ManagerStatus: managerStatus(context, node),
-            EngineVersion: ENGINE_VERSION,
-          })),
-          LS_HEADERS,
-        ),
-      );
+    const rows = nodes.map((node) => ({
+      ID: node.id,
+      Self: node.id === member?.id ? 'true' : '',
+      Hostname: node.hostname,
+      Status: capital(members.statusOf(node).state),
+      Availability: capital(node.availability),
+      ManagerStatus: managerStatus(context, node),
+      EngineVersion: ENGINE_VERSION,
+    }));
+    printRows(flags, out, rows, LS_FORMAT, LS_HEADERS);
     out.exit(0);
   },
 };
@@ -80,18 +64,12 @@ const inspectCommand: CliCommand = {
   name: 'node inspect',
   usage: '[OPTIONS] self|NODE [NODE...]',
   help: 'Display detailed information on one or more nodes',
-  flags: [
-    { name: 'format', short: 'f', type: 'string', help: 'Format the output using the given Go template' },
-  ],
+  flags: [FORMAT_FLAG],
   args: { min: 1, max: ANY },
   run: (flags, context) => {
     const { dockerd, out } = context;
     refuseWorkers(context);
-    const { members } = dockerd.swarm;
-    const find = (ref: string) => {
-      const node = members.find(ref, dockerd.node);
-      return inspectNode(node, members.statusOf(node), members.leader);
-    };
+    const find = (ref: string) => inspectMember(dockerd, ref);
     out.exit(inspectAll(flags.args, flags.text('format'), out, find, (ref) => `Error: No such node: ${ref}`));
   },
 };
@@ -244,20 +222,14 @@ const psCommand: CliCommand = {
     refuseWorkers(context);
     const { store } = dockerd.services;
     const refs = flags.args.length === 0 ? ['self'] : flags.args;
-    const missing: string[] = [];
-    const shown = refs.flatMap((ref) => {
-      try {
-        const { id } = dockerd.swarm.members.find(ref, dockerd.node);
-        return store.tasks.flatMap((task) => {
-          const service = store.service(task.serviceId);
-          return task.nodeId === id && service !== null ? [{ task, name: shownName(task, service) }] : [];
-        });
-      } catch (error) {
-        if (!(error instanceof DockerError)) throw error;
-        missing.push(`Error: No such node: ${ref}`);
-        return [];
-      }
-    });
+    const find = (ref: string) => {
+      const { id } = dockerd.swarm.members.find(ref, dockerd.node);
+      return store.tasks.flatMap((task) => {
+        const service = store.service(task.serviceId);
+        return task.nodeId === id && service !== null ? [{ task, name: shownName(task, service) }] : [];
+      });
+    };
+    const { shown, missing } = tasksOfAll(refs, find, (ref) => `Error: No such node: ${ref}`);
     if (missing.length < refs.length) printTasks(flags, context, shown);
     if (missing.length > 0) throw new CliError(missing.join('\n'));
     out.exit(0);

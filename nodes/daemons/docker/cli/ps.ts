@@ -2,8 +2,8 @@ import type { DockerContainerFacts } from '../../../events/docker.ts';
 import { DockerError } from '../error.ts';
 import { stateName } from '../inspect.ts';
 import type { CliCommand } from './command.ts';
-import { filtered, filterParts, formatRows, hasLabel } from './listing.ts';
-import { humanDuration, table, timestamp } from './table.ts';
+import { filtered, filterParts, hasLabel, printColumns } from './listing.ts';
+import { humanDuration, timestamp } from './table.ts';
 
 function statusText({ state }: DockerContainerFacts, now: number): string {
   const ran = humanDuration(now - (state.startedAt ?? now));
@@ -159,16 +159,7 @@ export const psCommand: CliCommand = {
     const rows = (last > 0 ? shown.slice(0, last) : shown).map((container) =>
       psRow(container, dockerd.now, trunc),
     );
-    const format = flags.text('format');
-    if (format !== '') out.stdout(formatRows(format, rows, PS_HEADERS));
-    else if (flags.has('quiet')) out.stdout(rows.map(({ ID }) => `${ID}\n`).join(''));
-    else
-      out.stdout(
-        table([
-          PS_COLUMNS.map((key) => PS_HEADERS[key]),
-          ...rows.map((row) => PS_COLUMNS.map((key) => row[key])),
-        ]),
-      );
+    printColumns(flags, out, rows, PS_COLUMNS, PS_HEADERS);
     out.exit(0);
   },
 };

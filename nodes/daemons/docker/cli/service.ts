@@ -2,32 +2,18 @@ import { ENDED } from '../../../tools/tool.ts';
 import { DockerError } from '../error.ts';
 import { taggedName } from '../images.ts';
 import { inspectService } from '../swarm/inspect-service.ts';
-import { stateOf } from '../swarm/plan.ts';
-import type { ServicePort, ServiceRow, TaskRow } from '../swarm/service-rows.ts';
 import type { specOf } from '../swarm/services.ts';
-import { ANY, type CliCommand, type CliContext, CliError } from './command.ts';
+import { ANY, type CliCommand, CliError } from './command.ts';
 import { daemonError, lookedUp, refuseWorkers } from './each.ts';
-import { inspectAll } from './inspect.ts';
-import { filtered, filterParts, formatRows, hasLabel } from './listing.ts';
+import { FORMAT_FLAG, inspectAll } from './inspect.ts';
+import { filtered, filterParts, hasLabel, listFlags, printRows } from './listing.ts';
 import { serviceCreateCommand } from './service-create.ts';
 import { count, SHARED_FLAGS } from './service-flags.ts';
 import { waitConverged } from './service-progress.ts';
 import { serviceRollbackCommand, serviceUpdateCommand } from './service-update.ts';
-import { humanDuration } from './table.ts';
+import { PS_FLAGS, portsText, printTasks, shownName, tasksOfAll } from './tasks.ts';
 
 const DETACH = SHARED_FLAGS.filter(({ name }) => name === 'detach');
-
-function portText({ published, target, proto }: ServicePort): string {
-  return `*:${published}->${target}/${proto}`;
-}
-
-function portsText(ports: readonly ServicePort[], mode: ServicePort['mode']): string {
-  return ports
-    .filter((port) => port.mode === mode)
-    .toSorted((a, b) => a.published - b.published)
-    .map(portText)
-    .join(mode === 'ingress' ? ', ' : ',');
-}
 
 const LS_FORMAT = 'table {{.ID}}\\t{{.Name}}\\t{{.Mode}}\\t{{.Replicas}}\\t{{.Image}}\\t{{.Ports}}';
 const LS_HEADERS = {
@@ -43,11 +29,7 @@ const lsCommand: CliCommand = {
   name: 'service ls',
   usage: '[OPTIONS]',
   help: 'List services',
-  flags: [
-    { name: 'filter', short: 'f', type: 'filter', help: 'Filter output based on conditions provided' },
-    { name: 'format', type: 'string', help: 'Pretty-print services using a Go template' },
-    { name: 'quiet', short: 'q', type: 'bool', help: 'Only display IDs' },
-  ],
+  flags: listFlags('services'),
   args: { min: 0, max: 0 },
   run: (flags, context) => {
     const { dockerd, out } = context;
@@ -60,114 +42,22 @@ const lsCommand: CliCommand = {
       if (key === 'label') return hasLabel(service.labels, value);
       throw new DockerError(`Invalid filter '${key}'`);
     });
-    if (flags.has('quiet')) out.stdout(services.map(({ id }) => `${id.slice(0, 12)}\n`).join(''));
-    else
-      out.stdout(
-        formatRows(
-          flags.text('format') || LS_FORMAT,
-          services.map((service) => {
-            const { running, wanted } = dockerd.services.progress(service);
-            const most = service.template.maxReplicasPerNode;
-            return {
-              ID: service.id.slice(0, 12),
-              Name: service.name,
-              Mode: service.mode,
-              Replicas: `${running}/${wanted}${most === 0 ? '' : ` (max ${most} per node)`}`,
-              Image: taggedName(service.template.image),
-              Ports: portsText(service.ports, 'ingress'),
-            };
-          }),
-          LS_HEADERS,
-        ),
-      );
+    const rows = services.map((service) => {
+      const { running, wanted } = dockerd.services.progress(service);
+      const most = service.template.maxReplicasPerNode;
+      return {
+        ID: service.id.slice(0, 12),
+        Name: service.name,
+        Mode: service.mode,
+        Replicas: `${running}/${wanted}${most === 0 ? '' : ` (max ${most} per node)`}`,
+        Image: taggedName(service.template.image),
+        Ports: portsText(service.ports, 'ingress'),
+      };
+    });
+    printRows(flags, out, rows, LS_FORMAT, LS_HEADERS);
     out.exit(0);
   },
 };
-
-const PS_FORMAT =
-  'table {{.ID}}\\t{{.Name}}\\t{{.Image}}\\t{{.Node}}\\t{{.DesiredState}}\\t{{.CurrentState}}\\t{{.Error}}\\t{{.Ports}}';
-const PS_HEADERS = {
-  ID: 'ID',
-  Name: 'NAME',
-  Image: 'IMAGE',
-  Node: 'NODE',
-  DesiredState: 'DESIRED STATE',
-  CurrentState: 'CURRENT STATE',
-  Error: 'ERROR',
-  Ports: 'PORTS',
-};
-/** What is shown of an error. */
-const ERROR_LENGTH = 30;
-
-function capital(word: string): string {
-  return word.slice(0, 1).toUpperCase() + word.slice(1);
-}
-
-interface ShownTask {
-  readonly task: TaskRow;
-  readonly name: string;
-}
-
-/** Tasks as `service ps` and `node ps` list them: by name, the newest of a slot first and the others below it. */
-export function taskRows(
-  { dockerd }: CliContext,
-  tasks: readonly ShownTask[],
-  cut: 'cut' | 'whole',
-): Record<string, string>[] {
-  const sorted = tasks.toSorted(
-    (a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }) || b.task.created - a.task.created,
-  );
-  const { store } = dockerd.services;
-  return sorted.map(({ task, name }, i) => {
-    const status = store.statusOf(task.id);
-    const error = status?.error || task.problem;
-    const shown =
-      cut === 'whole' || error.length <= ERROR_LENGTH ? error : `${error.slice(0, ERROR_LENGTH - 1)}…`;
-    const since = humanDuration(dockerd.now - (status?.at ?? task.created)).toLowerCase();
-    return {
-      ID: cut === 'whole' ? task.id : task.id.slice(0, 12),
-      Name: sorted[i - 1]?.name === name ? ` \\_ ${name}` : name,
-      Image: taggedName(task.template.image),
-      Node: task.node,
-      DesiredState: capital(task.desired),
-      CurrentState: `${capital(stateOf(task, status))} ${since} ago`,
-      Error: error === '' ? '' : `"${shown}"`,
-      Ports: status?.state === 'running' ? portsText(task.ports, 'host') : '',
-    };
-  });
-}
-
-/** `web.1`; of a global service `web.` and the node's id. */
-export function shownName({ slot, nodeId }: TaskRow, { name }: ServiceRow): string {
-  return `${name}.${slot === 0 ? nodeId : slot}`;
-}
-
-export const PS_FLAGS: CliCommand['flags'] = [
-  { name: 'filter', short: 'f', type: 'filter', help: 'Filter output based on conditions provided' },
-  { name: 'format', type: 'string', help: 'Pretty-print tasks using a Go template' },
-  { name: 'no-resolve', type: 'bool', help: 'Do not map IDs to Names' },
-  { name: 'no-trunc', type: 'bool', help: 'Do not truncate output' },
-  { name: 'quiet', short: 'q', type: 'bool', help: 'Only display task IDs' },
-];
-
-/** Prints tasks by the flags of PS_FLAGS. */
-export function printTasks(
-  flags: Parameters<CliCommand['run']>[0],
-  context: CliContext,
-  shown: readonly ShownTask[],
-): void {
-  const kept = filtered(shown, flags.list('filter'), ({ task, name }, filter) => {
-    const [key, value] = filterParts(filter);
-    if (key === 'node') return task.node === value || task.nodeId.startsWith(value);
-    if (key === 'id') return task.id.startsWith(value);
-    if (key === 'name') return name.startsWith(value);
-    if (key === 'desired-state') return task.desired === (value === 'accepted' ? 'ready' : value);
-    throw new DockerError(`Invalid filter '${key}'`);
-  });
-  const rows = taskRows(context, kept, flags.has('no-trunc') ? 'whole' : 'cut');
-  if (flags.has('quiet')) context.out.stdout(rows.map(({ ID }) => `${ID}\n`).join(''));
-  else context.out.stdout(formatRows(flags.text('format') || PS_FORMAT, rows, PS_HEADERS));
-}
 
 const psCommand: CliCommand = {
   name: 'service ps',
@@ -178,19 +68,13 @@ const psCommand: CliCommand = {
   run: (flags, context) => {
     const { dockerd, out } = context;
     refuseWorkers(context);
-    const missing: string[] = [];
-    const shown = flags.args.flatMap((ref) => {
-      try {
-        const service = dockerd.services.find(ref);
-        return dockerd.services.store
-          .tasksOf(service)
-          .map((task) => ({ task, name: shownName(task, service) }));
-      } catch (error) {
-        if (!(error instanceof DockerError)) throw error;
-        missing.push(`no such service: ${ref}`);
-        return [];
-      }
-    });
+    const find = (ref: string) => {
+      const service = dockerd.services.find(ref);
+      return dockerd.services.store
+        .tasksOf(service)
+        .map((task) => ({ task, name: shownName(task, service) }));
+    };
+    const { shown, missing } = tasksOfAll(flags.args, find, (ref) => `no such service: ${ref}`);
     if (missing.length < flags.args.length) printTasks(flags, context, shown);
     for (const line of missing) out.stderr(`${line}\n`);
     out.exit(missing.length === 0 ? 0 : 1);
@@ -201,9 +85,7 @@ const inspectCommand: CliCommand = {
   name: 'service inspect',
   usage: '[OPTIONS] SERVICE [SERVICE...]',
   help: 'Display detailed information on one or more services',
-  flags: [
-    { name: 'format', short: 'f', type: 'string', help: 'Format the output using the given Go template' },
-  ],
+  flags: [FORMAT_FLAG],
   args: { min: 1, max: ANY },
   run: (flags, context) => {
     const { dockerd, out } = context;
