@@ -49,7 +49,7 @@ test('a paused container: its kernel takes what comes, its processes answer when
     .at(-1);
   t.regex(
     await host.out(`ip netns exec ${ns} ss -tn`),
-    /^ESTAB +\d+ +0 +10\.8\.0\.2:80 /m,
+    /^ESTAB +\d+ +0 +\[::ffff:10\.8\.0\.2\]:80 /m,
     'accepted all the same',
   );
   t.is(await host.out('docker unpause web'), 'web\n');
