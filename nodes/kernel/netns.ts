@@ -382,6 +382,14 @@ export class Netns {
     rt.cause = cause;
   }
 
+  /** A packet told to a group of nfnetlink_log, in the node's log alone. */
+  nflog(group: number, prefix: string, line: string): void {
+    const { rt } = this.kernel;
+    const { cause } = rt;
+    rt.emit({ type: 'packet.nflog', ns: this.name, group, prefix, line });
+    rt.cause = cause;
+  }
+
   routesChanged(table: number, changes: readonly RouteChange[]): void {
     this.kernel.rt.emit({ type: 'route.changed', ns: this.name, table, changes });
     if (this.redirects.size > 0) this.redirects.routesChanged(this.tables);

@@ -104,6 +104,7 @@ export class KernelFold {
       case 'recent.added':
       case 'recent.removed':
       case 'packet.logged':
+      case 'packet.nflog':
       case 'packet.trace':
         slices.xtables.apply(event);
         return;

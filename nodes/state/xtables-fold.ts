@@ -34,6 +34,7 @@ export class XtablesSlice {
         this.#recent.delete(`${event.list} ${event.address}`);
         return;
       case 'packet.logged':
+      case 'packet.nflog':
       case 'packet.trace':
     }
   }

@@ -57,6 +57,7 @@ export class IpInput {
     skb.frame = packet;
     skb.in = device;
     skb.out = null;
+    skb.cameBy = this.#ns.xfrm.behind;
     if (netfilter.run(NF_PRE_ROUTING, skb) === 'accept') this.#route(device, skb.frame, skb);
   }
 
@@ -93,14 +94,14 @@ export class IpInput {
       whole = rebuilt;
     }
     if (skb === null) {
-      this.#demux(device, whole);
+      this.#demux(device, whole, null);
       return;
     }
     skb.frame = whole;
-    if (this.#ns.netfilter.run(NF_LOCAL_IN, skb) === 'accept') this.#demux(device, skb.frame);
+    if (this.#ns.netfilter.run(NF_LOCAL_IN, skb) === 'accept') this.#demux(device, skb.frame, skb);
   }
 
-  #demux(device: Device, frame: Uint8Array): void {
+  #demux(device: Device, frame: Uint8Array, skb: Skb | null): void {
     const ns = this.#ns;
     const at = ETH_HLEN + ipHeaderLength(frame, ETH_HLEN);
     const length = frame.length - at;
@@ -134,7 +135,8 @@ export class IpInput {
         )
           return;
         ns.kernel.drop('unknown-protocol');
-        ns.ip.icmpError(ICMP_DEST_UNREACHABLE, UNREACH_PROTOCOL, 0, frame);
+        // What no protocol has taken has its flow still.
+        ns.ip.icmpError(ICMP_DEST_UNREACHABLE, UNREACH_PROTOCOL, 0, frame, skb);
     }
   }
 }

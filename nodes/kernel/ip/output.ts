@@ -180,6 +180,7 @@ export class IpOutput {
   sendSealed(sent: Uint8Array, skb: Skb | null): void {
     const { netfilter } = this.#ns;
     const outer = new Skb(sent, null);
+    outer.sealed = true;
     outer.mark = skb?.mark ?? 0;
     outer.trace = skb?.trace ?? false;
     const way = this.#routeAgain(outer);

@@ -115,6 +115,7 @@ export class Ip6Layer {
     skb.frame = packet;
     skb.in = device;
     skb.out = null;
+    skb.cameBy = this.#ns.xfrm.behind;
     if (ipv6.netfilter.run(NF_PRE_ROUTING, skb) === 'accept') this.#route(device, skb.frame, skb);
   }
 
@@ -360,6 +361,7 @@ export class Ip6Layer {
   sendSealed(sent: Uint8Array, skb: Skb | null): void {
     const { netfilter } = this.#ns.ipv6;
     const outer = new Skb(sent, null);
+    outer.sealed = true;
     outer.mark = skb?.mark ?? 0;
     outer.trace = skb?.trace ?? false;
     const way = this.#routeAgain(outer);

@@ -2,6 +2,7 @@ import { ETH_HLEN } from '../../../protocols/ethernet.ts';
 import type { IpAddress } from '../../../protocols/ip.ts';
 import { type LastHeader, lastHeader } from '../../../protocols/ipv6-headers.ts';
 import type { Device } from '../device.ts';
+import type { XfrmState } from '../xfrm/state.ts';
 import type { Conntrack, CtDirection, CtState } from './conntrack-entry.ts';
 
 /**
@@ -24,6 +25,11 @@ export class Skb {
   bridgedDnat = false;
   /** `fwmark`, unsigned 32 bits. */
   mark = 0;
+  /** The association of IPsec that it came through (`skb_sec_path`); and whether one has sealed it, on its way out. */
+  cameBy: XfrmState | null = null;
+  sealed = false;
+  /** Class of traffic control (`-j CLASSIFY`), major number above minor, unsigned 32 bits. */
+  priority = 0;
   /** Tag control information of the VLAN that a bridge has it in: priority (3 bits), 0, VLAN (12). */
   vlan = 0;
   ct: Conntrack | null = null;
@@ -76,6 +82,7 @@ export class Skb {
     copy.physIn = this.physIn;
     copy.physOut = this.physOut;
     copy.mark = this.mark;
+    copy.priority = this.priority;
     copy.vlan = this.vlan;
     copy.ct = this.ct;
     copy.ctState = this.ctState;

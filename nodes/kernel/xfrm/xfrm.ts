@@ -24,6 +24,7 @@ import {
   type XfrmPolicy,
   type XfrmPolicyEntry,
   type XfrmSelector,
+  type XfrmTemplate,
 } from './policy.ts';
 import { lengthInFront, PROTO_IPV6, sealPacket, writeHeader } from './seal.ts';
 import { XfrmState, type XfrmStateOptions } from './state.ts';
@@ -87,6 +88,11 @@ export class Xfrm {
   /** Whether there is anything that a packet has to be held against. */
   get active(): boolean {
     return this.#policies.size > 0 || this.#path !== null;
+  }
+
+  /** The association that the packet on its way up came through (`skb_sec_path`). */
+  get behind(): XfrmState | null {
+    return this.#path;
   }
 
   /** Whether the packet on its way up came sealed, until a policy has been asked about it (`secpath_exists`). */
@@ -298,13 +304,22 @@ export class Xfrm {
 
   // ---- out
 
-  /** What a packet that is about to go out is to become (`xfrm_lookup`, `xfrm_state_find`). */
+  /** What a packet that is about to go out is to become (`xfrm_lookup`). */
   #wanted(flow: XfrmFlow): XfrmState | 'plain' | 'drop' {
     const entry = this.#policyFor('out', flow);
     if (entry === undefined) return 'plain';
     if (entry.policy.action === 'block') return 'drop';
     const { template } = entry.policy;
     if (template === null) return 'plain';
+    const state = this.#stateFor(template, flow);
+    if (state !== null) return state;
+    if (template.level === 'use') return 'plain';
+    this.#tell({ type: 'acquire', flow, policy: entry });
+    return 'drop';
+  }
+
+  /** `xfrm_state_find` */
+  #stateFor(template: XfrmTemplate, flow: XfrmFlow): XfrmState | null {
     const tunnel = template.mode === 'tunnel';
     const from = tunnel && !isAny(template.src) ? template.src : flow.src;
     const to = tunnel ? template.dst : flow.dst;
@@ -320,9 +335,16 @@ export class Xfrm {
         (template.spi === 0 || options.spi === template.spi);
       if (fits) return state;
     }
-    if (template.level === 'use') return 'plain';
-    this.#tell({ type: 'acquire', flow, policy: entry });
-    return 'drop';
+    return null;
+  }
+
+  /** The association that a packet is to go through as it leaves by a device, which nobody is told of (`dst->xfrm`). */
+  ahead(frame: Uint8Array, device: Device): XfrmState | null {
+    if (this.#ordered.out.length === 0 || device.conf.disable_xfrm !== 0) return null;
+    const flow = flowOf(frame);
+    const policy = this.#ordered.out.find((entry) => selects(entry.policy, flow))?.policy;
+    const template = policy?.action === 'allow' ? policy.template : null;
+    return template === null ? null : this.#stateFor(template, flow);
   }
 
   /** The most that a packet may have that would find `mtu` bytes on its way were it not transformed. */

@@ -141,7 +141,8 @@ export class CommandLine {
   #long(word: string, negated: boolean): Token {
     const [name = '', value] = word.slice(2).split(/=(.*)/s);
     const letter = LONG[name];
-    if (letter === undefined) return { type: 'extension', name: word, negated };
+    // A match of IPsec's policies has an option of this name, before which the shorter one of -p is none.
+    if (letter === undefined || word === '--proto') return { type: 'extension', name: word, negated };
     return this.#option(letter, word, negated, value ?? null);
   }
 

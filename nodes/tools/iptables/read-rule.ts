@@ -21,8 +21,8 @@ interface Loaded<E> {
 
 /** Matches that a protocol brings without `-m` (`xtables_find_proto`), by its name. */
 const PROTO_MATCHES: Readonly<Record<IpFamily, Readonly<Record<string, string>>>> = {
-  inet: { tcp: 'tcp', udp: 'udp', icmp: 'icmp' },
-  inet6: { tcp: 'tcp', udp: 'udp', 'ipv6-icmp': 'icmp6' },
+  inet: { tcp: 'tcp', udp: 'udp', icmp: 'icmp', sctp: 'sctp', esp: 'esp', ah: 'ah' },
+  inet6: { tcp: 'tcp', udp: 'udp', 'ipv6-icmp': 'icmp6', sctp: 'sctp', esp: 'esp', ah: 'ah' },
 };
 /** Other names that matches of ip6tables go by (`xtables_find_match`). */
 const ALIASES6: Readonly<Record<string, string>> = {
@@ -139,6 +139,10 @@ export class RuleReader {
   extension({ name, negated }: Extract<Token, { type: 'extension' }>, line: CommandLine): void {
     const ofTarget = this.#target === null ? null : optionOf(this.#target.extension.options, name);
     const loaded = ofTarget === null ? this.#matchFor(name) : this.#target;
+    if (loaded === null && name === '--proto') {
+      this.option({ type: 'option', letter: 'p', negated, values: line.values(name, 1) });
+      return;
+    }
     if (loaded === null) throw usage(`unknown option "${name}"`);
     const { options } = loaded.extension;
     const option = optionOf(options, name) ?? name;

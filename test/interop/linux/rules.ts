@@ -1,17 +1,9 @@
 import fc from 'fast-check';
 import type { IpFamily } from '../../../protocols/ip.ts';
+import { extensionMatches, extensionTargets, reversePath } from './rule-extensions.ts';
+import { join, maybe, negatable, one, option } from './rule-words.ts';
 
 /** Rules of which each may decide about the packets of `drawnPacket` between 10.0.1.0/24 at v0 and 10.0.2.0/24 at w0. */
-
-const one = <T>(...values: readonly T[]) => fc.constantFrom(...values);
-const join = (...parts: readonly fc.Arbitrary<string>[]) =>
-  fc.tuple(...parts).map((list) => list.filter((text) => text !== '').join(' '));
-const maybe = (part: fc.Arbitrary<string>, weight = 1) =>
-  fc.oneof({ weight: 1, arbitrary: fc.constant('') }, { weight, arbitrary: part });
-const negatable = (part: fc.Arbitrary<string>) =>
-  fc.tuple(fc.nat(3), part).map(([n, text]) => (n === 0 ? `! ${text}` : text));
-const option = (name: string, ...values: readonly string[]) =>
-  one(...values.map((value) => `${name} ${value}`));
 
 const device = ['v0', 'w0', 'v+', 'w+', '+', 'lo', 'eth0'];
 const inDevice = maybe(negatable(option('-i', ...device)));
@@ -49,6 +41,7 @@ const marks = fc.oneof(
 );
 /** What is written otherwise for each family. Packets are of 10.0.1.0/24 and 10.0.2.0/24, or 2001:db8:1::/64 and 2001:db8:2::/64. */
 interface Dialect {
+  readonly family: IpFamily;
   readonly program: string;
   readonly head: fc.Arbitrary<string>;
   readonly protocols: readonly fc.Arbitrary<string>[];
@@ -62,6 +55,7 @@ interface Dialect {
 }
 
 const INET: Dialect = {
+  family: 'inet',
   program: 'iptables',
   head: join(
     maybe(negatable(option('-s', '10.0.1.2', '10.0.1.0/24', '10.0.2.0/24', '10.0.0.2/255.255.0.255'))),
@@ -134,6 +128,7 @@ const INET: Dialect = {
 };
 
 const INET6: Dialect = {
+  family: 'inet6',
   program: 'ip6tables',
   head: join(
     maybe(
@@ -312,6 +307,7 @@ function matchOf(dialect: Dialect): fc.Arbitrary<string> {
     ),
     join(one('-m length'), negatable(option('--length', '28', '0:40', '100:', '44:60'))),
     ...dialect.matches,
+    ...extensionMatches(dialect.family),
     join(one('-m tos'), negatable(option('--tos', '0x10', '0x08/0x1c', '0'))),
     join(one('-m dscp'), negatable(option('--dscp', '46', '4', '0'))),
     one(
@@ -359,6 +355,7 @@ function targetsOf(dialect: Dialect): Targets {
         '--xor-tos 2',
       ),
       option('-j DSCP', '--set-dscp 10', '--set-dscp-class EF'),
+      extensionTargets(dialect.family),
       one('-j DROP', ''),
     ),
     raw: fc.oneof(own, one('-j NOTRACK', '-j CT --notrack', '-j NOTRACK', '-j DROP', '')),
@@ -384,6 +381,7 @@ function ruleIn(dialect: Dialect, table: Table, chain: string): fc.Arbitrary<str
     devices,
     matchOf(dialect),
     ['PREROUTING', 'INPUT', 'FORWARD'].includes(chain) ? maybe(mac) : one(''),
+    chain === 'PREROUTING' ? maybe(reversePath) : one(''),
     targetsOf(dialect)[table],
   );
   const special = table === 'filter' ? reset : table === 'mangle' ? mss : plain;

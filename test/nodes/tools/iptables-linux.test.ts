@@ -6,7 +6,8 @@ import { netfilterOf } from '../../../nodes/kernel/netfilter/families.ts';
 import { runIptables, runXtables, saveTables } from '../../../nodes/tools/iptables/iptables.ts';
 import type { IpFamily } from '../../../protocols/ip.ts';
 import { Network } from '../../support/network.ts';
-import { commandLines, type Words } from './support/iptables-commands.ts';
+import { commandLines } from './support/iptables-commands.ts';
+import type { Words } from './support/iptables-words.ts';
 
 /** Whether the real iptables can be run in a network namespace of its own. */
 function hasLinux(): boolean {

@@ -40,6 +40,8 @@ interface Bound {
 export interface BoundMatch extends Bound {
   /** Hooks that its chain may be reached from; absent: any. */
   readonly hooks?: readonly Hook[];
+  /** Tables that it can stand in; absent: any. */
+  readonly tables?: readonly TableName[];
   /** Of the flags of TCP, SYN has to be set (`find_syn_match`). */
   readonly asksForSyn?: boolean;
   /** Set of ipset that it asks, which cannot go as long as it does. */

@@ -30,6 +30,11 @@ export function transportOffset(skb: Skb): number {
   return ipFragmentOffset(frame, ETH_HLEN) > 0 ? -1 : ETH_HLEN + ipHeaderLength(frame, ETH_HLEN);
 }
 
+/** Where a TCP header would begin: of IPv4 behind that of IP, be the packet a later fragment or not; -1 for nowhere. */
+export function tcpHeaderAt(skb: Skb): number {
+  return isIpv6(skb) ? transportOffset(skb) : ETH_HLEN + ipHeaderLength(skb.frame, ETH_HLEN);
+}
+
 /** The protocol above IP; of IPv6 what the extension headers lead to, -1 where they lead nowhere. */
 export function protoOf(skb: Skb): number {
   return isIpv6(skb) ? (skb.upper?.proto ?? -1) : skb.frame[ETH_HLEN + 9]!;

@@ -2,22 +2,36 @@ import type { IpFamily } from '../../../../protocols/ip.ts';
 import type { MatchExtension, TargetExtension } from './extension.ts';
 import { addrtype } from './match/addrtype.ts';
 import { comment } from './match/comment.ts';
+import { connlimit } from './match/connlimit.ts';
 import { conntrack, state } from './match/conntrack.ts';
+import { ecn } from './match/ecn.ts';
 import { dst, frag, hbh, ipv6header, rt } from './match/extension-headers.ts';
 import { hashlimit } from './match/hashlimit.ts';
 import { dscp, hl, iprange, length, tos, ttl } from './match/header.ts';
+import { helper } from './match/helper.ts';
 import { icmp, icmp6 } from './match/icmp.ts';
+import { ah, ah6, esp } from './match/ipsec.ts';
 import { ipvs } from './match/ipvs.ts';
 import { mac, physdev, pkttype } from './match/link.ts';
 import { connmark, mark } from './match/mark.ts';
+import { policy } from './match/policy.ts';
+import { quota } from './match/quota.ts';
 import { limit, statistic } from './match/rate.ts';
 import { recent } from './match/recent.ts';
+import { rpfilter } from './match/rpfilter.ts';
+import { sctp } from './match/sctp.ts';
 import { set } from './match/set.ts';
+import { string } from './match/string.ts';
+import { tcpmss as hasMss } from './match/tcpmss.ts';
 import { multiport, tcp, udp } from './match/transport.ts';
+import { u32 } from './match/u32.ts';
+import { checksum, classify } from './target/classify.ts';
+import { ecn as setEcn } from './target/ecn.ts';
 import { dscp as setDscp, hl as setHl, tos as setTos, ttl as setTtl } from './target/header.ts';
 import { log } from './target/log.ts';
 import { connmark as setConnmark, mark as setMark } from './target/mark.ts';
 import { dnat, masquerade, netmap, redirect, snat } from './target/nat.ts';
+import { nflog } from './target/nflog.ts';
 import { reject, reject6 } from './target/reject.ts';
 import { setTarget } from './target/set.ts';
 import { ct, notrack, trace } from './target/simple.ts';
@@ -35,10 +49,15 @@ interface Extensions {
 const MATCHES = [
   addrtype,
   comment,
+  connlimit,
   conntrack,
   connmark,
   dscp,
+  ecn,
+  esp,
   hashlimit,
+  hasMss,
+  helper,
   iprange,
   ipvs,
   length,
@@ -48,21 +67,30 @@ const MATCHES = [
   multiport,
   physdev,
   pkttype,
+  policy,
+  quota,
   recent,
+  rpfilter,
+  sctp,
   set,
   state,
   statistic,
+  string,
   tcp,
   tos,
+  u32,
   udp,
 ];
 
 const TARGETS = [
+  checksum,
+  classify,
   ct,
   dnat,
   log,
   masquerade,
   netmap,
+  nflog,
   notrack,
   redirect,
   setConnmark,
@@ -76,9 +104,12 @@ const TARGETS = [
 ];
 
 const EXTENSIONS: Readonly<Record<IpFamily, Extensions>> = {
-  inet: { matches: byName([...MATCHES, icmp, ttl]), targets: byName([...TARGETS, reject, setTtl]) },
+  inet: {
+    matches: byName([...MATCHES, ah, icmp, ttl]),
+    targets: byName([...TARGETS, reject, setEcn, setTtl]),
+  },
   inet6: {
-    matches: byName([...MATCHES, dst, frag, hbh, hl, icmp6, ipv6header, rt]),
+    matches: byName([...MATCHES, ah6, dst, frag, hbh, hl, icmp6, ipv6header, rt]),
     targets: byName([...TARGETS, reject6, setHl]),
   },
 };
@@ -91,16 +122,12 @@ export function extensionsOf(family: IpFamily): Extensions {
 /** Extensions that Linux has and the emulation has not, for an honest error. */
 export const NOT_EMULATED: ReadonlySet<string> = new Set([
   'AUDIT',
-  'CHECKSUM',
-  'CLASSIFY',
   'CLUSTERIP',
   'CONNSECMARK',
   'DNPT',
-  'ECN',
   'HMARK',
   'IDLETIMER',
   'LED',
-  'NFLOG',
   'NFQUEUE',
   'RATEEST',
   'SECMARK',
@@ -110,34 +137,22 @@ export const NOT_EMULATED: ReadonlySet<string> = new Set([
   'TPROXY',
   'TCPOPTSTRIP',
   'ULOG',
-  'ah',
   'bpf',
   'cgroup',
   'cluster',
   'connbytes',
   'connlabel',
-  'connlimit',
   'cpu',
   'dccp',
   'devgroup',
-  'ecn',
-  'esp',
   'eui64',
-  'helper',
   'mh',
   'nfacct',
   'osf',
   'owner',
-  'policy',
-  'quota',
   'rateest',
   'realm',
-  'rpfilter',
-  'sctp',
   'socket',
   'srh',
-  'string',
-  'tcpmss',
   'time',
-  'u32',
 ]);

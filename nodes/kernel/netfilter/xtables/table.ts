@@ -159,7 +159,10 @@ export class Table {
   #checkShape(changes: readonly TableChange[]): void {
     const added = changes.flatMap((change) => (change.op === 'splice' ? change.rules : []));
     for (const { matches, action } of added) {
-      for (const { match } of matches) match.check?.(this.#context);
+      for (const { match } of matches) {
+        if (match.tables?.includes(this.name) === false) throw invalid();
+        match.check?.(this.#context);
+      }
       if (action.type === 'target') action.target.check?.(this.#context);
     }
     const matters = added.some(

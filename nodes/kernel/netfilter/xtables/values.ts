@@ -103,6 +103,11 @@ export function formatNetwork({ addr, mask }: Network): string {
   return `${formatIp(addr)}/${maskLength(mask) ?? formatIp(mask)}`;
 }
 
+/** What stands behind an address that has a mask of its own: `/24`, `/255.0.255.0`, nothing for a single address. */
+export function formatMaskOf({ mask }: Network): string {
+  return mask === ALL_ONES[familyOf(mask)] ? '' : `/${maskLength(mask) ?? formatIp(mask)}`;
+}
+
 /** As -L prints it: the length of a single address is left out. */
 export function listNetwork(network: Network): string {
   const { addr, mask } = network;

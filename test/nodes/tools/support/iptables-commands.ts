@@ -1,19 +1,7 @@
 import fc from 'fast-check';
 import type { IpFamily } from '../../../../protocols/ip.ts';
-
-export type Words = readonly string[];
-
-const one = <T>(...values: readonly T[]) => fc.constantFrom(...values);
-const words = (...parts: readonly fc.Arbitrary<Words>[]) => fc.tuple(...parts).map((list) => list.flat());
-const maybe = (part: fc.Arbitrary<Words>) => fc.oneof(fc.constant<Words>([]), part);
-const negatable = (part: fc.Arbitrary<Words>) =>
-  fc.tuple(fc.boolean(), part).map(([negated, list]) => (negated ? ['!', ...list] : list));
-const value = (option: string | fc.Arbitrary<string>, of: fc.Arbitrary<string>) =>
-  fc
-    .tuple(typeof option === 'string' ? fc.constant(option) : option, of)
-    .map(([name, text]): Words => [name, text]);
-const many = (of: fc.Arbitrary<string>, least = 1, most = 3) =>
-  fc.uniqueArray(of, { minLength: least, maxLength: most }).map((list) => list.join(','));
+import { extensionMatches, extensionProtocols, extensionTargets } from './iptables-extensions.ts';
+import { many, maybe, negatable, one, value, type Words, words } from './iptables-words.ts';
 
 const port = fc.oneof(one('0', '53', '80', '8080', '65535'), one('http', '443'));
 const ports = fc.oneof(
@@ -199,6 +187,7 @@ export function commandLines(family: IpFamily): fc.Arbitrary<Words[]> {
       ),
     ),
     dialect.icmp,
+    extensionProtocols(),
     negatable(value('-p', dialect.protocols)),
     dialect.fragments,
   );
@@ -262,6 +251,7 @@ export function commandLines(family: IpFamily): fc.Arbitrary<Words[]> {
     mac: negatable(value('--mac-source', one('00:11:22:33:44:55', 'AA:bb:cc:dd:ee:ff'))),
     [family === 'inet' ? 'ttl' : 'hl']: dialect.ttl,
     ...dialect.own,
+    ...extensionMatches(family),
     tos: negatable(value('--tos', one('0x10', 'Minimize-Delay', '0x10/0xf0'))),
     dscp: fc.oneof(negatable(value('--dscp', one('10', '0x2e'))), value('--dscp-class', one('EF', 'AF11'))),
     pkttype: negatable(value('--pkt-type', one('broadcast', 'multicast', 'unicast'))),
@@ -319,6 +309,7 @@ export function commandLines(family: IpFamily): fc.Arbitrary<Words[]> {
       one<Words>(['--clamp-mss-to-pmtu'], ['--set-mss', '1400'], []),
     ),
     dialect.ttlTargets,
+    extensionTargets(),
     one<Words>(
       ['-j', 'CT', '--notrack'],
       ['-j', 'TOS', '--set-tos', '0x10'],

@@ -14,62 +14,12 @@ import {
 import { protocolNumber } from '../../../../../protocols/protocol-names.ts';
 import type { Skb } from '../../skb.ts';
 import { missing, usage } from '../error.ts';
-import type { Given, MatchExtension } from '../extension.ts';
+import type { MatchExtension } from '../extension.ts';
+import { listedSpan, savedSpan, singleOf, spanOf, within } from '../span.ts';
 import { once, parseNumber } from '../values.ts';
 
-const ALL = 0xffffffff;
-
-interface Span {
-  readonly from: number;
-  readonly to: number;
-  readonly negated: boolean;
-}
-
-/** `7`, `1:5`, `:5`, `7:`, in which order ever. @throws XtablesError */
-function spanOf(module: string, found: Given | undefined): Span | null {
-  if (found === undefined) return null;
-  const [first = '', second] = (found.values[0] ?? '').split(':');
-  const number = (word: string) => {
-    const value = parseNumber(word);
-    if (value === null)
-      throw usage(
-        `${module}: bad value for option "${found.option}" near "${word}", or out of range (0-${ALL}).\n`,
-      );
-    return value;
-  };
-  if (second === undefined) return { from: number(first), to: number(first), negated: found.negated };
-  const from = first === '' ? 0 : number(first);
-  return { from, to: second === '' ? ALL : number(second), negated: found.negated };
-}
-
-/** A single number. @throws XtablesError */
-function numberOf(module: string, found: Given | undefined): Span | null {
-  if (found === undefined) return null;
-  const value = parseNumber(found.values[0] ?? '');
-  if (value === null)
-    throw usage(`${module}: bad value for option "${found.option}", or out of range (0-${ALL}).\n`);
-  return { from: value, to: value, negated: found.negated };
-}
-
-function spanText({ from, to }: Span): string {
-  return from === to ? String(from) : `${from}:${to}`;
-}
-
-function savedSpan(option: string, span: Span | null): string[] {
-  return span === null ? [] : [`${span.negated ? '! ' : ''}${option} ${spanText(span)}`];
-}
-
-function listedSpan(name: string, span: Span | null): string[] {
-  if (span === null) return [];
-  return [`${name}${span.from === span.to ? '' : 's'}:${span.negated ? '!' : ''}${spanText(span)}`];
-}
-
-function within(span: Span | null, value: number): boolean {
-  return span === null || (value >= span.from && value <= span.to) !== span.negated;
-}
-
 /** Where a packet has an extension header, `length` bytes of it at least; -1 if it has none. What is cut off is dropped. */
-function headerAt(skb: Skb, wanted: number, length: number): number {
+export function headerAt(skb: Skb, wanted: number, length: number): number {
   const { frame } = skb;
   const at = findHeader(frame, ETH_HLEN, frame.length, wanted);
   if (at < 0 ? skb.upper !== null : at + length <= frame.length) return at;
@@ -100,7 +50,7 @@ export const frag: MatchExtension = {
     const one = (option: string) => once('frag', given, option);
     const id = spanOf('frag', one('--fragid'));
     // The kernel does not look at it: a fragment header has the one length.
-    const length = numberOf('frag', one('--fraglen'));
+    const length = singleOf('frag', one('--fraglen'));
     const has = (option: string) => one(option) !== undefined;
     const [reserved, first, more, last] = ['--fragres', '--fragfirst', '--fragmore', '--fraglast'].map(has);
     if (more === true && last === true)
@@ -150,9 +100,9 @@ export const rt: MatchExtension = {
   },
   bind(given) {
     const one = (option: string) => once('rt', given, option);
-    const type = numberOf('rt', one('--rt-type'));
+    const type = singleOf('rt', one('--rt-type'));
     const left = spanOf('rt', one('--rt-segsleft'));
-    const length = numberOf('rt', one('--rt-len'));
+    const length = singleOf('rt', one('--rt-len'));
     const reserved = one('--rt-0-res') !== undefined;
     if (one('--rt-0-addrs') !== undefined || one('--rt-0-not-strict') !== undefined)
       throw usage('rt: --rt-0-addrs is not emulated');
@@ -298,7 +248,7 @@ function optionsMatch(name: 'hbh' | 'dst', header: number): MatchExtension {
     name,
     options: { [`--${name}-len`]: 1, [`--${name}-opts`]: 1 },
     bind(given) {
-      const length = numberOf(name, once(name, given, `--${name}-len`));
+      const length = singleOf(name, once(name, given, `--${name}-len`));
       const text = once(name, given, `--${name}-opts`)?.values[0];
       const specs = text === undefined ? [] : optionSpecs(text);
       const shown = specs.map((spec) => `${spec.type}${spec.length === null ? '' : `:${spec.length}`}`);

@@ -1,12 +1,19 @@
-import { formatIp, maskIp } from '../../../../../protocols/ip.ts';
+import { formatIp, type IpAddress, type IpFamily, maskIp } from '../../../../../protocols/ip.ts';
+import { parseIp4 } from '../../../../../protocols/ip4.ts';
+import { parseIp6 } from '../../../../../protocols/ip6.ts';
 import { invalid, usage } from '../error.ts';
 import type { MatchExtension } from '../extension.ts';
 import { destinationOf, sourceOf, ttlOf } from '../packet.ts';
-import { hostMask, once, parseMask, parseNumber } from '../values.ts';
+import { hostMask, once, parseNumber } from '../values.ts';
 
 const ACTIONS = { '--set': 'SET', '--rcheck': 'CHECK', '--update': 'UPDATE', '--remove': 'REMOVE' } as const;
 type ActionOption = keyof typeof ACTIONS;
 const ACTION_OPTIONS = Object.keys(ACTIONS) as readonly ActionOption[];
+
+/** A mask is an address here, and a number one of IPv4. */
+function maskOf(text: string, family: IpFamily): IpAddress | null {
+  return family === 'inet' ? (parseIp4(text) ?? parseNumber(text)) : parseIp6(text);
+}
 
 /** Whether an address has been seen of late (xt_recent.c). */
 export const recent: MatchExtension = {
@@ -46,7 +53,7 @@ export const recent: MatchExtension = {
     const byTtl = one('--rttl') !== undefined;
     const name = one('--name')?.values[0] ?? 'DEFAULT';
     const maskText = one('--mask')?.values[0];
-    const mask = maskText === undefined ? hostMask(family) : parseMask(maskText, family);
+    const mask = maskText === undefined ? hostMask(family) : maskOf(maskText, family);
     const side = one('--rdest') === undefined ? 'source' : 'dest';
     if (mask === null) throw usage(`recent: Bad value for "--mask" option: "${maskText ?? ''}"`);
     if ((option === '--set' || option === '--remove') && (seconds > 0 || hits > 0 || reap || byTtl))

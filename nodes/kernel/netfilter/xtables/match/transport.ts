@@ -1,18 +1,21 @@
 import { u16 } from '../../../../../protocols/bytes.ts';
 import { PROTO_TCP, PROTO_UDP } from '../../../../../protocols/ipv4.ts';
-import { servicePort } from '../../../../../protocols/services.ts';
-import { invalid, usage } from '../error.ts';
-import type { Given, MatchExtension, MatchFunction, RuleHead } from '../extension.ts';
+import { usage } from '../error.ts';
+import type { Given, MatchExtension, MatchFunction } from '../extension.ts';
 import { findTcpOption, transportAt } from '../packet.ts';
+import { listPorts, once, type PortRange, parseNumber, parsePort, savePorts } from '../values.ts';
 import {
-  listPorts,
-  once,
-  type PortRange,
-  parseNumber,
-  parsePort,
-  parsePortRange,
-  savePorts,
-} from '../values.ts';
+  DPORT,
+  isEvery,
+  listPortsOf,
+  PORT_OPTIONS,
+  type Ports,
+  portsMatch,
+  portsOf,
+  requireProto,
+  SPORT,
+  savePortsOf,
+} from './ports.ts';
 
 /** Names and bits of --tcp-flags, in the order in which they are printed. */
 const FLAGS = [
@@ -27,83 +30,20 @@ const ALL_FLAGS = 0x3f;
 const SYN_MASK = 0x17;
 const SYN = 0x02;
 
-interface Ports {
-  readonly range: PortRange;
-  readonly negated: boolean;
+/** As -S prints ports of tcp and udp, which leave out those that every packet has, be there a `!` or not. */
+function told(option: string, ports: Ports | null): string[] {
+  return ports === null || isEvery(ports) ? [] : savePortsOf(option, ports);
 }
-
-function portsOf(
-  module: string,
-  given: readonly Given[],
-  options: readonly string[],
-  proto: number,
-): Ports | null {
-  const found = once(module, given, ...options);
-  if (found === undefined) return null;
-  const text = found.values[0] ?? '';
-  const range = module === 'udp' ? udpPortRange(text) : parsePortRange(text, proto);
-  return { range, negated: found.negated };
-}
-
-/**
- * As libxtables' own parser of options has it, which reads those of udp: services of any protocol, and a span that is the wrong
- * way round is let be. @throws XtablesError
- */
-function udpPortRange(text: string): PortRange {
-  const [first = '', second] = text.split(':');
-  const port = (word: string) => {
-    const value = parseNumber(word, 0, 0xffff) ?? servicePort(word, 'udp') ?? servicePort(word, 'tcp');
-    if (value === null) throw usage(`Port "${word}" does not resolve to anything.\n`);
-    return value;
-  };
-  if (second === undefined) {
-    const value = port(first);
-    return { from: value, to: value };
-  }
-  return { from: first === '' ? 0 : port(first), to: second === '' ? 0xffff : port(second) };
-}
-
-function savePortsOf(option: string, ports: Ports | null): string[] {
-  return ports === null ? [] : [`${ports.negated ? '! ' : ''}${option} ${savePorts(ports.range)}`];
-}
-
-/** `spt:80`, `dpts:!1:100` */
-function listPortsOf(name: string, ports: Ports | null, proto: number, numeric: boolean): string[] {
-  if (ports === null) return [];
-  const { range, negated } = ports;
-  const plural = range.from === range.to ? '' : 's';
-  return [`${name}${plural}:${negated ? '!' : ''}${listPorts(range, proto, numeric)}`];
-}
-
-function within({ range, negated }: Ports, port: number): boolean {
-  return (port >= range.from && port <= range.to) !== negated;
-}
-
-/** Whether both ports of a packet fit; `length` is that of the header that has to be there. */
-function portsMatch(sport: Ports | null, dport: Ports | null, length: number): MatchFunction {
-  return (skb) => {
-    const at = transportAt(skb, length);
-    if (at < 0) return false;
-    const { frame } = skb;
-    return (
-      (sport === null || within(sport, u16(frame, at))) &&
-      (dport === null || within(dport, u16(frame, at + 2)))
-    );
-  };
-}
-
-const SPORT = ['--sport', '--source-port'];
-const DPORT = ['--dport', '--destination-port'];
 
 export const udp: MatchExtension = {
   name: 'udp',
-  options: { '--sport': 1, '--source-port': 1, '--dport': 1, '--destination-port': 1 },
+  options: PORT_OPTIONS,
   bind(given, head) {
     requireProto(head, PROTO_UDP);
     const sport = portsOf('udp', given, SPORT, PROTO_UDP);
     const dport = portsOf('udp', given, DPORT, PROTO_UDP);
     return {
-      save: [...savePortsOf('--sport', sport), ...savePortsOf('--dport', dport)].join(' '),
+      save: [...told('--sport', sport), ...told('--dport', dport)].join(' '),
       list: (numeric) =>
         [
           'udp',
@@ -118,10 +58,7 @@ export const udp: MatchExtension = {
 export const tcp: MatchExtension = {
   name: 'tcp',
   options: {
-    '--sport': 1,
-    '--source-port': 1,
-    '--dport': 1,
-    '--destination-port': 1,
+    ...PORT_OPTIONS,
     '--tcp-flags': 2,
     '--syn': 0,
     '--tcp-option': 1,
@@ -130,12 +67,14 @@ export const tcp: MatchExtension = {
     requireProto(head, PROTO_TCP);
     const sport = portsOf('tcp', given, SPORT, PROTO_TCP);
     const dport = portsOf('tcp', given, DPORT, PROTO_TCP);
-    const flags = flagsOf(once('tcp', given, '--tcp-flags', '--syn'));
+    const asked = flagsOf(once('tcp', given, '--tcp-flags', '--syn'));
+    // Nothing is asked for where no flag is looked at.
+    const flags = asked !== null && asked.mask === 0 && !asked.negated ? null : asked;
     const option = optionOf(once('tcp', given, '--tcp-option'));
     const inverted = (negated: boolean) => (negated ? '! ' : '');
     const save = [
-      ...savePortsOf('--sport', sport),
-      ...savePortsOf('--dport', dport),
+      ...told('--sport', sport),
+      ...told('--dport', dport),
       ...(option === null ? [] : [`${inverted(option.negated)}--tcp-option ${option.kind}`]),
       ...(flags === null
         ? []
@@ -169,10 +108,6 @@ export const tcp: MatchExtension = {
     return { asksForSyn, save, list, compile };
   },
 };
-
-function requireProto({ proto, protoNegated }: RuleHead, wanted: number): void {
-  if (proto !== wanted || protoNegated) throw invalid();
-}
 
 interface Flags {
   readonly mask: number;

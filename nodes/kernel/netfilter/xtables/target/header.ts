@@ -16,7 +16,7 @@ function changeIpWord(frame: Uint8Array, off: number, word: number): void {
   setU16(frame, at, word);
 }
 
-function setTos(skb: Skb, tos: number): void {
+export function setTos(skb: Skb, tos: number): void {
   const { frame } = skb;
   if (tosOf(skb) === tos) return;
   if (isIpv6(skb)) setU16(frame, ETH_HLEN, (u16(frame, ETH_HLEN) & 0xf00f) | (tos << 4));

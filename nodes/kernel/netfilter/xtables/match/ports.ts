@@ -1,0 +1,92 @@
+import { u16 } from '../../../../../protocols/bytes.ts';
+import { servicePort } from '../../../../../protocols/services.ts';
+import { invalid, usage } from '../error.ts';
+import type { Given, MatchFunction, RuleHead } from '../extension.ts';
+import { transportAt } from '../packet.ts';
+import { listPorts, once, type PortRange, parseNumber, parsePortRange, savePorts } from '../values.ts';
+
+/** `! --sport 80:90` */
+export interface Ports {
+  readonly range: PortRange;
+  readonly negated: boolean;
+}
+
+/** Null where none of the options is given. @throws XtablesError */
+export function portsOf(
+  module: string,
+  given: readonly Given[],
+  options: readonly string[],
+  proto: number,
+): Ports | null {
+  const found = once(module, given, ...options);
+  if (found === undefined) return null;
+  const text = found.values[0] ?? '';
+  const range = module === 'udp' ? udpPortRange(text) : parsePortRange(text, proto);
+  return { range, negated: found.negated };
+}
+
+/**
+ * As libxtables' own parser of options has it, which reads those of udp: services of any protocol, and a span that is the wrong
+ * way round is let be. @throws XtablesError
+ */
+function udpPortRange(text: string): PortRange {
+  const [first = '', second] = text.split(':');
+  const port = (word: string) => {
+    const value = parseNumber(word, 0, 0xffff) ?? servicePort(word, 'udp') ?? servicePort(word, 'tcp');
+    if (value === null) throw usage(`Port "${word}" does not resolve to anything.\n`);
+    return value;
+  };
+  if (second === undefined) {
+    const value = port(first);
+    return { from: value, to: value };
+  }
+  return { from: first === '' ? 0 : port(first), to: second === '' ? 0xffff : port(second) };
+}
+
+export function savePortsOf(option: string, ports: Ports | null): string[] {
+  return ports === null ? [] : [`${ports.negated ? '! ' : ''}${option} ${savePorts(ports.range)}`];
+}
+
+/** Whether every packet has such ports, were it not for a `!`. */
+export function isEvery({ range }: Ports): boolean {
+  return range.from === 0 && range.to === 0xffff;
+}
+
+/** `spt:80`, `dpts:!1:100` */
+export function listPortsOf(name: string, ports: Ports | null, proto: number, numeric: boolean): string[] {
+  if (ports === null || (isEvery(ports) && !ports.negated)) return [];
+  const { range, negated } = ports;
+  const plural = range.from === range.to ? '' : 's';
+  return [`${name}${plural}:${negated ? '!' : ''}${listPorts(range, proto, numeric)}`];
+}
+
+function within({ range, negated }: Ports, port: number): boolean {
+  return (port >= range.from && port <= range.to) !== negated;
+}
+
+/** Whether both ports of a packet fit; `length` is that of the header that has to be there. */
+export function portsMatch(sport: Ports | null, dport: Ports | null, length: number): MatchFunction {
+  return (skb) => {
+    const at = transportAt(skb, length);
+    if (at < 0) return false;
+    const { frame } = skb;
+    return (
+      (sport === null || within(sport, u16(frame, at))) &&
+      (dport === null || within(dport, u16(frame, at + 2)))
+    );
+  };
+}
+
+export const SPORT = ['--sport', '--source-port'];
+export const DPORT = ['--dport', '--destination-port'];
+export const PORT_OPTIONS = {
+  '--sport': 1,
+  '--source-port': 1,
+  '--dport': 1,
+  '--destination-port': 1,
+} as const;
+
+/** Refuses a rule that is not for packets of one protocol (`xt_check_match`). @throws XtablesError */
+export function requireProto({ proto, protoNegated }: RuleHead, wanted: number): void {
+  if (proto !== wanted || protoNegated) throw invalid();
+}
