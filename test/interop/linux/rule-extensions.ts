@@ -23,18 +23,7 @@ export function extensionMatches(family: IpFamily): fc.Arbitrary<string>[] {
       maybe(one('--icase')),
     ),
     join(one('-m u32'), negatable(option('--u32', ...u32.map((text) => `"${text}"`)))),
-    join(one('-p tcp -m tcpmss'), negatable(option('--mss', '1460', '0:1000', '500:'))),
-    join(
-      one('-m ecn'),
-      fc.oneof(
-        negatable(option('--ecn-ip-ect', '0', '3')),
-        join(
-          one('-p tcp'),
-          negatable(one('--ecn-tcp-ece', '--ecn-tcp-cwr')),
-          maybe(negatable(option('--ecn-ip-ect', '3'))),
-        ),
-      ),
-    ),
+    join(one('-m ecn'), negatable(option('--ecn-ip-ect', '0', '3'))),
     join(one('-m quota'), negatable(option('--quota', '0', '100', '400', '3000'))),
     negatable(one('-m helper --helper ftp')).map((text) =>
       text.startsWith('!') ? '-m helper ! --helper ftp' : text,
@@ -42,6 +31,16 @@ export function extensionMatches(family: IpFamily): fc.Arbitrary<string>[] {
     one('-m policy --pol none --dir in', '-m policy --pol none --dir out', '-m policy --pol ipsec --dir in'),
   ];
 }
+
+/** The same of packets of one protocol. */
+export const extensionProtocols: readonly fc.Arbitrary<string>[] = [
+  join(one('-p tcp -m tcpmss'), negatable(option('--mss', '1460', '0:1000', '500:'))),
+  join(
+    one('-p tcp -m ecn'),
+    negatable(one('--ecn-tcp-ece', '--ecn-tcp-cwr')),
+    maybe(option('--ecn-ip-ect', '3')),
+  ),
+];
 
 /** `-m rpfilter`, which has its place before routing alone. */
 export const reversePath: fc.Arbitrary<string> = join(

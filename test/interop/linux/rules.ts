@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import type { IpFamily } from '../../../protocols/ip.ts';
-import { extensionMatches, extensionTargets, reversePath } from './rule-extensions.ts';
+import { extensionMatches, extensionProtocols, extensionTargets, reversePath } from './rule-extensions.ts';
 import { join, maybe, negatable, one, option } from './rule-words.ts';
 
 /** Rules of which each may decide about the packets of `drawnPacket` between 10.0.1.0/24 at v0 and 10.0.2.0/24 at w0. */
@@ -254,6 +254,7 @@ function matchOf(dialect: Dialect): fc.Arbitrary<string> {
       negatable(option('--dports', '80,443', '53,8000:9000', '1:100')),
     ),
     join(one('-p tcp -m multiport', '-p udp -m multiport'), negatable(option('--ports', '80,10000:30000'))),
+    ...extensionProtocols,
     ...dialect.protocols,
   );
 

@@ -1,6 +1,7 @@
 import { arpCases } from './arp.ts';
 import { bridgeCases } from './bridge.ts';
 import type { CaseGroup } from './case.ts';
+import { extensionCases } from './extensions.ts';
 import { ip6tablesCases } from './ip6tables.ts';
 import { iptablesCases } from './iptables.ts';
 import { ipv6Cases } from './ipv6.ts';
@@ -17,4 +18,5 @@ export const GROUPS: readonly CaseGroup[] = [
   vxlanCases,
   bridgeCases,
   routingCases,
+  extensionCases,
 ];

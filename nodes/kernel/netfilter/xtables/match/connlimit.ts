@@ -23,29 +23,44 @@ function tupleCopy({ src, dst, proto, srcPort, dstPort }: CtTuple): CtTuple {
   return { src, dst, proto, srcPort, dstPort };
 }
 
+/** Networks that are kept before it is looked which have no flow any more. */
+const MOST_AT_FIRST = 1_024;
+
 /** Flows that a rule has seen, by the network that they are counted for (nf_conncount.c). */
 class FlowCounts {
   readonly #context: CompileContext;
   readonly #lists = new Map<IpAddress, CtTuple[]>();
   readonly #tuple = new PacketTuple();
+  #most = MOST_AT_FIRST;
 
   constructor(context: CompileContext) {
     this.#context = context;
   }
 
-  /** How many flows of a network go on, that of a packet among them; 0 where it can be of none. */
+  /**
+   * How many flows of a network go on, that of a packet among them; 0 where it can be of none, and, as in Linux 6.18, where it is the
+   * packet that ends the only one.
+   */
   count(skb: Skb, key: IpAddress): number {
     const tuple = this.#tupleOf(skb);
     if (tuple === null) return 0;
-    const known = this.#lists.get(key) ?? [];
+    const known = this.#lists.get(key);
     // A flow that has got through has been counted, if ever; one of the host with itself may get through before it is asked about.
-    const counted = known.length > 0 && skb.in?.kind !== 'loopback' && this.#isThere(tuple);
-    const list = known.filter(
+    const counted = known !== undefined && skb.in?.kind !== 'loopback' && this.#isThere(tuple);
+    const list = (known ?? []).filter(
       (other) => this.#goesOn(other) || (!counted && sameTuple(other, tuple) && this.#isThere(other)),
     );
     if (!counted && !list.some((other) => sameTuple(other, tuple))) list.push(tupleCopy(tuple));
+    if (known === undefined && this.#lists.size >= this.#most) this.#sweep();
     this.#lists.set(key, list);
-    return Math.max(list.length, 1);
+    return list.length;
+  }
+
+  /** Networks without a flow are forgotten. */
+  #sweep(): void {
+    for (const [key, list] of this.#lists)
+      if (!list.some((tuple) => this.#goesOn(tuple))) this.#lists.delete(key);
+    this.#most = Math.max(MOST_AT_FIRST, this.#lists.size * 2);
   }
 
   #tupleOf({ ct, frame }: Skb): CtTuple | null {
