@@ -37,6 +37,8 @@ export interface PacketOptions<A extends IpAddress = number> {
   readonly about?: Skb | null;
   /** The only device that it may leave by. */
   readonly device?: Device | undefined;
+  /** It carries what came in fragments, of which it is to have none that are larger: bytes, 0 if it came whole. */
+  readonly fragmentSize?: number;
 }
 
 /** From a socket or from forwarding to the neighbour layer (`ip_local_out`, `ip_output`, `ip_finish_output`). */
@@ -105,6 +107,7 @@ export class IpOutput {
     const skb = new Skb(buffer, null);
     if (rt.cause < 0) skb.trace = true;
     skb.mark = options.mark ?? 0;
+    skb.fragmentSize = options.fragmentSize ?? 0;
     if (options.about != null) skb.answers(options.about);
     return this.#localOut(path, skb, mtu);
   }

@@ -98,7 +98,7 @@ export class ConntrackTable implements FlowOwner {
       netfilter.register(hook, NF_PRI.conntrack, this.#in);
     }
     for (const hook of [NF_LOCAL_IN, NF_POST_ROUTING] as const)
-      netfilter.register(hook, NF_PRI.conntrackConfirm, this.#confirm);
+      netfilter.register(hook, NF_PRI.conntrackConfirm, this.confirm);
   }
 
   /** The packet is to be left alone (`-j NOTRACK`, `-j CT --notrack`); to be called before conntrack sees it. */
@@ -335,7 +335,7 @@ export class ConntrackTable implements FlowOwner {
   }
 
   /** The packet has got through: its flow is one now (`__nf_conntrack_confirm`). */
-  readonly #confirm: HookFunction = (skb) => {
+  readonly confirm: HookFunction = (skb) => {
     const flow = skb.ct;
     if (!(flow instanceof Flow) || flow.confirmed || skb.ctDirection !== 0) return 'accept';
     if (flow.dying) {

@@ -84,8 +84,10 @@ const SWITCHES = { Masq: '-m', Tunnel: '-i', Route: '-g' } as const;
 
 function destinationEntry(name: string, service: Service, each: Destination, format: ListFormat): string {
   const { kind, numeric, exact } = format;
-  const proto = 'proto' in service.key && service.key.proto !== PROTO_TCP ? 'udp' : 'tcp';
-  const place = addressText(each.addr, each.port, proto, numeric);
+  const { key } = service;
+  const proto = 'proto' in key && key.proto !== PROTO_TCP ? 'udp' : 'tcp';
+  // Marks are of no protocol that names of ports would be of (`port_to_service`).
+  const place = addressText(each.addr, each.port, proto, numeric || 'fwmark' in key);
   if (kind === 'rule') {
     const tunnel = each.forward === 'Tunnel' ? ' --tun-type ipip' : '';
     return `-a ${name} -r ${place} ${SWITCHES[each.forward]} -w ${each.weight}${tunnel}\n`;

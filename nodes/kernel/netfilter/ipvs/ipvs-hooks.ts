@@ -1,4 +1,4 @@
-import { u16 } from '../../../../protocols/bytes.ts';
+import { setU16, u16 } from '../../../../protocols/bytes.ts';
 import { internetChecksum } from '../../../../protocols/checksum.ts';
 import { ETH_HLEN } from '../../../../protocols/ethernet.ts';
 import { ICMP_DEST_UNREACHABLE, ICMP_HLEN, ICMP_TIME_EXCEEDED } from '../../../../protocols/icmp.ts';
@@ -10,6 +10,8 @@ import {
   PROTO_ICMP,
   PROTO_TCP,
   PROTO_UDP,
+  setIpDst,
+  setIpSrc,
 } from '../../../../protocols/ipv4.ts';
 import { IpDefrag, isFragment } from '../../ip/defrag.ts';
 import { isGroupFrame } from '../../ip/icmp-error.ts';
@@ -31,7 +33,8 @@ import type { Connection } from './connection.ts';
 import type { Ipvs } from './ipvs.ts';
 import { IpvsSchedule, isWholeTransport } from './ipvs-schedule.ts';
 import { IpvsXmit, keepFlow } from './ipvs-xmit.ts';
-import { nextTcpState, type Way } from './states.ts';
+import { isActive, nextTcpState, type Way } from './states.ts';
+import { PROTO_IPIP, tunnelError } from './tunnel-error.ts';
 
 const SYN = 2;
 const ICMP_SOURCE_QUENCH = 4;
@@ -194,7 +197,7 @@ export class IpvsHooks {
         else direction = 'input-only';
       }
       const state = nextTcpState(direction, before, frame[at + 13]!);
-      if (state !== before) connection.setActive(state === 'ESTABLISHED');
+      if (state !== before) connection.setActive(isActive(state));
       if (state !== before && state === 'ESTABLISHED') this.#assure(connection);
       connection.state = state;
       connection.timeout = timeouts[state] * 1_000;
@@ -230,6 +233,11 @@ export class IpvsHooks {
 
   /** An error about a packet that came to a client as the service's: it goes to the server that sent it (`ip_vs_in_icmp`). */
   #inIcmp(skb: Skb, hook: Hook): Verdict {
+    if (hook === NF_LOCAL_IN) {
+      const tunnel = quotedAt(skb);
+      if (tunnel !== null && ipProto(skb.frame, tunnel) === PROTO_IPIP)
+        return tunnelError(this.#ns, this.#ipvs, skb, tunnel);
+    }
     const quoted = this.#quoted(skb);
     if (quoted === null) return 'accept';
     const { frame } = skb;
@@ -250,13 +258,10 @@ export class IpvsHooks {
       : 'accept';
 
   /** What an ICMP error quotes, where it is one that counts here. */
-  #quoted({ frame }: Skb) {
-    const icmp = ETH_HLEN + ipHeaderLength(frame, ETH_HLEN);
-    const type = frame[icmp];
-    if (type !== ICMP_DEST_UNREACHABLE && type !== ICMP_SOURCE_QUENCH && type !== ICMP_TIME_EXCEEDED)
-      return null;
-    const at = quotedPacket(frame, icmp, frame.length - icmp);
-    if (at === null || at < 0) return null;
+  #quoted(skb: Skb) {
+    const at = quotedAt(skb);
+    if (at === null) return null;
+    const { frame } = skb;
     const proto = ipProto(frame, at);
     const ports = at + ipHeaderLength(frame, at);
     if ((proto !== PROTO_TCP && proto !== PROTO_UDP) || frame.length - ports < 4) return null;
@@ -270,9 +275,19 @@ export class IpvsHooks {
     };
   }
 
-  /** Gives the message the source or destination, and what it quotes the other end (`ip_vs_nat_icmp`). */
+  /**
+   * Gives the message the source or destination, and what it quotes the other end (`ip_vs_nat_icmp`): of that, the checksum
+   * of the transport stays as it was.
+   */
   #mangleError(frame: Uint8Array, quoted: number, addr: number, port: number, manip: 'src' | 'dst'): void {
-    manipulate(frame, quoted, addr, port, manip === 'src' ? 'dst' : 'src');
+    const ports = quoted + ipHeaderLength(frame, quoted);
+    if (manip === 'src') {
+      setIpDst(frame, quoted, addr);
+      setU16(frame, ports + 2, port);
+    } else {
+      setIpSrc(frame, quoted, addr);
+      setU16(frame, ports, port);
+    }
     const icmp = quoted - ICMP_HLEN;
     frame[icmp + 2] = 0;
     frame[icmp + 3] = 0;
@@ -291,6 +306,16 @@ export class IpvsHooks {
     this.#ns.kernel.drop('ipvs-bad-checksum');
     return 'drop';
   }
+}
+
+/** Where an ICMP error quotes a packet, if it is an error that counts here. */
+function quotedAt({ frame }: Skb): number | null {
+  const icmp = ETH_HLEN + ipHeaderLength(frame, ETH_HLEN);
+  const type = frame[icmp];
+  if (type !== ICMP_DEST_UNREACHABLE && type !== ICMP_SOURCE_QUENCH && type !== ICMP_TIME_EXCEEDED)
+    return null;
+  const at = quotedPacket(frame, icmp, frame.length - icmp);
+  return at === null || at < 0 ? null : at;
 }
 
 /** Whether a packet begins a connection (`is_new_conn`). */

@@ -16,8 +16,7 @@ import { type Hook, NF_LOCAL_OUT, type Verdict } from '../hooks.ts';
 import { manipulate } from '../nat-mangle.ts';
 import type { Skb } from '../skb.ts';
 import type { Connection } from './connection.ts';
-
-const PROTO_IPIP = 4;
+import { PROTO_IPIP } from './tunnel-error.ts';
 
 /** Sends packets on to their servers (ip_vs_xmit.c). */
 export class IpvsXmit {
@@ -39,9 +38,9 @@ export class IpvsXmit {
     if (path === null) return 'drop';
     if (kernel.rt.cause < 0) this.#trace(connection, skb);
     const tunnel = connection.forward === 'Tunnel';
-    if (path.type !== 'local' && !this.#passes(skb, path.device.mtu - (tunnel ? IPV4_HLEN : 0)))
+    if (path.type !== 'local' && !this.#passes(skb, this.#mtuOf(connection, path) - (tunnel ? IPV4_HLEN : 0)))
       return 'drop';
-    if (tunnel && path.type !== 'local') return this.#encapsulate(connection, skb, path);
+    if (tunnel && path.type !== 'local') return this.#encapsulate(connection, skb, path, hook);
     const masq = connection.forward === 'Masq';
     if (masq) manipulate(frame, ETH_HLEN, connection.daddr, connection.dport, 'dst');
     return this.#sendOn(connection, skb, path, hook);
@@ -51,7 +50,7 @@ export class IpvsXmit {
   sendError(connection: Connection, skb: Skb, hook: Hook, mangle: () => void): Verdict {
     const path = this.#pathTo(connection, skb, hook);
     if (path === null) return 'drop';
-    if (path.type !== 'local' && !this.#passes(skb, path.device.mtu)) return 'drop';
+    if (path.type !== 'local' && !this.#passes(skb, this.#mtuOf(connection, path))) return 'drop';
     mangle();
     return this.#sendOn(connection, skb, path, hook);
   }
@@ -90,6 +89,10 @@ export class IpvsXmit {
     return path;
   }
 
+  #mtuOf({ daddr }: Connection, path: Path): number {
+    return this.#ns.pathMtus.of(daddr, path);
+  }
+
   /** Whether a packet may go one hop further, and is not too large for it. */
   #passes({ frame }: Skb, mtu: number): boolean {
     const { ip, kernel } = this.#ns;
@@ -107,8 +110,11 @@ export class IpvsXmit {
     return true;
   }
 
-  #encapsulate({ daddr }: Connection, { frame, mark }: Skb, { device }: Path): Verdict {
+  /** What is within is seen by conntrack no more; what carries it is another's packet (`ip_vs_tunnel_xmit_prepare`). */
+  #encapsulate({ daddr, conntrack }: Connection, skb: Skb, { device }: Path, hook: Hook): Verdict {
     const { ip, kernel } = this.#ns;
+    const { frame, mark, fragmentSize } = skb;
+    if (conntrack && this.#ns.conntrack.confirm(skb, hook) !== 'accept') return 'drop';
     if (kernel.rt.cause < 0) {
       const how = `ipip to ${formatIp4(daddr)}`;
       kernel.tracer.step(this.#ns, { at: 'encapsulate', dev: device.name, how }, frame);
@@ -118,8 +124,8 @@ export class IpvsXmit {
     const ttl = ipTtl(frame, ETH_HLEN);
     const tos = ipTos(frame, ETH_HLEN);
     const df = ipDf(frame, ETH_HLEN);
-    if (ip.output(buffer, { src: 0, dst: daddr, proto: PROTO_IPIP, ttl, tos, df, mark }) !== null)
-      kernel.drop('tunnel-xmit');
+    const options = { src: 0, dst: daddr, proto: PROTO_IPIP, ttl, tos, df, mark, fragmentSize };
+    if (ip.output(buffer, options) !== null) kernel.drop('tunnel-xmit');
     return 'stolen';
   }
 
@@ -140,11 +146,13 @@ export class IpvsXmit {
 
 /**
  * A connection that keeps its flow of conntrack has it wait for answers from the server, or for those of the service
- * (`ip_vs_update_conntrack`); any other's packets are tracked no more (`ip_vs_notrack`).
+ * (`ip_vs_update_conntrack`); any other's packets are tracked no more, but for those that were not tracked, being invalid
+ * (`ip_vs_notrack`).
  */
 export function keepFlow(connection: Connection, skb: Skb, answers: Partial<CtTuple>): void {
   const { ct } = skb;
   if (!connection.conntrack) {
+    if (ct === null) return;
     skb.ct = null;
     skb.ctState = 'untracked';
     return;

@@ -2,7 +2,8 @@ import { HashScheduler } from './scheduler-hash.ts';
 import { WeightedRoundRobin } from './scheduler-wrr.ts';
 import type { Destination, Service } from './service.ts';
 
-export const SCHEDULERS = ['rr', 'wrr', 'lc', 'wlc', 'sh', 'dh', 'sed', 'nq'] as const;
+/** `none` finds no server for anybody (`ip_vs_add_service`). */
+export const SCHEDULERS = ['rr', 'wrr', 'lc', 'wlc', 'sh', 'dh', 'sed', 'nq', 'none'] as const;
 export type SchedulerName = (typeof SCHEDULERS)[number];
 
 /** What a scheduler sees of the first packet of a connection. */
@@ -45,6 +46,8 @@ export function makeScheduler(service: Service): Scheduler {
       return { schedule: () => least(destinations, byConnections), changed: noted };
     case 'sed':
       return { schedule: () => least(destinations, byExpectedDelay), changed: noted };
+    case 'none':
+      return { schedule: () => null, changed: noted };
   }
 }
 

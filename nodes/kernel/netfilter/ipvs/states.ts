@@ -82,6 +82,13 @@ const SYN = 2;
 const RST = 4;
 const ACK = 16;
 
+/** `tcp_state_active_table`: a connection counts as an active one from its first segment on, until either end closes. */
+const ACTIVE: ReadonlySet<TcpState> = new Set(['ESTABLISHED', 'SYN_SENT', 'SYN_RECV', 'SYNACK']);
+
+export function isActive(state: TcpState): boolean {
+  return ACTIVE.has(state);
+}
+
 /** What a segment with certain flags makes of a state (`set_tcp_state`). */
 export function nextTcpState(way: Way, state: TcpState, flags: number): TcpState {
   const event =
