@@ -92,6 +92,7 @@ export class IpInput {
       const rebuilt = this.#defrag.add(frame);
       if (rebuilt === null) return;
       whole = rebuilt;
+      if (skb !== null) skb.fragmentSize = this.#defrag.largest;
     }
     if (skb === null) {
       this.#demux(device, whole, null);

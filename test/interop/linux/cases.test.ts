@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { release } from 'node:os';
+import type { ExecutionContext } from 'ava';
 import {
   type Answer,
   type CaseGroup,
@@ -11,18 +12,26 @@ import {
 import { GROUPS } from '../../nodes/kernel/linux/groups.ts';
 import type { Out } from '../../support/router.ts';
 import { AWAIT_ADDRESSES, onLinux, takenOrRefused } from './command.ts';
+import type { Guest } from './guest.ts';
 import { LinuxNamespace } from './namespace.ts';
 import { frameTexts } from './settle.ts';
-import { linuxTest } from './suite.ts';
+import { guestTestWith, linuxTest } from './suite.ts';
 
 /** How long what a command brings about may take to come out, ms. */
 const AFTERWARDS = 20;
 const IS_RECORDING = process.env.RECORD === '1';
 
 /** What Linux answers to a case. */
-async function linuxAnswers(group: CaseGroup, { setUp, steps }: LinuxCase): Promise<Answer[]> {
+async function linuxAnswers(
+  group: CaseGroup,
+  { setUp, steps }: LinuxCase,
+  guest: Guest | undefined,
+): Promise<Answer[]> {
   const { ports, first = [], settle, ipv6 = 'off' } = group;
-  const linux = await LinuxNamespace.start(ports, [...first, ...setUp.map(onLinux)], { ipv6 });
+  const linux = await LinuxNamespace.start(ports, [...first, ...setUp.map(onLinux)], {
+    ipv6,
+    ...(guest === undefined ? {} : { guest }),
+  });
   await linux.run(AWAIT_ADDRESSES);
   const answer = async (step: LinuxCase['steps'][number]): Promise<Answer> => {
     switch (step.type) {
@@ -54,19 +63,26 @@ async function linuxAnswers(group: CaseGroup, { setUp, steps }: LinuxCase): Prom
   }
 }
 
-for (const group of GROUPS)
-  linuxTest(`${group.name}: Linux still answers as it is recorded`, async (t) => {
-    t.timeout(120_000);
-    const answers: Record<string, readonly Answer[]> = {};
-    for (const asked of group.cases) answers[asked.name] = await linuxAnswers(group, asked);
-    if (IS_RECORDING) {
-      mkdirSync(new URL('.', recordUrl(group)), { recursive: true });
-      writeFileSync(recordUrl(group), `${JSON.stringify({ linux: release(), cases: answers }, null, 1)}\n`);
-    }
-    for (const asked of group.cases)
-      t.deepEqual(
-        story(asked, answers[asked.name] ?? []),
-        story(asked, recordedAnswers(group, asked)),
-        asked.name,
-      );
-  });
+async function ask(t: ExecutionContext, group: CaseGroup, guest?: Guest): Promise<void> {
+  t.timeout(120_000);
+  const answers: Record<string, readonly Answer[]> = {};
+  for (const asked of group.cases) answers[asked.name] = await linuxAnswers(group, asked, guest);
+  if (IS_RECORDING) {
+    const linux = guest === undefined ? release() : await guest.ready;
+    mkdirSync(new URL('.', recordUrl(group)), { recursive: true });
+    writeFileSync(recordUrl(group), `${JSON.stringify({ linux, cases: answers }, null, 1)}\n`);
+  }
+  for (const asked of group.cases)
+    t.deepEqual(
+      story(asked, answers[asked.name] ?? []),
+      story(asked, recordedAnswers(group, asked)),
+      asked.name,
+    );
+}
+
+const guestTest = guestTestWith('ipvsadm');
+for (const group of GROUPS) {
+  const title = `${group.name}: Linux still answers as it is recorded`;
+  if (group.kernel === 'guest') guestTest(title, (t, guest) => ask(t, group, guest));
+  else linuxTest(title, (t) => ask(t, group));
+}

@@ -1,5 +1,6 @@
-"""Runs in a User-mode Linux kernel, beside its serial line: stdin and stdout. Starts namespaces (see namespace.py) by numbers, and carries their
-lines: [number, line] is one for or of it, [number, null] its end. Powers off when there is nobody at the line any more."""
+"""Runs in a User-mode Linux kernel, beside its serial line: stdin and stdout. Starts namespaces (see namespace.py) by numbers, and
+carries their lines: [number, line] is one for or of it, [number, null] its end. Tells the kernel's release as that of number 0.
+Powers off when there is nobody at the line any more."""
 
 import ctypes
 import json
@@ -91,7 +92,7 @@ def carry(number):
 
 def main():
     selector.register(sys.stdin.buffer.raw, selectors.EVENT_READ, None)
-    say(0, "ready")
+    say(0, os.uname().release)
     left = b""
     while True:
         for key, _ in selector.select():

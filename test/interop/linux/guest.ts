@@ -27,7 +27,8 @@ export class Guest {
   readonly #input: Writable;
   readonly #directory: string;
   readonly #listeners = new Map<number, LineListener>();
-  readonly ready: Promise<void>;
+  /** `uname -r`, once it has booted. */
+  readonly ready: Promise<string>;
   #number = 0;
   #said = '';
 
@@ -45,7 +46,7 @@ export class Guest {
     input.on('error', () => {});
     errors.on('data', (data: Buffer) => this.#complain(data.toString()));
     this.ready = new Promise((done, failed) => {
-      this.#listeners.set(0, { line: () => done(), closed: (said) => failed(new Error(said)) });
+      this.#listeners.set(0, { line: (release) => done(release), closed: (said) => failed(new Error(said)) });
     });
     createInterface(output).on('line', (line) => this.#take(line));
     this.#process.on('error', (error) => this.#gone(error.message));

@@ -96,17 +96,17 @@ export class IpvsXmit {
   /** Whether a packet may go one hop further, and is not too large for it. */
   #passes({ frame }: Skb, mtu: number): boolean {
     const { ip, kernel } = this.#ns;
-    if (frame.length - ETH_HLEN > mtu && ipDf(frame, ETH_HLEN)) {
-      ip.icmpError(ICMP_DEST_UNREACHABLE, UNREACH_FRAG_NEEDED, mtu, frame);
-      kernel.drop('frag-needed');
-      return false;
-    }
     if (ipTtl(frame, ETH_HLEN) <= 1) {
       ip.icmpError(ICMP_TIME_EXCEEDED, EXCEEDED_TTL, 0, frame);
       kernel.drop('ttl-exceeded');
       return false;
     }
     decrementTtl(frame, ETH_HLEN);
+    if (frame.length - ETH_HLEN > mtu && ipDf(frame, ETH_HLEN)) {
+      ip.icmpError(ICMP_DEST_UNREACHABLE, UNREACH_FRAG_NEEDED, mtu, frame);
+      kernel.drop('frag-needed');
+      return false;
+    }
     return true;
   }
 

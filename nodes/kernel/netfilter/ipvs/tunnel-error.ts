@@ -52,10 +52,12 @@ export function tunnelError(ns: Netns, ipvs: Ipvs, { frame }: Skb, quoted: numbe
   let extra = ((u16(frame, icmp + 4) << 16) | u16(frame, icmp + 6)) >>> 0;
   if (type === ICMP_DEST_UNREACHABLE && code === UNREACH_FRAG_NEEDED) {
     const end = ipDst(frame, quoted);
+    const path = ns.lookup(end, 0);
+    // A route that the destination holds is looked up again by the next packet only, unless it is of such an error already.
+    const held = path === null || ns.pathMtus.expiry(end, path) !== null ? null : path.device.mtu;
     ns.pathMtus.learn(end, extra & 0xffff);
     if (!ipDf(frame, quoted)) return 'stolen';
-    const path = ns.lookup(end, 0);
-    const mtu = path === null ? extra & 0xffff : ns.pathMtus.of(end, path);
+    const mtu = held ?? (path === null ? extra & 0xffff : ns.pathMtus.of(end, path));
     extra = mtu > LEAST_MTU + IPV4_HLEN ? mtu - IPV4_HLEN : mtu;
   }
   const about = new Uint8Array(ETH_HLEN + frame.length - inner);

@@ -27,9 +27,11 @@ export interface LinuxCase {
 }
 
 /** Cases that begin with the same ports. */
-export interface CaseGroup extends NamespaceOptions {
+export interface CaseGroup extends Omit<NamespaceOptions, 'guest'> {
   /** Of the record too. */
   readonly name: string;
+  /** The kernel that is asked: the machine's own, or where that lacks what it takes, a guest (`test/interop/linux/guest.ts`). */
+  readonly kernel?: 'own' | 'guest';
   readonly ports: readonly LinuxPort[];
   /** Commands for Linux alone, before the others. */
   readonly first?: readonly string[];

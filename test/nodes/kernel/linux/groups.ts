@@ -1,10 +1,12 @@
 import { arpCases } from './arp.ts';
 import { bridgeCases } from './bridge.ts';
+import { bridgeVlanCases } from './bridge-vlan.ts';
 import type { CaseGroup } from './case.ts';
 import { extensionCases } from './extensions.ts';
 import { ip6tablesCases } from './ip6tables.ts';
 import { iptablesCases } from './iptables.ts';
 import { ipv6Cases } from './ipv6.ts';
+import { ipvsCases } from './ipvs.ts';
 import { routerAdvertCases } from './router-advert.ts';
 import { routingCases } from './routing.ts';
 import { vxlanCases } from './vxlan.ts';
@@ -19,4 +21,6 @@ export const GROUPS: readonly CaseGroup[] = [
   bridgeCases,
   routingCases,
   extensionCases,
+  bridgeVlanCases,
+  ipvsCases,
 ];

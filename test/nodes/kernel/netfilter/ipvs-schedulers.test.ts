@@ -163,27 +163,32 @@ test('dh: by the destination, in turns whatever the weight', (t) => {
 
 test('none chooses what is not to be chosen, whatever comes and goes', (t) => {
   fc.assert(
-    fc.property(fc.constantFrom(...SCHEDULERS.filter((name) => name !== 'none')), states, fc.array(fc.nat()), (name, all, steps) => {
-      const made = service(name, all);
-      for (const step of steps) {
-        const chosen = made.scheduler.schedule(packet(step, step & 0xffff, step));
-        if (chosen !== null) {
-          t.true(made.destinations.includes(chosen));
-          t.true(chosen.weight > 0 && !chosen.overloaded);
-          chosen.active++;
-        } else if (name !== 'sh' && name !== 'dh')
-          t.false(made.destinations.some((each) => each.weight > 0 && !each.overloaded));
-        const at = step % Math.max(made.destinations.length, 1);
-        const destination = made.destinations[at];
-        if (destination === undefined) continue;
-        if (step % 3 === 0) {
-          made.destinations.splice(at, 1);
-          made.scheduler.changed({ destination, before: made.destinations[at - 1] ?? null });
-        } else {
-          destination.weight = step % 4;
-          made.scheduler.changed(null);
+    fc.property(
+      fc.constantFrom(...SCHEDULERS.filter((name) => name !== 'none')),
+      states,
+      fc.array(fc.nat()),
+      (name, all, steps) => {
+        const made = service(name, all);
+        for (const step of steps) {
+          const chosen = made.scheduler.schedule(packet(step, step & 0xffff, step));
+          if (chosen !== null) {
+            t.true(made.destinations.includes(chosen));
+            t.true(chosen.weight > 0 && !chosen.overloaded);
+            chosen.active++;
+          } else if (name !== 'sh' && name !== 'dh')
+            t.false(made.destinations.some((each) => each.weight > 0 && !each.overloaded));
+          const at = step % Math.max(made.destinations.length, 1);
+          const destination = made.destinations[at];
+          if (destination === undefined) continue;
+          if (step % 3 === 0) {
+            made.destinations.splice(at, 1);
+            made.scheduler.changed({ destination, before: made.destinations[at - 1] ?? null });
+          } else {
+            destination.weight = step % 4;
+            made.scheduler.changed(null);
+          }
         }
-      }
-    }),
+      },
+    ),
   );
 });
