@@ -170,14 +170,8 @@ export class IpvsHooks {
 
   /** What every packet of a server's has done to it (`handle_response`). */
   #answered(connection: Connection, skb: Skb): void {
-    const { destination, vaddr, vport } = connection;
-    if (destination.available) {
-      const { now } = this.#ns.kernel.rt;
-      const bytes = skb.frame.length - ETH_HLEN;
-      destination.stats.sent(now, bytes);
-      destination.service.stats.sent(now, bytes);
-      this.#ipvs.stats.sent(now, bytes);
-    }
+    const { vaddr, vport } = connection;
+    this.#ipvs.countSent(connection, skb.frame.length - ETH_HLEN);
     skb.ipvs = true;
     keepFlow(connection, skb, { dst: vaddr, dstPort: vport });
   }

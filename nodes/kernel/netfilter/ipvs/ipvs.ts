@@ -291,6 +291,14 @@ export class Ipvs {
     this.#expiry.update(connection);
   }
 
+  /** Counts a packet to a client (`ip_vs_out_stats`): bytes from the IP header on. */
+  countSent({ destination }: Connection, bytes: number): void {
+    if (!destination.available) return;
+    destination.stats.sent(this.#now, bytes);
+    destination.service.stats.sent(this.#now, bytes);
+    this.stats.sent(this.#now, bytes);
+  }
+
   /** Something that the log tells of a connection has changed. */
   changed(connection: Connection): void {
     if (connection.dying || connection.kind === 'one-packet') return;

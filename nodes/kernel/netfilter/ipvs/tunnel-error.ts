@@ -64,5 +64,7 @@ export function tunnelError(ns: Netns, ipvs: Ipvs, { frame }: Skb, quoted: numbe
   about.set(frame.subarray(0, ETH_HLEN));
   about.set(frame.subarray(inner), ETH_HLEN);
   ns.ip.icmpError(type, code, extra, about);
+  // Beside the error itself, which is counted as it goes out.
+  ipvs.countSent(connection, about.length - ETH_HLEN);
   return 'stolen';
 }

@@ -1,5 +1,5 @@
 import { settleIpId } from '../../../interop/linux/settle.ts';
-import { type CaseGroup, type CaseStep, command, send, show } from './case.ts';
+import { type CaseGroup, type CaseStep, command, send, show, wait } from './case.ts';
 import { fragments4, icmpError, type Packet4, packet4 } from './frames4.ts';
 import { ROUTER } from './router4.ts';
 import { rest, tcp, udp } from './transport.ts';
@@ -96,6 +96,9 @@ export const ipvsCases: CaseGroup = {
         send(0, packet4(client())),
         error(3, tunnelled(client()), '10.0.2.1'),
         error(1, tunnelled(client()), '10.0.2.1'),
+        wait(2_200),
+        // It counts twice, as the error and as what that quotes.
+        show('ipvsadm -Ln --stats'),
         // Of a connection that nobody has.
         error(1, tunnelled(client({ upper: tcp({ srcPort: 9, dstPort: 80, flags: ['syn'] }) })), '10.0.2.1'),
       ],
