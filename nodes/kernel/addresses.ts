@@ -21,6 +21,9 @@ export interface AddressOptions {
   readonly prefixRoute?: 'add' | 'none';
 }
 
+/** 127.0.0.1 */
+const LOOPBACK = 0x7f000001;
+
 /** The addresses of a namespace's devices and the connected routes that follow from them (net/ipv4/devinet.c). */
 export class AddressTable {
   readonly #ns: Netns;
@@ -141,6 +144,16 @@ export class AddressTable {
       if (address !== undefined) return address.addr;
     }
     return 0;
+  }
+
+  /** The preferred source of an own address' row in the local table: the primary one of its subnet (`fib_add_ifaddr`). */
+  localSource(dst: number): number {
+    if (isLoopback(dst)) return LOOPBACK;
+    for (const { addresses } of this.#ns.devices())
+      for (const own of addresses)
+        if (own.addr === dst && own.role === 'secondary')
+          return addresses.find((other) => other.role === 'primary' && sameSubnet(other, own))?.addr ?? dst;
+    return dst;
   }
 
   #drop(device: Device, address: InterfaceAddress): void {

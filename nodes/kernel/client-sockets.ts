@@ -1,6 +1,7 @@
 import type { IpAddress } from '../../protocols/ip.ts';
-import { ANY_IP6, type Ip6, isLinkLocal, mappedIp4 } from '../../protocols/ip6.ts';
+import { ANY_IP6, type Ip6, isLinkLocal, LOOPBACK_IP6, mappedIp4 } from '../../protocols/ip6.ts';
 import type { Device } from './device.ts';
+import { inet4 } from './inet.ts';
 import { pathError } from './ip/path.ts';
 import type { SendError } from './ip.ts';
 import { scopeDevice } from './ipv6/icmp.ts';
@@ -23,9 +24,21 @@ interface From {
   readonly port?: number | undefined;
 }
 
-/** The IPv4 address that a socket connects to for a peer: its own, or that which one of IPv6 maps. Null: none. */
+/** 127.0.0.1 */
+const LOOPBACK = 0x7f000001;
+
+/**
+ * The IPv4 address that a socket connects to for a peer: its own, or that which one of IPv6 maps. Null: none. Whoever connects to
+ * no address connects to the loopback's (`ip_route_output_key_hash_rcu`, `tcp_v6_connect`).
+ */
 function inetOf({ addr }: Peer): number | null {
-  return typeof addr === 'number' ? addr : mappedIp4(addr);
+  const inet = typeof addr === 'number' ? addr : mappedIp4(addr);
+  return inet === 0 ? LOOPBACK : inet;
+}
+
+/** The IPv6 address of a peer that has none of IPv4. */
+function inet6Of({ addr }: Peer): Ip6 {
+  return typeof addr === 'number' || addr === ANY_IP6 ? LOOPBACK_IP6 : addr;
 }
 
 /** Connects by TCP; see `TcpLayer.connect`. @throws PortInUseError */
@@ -37,9 +50,9 @@ export function connectTcp(ns: Netns, peer: Peer, port: number, from: From = {})
     const stack = typeof peer.addr === 'number' ? 'one' : 'both';
     return ns.tcp.connect({ src, dst: inet, port, stack, ...srcPort });
   }
-  const { addr: dst, device } = peer;
+  const { device } = peer;
   const src = typeof from.addr === 'string' ? from.addr : ANY_IP6;
-  return ns.ipv6.tcp.connect({ src, dst: dst as Ip6, port, device, ...srcPort });
+  return ns.ipv6.tcp.connect({ src, dst: inet6Of(peer), port, device, ...srcPort });
 }
 
 /** A UDP socket that is connected to one peer. */
@@ -70,7 +83,7 @@ export function connectUdp(
     const socket = ns.udp.bind(local, heard(inet, port, handlers), stack);
     return connected(socket, inet, port, undefined, handlers);
   }
-  const dst = peer.addr as Ip6;
+  const dst = inet6Of(peer);
   const local = { addr: typeof from.addr === 'string' ? from.addr : ANY_IP6, port: from.port ?? 0 };
   const socket = ns.ipv6.udp.bind(local, heard(dst, port, handlers));
   return connected(socket, dst, port, peer.device, handlers);
@@ -112,10 +125,9 @@ export function routeTo(ns: Netns, peer: Peer): Reached {
     const path = ns.lookup(inet, inet);
     const error = pathError(path);
     if (path === null || error !== null) return { ok: false, error: error ?? 'ENETUNREACH' };
-    if (path.type === 'local') return { ok: true, src: inet };
-    return { ok: true, src: path.src !== 0 ? path.src : ns.sourceFor(path.device, path.nexthop) };
+    return { ok: true, src: inet4(ns).sourceFor(path, inet) };
   }
-  const dst = peer.addr as Ip6;
+  const dst = inet6Of(peer);
   const { ipv6 } = ns;
   const scoped = peer.device === undefined ? undefined : scopeDevice(peer.device, dst);
   if (scoped === undefined && isLinkLocal(dst)) return { ok: false, error: 'EINVAL' };
@@ -130,13 +142,8 @@ export function routeTo(ns: Netns, peer: Peer): Reached {
 /** The device by which packets to a peer leave; null for one of the host's own, or where none leads there. */
 export function routeDevice(ns: Netns, peer: Peer): Device | null {
   const inet = inetOf(peer);
-  const path =
-    inet !== null
-      ? ns.lookup(inet, inet)
-      : ns.ipv6.layer.lookup(
-          peer.addr as Ip6,
-          0,
-          peer.device === undefined ? null : (scopeDevice(peer.device, peer.addr as Ip6) ?? null),
-        );
+  const dst = inet6Of(peer);
+  const scope = peer.device === undefined ? undefined : scopeDevice(peer.device, dst);
+  const path = inet !== null ? ns.lookup(inet, inet) : ns.ipv6.layer.lookup(dst, 0, scope ?? null);
   return path === null || path.type === 'local' ? null : path.device;
 }

@@ -52,7 +52,10 @@ export function inet4(ns: Netns): InetLayer<number> {
     tos: (frame) => ipTos(frame, ETH_HLEN),
     output: (buffer, options, fill) => ns.ip.output(buffer, options, fill),
     lookup: (dst) => ns.lookup(dst, 0),
-    sourceFor: (path) => (path.src !== 0 ? path.src : ns.sourceFor(path.device, path.nexthop)),
+    sourceFor: (path, dst) => {
+      if (path.src !== 0) return path.src;
+      return path.type === 'local' ? ns.addresses.localSource(dst) : ns.sourceFor(path.device, path.nexthop);
+    },
     isLocal: (addr) => ns.isLocal(addr),
     reachesAll: (addr) => addr === LIMITED_BROADCAST || ns.isBroadcast(addr),
     pathMtu: (dst, path) => {

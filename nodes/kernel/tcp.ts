@@ -1,4 +1,5 @@
 import type { IpAddress } from '../../protocols/ip.ts';
+import { isMulticast } from '../../protocols/ip4.ts';
 import type { TcpCloseReason, TcpState } from '../../protocols/tcp/connection.ts';
 import { resetFor } from '../../protocols/tcp/reset.ts';
 import { ACK, decodeTcp, RST, SYN, type TcpSegment } from '../../protocols/tcp/segment.ts';
@@ -140,7 +141,9 @@ export class TcpLayer<A extends IpAddress = number> {
     const { kernel } = this.#ns;
     const { dst, port, device } = options;
     const path = this.#inet.lookup(dst, device);
-    const scope = device === undefined ? undefined : this.#inet.scope(dst, device);
+    // What is for an own address comes back by lo, which has no scope.
+    const scoped = device !== undefined && path?.type !== 'local';
+    const scope = scoped ? this.#inet.scope(dst, device) : undefined;
     const src =
       options.src !== this.#inet.unspecified || path === null ? options.src : this.#inet.sourceFor(path, dst);
     const { srcPort } = options;
@@ -178,6 +181,8 @@ export class TcpLayer<A extends IpAddress = number> {
   ): SocketError | null {
     const { unspecified } = this.#inet;
     if (asked !== unspecified && !this.#inet.isLocal(asked)) return 'EADDRNOTAVAIL';
+    const group = typeof dst === 'number' && isMulticast(dst);
+    if (group || this.#inet.reachesAll(dst)) return 'ENETUNREACH';
     if (device === undefined && this.#inet.needsScope(dst)) return 'EINVAL';
     if (path === null) return this.#inet.hasAddress() ? 'ENETUNREACH' : 'EADDRNOTAVAIL';
     if (pathError(path) !== null) return path.type === 'blackhole' ? 'EINVAL' : 'EHOSTUNREACH';

@@ -1,7 +1,7 @@
 import { headerValue, persists, type ResponseHead } from '../../protocols/http/message.ts';
 import { formatResponseHead, HttpFormatError } from '../../protocols/http/serialize.ts';
 import { formatIp, type IpAddress, parseIp } from '../../protocols/ip.ts';
-import { LOOPBACK_IP6 } from '../../protocols/ip6.ts';
+import { LOOPBACK_IP6, mapIp4 } from '../../protocols/ip6.ts';
 import type { TcpSocket } from '../kernel/tcp.ts';
 import type { TimerHandle } from '../runtime.ts';
 import { CurlBinder } from './curl-bind.ts';
@@ -218,12 +218,16 @@ export class Hop {
   #connected(url: Url, { addr }: HostPeer, socket: TcpSocket<IpAddress>): void {
     const facts = this.#facts;
     this.#state = 'transferring';
-    facts.remote = { ip: formatIp(addr), port: url.port };
-    facts.local = { ip: formatIp(socket.local.addr), port: socket.local.port };
+    // As getpeername(2) and getsockname(2) have them for a socket of the family of the address.
+    const seen = (own: IpAddress) =>
+      formatIp(typeof addr === 'string' && typeof own === 'number' ? mapIp4(own) : own);
+    const remote = seen(socket.remote.addr);
+    facts.remote = { ip: remote, port: url.port };
+    facts.local = { ip: seen(socket.local.addr), port: socket.local.port };
     facts.numConnects++;
     facts.timeConnect = this.#elapsed();
     facts.timePretransfer = facts.timeConnect;
-    this.#verbose(`Connected to ${url.host} (${formatIp(addr)}) port ${url.port} (#${this.#plan.number})`);
+    this.#verbose(`Connected to ${url.host} (${remote}) port ${url.port} (#${this.#plan.number})`);
     const { method, target, version, headers } = this.#request;
     const lines = [
       `${method} ${target} HTTP/${version}`,

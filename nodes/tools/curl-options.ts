@@ -165,7 +165,7 @@ const NOT_EMULATED = [
 const TRY = "curl: try 'curl --help' or 'curl --manual' for more information";
 const VERSION = `curl 7.88.1 (reroute) libcurl/7.88.1
 Protocols: http
-Features:`;
+Features: IPv6`;
 const HELP = `Usage: curl [options...] <url>
  -d, --data <data>           HTTP POST data
  -f, --fail                  Fail fast with no output on HTTP errors

@@ -1,4 +1,4 @@
-import { formatIp4 } from '../../protocols/ip4.ts';
+import { formatIp } from '../../protocols/ip.ts';
 import { getopt } from './getopt.ts';
 import type { Command } from './tool.ts';
 import { ToolError } from './tool.ts';
@@ -11,11 +11,15 @@ export const hostname: Command = (args, ctx, out) => {
     throw new ToolError('hostname: you must be root to change the host name', 1);
   const flags = new Set(parsed.options.map((option) => option.name));
   if (flags.has('I')) {
-    const addresses = ctx.ns
-      .devices()
-      .filter((device) => device.kind !== 'loopback' && device.up)
-      .flatMap((device) => device.addresses.map((address) => formatIp4(address.addr)));
-    out.stdout(`${addresses.map((address) => `${address} `).join('')}\n`);
+    const devices = ctx.ns.devices().filter((device) => device.kind !== 'loopback' && device.up);
+    // As getifaddrs(3) lists them, without those of a link.
+    const all = [
+      ...devices.flatMap((device) => device.addresses.map(({ addr }) => formatIp(addr))),
+      ...devices.flatMap(({ inet6 }) =>
+        inet6.addresses.filter(({ scope }) => scope !== 'link').map(({ addr }) => formatIp(addr)),
+      ),
+    ];
+    out.stdout(`${all.map((address) => `${address} `).join('')}\n`);
     return 0;
   }
   const name = ctx.hostname;

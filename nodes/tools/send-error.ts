@@ -43,7 +43,7 @@ export function reach(ns: Netns, dst: number, src: number, proto: number): Reach
   const { device, nexthop } = path;
   const type = path.type === 'local' || path.type === 'broadcast' ? path.type : 'unicast';
   const routed = path.src !== 0 ? path.src : ns.sourceFor(device, nexthop);
-  const own = src !== 0 ? src : type === 'local' ? dst : routed;
+  const own = src !== 0 ? src : type === 'local' ? ns.addresses.localSource(dst) : routed;
   const flow = { src: own, dst, proto, sport: null, dport: null };
   return {
     ok: true,

@@ -73,7 +73,8 @@ export class IpOutput {
     const { dst } = options;
     const preferred =
       options.src || path.src || ns.sourceFor(path.device, path.nexthop) || options.fallbackSrc || 0;
-    const src = path.type === 'local' && options.src === 0 ? dst : preferred;
+    const src =
+      path.type === 'local' && options.src === 0 ? path.src || ns.addresses.localSource(dst) : preferred;
     const { df = false } = options;
     const pathMtu = df === 'probe' ? path.device.mtu : ns.pathMtus.of(dst, path);
     const mtu = ns.xfrm.active

@@ -192,7 +192,8 @@ function print(ctx: IpContext, { dst, from, flow }: Question, path: Path): void 
   const isGateway = path.nexthop !== dst || path.route?.nexthops.some((hop) => hop.via === dst) === true;
   const gateway = path.type === 'unicast' && isGateway ? formatIp4(path.nexthop) : '';
   const via = via6 === undefined ? gateway : `inet6 ${formatIp6(via6)}`;
-  const source = local ? dst : path.src !== 0 ? path.src : ns.sourceFor(path.device, path.nexthop);
+  const routed = local ? ns.addresses.localSource(dst) : ns.sourceFor(path.device, path.nexthop);
+  const source = path.src !== 0 ? path.src : routed;
   // RTCF_LOCAL is of what goes by lo, too (`__mkroute_output`).
   const kept = local || path.device.kind === 'loopback' ? ['local'] : [];
   const cache = path.type === 'broadcast' ? ['local', 'brd'] : kept;

@@ -30,6 +30,8 @@ export const netstat: Command = (args, ctx, out) => {
     );
   }
   const flags = new Set(parsed.options.map(({ name }) => name));
+  if (flags.has('r') && flags.has('6'))
+    throw new ToolError('netstat: -r of IPv6 is not emulated: use ip -6 route', 4);
   if (flags.has('r')) {
     out.stdout(routeTable(ctx.ns, { numeric: flags.has('n'), style: 'netstat' }));
     return 0;

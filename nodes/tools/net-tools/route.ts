@@ -7,6 +7,8 @@ import { type Command, ToolError } from '../tool.ts';
 /** route(8) of net-tools, to look at the main table; it does not change it. */
 export const route: Command = (args, ctx, out) => {
   const parsed = getopt(args, { flags: 'nveF4', values: '' });
+  if (!parsed.ok && (parsed.name === '6' || parsed.name === 'A'))
+    throw new ToolError(`route: -${parsed.name} is not emulated: use ip -6 route`, 4);
   if (!parsed.ok) throw new ToolError(`route: invalid option -- '${parsed.name}'\nUsage: route [-ne]`, 3);
   const [verb] = parsed.operands.map(({ text }) => text);
   if (verb === 'add' || verb === 'del')
