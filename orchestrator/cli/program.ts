@@ -14,12 +14,13 @@ import { type GetOptions, get, getPast, KINDS, parseKind } from './get.ts';
 import { down, ls } from './labs.ts';
 import { type LogOptions, log } from './log.ts';
 import { openflow } from './openflow.ts';
-import { bad, humanTime, write } from './output.ts';
+import { write } from './output.ts';
 import { type PolicyTestOptions, policyTest } from './policy.ts';
 import { execIn, readStdin, resolveTarget, withAddresses } from './target.ts';
 import { type TraceOptions, trace } from './trace.ts';
 import { oscillationLines, supervise, type UpOptions, up } from './up.ts';
 import { verify } from './verify.ts';
+import { waitText } from './wait.ts';
 import { warmUp } from './warm-up.ts';
 import { addWireCommands } from './wires.ts';
 
@@ -238,11 +239,7 @@ program
     exits((options: { lab?: string; within: number }) =>
       withLab(options.lab, async (lab) => {
         const result = await waitConverged(lab, { within: options.within, since: await baseline(lab) });
-        if (result.converged) write(`converged after ${humanTime(result.waited)}\n`);
-        else
-          write(
-            `${bad('not converged')} within ${humanTime(options.within)}:\n  ${result.reasons.join('\n  ')}\n`,
-          );
+        write(waitText(result, options.within));
         if (!result.converged) write((await oscillationLines(lab)).map((line) => `${line}\n`).join(''));
         return result.converged ? 0 : PLAIN;
       }),

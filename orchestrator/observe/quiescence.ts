@@ -138,6 +138,8 @@ export interface Convergence {
   readonly waited: number;
   /** What was still going on, if it did not converge. */
   readonly reasons: readonly string[];
+  /** Sessions between nodes that both run which are not established, `r1 -> r2`, each by one end: tried in vain, or shut down. */
+  readonly sessionsDown: readonly string[];
 }
 
 /** Reports of the running nodes, or of those among them that are named. */
@@ -243,6 +245,19 @@ async function podsOutstanding(lab: RunningLab, running: readonly string[]): Pro
   return reasons;
 }
 
+function sessionsDown(reports: readonly NodeReport[]): string[] {
+  const byName = new Map(reports.map((report) => [report.node, report]));
+  const isDown = (from: NodeReport | undefined, to: string) =>
+    from?.sessions.some(({ peer, established }) => nodeOf(peer) === to && !established) === true;
+  return reports.flatMap(({ node, sessions }) =>
+    sessions.flatMap(({ peer, established }) => {
+      const far = byName.get(nodeOf(peer));
+      if (established || far === undefined) return [];
+      return far.node < node && isDown(far, node) ? [] : [`${node} -> ${peer}`];
+    }),
+  );
+}
+
 function summary(
   converged: boolean,
   since: Baseline,
@@ -268,5 +283,6 @@ function summary(
     }
   }
   const after = last - since.at;
-  return { converged, after, lastNode, fibChanges, updatesSent, updatesReceived, waited, reasons };
+  const counts = { fibChanges, updatesSent, updatesReceived };
+  return { converged, after, lastNode, ...counts, waited, reasons, sessionsDown: sessionsDown(reports) };
 }

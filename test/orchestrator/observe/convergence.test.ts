@@ -11,7 +11,7 @@ import {
   type StoreEntry,
 } from '../../../orchestrator/running-lab.ts';
 import { calico, settle, simulate } from '../../support/sim.ts';
-import { report } from './reports.ts';
+import { report, session } from './reports.ts';
 
 type Reporter = (now: number) => Partial<NodeReport>;
 
@@ -169,6 +169,26 @@ test('a node that is down is not waited for, one that starts is', async (t) => {
   lab.states.set('n2', 'starting');
   const result = await waitConverged(lab, { within: 100, since: START });
   t.deepEqual([result.converged, result.reasons], [false, ['n2: no answer']]);
+});
+
+test('sessions that were tried in vain are told, by one end each', async (t) => {
+  const vain = { established: false, key: '', openedAt: 10, triedAt: 20 };
+  const daemon = { farEnd: 'external' } as const;
+  const lab = new ScriptedLab({
+    n2: () => ({
+      sessions: [
+        session('n1:eth1', vain),
+        session('n1:eth2'),
+        session('d', { ...vain, ...daemon }),
+        session('gone', vain),
+      ],
+    }),
+    n1: () => ({ sessions: [session('n2:eth1', vain), session('n2:eth2')] }),
+    d: () => ({ sessions: [session('n2', { ...daemon, key: '' })] }),
+  });
+  const { converged, reasons, sessionsDown } = await waitConverged(lab, { within: 200, since: START });
+  t.true(converged, reasons.join());
+  t.deepEqual(sessionsDown, ['n2 -> d', 'n1 -> n2:eth1']);
 });
 
 const pod = { namespace: 'default', name: 'web', uid: 'u1', node: 'n1', labels: {} };

@@ -49,6 +49,18 @@ const cases: readonly (readonly [
     [/n1 -> n2: session not yet tried/],
   ],
   [
+    'a daemon turns it away, which may be for a moment',
+    [
+      report('n1', {
+        sessions: [session('n2', { ...down, farEnd: 'external', settled: false, turnedAway: 'yes' })],
+      }),
+      report('n2', { sessions: [session('n1', { farEnd: 'external', key: '' })] }),
+    ],
+    [
+      /^n1 -> n2: session not established: the other end closes the connections, and may wait after an error$/,
+    ],
+  ],
+  [
     'tried in vain before the other end was ready',
     pair({ ...down, openedAt: 10, triedAt: 20 }, { ...down, openedAt: 30, triedAt: 40 }),
     [/n1 -> n2: session not tried again since/],
