@@ -185,6 +185,7 @@ export interface Timings {
     readonly mraiEbgp: number;
     readonly idleHold: number;
     readonly idleHoldMax: number;
+    readonly startupHold?: number;
     readonly delayOpen?: number;
     readonly sendHold?: number;
   };

@@ -98,6 +98,7 @@ function protocol(node: DaemonConfig, session: DaemonSession): string[] {
     'strict bind yes;',
     'multihop;',
     `hold time ${session.holdTime};`,
+    `startup hold time ${session.startupHold};`,
     ...(session.keepalive === 0 ? [] : [`keepalive time ${session.keepalive};`]),
     `connect delay time ${session.connectDelay};`,
     `connect retry time ${session.connectRetry};`,

@@ -65,6 +65,7 @@ export interface DaemonSession {
   readonly connectDelay: number;
   readonly idleHold: number;
   readonly idleHoldMax: number;
+  readonly startupHold: number;
   readonly families: readonly ('ipv4' | 'ipv6')[];
   /** Its own addresses in the lab, which are next hops in place of the real ones; IPv4 may have none. */
   readonly nextHop4: string | null;
@@ -88,6 +89,9 @@ export interface BfdTimes {
 export class DaemonError extends Error {
   override readonly name = 'DaemonError';
 }
+
+/** RFC 4271 §8.2.2, ms. */
+const STARTUP_HOLD = 240_000;
 
 /** What a daemon's configuration is written from. @throws DaemonError if the node has no session. */
 export function daemonConfig(node: NodeConfig): DaemonConfig {
@@ -142,6 +146,7 @@ function sessionOf(node: NodeConfig, neighbor: BgpNeighbor): DaemonSession[] {
       connectDelay: seconds(timers.connectDelay, 1),
       idleHold: seconds(timers.idleHold, 1),
       idleHoldMax: seconds(timers.idleHoldMax, 1),
+      startupHold: seconds(timers.startupHold ?? STARTUP_HOLD, 3),
       families,
       bfd: bfdOf(node, neighbor),
       nextHop4: overIpv6 ? (neighbor.nextHop4 ?? null) : neighbor.localAddress,

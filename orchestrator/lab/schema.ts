@@ -42,6 +42,7 @@ const timerSections = {
     mraiEbgp: duration.optional(),
     idleHold: duration.optional(),
     idleHoldMax: duration.optional(),
+    startupHold: duration.optional(),
     delayOpen: duration.optional(),
     sendHold: duration.optional(),
   }).optional(),

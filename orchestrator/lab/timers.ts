@@ -20,10 +20,11 @@ const CALICO_BGP: Timings['bgp'] = {
   mraiEbgp: 0,
   idleHold: 5 * SECOND,
   idleHoldMax: 30 * SECOND,
+  startupHold: 240 * SECOND,
 };
 
 /**
- * BGP of a plain router: hold, keepalive and connect retry as RFC 4271 §10 suggests. The advertisement interval and the
+ * BGP of a plain router: hold, keepalive and connect retry as RFC 4271 §10 suggests, the hold time of a startup as §8.2.2 does. The advertisement interval and the
  * idle hold time, which doubles, are FRR's; RFC 4271 has 30 s (5 s inside the AS) for the former.
  */
 const ROUTER_BGP: Timings['bgp'] = {
@@ -35,6 +36,7 @@ const ROUTER_BGP: Timings['bgp'] = {
   mraiEbgp: 0,
   idleHold: SECOND,
   idleHoldMax: 120 * SECOND,
+  startupHold: 240 * SECOND,
 };
 
 /** What the real systems have; Linux for the kernel's. */

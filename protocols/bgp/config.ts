@@ -166,6 +166,8 @@ export interface SpeakerTimings {
   /** IdleHoldTime after a first error, and the limit that doubling stops at. */
   readonly idleHold: number;
   readonly idleHoldMax: number;
+  /** Hold time until the OPENs have been exchanged, RFC 4271 §8.2.2's "large value" (BIRD's startup hold time); default 4 minutes. */
+  readonly startupHold?: number;
   /** DelayOpenTime, 0 for none. Default 0. */
   readonly delayOpen?: number;
   /** RFC 9687; default the larger of 8 minutes and twice the hold time. */

@@ -19,8 +19,8 @@ import { encodeOpen, type Open } from './open.ts';
 import type { RouteRefresh } from './route-refresh.ts';
 import { SendQueue } from './send-queue.ts';
 
-/** Hold time while the OPENs are exchanged, for a speaker configured without one: RFC 4271 §8.2.2's four minutes, ms. */
-const OPEN_HOLD = 240_000;
+/** Hold time while the OPENs are exchanged, whatever the one of the session is to be: RFC 4271 §8.2.2 suggests 4 minutes, ms. */
+const STARTUP_HOLD = 240_000;
 
 /** SendHoldTime, RFC 9687 §6: the larger of eight minutes and twice the hold time, ms. */
 const SEND_HOLD = 480_000;
@@ -316,7 +316,7 @@ export class Connection {
         if (!this.blocked) this.send(encodeKeepalive());
         break;
       case 'start-open-hold':
-        this.timers.startHold(timings.holdTime > 0 ? timings.holdTime : OPEN_HOLD);
+        this.timers.startHold(timings.startupHold ?? STARTUP_HOLD);
         break;
       case 'start-hold':
         this.timers.startHold(this.#negotiated?.holdTime ?? 0);

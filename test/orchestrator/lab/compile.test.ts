@@ -504,6 +504,7 @@ test('timers are those of the real systems', (t) => {
     mraiEbgp: 0,
     idleHold: 5000,
     idleHoldMax: 30_000,
+    startupHold: 240_000,
   });
   t.like(nodeOf(lab, 'r1').timers.bgp, { holdTime: 90_000, keepalive: 30_000, connectRetry: 120_000 });
   t.deepEqual(nodeOf(lab, 'r1').timers.neighbor, {

@@ -34,6 +34,7 @@ test('a time scale makes every time of BGP and BFD as much shorter, those too th
   t.like(bgp?.dynamicNeighbors?.[0], { mrai: 1_000, holdTime: 9_000 });
   t.deepEqual(timers.bfd, { slowInterval: 100 });
   t.is(timers.bgp.sendHold, 48_000);
+  t.is(timers.bgp.startupHold, 24_000);
 });
 
 test('without one they are as they stand', (t) => {

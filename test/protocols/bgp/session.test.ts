@@ -119,6 +119,34 @@ test('a connect that is not answered is given up after the retry time', (t) => {
   t.is(a.speaker.session('n2')?.state, 'Connect');
 });
 
+/** n2 has taken n1's connection and sent its OPEN; the link is cut before n1's own is there. */
+function silentAfterConnect(timings: Partial<typeof FAST>): [Lab, LabNode] {
+  const lab = new Lab();
+  const [, b] = pair(lab, { passive: ['n2'] }, timings);
+  lab.start();
+  lab.run(2);
+  lab.cut('n1', 'n2');
+  return [lab, b];
+}
+
+test('in OpenSent the hold time is the four minutes of RFC 4271 §8.2.2, whatever is configured', (t) => {
+  for (const holdTime of [0, 3_000, 9_000]) {
+    const [lab, b] = silentAfterConnect({ holdTime });
+    lab.run(239_900);
+    t.is(b.speaker.session('n1')?.state, 'OpenSent');
+    lab.run(100);
+    t.is(changes(b, 'n1').at(-1), 'OpenSent>Idle HoldTimer_Expires: Hold Timer Expired');
+  }
+});
+
+test('or what the lab says', (t) => {
+  const [lab, b] = silentAfterConnect({ startupHold: 1_000 });
+  lab.run(900);
+  t.is(b.speaker.session('n1')?.state, 'OpenSent');
+  lab.run(100);
+  t.is(changes(b, 'n1').at(-1), 'OpenSent>Idle HoldTimer_Expires: Hold Timer Expired');
+});
+
 test('after a change of topology an unreachable peer has to be tried again', (t) => {
   const lab = new Lab();
   const [a] = pair(lab);
