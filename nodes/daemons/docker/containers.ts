@@ -1,40 +1,28 @@
-import type { DockerContainerFacts, DockerStateFacts } from '../../events/docker.ts';
+import type { DockerContainerFacts } from '../../events/docker.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
 import type { Runtime } from '../../runtime.ts';
-import {
-  EXIT_INTERRUPTED,
-  EXIT_KILLED,
-  type RunningTool,
-  type ToolContext,
-  type ToolOutput,
-} from '../../tools/tool.ts';
+import { EXIT_KILLED, type RunningTool, type ToolContext, type ToolOutput } from '../../tools/tool.ts';
 import { type Attachments, outside } from './attachments.ts';
+import { ContainerStates } from './container-states.ts';
 import { DockerError } from './error.ts';
+import { Execs } from './execs.ts';
 import type { ContainerFiles } from './files.ts';
 import { Freezer } from './freezer.ts';
 import { findImage } from './images.ts';
 import type { DockerLedger } from './ledger.ts';
-import { type ContainerProcess, type ProcessInput, runProgram, startProcess } from './process.ts';
+import { type ContainerProcess, type ProcessInput, startProcess } from './process.ts';
 import { Restarts } from './restarts.ts';
 import type { Sandbox, Sandboxes } from './sandbox.ts';
 
 /** What `docker logs` has of a container, characters. */
 const LOG_LIMIT = 65_536;
 
-/** Exit codes of what was running when the host went down, and of what could not be started. */
+/** Exit code of what was running when the host went down. */
 const EXIT_LOST = 255;
-const EXIT_NOT_STARTED = 128;
-const EXIT_NOT_FOUND = 127;
 
 /** Whoever is attached to a container: where its output goes, and what it can read. */
 export interface Attachment extends ToolOutput {
   readonly stdin?: string;
-}
-
-interface Exec {
-  readonly argv: readonly string[];
-  readonly out: ToolOutput;
-  readonly program: ContainerProcess;
 }
 
 /** A container whose process runs. */
@@ -42,7 +30,7 @@ interface Live {
   readonly sandbox: Sandbox;
   readonly freezer: Freezer;
   init: ContainerProcess | null;
-  readonly execs: Set<Exec>;
+  readonly execs: Execs;
   readonly attached: Set<ToolOutput>;
 }
 
@@ -63,6 +51,7 @@ export class Containers {
   readonly #rt: Runtime;
   readonly #options: ContainersOptions;
   readonly #restarts: Restarts;
+  readonly #states: ContainerStates;
   readonly #live = new Map<string, Live>();
   readonly #logs = new Map<string, string>();
   readonly #waiting = new Map<string, ((code: number) => void)[]>();
@@ -72,6 +61,7 @@ export class Containers {
     this.#rt = rt;
     this.#options = options;
     this.#restarts = new Restarts(rt);
+    this.#states = new ContainerStates(rt, options.ledger);
   }
 
   get running(): number {
@@ -86,7 +76,7 @@ export class Containers {
       this.#rt.cause = cause;
       const { status } = container.state;
       const was = status === 'created' || status === 'exited' ? 'down' : 'up';
-      const stopped = was === 'up' ? this.#setStopped(outside(container), EXIT_LOST) : container;
+      const stopped = was === 'up' ? this.#states.stopped(outside(container), EXIT_LOST) : container;
       if (was === 'up' && stopped.autoRemove) this.#forget(stopped);
       else if (Restarts.wantedAtBoot(stopped, was)) this.#startAgain(stopped.id);
     }
@@ -110,11 +100,11 @@ export class Containers {
     const live = this.#live.get(id);
     if (live === undefined) {
       this.#restarts.cancel(id);
-      if (state.status === 'restarting') this.#patchState(id, { status: 'exited', stoppedByHand: true });
+      if (state.status === 'restarting') this.#states.patch(id, { status: 'exited', stoppedByHand: true });
       done();
       return;
     }
-    this.#patchState(id, { stoppedByHand: true });
+    this.#states.patch(id, { stoppedByHand: true });
     this.#thaw(id, live);
     this.onExit(id, done);
     if (live.init?.terminate('SIGTERM') !== 'ignored') return;
@@ -129,7 +119,7 @@ export class Containers {
     const live = this.#live.get(id);
     if (live === undefined)
       throw new DockerError(`Cannot kill container: ${ref}: Container ${id} is not running`);
-    this.#patchState(id, { stoppedByHand: true });
+    this.#states.patch(id, { stoppedByHand: true });
     if (signal !== 'SIGINT') this.#thaw(id, live);
     if (signal === 'SIGKILL') this.#kill(id, live);
     else live.freezer.run(() => live.init?.terminate(signal));
@@ -144,7 +134,7 @@ export class Containers {
     if (live === undefined) throw new DockerError(`Container ${id} is not running`);
     if (live.freezer.frozen) throw new DockerError(`Container ${id} is already paused`);
     live.freezer.freeze();
-    this.#patchState(id, { paused: true });
+    this.#states.patch(id, { paused: true });
   }
 
   /** @throws DockerError */
@@ -168,7 +158,7 @@ export class Containers {
 
   #thaw(id: string, live: Live): void {
     if (!live.freezer.frozen) return;
-    this.#patchState(id, { paused: false });
+    this.#states.patch(id, { paused: false });
     live.freezer.thaw();
   }
 
@@ -189,7 +179,7 @@ export class Containers {
       );
     this.#restarts.cancel(id);
     if (live !== undefined) {
-      this.#patchState(id, { stoppedByHand: true });
+      this.#states.patch(id, { stoppedByHand: true });
       this.#kill(id, live);
     }
     const left = ledger.containerById(id);
@@ -209,28 +199,7 @@ export class Containers {
       );
     if (live.freezer.frozen)
       throw new DockerError(`Container ${ref} is paused, unpause the container before exec`);
-    let ended = false;
-    let exec: Exec | null = null;
-    const guarded: ToolOutput = {
-      stdout: (text) => void (ended || out.stdout(text)),
-      stderr: (text) => void (ended || out.stderr(text)),
-      exit: (code) => {
-        if (ended) return;
-        ended = true;
-        if (exec !== null) live.execs.delete(exec);
-        out.exit(code);
-      },
-    };
-    const program = runProgram(argv, this.#context(container, live), guarded, argv[0], stdin);
-    exec = { argv, out: guarded, program };
-    if (!ended) live.execs.add(exec);
-    return {
-      interrupt: () => {
-        if (program.terminate('SIGINT') === 'ended') return;
-        program.kill();
-        guarded.exit(EXIT_INTERRUPTED);
-      },
-    };
+    return live.execs.run(argv, this.#context(container, live), stdin, out);
   }
 
   /** Calls back when the process of a container has ended that is about to be started. */
@@ -246,7 +215,7 @@ export class Containers {
 
   /** Command lines that `docker exec` runs in a container. */
   execs(id: string): readonly (readonly string[])[] {
-    return [...(this.#live.get(id)?.execs ?? [])].map(({ argv }) => argv);
+    return this.#live.get(id)?.execs.commands ?? [];
   }
 
   /** Ctrl-C of whoever is attached. */
@@ -289,7 +258,7 @@ export class Containers {
         return;
       }
       try {
-        if (problem !== null) throw this.#notStarted(current, problem);
+        if (problem !== null) throw this.#states.notStarted(current, problem);
         this.#run(current, attach, restartCount);
         done(null);
       } catch (error) {
@@ -303,7 +272,7 @@ export class Containers {
 
   /** Puts a container into its networks and starts its process. @throws DockerError; it does not run then */
   #run(container: DockerContainerFacts, attach: Attachment | null, restartCount: number): void {
-    const { ledger, attachments } = this.#options;
+    const { attachments } = this.#options;
     const { id } = container;
     let sandbox: Sandbox | null = null;
     let prepared: DockerContainerFacts;
@@ -312,24 +281,12 @@ export class Containers {
       prepared = attachments.joinAll(container, sandbox);
     } catch (error) {
       if (sandbox !== null) this.#leave(container, sandbox);
-      throw this.#notStarted(container, error);
+      throw this.#states.notStarted(container, error);
     }
     const freezer = new Freezer();
-    const live: Live = { sandbox, freezer, init: null, execs: new Set(), attached: new Set() };
+    const live: Live = { sandbox, freezer, init: null, execs: new Execs(), attached: new Set() };
     if (attach !== null) live.attached.add(attach);
-    const running = ledger.putContainer({
-      ...prepared,
-      state: {
-        ...prepared.state,
-        status: 'running',
-        pid: ++this.#pids,
-        exitCode: 0,
-        error: '',
-        startedAt: this.#rt.now,
-        restartCount,
-        stoppedByHand: false,
-      },
-    });
+    const running = this.#states.started(prepared, ++this.#pids, restartCount);
     this.#live.set(id, live);
     this.#logs.delete(id);
     attachments.started(running, sandbox);
@@ -346,7 +303,7 @@ export class Containers {
       live.init = startProcess({ container: running, image, ns: sandbox.ns, context, stdin, freezer }, out);
     } catch (error) {
       this.#live.delete(id);
-      throw this.#notStarted({ ...this.#leave(running, sandbox), state: container.state }, error);
+      throw this.#states.notStarted({ ...this.#leave(running, sandbox), state: container.state }, error);
     }
     if (ended !== null) this.#exited(id, live, ended);
   }
@@ -370,15 +327,12 @@ export class Containers {
     this.#live.delete(id);
     const container = this.#options.ledger.containerById(id);
     if (container === undefined) return;
-    for (const { out, program } of [...live.execs]) {
-      program.kill();
-      out.exit(EXIT_KILLED);
-    }
-    const stopped = this.#setStopped(this.#leave(container, live.sandbox), code);
+    live.execs.kill();
+    const stopped = this.#states.stopped(this.#leave(container, live.sandbox), code);
     const waiting = this.#waiting.get(id) ?? [];
     this.#waiting.delete(id);
     if (Restarts.wanted(stopped, code)) {
-      this.#patchState(id, { status: 'restarting' });
+      this.#states.patch(id, { status: 'restarting' });
       this.#restarts.schedule(stopped, () => this.#startAgain(id));
     } else if (stopped.autoRemove) this.#forget(stopped);
     for (const done of waiting) done(code);
@@ -392,45 +346,9 @@ export class Containers {
     return left;
   }
 
-  #setStopped(container: DockerContainerFacts, exitCode: number): DockerContainerFacts {
-    const { paused, ...state } = container.state;
-    return this.#options.ledger.putContainer({
-      ...container,
-      state: { ...state, status: 'exited', pid: 0, exitCode, finishedAt: this.#rt.now },
-    });
-  }
-
-  /** Notes why a container could not be started, and tells it. */
-  #notStarted(container: DockerContainerFacts, error: unknown): DockerError {
-    if (!(error instanceof DockerError)) throw error;
-    const { message, kind } = error;
-    const { state } = container;
-    const missing = kind === 'not-found';
-    const text = missing ? `OCI runtime create failed: container_linux.go:380: ${message}` : message;
-    const exitCode = missing ? EXIT_NOT_FOUND : EXIT_NOT_STARTED;
-    const status = state.startedAt === null ? 'created' : 'exited';
-    this.#options.ledger.putContainer({
-      ...container,
-      state: { ...state, status, pid: 0, exitCode, error: text },
-    });
-    return new DockerError(text, kind);
-  }
-
   #startAgain(id: string): void {
     const container = this.#options.ledger.containerById(id);
     if (container !== undefined) this.#start(container, null, container.state.restartCount + 1, () => {});
-  }
-
-  #patchState(id: string, patch: Omit<Partial<DockerStateFacts>, 'paused'> & { paused?: boolean }): void {
-    const { ledger } = this.#options;
-    const container = ledger.containerById(id);
-    if (container === undefined) return;
-    const { paused: before, ...state } = container.state;
-    const { paused = before === true, ...more } = patch;
-    ledger.putContainer({
-      ...container,
-      state: { ...state, ...more, ...(paused ? { paused: true as const } : {}) },
-    });
   }
 
   #forget(container: DockerContainerFacts): void {
