@@ -1,24 +1,19 @@
-import { setTimeout as pause } from 'node:timers/promises';
-import type { NatsConnection } from 'nats';
 import { decode, encode } from '../../bus/codec.ts';
-import { CommandClient, NoResponderError, serveCommands } from '../../bus/commands.ts';
-import { connectBus } from '../../bus/connection.ts';
-import { ensureLog, LogPublisher } from '../../bus/log.ts';
-import { BusServer } from '../../bus/server.ts';
-import { Store } from '../../bus/store.ts';
+import { NoResponderError, serveCommands } from '../../bus/commands.ts';
+import type { BusServer } from '../../bus/server.ts';
 import { bootSubject, goneSubject, readySubject } from '../../bus/subjects.ts';
 import { type CommandReply, type Impairment, isFinal, type NodeCommand } from '../../nodes/commands.ts';
 import type { NodeConfig } from '../../nodes/config.ts';
-import { EVENT_SCHEMA, type EventId, eventId, NO_CAUSE } from '../../nodes/events/record.ts';
+import { type EventId, NO_CAUSE } from '../../nodes/events/record.ts';
 import { deriveSeed, seededRandom } from '../../nodes/random.ts';
 import type { Random, StoreResult } from '../../nodes/runtime.ts';
 import { configKey, type ReadyMessage } from '../../nodes/shell/boot.ts';
 import type { StoreOp } from '../../nodes/store.ts';
 import type { NetemParameters } from '../../protocols/netem/parameters.ts';
 import { ActionError, type ActionHost, impairedOf, perform } from '../actions.ts';
-import { type AnyRecord, ORCHESTRATOR, type OrchestratorEvent } from '../events.ts';
+import { ORCHESTRATOR, type OrchestratorEvent } from '../events.ts';
 import { DaemonHost, type RunningDaemon } from '../external/daemon-host.ts';
-import type { LabHome, LabStatus } from '../home.ts';
+import type { LabHome } from '../home.ts';
 import type { CompiledLab } from '../lab/compiled.ts';
 import { isDaemon } from '../lab/external.ts';
 import { farEnd } from '../lab/links.ts';
@@ -31,8 +26,11 @@ import {
   ownAddresses,
 } from '../running-lab.ts';
 import { FrameRecording } from './frame-recording.ts';
+import { LabBus } from './lab-bus.ts';
 import { NodeProcess } from './node-process.ts';
 import type { GoneMessage, SupervisorCommand, SupervisorReply } from './protocol.ts';
+import { StatusFile } from './status-file.ts';
+import { Turns } from './turns.ts';
 
 export interface SupervisorOptions {
   readonly home: LabHome;
@@ -54,8 +52,6 @@ const READY_TIMEOUT = 60_000;
 const RESTARTS = 5;
 const RESTART_WAIT = 500;
 const COMMAND_TIMEOUT = 10_000;
-/** A bus that takes nothing does not keep a lab from going down, ms. */
-const LEAVE_WITHIN = 5_000;
 
 interface Supervised {
   config: NodeConfig;
@@ -78,19 +74,11 @@ export class Supervisor implements ActionHost {
   readonly #options: SupervisorOptions;
   readonly #nodes = new Map<string, Supervised>();
   readonly #daemons: DaemonHost;
-  #server: BusServer | null = null;
-  #address = { url: '', token: '' };
-  #nc!: NatsConnection;
-  #store!: Store;
-  #client!: CommandClient;
-  #log!: LogPublisher<AnyRecord>;
+  readonly #turns = new Turns(WAVE);
+  readonly #status: StatusFile;
+  #opened: LabBus | null = null;
   #recording: FrameRecording | null = null;
-  #seq = 0;
-  #starting = 0;
-  readonly #queue: (() => void)[] = [];
   #down: Promise<void> | null = null;
-  readonly #startedAt = Date.now();
-  readonly #warnings: string[] = [];
   /** Resolves when the lab is down, whoever asked for it. */
   readonly ended: Promise<void>;
   #end!: () => void;
@@ -98,6 +86,8 @@ export class Supervisor implements ActionHost {
   constructor(options: SupervisorOptions) {
     this.#options = options;
     this.#daemons = new DaemonHost(options.home);
+    const busOwner = options.bus.type === 'own' ? 'lab' : 'user';
+    this.#status = new StatusFile(options.home, { busOwner, file: options.file });
     this.random = seededRandom(deriveSeed(options.lab.seed, ORCHESTRATOR));
     for (const config of options.lab.nodes) {
       const fresh = { process: null, remains: null, boot: 0, restarts: 0, expected: false, ready: null };
@@ -112,33 +102,33 @@ export class Supervisor implements ActionHost {
   async up(): Promise<void> {
     const { home, lab } = this.#options;
     home.reset(lab);
-    this.#writeStatus('starting');
+    this.#status.write('starting');
     try {
       for (const config of (await this.#daemons.place(lab)).nodes)
         this.#nodes.get(config.name)!.config = config;
       await this.#openBus();
       if (lab.record !== undefined)
-        this.#recording = await FrameRecording.start(home, lab, lab.record, this.#address, (text) =>
-          this.#warn(text),
+        this.#recording = await FrameRecording.start(home, lab, lab.record, this.#bus.address, (text) =>
+          this.#status.warn(text),
         );
-      this.#writeStatus('running');
+      this.#status.write('running');
       const nodes = [...this.#nodes.keys()];
       const cause = this.record({ type: 'lab.started', lab: lab.name, seed: lab.seed, nodes });
       await Promise.all(nodes.map((node) => this.#launch(node, cause, 'together')));
-      this.#nc.publish(bootSubject(lab.name));
-      await this.#nc.flush();
+      this.#bus.nc.publish(bootSubject(lab.name));
+      await this.#bus.nc.flush();
       this.#recording?.followDevices();
       await this.#originate(lab.nodes, cause);
       await Promise.all(lab.pods.map((pod) => perform(this, { type: 'pod.create', ...pod })));
     } catch (error) {
       await this.down();
-      this.#writeStatus('failed', error instanceof Error ? error.message : String(error));
+      this.#status.write('failed', error instanceof Error ? error.message : String(error));
       throw error;
     }
   }
 
   #originate(nodes: readonly NodeConfig[], cause: EventId): Promise<void> {
-    return originateDumps(this, nodes, cause, (text) => this.#warn(text));
+    return originateDumps(this, nodes, cause, (text) => this.#status.warn(text));
   }
 
   /** Ends the nodes, then the bus. The log and the store stay in the lab's folder. */
@@ -160,11 +150,14 @@ export class Supervisor implements ActionHost {
       }),
     );
     await this.#recording?.end();
-    await this.#leaveBus();
+    if (this.#opened?.nc.isClosed() === false) {
+      this.record({ type: 'lab.stopped' });
+      await this.#opened.leave();
+    }
     await this.#daemons.close();
-    await this.#server?.stop();
+    await this.#opened?.server?.stop();
     try {
-      this.#writeStatus('down');
+      this.#status.write('down');
     } catch (error) {
       // Somebody has deleted the lab's folder under it, which is no reason to stay.
       process.stderr.write(`warning: ${error instanceof Error ? error.message : String(error)}\n`);
@@ -172,45 +165,31 @@ export class Supervisor implements ActionHost {
     this.#end();
   }
 
-  /** Has the end of the log stored, unless there is nobody any more to store it. */
-  async #leaveBus(): Promise<void> {
-    if (this.#nc === undefined || this.#nc.isClosed()) return;
-    this.record({ type: 'lab.stopped' });
-    const stored = new AbortController();
-    const { signal } = stored;
-    await Promise.race([
-      this.#log.flush().then(() => this.#nc.drain()),
-      pause(LEAVE_WITHIN, null, { signal }),
-    ]);
-    stored.abort();
-    if (this.#nc.isClosed()) return;
-    process.stderr.write(`warning: the bus has not stored the last ${this.#log.lag} events of the lab\n`);
-    this.#log.abandon();
-    await this.#nc.close();
-  }
-
   /** The lab's own NATS server, for faults on it; null where the user named one. */
   get server(): BusServer | null {
-    return this.#server;
+    return this.#opened?.server ?? null;
+  }
+
+  /** The bus, which is there from `up` on. */
+  get #bus(): LabBus {
+    if (this.#opened === null) throw new Error('the bus is not open yet');
+    return this.#opened;
   }
 
   async #openBus(): Promise<void> {
-    const { bus, home, lab } = this.#options;
-    if (bus.type === 'own') {
-      this.#server = await BusServer.start({ program: bus.program, folder: home.natsFolder });
-      this.#address = { url: this.#server.url, token: this.#server.token };
-    } else this.#address = { url: bus.url, token: bus.token };
-    this.#nc = await connectBus({ ...this.#address, name: ORCHESTRATOR, echo: 'on' });
-    await ensureLog(this.#nc, lab.name);
-    this.#store = await Store.open(this.#nc, lab.name);
-    this.#log = new LogPublisher(this.#nc, lab.name, ORCHESTRATOR);
-    this.#client = new CommandClient(this.#nc, lab.name);
-    this.#nc.subscribe(readySubject(lab.name), {
+    const { bus: source, home, lab } = this.#options;
+    const bus = await LabBus.open(
+      source.type === 'own' ? { ...source, folder: home.natsFolder } : source,
+      lab.name,
+    );
+    this.#opened = bus;
+    this.#status.bus = bus.address;
+    bus.nc.subscribe(readySubject(lab.name), {
       callback: (error, message) => {
         if (error === null) this.#ready(decode(message.data) as ReadyMessage);
       },
     });
-    serveCommands(this.#nc, lab.name, ORCHESTRATOR, (command, reply) => {
+    serveCommands(bus.nc, lab.name, ORCHESTRATOR, (command, reply) => {
       void this.#serve(command as SupervisorCommand).then(reply);
     });
     await Promise.all(
@@ -218,7 +197,7 @@ export class Supervisor implements ActionHost {
       [...this.#nodes.values()]
         .filter(({ config }) => !isDaemon(config.role))
         .map(({ config }) =>
-          this.#store.write({ op: 'put', key: configKey(config.name), value: config }, NO_CAUSE),
+          bus.store.write({ op: 'put', key: configKey(config.name), value: config }, NO_CAUSE),
         ),
     );
   }
@@ -231,7 +210,7 @@ export class Supervisor implements ActionHost {
         case 'act':
           return { type: 'value', value: await perform(this, command.action) };
         case 'sync':
-          await this.#log.flush();
+          await this.#bus.sync();
           return { type: 'value', value: null };
         case 'down':
           // The answer goes out before the bus does.
@@ -286,17 +265,14 @@ export class Supervisor implements ActionHost {
   }
 
   record(event: OrchestratorEvent, cause: EventId = NO_CAUSE): EventId {
-    const id = eventId(0, ++this.#seq);
-    const at = performance.timeOrigin + performance.now();
-    this.#log.append({ v: EVENT_SCHEMA, id, cause, at, event });
-    return id;
+    return this.#bus.record(event, cause);
   }
 
   async command(node: string, command: NodeCommand, options: CommandOptions = {}): Promise<CommandReply> {
     if (command.type === 'carrier') this.#checkCable(node, command.device);
     const envelope = { id: crypto.randomUUID(), command, cause: options.cause ?? NO_CAUSE };
     try {
-      const reply = await this.#client.request(node, envelope, {
+      const reply = await this.#bus.client.request(node, envelope, {
         isFinal: (part) => isFinal(part as CommandReply),
         timeout: COMMAND_TIMEOUT,
       });
@@ -316,7 +292,7 @@ export class Supervisor implements ActionHost {
   }
 
   store(op: StoreOp, cause: EventId): Promise<StoreResult> {
-    return this.#store.write(op, cause);
+    return this.#bus.store.write(op, cause);
   }
 
   async halt(name: string, how: 'reset' | 'silent'): Promise<void> {
@@ -343,19 +319,7 @@ export class Supervisor implements ActionHost {
     const node = this.#nodes.get(name);
     if (node === undefined || node.state !== 'down') return;
     node.state = 'starting';
-    await this.#turn();
-    try {
-      await this.#spawn(node, cause, start);
-    } finally {
-      this.#starting--;
-      this.#queue.shift()?.();
-    }
-  }
-
-  /** Waits for a place in the start-up wave. */
-  async #turn(): Promise<void> {
-    if (this.#starting >= WAVE) await new Promise<void>((resolve) => this.#queue.push(resolve));
-    this.#starting++;
+    await this.#turns.take(() => this.#spawn(node, cause, start));
   }
 
   async #spawn(node: Supervised, cause: EventId, start: 'at-once' | 'together'): Promise<void> {
@@ -373,7 +337,7 @@ export class Supervisor implements ActionHost {
     const launch = {
       lab: lab.name,
       node: name,
-      bus: this.#address,
+      bus: this.#bus.address,
       boot: node.boot,
       carrierDown: this.devicesOf(name).filter((device) => this.pulled.has(`${name}:${device}`)),
       impaired: impairedOf(this, name),
@@ -404,7 +368,7 @@ export class Supervisor implements ActionHost {
 
   async #startDaemon(node: Supervised): Promise<void> {
     try {
-      const daemon = await this.#daemons.launch(node.config, node.boot, this.#nc);
+      const daemon = await this.#daemons.launch(node.config, node.boot, this.#bus.nc);
       node.process = daemon;
       node.state = 'running';
       void daemon.exited.then((exit) => this.#exited(node, daemon, exit));
@@ -433,7 +397,7 @@ export class Supervisor implements ActionHost {
     node.state = 'down';
     const { name } = node.config;
     if (this.#down !== null) return;
-    this.#nc.publish(goneSubject(this.#options.lab.name), encode({ node: name } satisfies GoneMessage));
+    this.#bus.nc.publish(goneSubject(this.#options.lab.name), encode({ node: name } satisfies GoneMessage));
     if (!surprise) return;
     const cause = this.record({ type: 'node.exited', node: name, ...exit });
     // Killed from outside is a power cut, and stays down until it is started. A process that failed by itself comes back.
@@ -442,29 +406,5 @@ export class Supervisor implements ActionHost {
     setTimeout(() => {
       if (this.#down === null && node.state === 'down') void this.startNode(name, cause).catch(() => {});
     }, RESTART_WAIT * node.restarts);
-  }
-
-  /** Tells whoever watches now, and keeps it for who asks later: nobody reads what a lab in the background prints. */
-  #warn(text: string): void {
-    process.stderr.write(`warning: ${text}\n`);
-    this.#warnings.push(text);
-    const status = this.#options.home.status();
-    if (status !== null) this.#writeStatus(status.status, status.error);
-  }
-
-  #writeStatus(status: LabStatus['status'], error = ''): void {
-    const { home, file, bus } = this.#options;
-    home.writeStatus({
-      name: home.name,
-      status,
-      error,
-      pid: process.pid,
-      bus: this.#address,
-      busOwner: bus.type === 'own' ? 'lab' : 'user',
-      startedAt: this.#startedAt,
-      file,
-      ...(this.#warnings.length === 0 ? {} : { warnings: this.#warnings }),
-      shell: 'processes',
-    });
   }
 }
