@@ -57,10 +57,9 @@ export function parseMatch(words: readonly (readonly [string, string | null])[])
       throw new FlowSyntaxError(`field ${name} missing value`);
     }
     if (name === 'dl_vlan') {
-      const vid = Number(value);
-      if (!Number.isInteger(vid) || vid < 0 || (vid > 4095 && vid !== 0xffff))
-        throw new FlowSyntaxError(`${value}: dl_vlan is 0 to 4095, or 0xffff for no tag`);
-      fields.push(exact('vlan_vid', vid === 0xffff ? 0 : vid | VID_PRESENT));
+      // 0xffff: no tag (`match_set_dl_vlan` of lib/match.c).
+      const vid = parseNumber(name, value, 2);
+      fields.push(exact('vlan_vid', vid === 0xffff ? 0 : (vid & 0xfff) | VID_PRESENT));
       continue;
     }
     if (name === 'vlan_tci') {
@@ -68,14 +67,14 @@ export function parseMatch(words: readonly (readonly [string, string | null])[])
       continue;
     }
     if (name === 'nw_tos') {
-      const tos = Number(value);
-      if (!/^(0x[0-9a-f]+|\d+)$/i.test(value) || tos > 0xff || (tos & 3) !== 0)
-        throw new FlowSyntaxError(`${value}: invalid value for nw_tos`);
-      fields.push(exact('ip_dscp', tos >> 2));
+      fields.push(exact('ip_dscp', parseNumber(name, value, 1) >> 2));
       continue;
     }
     fields.push(parseField(fieldOf(name, given('eth_type'), given('ip_proto')), value));
   }
+  // What has a priority has a tag.
+  if (given('vlan_pcp') !== undefined && given('vlan_vid') === undefined)
+    fields.push(masked('vlan_vid', BigInt(VID_PRESENT), BigInt(VID_PRESENT)));
   try {
     return normalMatch(fields);
   } catch (error) {
@@ -83,18 +82,25 @@ export function parseMatch(words: readonly (readonly [string, string | null])[])
   }
 }
 
+/** A number of so many bytes. @throws FlowSyntaxError */
+function parseNumber(name: string, text: string, bytes: number): number {
+  if (!/^(0x[0-9a-f]+|\d+)$/i.test(text)) throw new FlowSyntaxError(`${text}: invalid value for ${name}`);
+  const value = Number(text);
+  if (value >= 256 ** bytes)
+    throw new FlowSyntaxError(`${text}: value too large for ${bytes}-byte field ${name}`);
+  return value;
+}
+
 /** `VALUE[/MASK]` of the tag: priority (3 bits), whether there is one, VLAN (12). */
 function parseTci(text: string): Oxm[] {
-  const [value, mask] = text
-    .split('/')
-    .map((part) => (/^(0x[0-9a-f]+|\d+)$/i.test(part) ? Number(part) : Number.NaN));
-  const bits = mask ?? 0xffff;
+  const [value = 0, bits = 0xffff] = text.split('/').map((part) => parseNumber('vlan_tci', part, 2));
   const priority = bits >> 13;
-  if (value === undefined || !(value <= 0xffff) || !(bits <= 0xffff) || (priority !== 0 && priority !== 7))
-    throw new FlowSyntaxError(`${text}: invalid value for vlan_tci`);
+  if (priority !== 0 && priority !== 7) throw new FlowSyntaxError(`${text}: invalid value for vlan_tci`);
+  const isTagged = (value & bits & VID_PRESENT) !== 0;
   return [
-    masked('vlan_vid', BigInt(value & 0x1fff), BigInt(bits & 0x1fff)),
-    ...(priority === 0 ? [] : [exact('vlan_pcp', value >> 13)]),
+    masked('vlan_vid', BigInt(value & bits & 0x1fff), BigInt(bits & 0x1fff)),
+    // What has no tag has no priority.
+    ...(priority === 0 || !isTagged ? [] : [exact('vlan_pcp', value >> 13)]),
   ];
 }
 
@@ -135,8 +141,9 @@ function parseField6(field: FieldName, text: string): Oxm {
   const address = parseIp6(head);
   const length = Number(tail ?? 128);
   const mask = tail?.includes(':') === true ? parseIp6(tail) : null;
-  if (address === null || (mask === null && !(length >= 0 && length <= 128)))
-    throw new FlowSyntaxError(`${text}: invalid value for ${field}`);
+  if (address !== null && mask === null && !(length >= 0 && length <= 128))
+    throw new FlowSyntaxError(`${text}: IPv6 network prefix bits not between 0 and 128, inclusive`);
+  if (address === null) throw new FlowSyntaxError(`${text}: invalid value for ${field}`);
   const ones = fieldOnes(field);
   const bits = mask === null ? ones ^ (ones >> BigInt(length)) : bigOf(mask);
   return masked(field, bigOf(address) & bits, bits);

@@ -183,15 +183,25 @@ export const packet = fc
   })
   // Nobody sends to itself: of a packet-out Open vSwitch learns after it has looked.
   .filter(({ src, dst }) => src !== dst)
-  .map((one) => {
-    const { kind, src, dst, isBroadcast, vlan, pcp, inPort } = one;
-    const frame =
-      kind === 'arp' ? arp(src, dst) : kind === 'ipv6' ? ipv6(one) : kind === 'lldp' ? lldp() : ipv4(one);
-    const to = isBroadcast ? 0xffffffffffff : (parseMac(mac(dst)) ?? 0);
-    const type = (frame[12]! << 8) | frame[13]!;
-    writeEthernet(frame, to, parseMac(mac(src)) ?? 0, type);
-    return { inPort, frame: vlan === 0 ? frame : tagged(frame, 0x8100, vlan, pcp) };
-  });
+  .map((one) => ({ inPort: one.inPort, frame: frameOf(one) }));
+
+/** A frame of one of the hosts to another, or to all. */
+export function frameOf(one: Packet): Uint8Array {
+  const { kind, src, dst, isBroadcast = false, vlan = 0, pcp = 0 } = one;
+  const frame =
+    kind === 'arp' ? arp(src, dst) : kind === 'ipv6' ? ipv6(one) : kind === 'lldp' ? lldp() : ipv4(one);
+  const to = isBroadcast ? 0xffffffffffff : (parseMac(mac(dst)) ?? 0);
+  const type = (frame[12]! << 8) | frame[13]!;
+  writeEthernet(frame, to, parseMac(mac(src)) ?? 0, type);
+  return vlan === 0 ? frame : tagged(frame, 0x8100, vlan, pcp);
+}
+
+export interface Packet extends Ip {
+  readonly isBroadcast?: boolean;
+  /** 0: no tag. */
+  readonly vlan?: number;
+  readonly pcp?: number;
+}
 
 interface Ip {
   readonly kind: string;

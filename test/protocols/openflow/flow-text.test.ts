@@ -53,7 +53,7 @@ test('what is no flow is said', (t) => {
     'actions=output:nowhere',
     'actions=drop,output:1',
     'actions=set_field:1->nothing',
-    'dl_vlan=5000,actions=drop',
+    'dl_vlan=70000,actions=drop',
   ])
     t.throws(() => parseFlow(text), { instanceOf: FlowSyntaxError }, text);
 });
