@@ -30,6 +30,8 @@ export interface Conntrack {
   /** IPS_SEEN_REPLY, IPS_ASSURED. */
   readonly seenReply: boolean;
   readonly assured: boolean;
+  /** Packets and bytes one way, then the other; null where nobody counts them. */
+  readonly counters: Float64Array | null;
   /** When it is forgotten if no more packets come, ms at the node. */
   readonly expires: number;
 }

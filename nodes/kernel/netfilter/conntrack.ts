@@ -274,6 +274,7 @@ export class ConntrackTable implements FlowOwner {
       return this.#invalid(skb);
     const flow = new Flow(this, tuple, tcp);
     flow.streamAt = this.#ns.kernel.rt.now + UDP_STREAM_AFTER;
+    if (this.settings.nf_conntrack_acct !== 0) flow.counters = new Float64Array(4);
     skb.ct = flow;
     skb.ctDirection = 0;
     skb.ctState = 'new';
@@ -298,6 +299,7 @@ export class ConntrackTable implements FlowOwner {
         return this.#begin(skb, at, length);
       }
       if (verdict === 'reset') {
+        flow.count(skb.ctDirection, skb.frame.length - ETH_HLEN);
         this.destroy(flow);
         return 'accept';
       }
@@ -312,7 +314,9 @@ export class ConntrackTable implements FlowOwner {
         flow.assured = true;
       }
     } else timeout = settings.nf_conntrack_generic_timeout;
+    // What does not keep a flow alive does not count as its either (`nf_ct_refresh_acct`).
     if (timeout > 0) {
+      flow.count(skb.ctDirection, skb.frame.length - ETH_HLEN);
       flow.expires = now + timeout * 1_000;
       if (flow.confirmed) this.#expiry.update(flow);
     }

@@ -5,6 +5,8 @@ export type ConntrackSettings = {
   nf_conntrack_max: number;
   /** Whether checksums are verified at PREROUTING. */
   nf_conntrack_checksum: number;
+  /** Whether packets and bytes of flows are counted, from their beginning on. */
+  nf_conntrack_acct: number;
   nf_conntrack_generic_timeout: number;
   nf_conntrack_icmp_timeout: number;
   nf_conntrack_icmpv6_timeout: number;
@@ -33,6 +35,7 @@ export function defaultConntrackSettings(): ConntrackSettings {
   return {
     nf_conntrack_max: 262_144,
     nf_conntrack_checksum: 1,
+    nf_conntrack_acct: 0,
     nf_conntrack_generic_timeout: 600,
     nf_conntrack_icmp_timeout: 30,
     nf_conntrack_icmpv6_timeout: 30,
@@ -58,6 +61,7 @@ export function defaultConntrackSettings(): ConntrackSettings {
 /** Settings that are no more than on and off. */
 const FLAGS: ReadonlySet<string> = new Set<keyof ConntrackSettings>([
   'nf_conntrack_checksum',
+  'nf_conntrack_acct',
   'nf_conntrack_tcp_be_liberal',
   'nf_conntrack_tcp_ignore_invalid_rst',
   'nf_conntrack_tcp_loose',

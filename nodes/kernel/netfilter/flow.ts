@@ -2,7 +2,7 @@ import { familyOf, type IpFamily } from '../../../protocols/ip.ts';
 import { PROTO_ICMP } from '../../../protocols/ipv4.ts';
 import { PROTO_ICMPV6 } from '../../../protocols/ipv6.ts';
 import { type EventId, NO_CAUSE } from '../../events/record.ts';
-import type { Conntrack, CtTuple } from './conntrack-entry.ts';
+import type { Conntrack, CtDirection, CtTuple } from './conntrack-entry.ts';
 import type { TcpTrack } from './tcp-track.ts';
 import { TupleHash } from './tuple-table.ts';
 
@@ -36,6 +36,8 @@ export class Flow implements Conntrack {
   queuedAt = 0;
   /** UDP: time from which packets both ways make it a stream, ms. */
   streamAt = 0;
+  /** Packets and bytes one way, then the other; null where nobody counted as it began (`nf_conntrack_acct`). */
+  counters: Float64Array | null = null;
   /** The last event that told of it. */
   lastEvent: EventId = NO_CAUSE;
   readonly #owner: FlowOwner;
@@ -48,6 +50,13 @@ export class Flow implements Conntrack {
     this.original.set(original);
     this.reply.set(invertTuple(original));
     this.tcp = tcp;
+  }
+
+  count(direction: CtDirection, bytes: number): void {
+    const { counters } = this;
+    if (counters === null) return;
+    counters[direction * 2]!++;
+    counters[direction * 2 + 1]! += bytes;
   }
 
   get family(): IpFamily {

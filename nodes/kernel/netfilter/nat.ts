@@ -65,7 +65,6 @@ export class Nat {
     this.#active = true;
     const { conntrack } = this.#ns;
     const { netfilter } = netfilterOf(this.#ns, this.#family);
-    conntrack.require(this.#family);
     conntrack.watchers.push({
       confirmed: (flow) => this.#confirmed(flow),
       destroyed: (flow) => this.#destroyed(flow),

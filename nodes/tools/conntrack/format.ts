@@ -1,7 +1,7 @@
 import { formatIp } from '../../../protocols/ip.ts';
 import { ip6Word } from '../../../protocols/ip6.ts';
 import { PROTO_ICMP } from '../../../protocols/ipv4.ts';
-import type { CtTuple } from '../../kernel/netfilter/conntrack-entry.ts';
+import type { CtDirection, CtTuple } from '../../kernel/netfilter/conntrack-entry.ts';
 import { type Flow, isIcmp } from '../../kernel/netfilter/flow.ts';
 import { hasPorts } from '../../kernel/netfilter/packet-tuple.ts';
 import { protocolName } from './protocols.ts';
@@ -33,13 +33,20 @@ function line(flow: Flow, now: number, flags: ReadonlySet<OutputFlag>): string {
     `${family}${protocolName(original.proto).padEnd(8)} ${original.proto} ${secondsLeft(flow, now)}`,
     ...(state === '' ? [] : [state]),
     tuple(original),
+    ...counts(flow, 0),
     ...(seenReply ? [] : ['[UNREPLIED]']),
     tuple(reply),
+    ...counts(flow, 1),
     ...(assured ? ['[ASSURED]'] : []),
     `mark=${mark}`,
     'use=1',
     ...(flags.has('id') ? [`id=${idOf(original)}`] : []),
   ].join(' ');
+}
+
+function counts({ counters }: Flow, direction: CtDirection): string[] {
+  if (counters === null) return [];
+  return [`packets=${counters[direction * 2]} bytes=${counters[direction * 2 + 1]}`];
 }
 
 function secondsLeft({ expires }: Flow, now: number): number {

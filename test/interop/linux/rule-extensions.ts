@@ -25,6 +25,12 @@ export function extensionMatches(family: IpFamily): fc.Arbitrary<string>[] {
     join(one('-m u32'), negatable(option('--u32', ...u32.map((text) => `"${text}"`)))),
     join(one('-m ecn'), negatable(option('--ecn-ip-ect', '0', '3'))),
     join(one('-m quota'), negatable(option('--quota', '0', '100', '400', '3000'))),
+    join(
+      one('-m connbytes'),
+      negatable(option('--connbytes', '2', '2:3', '100:400', ':60')),
+      option('--connbytes-mode', 'packets', 'bytes', 'avgpkt'),
+      option('--connbytes-dir', 'both', 'original', 'reply'),
+    ),
     negatable(one('-m helper --helper ftp')).map((text) =>
       text.startsWith('!') ? '-m helper ! --helper ftp' : text,
     ),

@@ -2,6 +2,7 @@ import type { IpFamily } from '../../../../protocols/ip.ts';
 import type { MatchExtension, TargetExtension } from './extension.ts';
 import { addrtype } from './match/addrtype.ts';
 import { comment } from './match/comment.ts';
+import { connbytes } from './match/connbytes.ts';
 import { connlimit } from './match/connlimit.ts';
 import { conntrack, state } from './match/conntrack.ts';
 import { ecn } from './match/ecn.ts';
@@ -49,6 +50,7 @@ interface Extensions {
 const MATCHES = [
   addrtype,
   comment,
+  connbytes,
   connlimit,
   conntrack,
   connmark,
@@ -140,7 +142,6 @@ export const NOT_EMULATED: ReadonlySet<string> = new Set([
   'bpf',
   'cgroup',
   'cluster',
-  'connbytes',
   'connlabel',
   'cpu',
   'dccp',

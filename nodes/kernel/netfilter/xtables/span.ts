@@ -10,10 +10,17 @@ export interface Span {
   readonly negated: boolean;
 }
 
+/** The words of a value between which a colon stands, one or two. @throws XtablesError */
+export function endsOf(module: string, { option, values }: Given): readonly string[] {
+  const words = (values[0] ?? '').split(':');
+  if (words.length > 2) throw usage(`${module}: Too many components for option "${option}" (max: 2)\n`);
+  return words;
+}
+
 /** `7`, `1:5`, `:5`, `7:`, in which order ever (`XTTYPE_UINT32RC`). @throws XtablesError */
 export function spanOf(module: string, found: Given | undefined, most = 0xffffffff): Span | null {
   if (found === undefined) return null;
-  const [first = '', second] = (found.values[0] ?? '').split(':');
+  const [first = '', second] = endsOf(module, found);
   const number = (word: string) => {
     const value = parseNumber(word, 0, most);
     if (value === null)

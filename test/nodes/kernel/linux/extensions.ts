@@ -1,6 +1,6 @@
 import { setU16, setU32 } from '../../../../protocols/bytes.ts';
 import { settleIpId } from '../../../interop/linux/settle.ts';
-import { type CaseGroup, type CaseStep, command, type LinuxCase, send, show, wait } from './case.ts';
+import { type CaseGroup, type CaseStep, command, type LinuxCase, send, show, trimmed, wait } from './case.ts';
 import { fragments4, icmpEcho, type Packet4, packet4 } from './frames4.ts';
 import { type Packet6, packet6 } from './frames6.ts';
 import { ROUTER, SYN, through } from './router4.ts';
@@ -77,6 +77,17 @@ const counts = (table: string, program = 'iptables') =>
       .filter((line) => /^ +\d/.test(line))
       .join('\n'),
   );
+
+/** Flows without the time that they have left. */
+function flowLines(text: string): string {
+  return trimmed(text)
+    .split('\n')
+    .filter((line) => /^\w+ +\d+ \d+ /.test(line))
+    .map((line) => line.replace(/^(\w+ +\d+) \d+ /, '$1 '))
+    .join('\n');
+}
+
+const countedFlows = show('conntrack -L', flowLines);
 
 /** Packets that go through the router past rules that count, each with one match. */
 function counting(
@@ -400,6 +411,49 @@ export const extensionCases: CaseGroup = {
       ['-m helper --helper ftp', '-m helper ! --helper ftp', '-m helper --helper ""'],
       [through({}), through({ upper: SYN })],
     ),
+    {
+      name: 'connbytes has flows counted from their beginning on, each way, whatever the packets meet later',
+      setUp: [
+        ...ROUTER,
+        'iptables -A FORWARD -p tcp -m connbytes --connbytes 2 --connbytes-mode packets --connbytes-dir both',
+        'iptables -A FORWARD -p tcp -m connbytes ! --connbytes 41:60 --connbytes-mode avgpkt --connbytes-dir original',
+        'iptables -A FORWARD -p tcp -m connbytes --connbytes 100: --connbytes-mode bytes --connbytes-dir both',
+        'iptables -A FORWARD -p tcp -m connbytes --connbytes :1 --connbytes-mode packets --connbytes-dir reply',
+        'iptables -A FORWARD -p tcp -m connbytes --connbytes 3: --connbytes-mode packets --connbytes-dir original -j DROP',
+      ],
+      steps: [
+        show('sysctl net.netfilter.nf_conntrack_acct'),
+        ...CONNECTION,
+        // One that is out of the window is none of the flow's.
+        through({ upper: tcp({ srcPort: 1_000, dstPort: 80, flags: ['ack'], seq: 9_000_000, ack: 1_000 }) }),
+        through({ upper: tcp({ srcPort: 1_000, dstPort: 80, flags: ['ack'], seq: 140, ack: 1_000 }) }),
+        counts('filter'),
+        countedFlows,
+      ],
+    },
+    {
+      name: 'a flow that began before it was asked for has no counters',
+      setUp: [...ROUTER, 'iptables -A FORWARD -m conntrack --ctstate NEW'],
+      steps: [
+        through({}),
+        command('sysctl -w net.netfilter.nf_conntrack_acct=1'),
+        through({}),
+        through({ upper: udp(1_001, 53, 7) }),
+        countedFlows,
+        command('sysctl -w net.netfilter.nf_conntrack_acct=2'),
+      ],
+    },
+    {
+      name: 'the nat table by itself tracks no flow, a rule that changes addresses does',
+      setUp: [...ROUTER, 'iptables -t nat -A POSTROUTING -j RETURN'],
+      steps: [
+        through({}),
+        show('conntrack -L', flowLines),
+        command('iptables -t nat -A POSTROUTING -o lo -j MASQUERADE'),
+        through({}),
+        show('conntrack -L', flowLines),
+      ],
+    },
     {
       name: 'connlimit counts flows of an address, or of all that have a mask in common',
       setUp: [

@@ -102,6 +102,29 @@ export function extensionMatches(family: IpFamily): Readonly<Record<string, fc.A
       maybe(words(fc.constant<Words>(['--next']), policyElement(family))),
     ),
     quota: negatable(value('--quota', count)),
+    connbytes: words(
+      negatable(
+        value(
+          '--connbytes',
+          one(
+            '10',
+            '10:20',
+            ':20',
+            '20:10',
+            '10:',
+            '10:10',
+            '1:2:3',
+            'x',
+            '5000000000:',
+            '18446744073709551615',
+          ),
+        ),
+      ),
+      maybe(value('--connbytes-dir', one('both', 'reply', 'original', 'x'))),
+      maybe(value('--connbytes-mode', one('bytes', 'packets', 'avgpkt', 'x'))),
+      maybe(value('--connbytes-dir', one('both'))),
+      maybe(value('--connbytes-mode', one('bytes'))),
+    ),
     helper: negatable(value('--helper', one('ftp', '', 'ftp 21', 'sip-5060', 'x'.repeat(31)))),
     string: words(
       maybe(value('--algo', one('bm', 'kmp', 'kmp', 'bm', 'foo'))),

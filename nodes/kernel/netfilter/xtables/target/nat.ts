@@ -5,14 +5,21 @@ import { PROTO_ICMP, PROTO_TCP, PROTO_UDP } from '../../../../../protocols/ipv4.
 import type { NatRange } from '../../conntrack-entry.ts';
 import { netfilterOf } from '../../families.ts';
 import { type Hook, NF_LOCAL_IN, NF_LOCAL_OUT, NF_POST_ROUTING, NF_PRE_ROUTING } from '../../hooks.ts';
+import type { Nat } from '../../nat.ts';
 import type { Skb } from '../../skb.ts';
 import { missing, usage } from '../error.ts';
-import type { Given, RuleHead, TargetExtension } from '../extension.ts';
+import type { CompileContext, Given, RuleHead, TargetExtension } from '../extension.ts';
 import { destinationOf, sourceOf } from '../packet.ts';
 import { formatNetwork, once, parseNetwork, parsePort } from '../values.ts';
 
 /** Protocols that NAT takes ports of; of ICMP it is the id. */
 const WITH_PORTS: readonly number[] = [PROTO_ICMP, PROTO_TCP, PROTO_UDP, 33, 132];
+
+/** A rule that makes flows others needs to know of flows, which the table by itself does not (`xt_nat_checkentry`). */
+function natOf({ ns, family }: CompileContext): Nat {
+  ns.conntrack.require(family);
+  return netfilterOf(ns, family).nat;
+}
 
 function flagsOf(given: readonly Given[]) {
   const has = (option: string) => given.some((one) => one.option === option);
@@ -100,10 +107,10 @@ function translation(
       return {
         save: [`${option} ${to.text}`, ...words.map((word) => `--${word}`)].join(' '),
         list: () => [`to:${to.text}`, ...words].join(' '),
-        compile:
-          ({ ns, family }) =>
-          (skb) =>
-            netfilterOf(ns, family).nat.setup(skb, manip, range),
+        compile: (context) => {
+          const nat = natOf(context);
+          return (skb) => nat.setup(skb, manip, range);
+        },
       };
     },
   };
@@ -125,10 +132,10 @@ export const masquerade: TargetExtension = {
     return {
       save: [...text.map((one) => `--to-ports ${one}`), ...words.map((word) => `--${word}`)].join(' '),
       list: () => [...text.map((one) => `masq ports: ${one}`), ...words].join(' '),
-      compile:
-        ({ ns, family }) =>
-        (skb) =>
-          netfilterOf(ns, family).nat.masquerade(skb, { minPort: range[0], maxPort: range[1], ports }),
+      compile: (context) => {
+        const nat = natOf(context);
+        return (skb) => nat.masquerade(skb, { minPort: range[0], maxPort: range[1], ports });
+      },
     };
   },
 };
@@ -156,23 +163,19 @@ export const redirect: TargetExtension = {
     return {
       save: [...text.map((one) => `--to-ports ${one}`), ...words.map((word) => `--${word}`)].join(' '),
       list: () => [...text.map((one) => `redir ports ${one}`), ...words].join(' '),
-      compile:
-        ({ ns, family }) =>
-        (skb, hook) => {
+      compile: (context) => {
+        const { ns, family } = context;
+        const nat = natOf(context);
+        return (skb, hook) => {
           const addr = ownAddress(skb, family, hook);
           if (addr === null) {
             ns.kernel.drop('redirect-no-address');
             return 'drop';
           }
-          return netfilterOf(ns, family).nat.setup(skb, 'dst', {
-            minAddr: addr,
-            maxAddr: addr,
-            minPort,
-            maxPort,
-            ports,
-            persistent: false,
-          });
-        },
+          const range = { minAddr: addr, maxAddr: addr, minPort, maxPort };
+          return nat.setup(skb, 'dst', { ...range, ports, persistent: false });
+        };
+      },
     };
   },
 };
@@ -191,15 +194,16 @@ export const netmap: TargetExtension = {
     return {
       save: `--to ${text}`,
       list: () => `to:${text}`,
-      compile:
-        ({ ns }) =>
-        (skb, hook) => {
+      compile: (context) => {
+        const nat = natOf(context);
+        return (skb, hook) => {
           const manip = hook === NF_PRE_ROUTING || hook === NF_LOCAL_OUT ? 'dst' : 'src';
           const old = manip === 'dst' ? destinationOf(skb) : sourceOf(skb);
           const moved = joinIp(addr, old, mask);
           const range = { minAddr: moved, maxAddr: moved, minPort: 0, maxPort: 0, persistent: false };
-          return netfilterOf(ns, family).nat.setup(skb, manip, { ...range, ports: 'keep' });
-        },
+          return nat.setup(skb, manip, { ...range, ports: 'keep' });
+        };
+      },
     };
   },
 };
