@@ -59,6 +59,7 @@ export interface Rule {
 
 /** A nat table by hand: rules of PREROUTING and OUTPUT, and of POSTROUTING. */
 export function natTable(ns: Netns, dnat: readonly Rule[], snat: readonly Rule[] = []): void {
+  ns.conntrack.require();
   const matches = (skb: Skb, { dst, port }: Rule): boolean => {
     const { frame } = skb;
     const proto = ipProto(frame, ETH_HLEN);

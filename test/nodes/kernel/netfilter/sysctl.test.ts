@@ -6,6 +6,7 @@ import { routed } from './lab.ts';
 const RECORDED = `net.bridge.bridge-nf-call-arptables = 1
 net.bridge.bridge-nf-call-ip6tables = 1
 net.bridge.bridge-nf-call-iptables = 1
+net.netfilter.nf_conntrack_acct = 0
 net.netfilter.nf_conntrack_checksum = 1
 net.netfilter.nf_conntrack_count = 0
 net.netfilter.nf_conntrack_generic_timeout = 600
