@@ -41,8 +41,10 @@ export interface PingEcho {
 
 /** What ping does by the family of its target. The way that it sends was looked at before anything is. */
 export interface PingSocket {
-  /** Of the first line, between the target and the newline. */
-  readonly head: string;
+  /** Of the first line, between the target and the newline. `name` is the address' own, null where it has none or is not wanted. */
+  head(name: string | null): string;
+  /** Whether the first line has the address by its name. */
+  readonly namesTarget: boolean;
   send(echo: PingEcho): SendError | null;
   /** Of the whole path as far as it is known, bytes. */
   mtu(): number;
@@ -89,7 +91,8 @@ function openInet(ctx: ToolContext, options: PingOptions, dst: number, handlers:
     return way.ok ? way.mtu : 0;
   };
   return {
-    head: ` (${formatIp4(dst)}) ${from.shown}${size}(${size + INET_HEADERS}) bytes of data.`,
+    head: () => ` (${formatIp4(dst)}) ${from.shown}${size}(${size + INET_HEADERS}) bytes of data.`,
+    namesTarget: false,
     send: ({ ttl, dontFragment, ...echo }) =>
       socket.sendEcho(dst, {
         ...echo,
@@ -186,7 +189,11 @@ function openInet6(ctx: ToolContext, options: PingOptions, dst: Ip6, handlers: P
   };
   const group = isMulticastIp6(dst) && device !== null ? `%${device.name}` : '';
   return {
-    head: `(${format(dst)}${group})${shown} ${options.size} data bytes`,
+    head: (name) => {
+      const address = `${format(dst)}${group}`;
+      return `(${name === null ? address : `${name} (${address})`})${shown} ${options.size} data bytes`;
+    },
+    namesTarget: true,
     send: ({ ttl, dontFragment, ...echo }) =>
       socket.sendEcho(dst, {
         ...echo,

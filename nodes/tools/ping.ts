@@ -58,7 +58,7 @@ class Ping implements RunningTool {
   readonly #id: number;
   readonly #statistics = new PingStatistics();
   readonly #probes = new Map<number, Probe>();
-  readonly #startedAt: number;
+  #startedAt: number;
   #lastSent = 0;
   #timer: TimerHandle | null = null;
   #deadline: TimerHandle | null = null;
@@ -83,12 +83,18 @@ class Ping implements RunningTool {
     const { deadline } = options;
     if (options.flags.has('b')) out.stderr('WARNING: pinging broadcast address\n');
     const name = target.kind === 'address' ? target.text : target.canonical;
-    out.stdout(`PING ${name}${this.#socket.head}
-`);
     const { rt } = ctx;
     this.#startedAt = rt.now;
-    if (deadline > 0) this.#deadline = rt.timers.set(rt.now + deadline, () => this.#finish());
-    this.#send();
+    const begin = () => {
+      if (this.#state === 'ended') return;
+      const own = options.flags.has('n') ? null : (this.#names.get(target.addr) ?? null);
+      out.stdout(`PING ${name}${this.#socket.head(own)}\n`);
+      this.#startedAt = rt.now;
+      if (deadline > 0) this.#deadline = rt.timers.set(rt.now + deadline, () => this.#finish());
+      this.#send();
+    };
+    if (this.#socket.namesTarget && !options.flags.has('n')) this.#names.find(target.addr, begin);
+    else begin();
   }
 
   interrupt(): void {

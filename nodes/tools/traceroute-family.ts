@@ -1,10 +1,11 @@
 import { formatIp, type IpAddress } from '../../protocols/ip.ts';
 import { ANY_IP6, type Ip6, parseIp6 } from '../../protocols/ip6.ts';
 import { PROTO_ICMP, PROTO_UDP } from '../../protocols/ipv4.ts';
+import type { Device } from '../kernel/device.ts';
 import { pathError } from '../kernel/ip/path.ts';
 import { icmpErrorMark } from './icmp-text.ts';
 import { icmp6ErrorMark } from './icmp6-text.ts';
-import { inetAton } from './resolve.ts';
+import { formatPeer, type HostPeer, inetAton } from './resolve.ts';
 import { reach, sendErrorText } from './send-error.ts';
 import { type ToolContext, ToolError } from './tool.ts';
 import type { TracerouteOptions } from './traceroute-options.ts';
@@ -31,9 +32,9 @@ export interface TracerouteFamily {
 export function tracerouteFamily(
   ctx: ToolContext,
   options: TracerouteOptions,
-  dst: IpAddress,
+  { addr, device }: HostPeer,
 ): TracerouteFamily {
-  return typeof dst === 'number' ? inet(ctx, options, dst) : inet6(ctx, options, dst);
+  return typeof addr === 'number' ? inet(ctx, options, addr) : inet6(ctx, options, addr, device);
 }
 
 const HEADERS = 28;
@@ -89,12 +90,17 @@ function inet(ctx: ToolContext, options: TracerouteOptions, dst: number): Tracer
   };
 }
 
-function inet6(ctx: ToolContext, options: TracerouteOptions, dst: Ip6): TracerouteFamily {
+function inet6(
+  ctx: ToolContext,
+  options: TracerouteOptions,
+  dst: Ip6,
+  scope: Device | undefined,
+): TracerouteFamily {
   const { method, source, device, packetLength, dontFragment, port } = options;
   const { ipv6 } = ctx.ns;
   const src = source === '' ? ANY_IP6 : parseIp6(source);
   const length = Math.max(packetLength ?? 40 + BESIDE_IP, HEADERS6);
-  const path = () => ipv6.layer.lookup(dst, 0, null);
+  const path = () => ipv6.layer.lookup(dst, 0, scope ?? null);
   return {
     packetLength: length,
     prepare: (header) => {
@@ -116,10 +122,17 @@ function inet6(ctx: ToolContext, options: TracerouteOptions, dst: Ip6): Tracerou
         openIcmp: (handlers) => ipv6.icmp.open(handlers),
         mark: icmp6ErrorMark,
       };
-      const probes = { dst, src: src ?? ANY_IP6, payload: length - HEADERS6, dontFragment, port };
+      const probes = {
+        dst,
+        src: src ?? ANY_IP6,
+        payload: length - HEADERS6,
+        dontFragment,
+        port,
+        device: scope,
+      };
       return (method === 'udp' ? udpProbes : icmpProbes)(ctx, transport, probes, onAnswer);
     },
     linkMtu: () => path()?.device.inet6.mtu ?? 0,
-    format: formatIp,
+    format: (addr) => formatPeer({ addr, device: scope }),
   };
 }

@@ -1,4 +1,5 @@
 import type { IpAddress } from '../../protocols/ip.ts';
+import type { Device } from '../kernel/device.ts';
 import type { IcmpErrorReport, IcmpHandlers, IcmpSocket } from '../kernel/icmp.ts';
 import type { SendError } from '../kernel/ip.ts';
 import type { ReceivedDatagram, UdpSocket } from '../kernel/udp.ts';
@@ -36,6 +37,8 @@ interface ProbeOptions<A extends IpAddress> {
   /** Bytes behind the headers. */
   readonly payload: number;
   readonly dontFragment: boolean;
+  /** The device that the destination is of. */
+  readonly device?: Device | undefined;
   /** First port or sequence number; 0: the usual. */
   readonly port: number;
 }
@@ -50,7 +53,7 @@ export function udpProbes<A extends IpAddress>(
   options: ProbeOptions<A>,
   onAnswer: (index: number, answer: Answer) => void,
 ): ProbeMethod {
-  const { dst, src, dontFragment } = options;
+  const { dst, src, dontFragment, device } = options;
   const payload = Uint8Array.from({ length: options.payload }, (_, i) => 0x40 + (i & 0x3f));
   const first = options.port === 0 ? FIRST_PORT : options.port;
   const portOf = (index: number) => ((first - 1 + index) % MAX_PORT) + 1;
@@ -66,6 +69,7 @@ export function udpProbes<A extends IpAddress>(
       socket.sendTo(dst, portOf(index), payload.slice(), {
         ttl,
         src,
+        device,
         ...(dontFragment ? { df: 'probe' as const } : {}),
       }),
     close: () => socket.close(),
@@ -79,7 +83,7 @@ export function icmpProbes<A extends IpAddress>(
   options: ProbeOptions<A>,
   onAnswer: (index: number, answer: Answer) => void,
 ): ProbeMethod {
-  const { dst, src, dontFragment, payload } = options;
+  const { dst, src, dontFragment, device, payload } = options;
   const id = ctx.rt.random.int(1, 0xffff);
   const first = options.port === 0 ? 1 : options.port;
   const indexOf = (seq: number) => (seq - first) & 0xffff;
@@ -100,6 +104,7 @@ export function icmpProbes<A extends IpAddress>(
         size: payload,
         ttl,
         src,
+        device,
         ...(dontFragment ? { df: 'probe' as const } : {}),
       }),
     close: () => socket.close(),

@@ -1,7 +1,7 @@
 import { GAI_ERRORS } from '../../protocols/dns/resolver.ts';
 import type { IpAddress } from '../../protocols/ip.ts';
 import type { TimerHandle } from '../runtime.ts';
-import { AddressNames, resolveAny } from './resolve.ts';
+import { AddressNames, resolveHost } from './resolve.ts';
 import { sendErrorText } from './send-error.ts';
 import {
   ENDED,
@@ -30,17 +30,19 @@ export const traceroute: Tool = endingOnError((args, ctx, out) => {
   }
   const { options } = request;
   return new WaitingTool(ctx, out, (resume) =>
-    resolveAny(ctx, options.host.text, options.family, (resolved) =>
+    resolveHost(ctx, options.host.text, options.family, (resolved) =>
       resume(() => {
         if (!resolved.ok)
           throw new ToolError(
             `${options.host.text}: ${GAI_ERRORS[resolved.error]}\n${cannotHandle(options.host, 'host', 1)}`,
             2,
           );
-        const { target } = resolved;
-        const family = tracerouteFamily(ctx, options, target.addr);
+        const { peers } = resolved;
+        // Of a name with addresses of both families, that of IPv4 is taken (`DEF_AF`).
+        const peer = peers.find(({ addr }) => typeof addr === 'number') ?? peers[0];
+        const family = tracerouteFamily(ctx, options, peer);
         const header =
-          `traceroute to ${target.text} (${family.format(target.addr)}), ${options.maxHops} hops max, ` +
+          `traceroute to ${options.host.text} (${family.format(peer.addr)}), ${options.maxHops} hops max, ` +
           `${family.packetLength} byte packets`;
         family.prepare(() => out.stdout(header));
         return new Traceroute(ctx, out, options, family);

@@ -242,3 +242,44 @@ test("a host's own addresses: where connections come from and go to", (t) => {
   t.is(at(far, 'ip route get 10.0.0.9').text.split(' uid')[0], 'local 10.0.0.9 dev lo src 10.0.0.2');
   t.is(at(far, 'hostname -I').text, '10.0.0.2 10.0.0.9 10.7.0.1 fd00::5 fd00::2 \n');
 });
+
+/** Recorded from traceroute 2.1.2, times aside: a name's IPv4 is preferred, and who is of the link stands with it. */
+const ROUTES: readonly (readonly [line: string, to: string, hop: string])[] = [
+  ['web', 'web (10.0.0.2), 2 hops max, 60 byte packets', 'web (10.0.0.2)'],
+  ['six', 'six (fd00::2), 2 hops max, 80 byte packets', 'web (fd00::2)'],
+  ['localhost', 'localhost (127.0.0.1), 2 hops max, 60 byte packets', 'localhost (127.0.0.1)'],
+  ['-6 web', 'web (fd00::2), 2 hops max, 80 byte packets', 'web (fd00::2)'],
+  [
+    'fe80::5054:ff:fe00:100%eth0',
+    'fe80::5054:ff:fe00:100%eth0 (fe80::5054:ff:fe00:100%eth0), 2 hops max, 80 byte packets',
+    'fe80::5054:ff:fe00:100%eth0 (fe80::5054:ff:fe00:100%eth0)',
+  ],
+];
+
+for (const [line, to, hop] of ROUTES)
+  test(`traceroute ${line}`, (t) => {
+    const { net, a, at } = lab();
+    a.kernel.root.setUp('lo');
+    const got = at(a, `traceroute -q 1 -m 2 -w 1 ${line}`);
+    net.advance(20_000);
+    t.is(got.text.replace(/[\d.]+ ms/g, 'T'), `traceroute to ${to}\n 1  ${hop}  T\n`);
+  });
+
+/** Recorded from iputils 20221126. */
+const HEADS: readonly (readonly [line: string, head: string])[] = [
+  ['web', 'PING web(web (fd00::2)) 56 data bytes'],
+  ['-n web', 'PING web(fd00::2) 56 data bytes'],
+  ['-4 web', 'PING web (10.0.0.2) 56(84) bytes of data.'],
+  ['four', 'PING four (10.0.0.2) 56(84) bytes of data.'],
+  ['localhost', 'PING localhost(localhost (::1)) 56 data bytes'],
+];
+
+for (const [line, head] of HEADS)
+  test(`ping ${line}`, (t) => {
+    const { net, a, at } = lab();
+    a.kernel.root.setUp('lo');
+    const got = at(a, `ping -c 1 ${line}`);
+    net.advance(20_000);
+    t.is(got.text.split('\n')[0], head);
+    t.is(got.code, 0);
+  });
