@@ -93,7 +93,7 @@ export function parseDigOptions(args: readonly string[]): DigOptions {
   let timeout = 5000;
   let tries = 3;
   let udpSize = 1232;
-  const family: LookupFamily = 'any';
+  let family: LookupFamily = 'any';
   const named = (text: string) => {
     if (name !== null) throw new ToolError('dig: several queries are not emulated', 1);
     if (parseName(text) === null) throw new ToolError(`dig: '${text}' is not a legal name (bad label)`, 10);
@@ -126,7 +126,11 @@ export function parseDigOptions(args: readonly string[]): DigOptions {
       const value = args[++i] ?? '';
       if (word === '-q') named(value);
       else type = typeOfName(value) ?? invalidType(value);
-    } else if (word === '-4' || word === '-u') continue;
+    } else if (word === '-4' || word === '-6') {
+      const wanted = word === '-4' ? 'ipv4' : 'ipv6';
+      if (family !== 'any' && family !== wanted) throw new ToolError('dig: only one of -4 and -6 allowed', 1);
+      family = wanted;
+    } else if (word === '-u') continue;
     else if (word === '-h') throw new ToolError(USAGE, 0);
     else if (word === '-v') throw new ToolError('DiG 9.18.49', 0);
     else if (word.startsWith('-')) throw new ToolError(`Invalid option: ${word}\n${USAGE}`, 1);

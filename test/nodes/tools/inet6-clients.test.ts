@@ -1,8 +1,13 @@
 import test from 'ava';
+import { dnsHost } from '../../../nodes/dns/host.ts';
+import { serveDns } from '../../../nodes/dns/serve.ts';
 import { bindBoth, listenBoth } from '../../../nodes/kernel/dual-stack.ts';
 import type { TcpSocket } from '../../../nodes/kernel/tcp.ts';
+import { type DnsQuestion, RCODE, type RecordData, typeName } from '../../../protocols/dns/message.ts';
+import { DnsServer, type ZoneAnswer } from '../../../protocols/dns/server.ts';
 import type { IpAddress } from '../../../protocols/ip.ts';
-import { ANY_IP6 } from '../../../protocols/ip6.ts';
+import { parseIp4 } from '../../../protocols/ip4.ts';
+import { ANY_IP6, parseIp6 } from '../../../protocols/ip6.ts';
 import { Network } from '../../support/network.ts';
 import { filesOf } from './support/names.ts';
 import { run } from './support/run.ts';
@@ -269,7 +274,8 @@ for (const [line, to, hop] of ROUTES)
 const HEADS: readonly (readonly [line: string, head: string])[] = [
   ['web', 'PING web(web (fd00::2)) 56 data bytes'],
   ['-n web', 'PING web(fd00::2) 56 data bytes'],
-  ['-4 web', 'PING web (10.0.0.2) 56(84) bytes of data.'],
+  ['-4 four', 'PING four (10.0.0.2) 56(84) bytes of data.'],
+  ['six', 'PING six(web (fd00::2)) 56 data bytes'],
   ['four', 'PING four (10.0.0.2) 56(84) bytes of data.'],
   ['localhost', 'PING localhost(localhost (::1)) 56 data bytes'],
 ];
@@ -282,4 +288,81 @@ for (const [line, head] of HEADS)
     net.advance(20_000);
     t.is(got.text.split('\n')[0], head);
     t.is(got.code, 0);
+  });
+
+/** The server that the real tools were recorded with, at ::1. */
+function zone({ name, type }: DnsQuestion): ZoneAnswer {
+  const key = name.toLowerCase();
+  const of: Readonly<Record<string, readonly RecordData[]>> = {
+    dfour: [{ type: 'A', address: parseIp4('10.0.0.2')! }],
+    dsix: [{ type: 'AAAA', address: parseIp6('fd00::2')! }],
+    dboth: [
+      { type: 'A', address: parseIp4('10.0.0.2')! },
+      { type: 'AAAA', address: parseIp6('fd00::5')! },
+    ],
+  };
+  const known = of[key];
+  if (known === undefined) return { type: 'rcode', rcode: RCODE.NXDOMAIN, authority: 'cached' };
+  const answers = known
+    .filter((data) => typeName(type) === data.type)
+    .map((data) => ({ name, class: 1, ttl: 60, data }));
+  return { type: 'answer', answers, authority: 'cached' };
+}
+
+const SERVER = 'Server:\t\t::1\nAddress:\t::1#53\n\nNon-authoritative answer:\n';
+const FOUR = 'Name:\tdboth\nAddress: 10.0.0.2\n';
+const SIX = 'Name:\tdboth\nAddress: fd00::5\n';
+
+/** Recorded from BIND 9.18, with `nameserver ::1`. */
+const ASKED: readonly (readonly [line: string, code: number, text: string])[] = [
+  ['dig +short AAAA dboth @::1', 0, 'fd00::5\n'],
+  ['dig +short dboth @dnsv6', 0, '10.0.0.2\n'],
+  ['dig +short dboth @dnsboth', 0, '10.0.0.2\n'],
+  ['dig -6 +short dboth @dnsboth', 0, '10.0.0.2\n'],
+  [
+    'dig -4 +tries=1 +time=1 dboth @::1',
+    1,
+    "dig: couldn't get address for '::1': address family not supported\n",
+  ],
+  [
+    'dig -6 +tries=1 +time=1 dboth @127.0.0.1',
+    0,
+    ";; Skipping mapped address '::ffff:127.0.0.1'\n;; No acceptable nameservers\n",
+  ],
+  ['dig -6 -4 +tries=1 +time=1 dboth', 1, 'dig: only one of -4 and -6 allowed\n'],
+  ['nslookup dboth', 0, `${SERVER}${FOUR}${SIX}\n`],
+  ['nslookup dboth ::1', 0, `${SERVER}${FOUR}${SIX}\n`],
+  ['nslookup dboth dnsboth', 0, `${SERVER.replace('::1', 'dnsboth')}${FOUR}${SIX}\n`],
+  ['nslookup dfour', 0, `${SERVER}Name:\tdfour\nAddress: 10.0.0.2\n\n`],
+  ['nslookup dsix', 0, `${SERVER}Name:\tdsix\nAddress: fd00::2\n\n`],
+  ['nslookup -type=AAAA dfour', 0, `${SERVER}*** Can't find dfour: No answer\n\n`],
+  ['nslookup fd00::5', 1, `** server can't find 5.${'0.'.repeat(29)}d.f.ip6.arpa: NXDOMAIN\n\n`],
+  ['getent hosts dboth', 0, 'fd00::5         dboth\n'],
+  ['getent hosts dfour', 0, '10.0.0.2        dfour\n'],
+  ['getent ahostsv4 dsix', 2, ''],
+  ['nc -6zv dfour 80', 1, 'nc: getaddrinfo for host "dfour" port 80: No address associated with hostname\n'],
+  ['nc -4zv dsix 80', 1, 'nc: getaddrinfo for host "dsix" port 80: No address associated with hostname\n'],
+  [
+    'nc -zv dboth 81',
+    0,
+    'nc: connect to dboth (fd00::5) port 81 (tcp) failed: Connection refused\nConnection to dboth (10.0.0.2) 81 port [tcp/*] succeeded!\n',
+  ],
+  ['curl -sS -6 http://dfour/', 7, "curl: (7) Couldn't connect to server\n"],
+  ['curl -sS -4 http://dsix/', 6, 'curl: (6) Could not resolve host: dsix\n'],
+  ['curl -sS -6 http://dnone/', 6, 'curl: (6) Could not resolve host: dnone\n'],
+];
+
+for (const [line, code, text] of ASKED)
+  test(`with a DNS server of IPv6: ${line}`, (t) => {
+    const { net, a } = lab();
+    a.kernel.root.setUp('lo');
+    serveDns(a.kernel.root, 0, new DnsServer({ host: dnsHost(a.kernel.root), recursion: 'available', zone }));
+    const files = filesOf({
+      '/etc/hosts': '::1 dnsv6\n127.0.0.1 dnsboth\n::1 dnsboth\n',
+      '/etc/resolv.conf': 'nameserver ::1\n',
+    });
+    const got = run(line, a.kernel.root, { files });
+    net.advance(20_000);
+    t.is(got.text, text);
+    t.is(got.code, code);
   });
