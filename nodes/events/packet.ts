@@ -7,6 +7,8 @@ export type PacketStep =
   | { readonly at: 'device.in' | 'device.out'; readonly dev: string; readonly kind: string }
   /** A bridge sends it on: to one port, to all, or up into the host. */
   | { readonly at: 'bridge'; readonly dev: string; readonly to: string }
+  /** An OpenFlow table: the flow that takes it, in ovs-ofctl's words; '' for none. */
+  | { readonly at: 'flow'; readonly dev: string; readonly table: number; readonly flow: string }
   /** `way`: what `ip route get` would say. */
   | { readonly at: 'route'; readonly way: string }
   | {

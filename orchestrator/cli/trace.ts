@@ -177,11 +177,19 @@ function verdict(outcome: PathOutcome, steps: readonly PathStep[], took: number)
     const by =
       before?.type === 'packet.trace'
         ? ` by ${before.table} ${before.chain} ${before.kind === 'rule' ? `rule ${before.number}` : 'policy'}`
-        : '';
+        : before?.type === 'packet.step' && before.step.at === 'flow'
+          ? ` by ${flowText(before.step)}`
+          : '';
     return pc.red(`✘ no answer: dropped on ${drop.node}${by === '' ? ` (${drop.event.step.reason})` : by}`);
   }
   const end = steps.at(-1);
+  if (end?.event.type === 'packet.step' && end.event.step.at === 'flow')
+    return pc.red(`✘ no answer: ended on ${end.node} by ${flowText(end.event.step)}`);
   return pc.red(`✘ no answer: last seen on ${end?.node ?? 'nobody'}`);
+}
+
+function flowText({ dev, table, flow }: Extract<PacketStep, { at: 'flow' }>): string {
+  return `${dev} table ${table}, where ${flow === '' ? 'no flow takes it' : `it is taken by ${flow}`}`;
 }
 
 /** A line of a label and a text. */
@@ -224,6 +232,11 @@ function stepRow(step: PacketStep, row: Row): string {
       return row(`${step.dev} →`, pc.dim(step.kind));
     case 'bridge':
       return row(step.dev, step.to === step.dev ? 'bridge: up to the host' : `bridge: out by ${step.to}`);
+    case 'flow':
+      return row(
+        `${step.dev} table ${step.table}`,
+        step.flow === '' ? pc.red('no flow takes it') : step.flow,
+      );
     case 'route':
       return row('route', step.way);
     case 'neighbor':

@@ -2,6 +2,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import type { OpenFlowRequest } from '../../nodes/commands.ts';
+import type { EventId } from '../../nodes/events/record.ts';
+import { render } from '../../orchestrator/cli/trace.ts';
+import { followPacket } from '../../orchestrator/observe/packet-path.ts';
 import type { SimLab } from '../../orchestrator/simulate/sim-lab.ts';
 import { run, verifies } from '../support/lab.ts';
 import { temporaryFolder } from '../support/nats.ts';
@@ -372,4 +375,52 @@ testWithTshark('tshark reads what a controller and its switches say on the wire'
     all.filter((type) => !types.has(type)),
     [],
   );
+});
+
+test('a traced packet tells the flow of every table that it goes through', async (t) => {
+  const sim = await simulate(lab('secure', 'static'));
+  const trace = async () => {
+    const reply = await sim.command('h1', {
+      type: 'trace',
+      pod: '',
+      target: '10.1.0.2',
+      packet: { proto: 'icmp' },
+    });
+    const start = (reply.type === 'value' ? reply.value : 0) as EventId;
+    const path = await followPacket(sim, start, { node: 'h1', ns: '' }, 5_000);
+    const source = { node: 'h1', pod: '' };
+    const text = render(path, { from: 'h1', to: 'h2', source, packet: { proto: 'icmp' }, all: false });
+    return {
+      outcome: path.outcome,
+      rows: text.split('\n').map((line) => line.trim().replace(/ {2,}/g, ' | ')),
+    };
+  };
+  for (const node of ['s1', 's2']) {
+    await run(sim, node, 'ovs-ofctl add-flow br0 priority=10,arp,actions=FLOOD');
+    await run(sim, node, 'ovs-ofctl add-flow br0 priority=10,icmp,actions=goto_table:3');
+    await run(sim, node, 'ovs-ofctl add-flow br0 table=3,in_port=1,actions=output:2');
+  }
+  const missed = await trace();
+  t.is(missed.outcome, 'unanswered');
+  t.true(missed.rows.includes('br0 table 0 | priority=10,icmp actions=goto_table:3'), missed.rows.join('\n'));
+  t.true(missed.rows.includes('br0 table 3 | no flow takes it'));
+  t.is(missed.rows.at(-3), '✘ no answer: dropped on s2 by br0 table 3, where no flow takes it');
+
+  for (const node of ['s1', 's2'])
+    await run(sim, node, 'ovs-ofctl add-flow br0 idle_timeout=60,table=3,in_port=2,actions=output:1');
+  const answered = await trace();
+  t.is(answered.outcome, 'answered');
+  t.is(answered.rows.filter((row) => row === 'br0 table 3 | in_port=1 actions=output:2').length, 2);
+  t.is(
+    answered.rows.filter((row) => row === 'br0 table 3 | idle_timeout=60, in_port=2 actions=output:1').length,
+    2,
+  );
+
+  await run(sim, 's2', 'ovs-ofctl add-flow br0 priority=20,icmp,actions=drop');
+  const dropped = await trace();
+  t.is(
+    dropped.rows.at(-3),
+    '✘ no answer: ended on s2 by br0 table 0, where it is taken by priority=20,icmp actions=drop',
+  );
+  await verifies(t, sim);
 });

@@ -2,7 +2,7 @@ import { copyFrame } from '../../../protocols/frame-buffer.ts';
 import { readMac } from '../../../protocols/mac.ts';
 import type { Action } from '../../../protocols/openflow/action.ts';
 import { PORT_CONFIG, RESERVED_PORTS } from '../../../protocols/openflow/constants.ts';
-import { formatFlow, formatRule } from '../../../protocols/openflow/flow-text.ts';
+import { formatFlow, formatRule, formatTail } from '../../../protocols/openflow/flow-text.ts';
 import type { GroupMod } from '../../../protocols/openflow/group.ts';
 import { formatGroup } from '../../../protocols/openflow/group-text.ts';
 import type { FlowRemovedReason, OfPort } from '../../../protocols/openflow/message.ts';
@@ -71,6 +71,9 @@ export class OpenFlowBridge implements BridgeMaster {
       packetIn: (packet) => this.#packetIn(packet),
       flowSet: (flow) => this.#flowSet(flow),
       flowRemoved: (flow, reason) => this.#flowRemoved(flow, reason),
+      looked: (table, flow) => {
+        if (rt.cause < 0) this.#traceFlow(table, flow);
+      },
       dropped: (reason) => ns.kernel.drop(reason),
       isLive: (port) => isLive(this.port(port)),
     });
@@ -193,6 +196,16 @@ export class OpenFlowBridge implements BridgeMaster {
     // What goes out by LOCAL has come in by the bridge's device, to the stack above it.
     if (port === this.#local) kernel.enqueue(port.device, frame);
     else port.device.transmit(frame);
+  }
+
+  #traceFlow(table: number, flow: Flow | null): void {
+    const step = {
+      at: 'flow',
+      dev: this.bridge,
+      table,
+      flow: flow === null ? '' : formatTail(flow),
+    } as const;
+    this.#ns.kernel.tracer.step(this.#ns, step, null);
   }
 
   #packetIn(packet: PacketIn): void {

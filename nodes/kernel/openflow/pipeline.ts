@@ -38,6 +38,8 @@ export interface PipelineHost {
   packetIn(packet: PacketIn): void;
   flowSet(flow: Flow): void;
   flowRemoved(flow: Flow, reason: FlowRemovedReason): void;
+  /** A table has been asked for a packet's flow; null: it has none. */
+  looked(table: number, flow: Flow | null): void;
   dropped(reason: string): void;
   /** Whether a port can be sent by. */
   isLive(port: number): boolean;
@@ -152,6 +154,7 @@ export class Pipeline implements PacketPath {
   #through(run: PacketRun): void {
     for (let table = 0; ; ) {
       const flow = this.#tables[table]?.lookup(run.key) ?? null;
+      this.host.looked(table, flow);
       if (flow === null) {
         this.host.dropped('openflow-miss');
         // As Open vSwitch, which carries out what earlier tables have written into the action set.

@@ -42,6 +42,7 @@ export class FakeSwitch {
       packetIn: (packet) => this.packetIns.push(packet),
       flowSet: () => {},
       flowRemoved: (flow, reason) => this.removed.push([flow, reason]),
+      looked: () => {},
       dropped: (reason) => this.drops.push(reason),
       isLive: (port) => !this.dead.has(port),
     });
