@@ -52,12 +52,16 @@ export class Twin {
     }
   }
 
-  /** A command's stdout and stderr in both has to be the same, once what may differ is taken out. */
-  async same(command: string, settle: (text: string) => string = (text) => text): Promise<void> {
+  /** A command's stdout and stderr in both has to be the same, once what may differ is taken out. What ours says, and Linux. */
+  async same(
+    command: string,
+    settle: (text: string) => string = (text) => text,
+  ): Promise<readonly [string, string]> {
     const theirs = await this.linux.run(`${onLinux(command)} 2>&1`);
     const { text } = run(words(command), this.ours.root);
     this.#story.push(command);
     assert.equal(settle(text), settle(theirs), this.story());
+    return [text, theirs];
   }
 
   /** Sends a frame into a port of both: the same has to come out, in the order of the ports. What did. */
