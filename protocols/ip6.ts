@@ -53,12 +53,12 @@ export function mapIp4(addr: number): Ip6 {
   return head + String.fromCharCode(addr >>> 24, (addr >>> 16) & 0xff, (addr >>> 8) & 0xff, addr & 0xff);
 }
 
-/** RFC 5952: lower case, no leading zeros, the longest run of zero groups as `::`. */
+/**
+ * RFC 5952: lower case, no leading zeros, the longest run of zero groups as `::`. One that ends in an address of IPv4, mapped or
+ * compatible (RFC 4291 §2.5.5), has that in its own way, as inet_ntop writes it.
+ */
 export function formatIp6(address: Ip6): string {
-  const mapped = mappedIp4(address);
-  if (mapped !== null) {
-    return `::ffff:${mapped >>> 24}.${(mapped >>> 16) & 0xff}.${(mapped >>> 8) & 0xff}.${mapped & 0xff}`;
-  }
+  if (mappedIp4(address) !== null) return `::ffff:${lastQuad(address)}`;
   const groups = Array.from(
     { length: 8 },
     (_, i) => (address.charCodeAt(2 * i) << 8) | address.charCodeAt(2 * i + 1),
@@ -73,8 +73,13 @@ export function formatIp6(address: Ip6): string {
       length = run;
     }
   }
+  if (start === 0 && length === 6) return `::${lastQuad(address)}`;
   const text = (part: readonly number[]) => part.map((group) => group.toString(16)).join(':');
   return start < 0 ? text(groups) : `${text(groups.slice(0, start))}::${text(groups.slice(start + length))}`;
+}
+
+function lastQuad(address: Ip6): string {
+  return [12, 13, 14, 15].map((i) => address.charCodeAt(i)).join('.');
 }
 
 /** RFC 4291 §2.2, dotted quads at the end included; null if it is no address. */

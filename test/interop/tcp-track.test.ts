@@ -186,7 +186,7 @@ function prologue(kind: 'none' | 'syn' | 'open' | 'closing'): Step[] {
 
 for (const family of [IPV4, IPV6])
   linuxTest(`TCP over ${family.name}: states, windows, NAT and checksums as Linux has them`, async (t) => {
-    t.timeout(60_000);
+    t.timeout(900_000);
     const { client: src, service, server: to, router, setUp } = family;
     const twin = await Twin.start([{ name: 'v0' }, { name: 'w0' }], setUp);
     twin.settle = settleIpId;

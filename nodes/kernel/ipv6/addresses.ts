@@ -1,5 +1,4 @@
 import {
-  commonBits6,
   formatPrefix6,
   type Ip6,
   isLinkLocal,
@@ -15,6 +14,7 @@ import type { Netns } from '../netns.ts';
 import { isDead, type Route } from '../route-table.ts';
 import type { Inet6Address } from './inet6-device.ts';
 import { KERNEL_METRIC } from './route-table.ts';
+import { sourceAddress } from './source-address.ts';
 
 export interface Inet6AddressOptions {
   /** 'none': `nodad`. */
@@ -162,31 +162,9 @@ export class AddressTable6 {
     return device === null || device.kind === 'loopback' || !isLinkLocal(addr) || device.inet6.holds(addr);
   }
 
-  /** The address to send from to a destination by a device (RFC 6724 §5); null: there is none. */
+  /** See `sourceAddress`. */
   sourceFor(dst: Ip6, out: Device): Ip6 | null {
-    const { rt } = this.#ns.kernel;
-    const near = isMulticastIp6(dst) || isLinkLocal(dst);
-    const wanted = RANK[scopeOf(dst)];
-    let best: Inet6Address | null = null;
-    let bestScore = Number.NEGATIVE_INFINITY;
-    for (const device of near && out.kind !== 'loopback' ? [out] : this.#ns.devices()) {
-      if (!device.up) continue;
-      for (const address of device.inet6.addresses) {
-        if (address.dad !== null || (device !== out && address.scope !== 'global')) continue;
-        if (address.addr === dst) return dst;
-        const rank = RANK[address.scope];
-        // Rule 2: the smallest scope that is enough, else the largest. 3: preferred. 5: by the way out. 8: the closest.
-        const scope = rank >= wanted ? 10 - rank : rank - 10;
-        const preferred = address.preferredUntil === null || address.preferredUntil > rt.now;
-        const close = Math.min(commonBits6(address.addr, dst), address.len);
-        const score = scope * 1024 + (preferred ? 512 : 0) + (device === out ? 256 : 0) + close;
-        if (score > bestScore) {
-          best = address;
-          bestScore = score;
-        }
-      }
-    }
-    return best?.addr ?? null;
+    return sourceAddress(dst, out, this.#ns.devices(), this.#ns.kernel.rt.now);
   }
 
   #addPrefixRoute(device: Device, address: Inet6Address): void {

@@ -9,6 +9,7 @@ import { ipv6Cases } from './ipv6.ts';
 import { ipvsCases } from './ipvs.ts';
 import { routerAdvertCases } from './router-advert.ts';
 import { routingCases } from './routing.ts';
+import { sourceAddressCases } from './source-address.ts';
 import { vxlanCases } from './vxlan.ts';
 
 export const GROUPS: readonly CaseGroup[] = [
@@ -17,6 +18,7 @@ export const GROUPS: readonly CaseGroup[] = [
   ipv6Cases,
   ip6tablesCases,
   routerAdvertCases,
+  sourceAddressCases,
   vxlanCases,
   bridgeCases,
   routingCases,
