@@ -146,7 +146,7 @@ test('a host takes its address and its router from what the router advertises', 
   t.true(Number(left) > 86_300 && Number(left) <= 86_400, output);
   t.regex(
     (await run(lab, 'h1', 'ip -6 route')).output,
-    /^default via fe80::\S+ dev eth0 proto ra metric 1024 pref medium$/m,
+    /^default via fe80::\S+ dev eth0 proto ra metric 1024 expires 17\d\dsec hoplimit 64 pref medium$/m,
   );
   const ping = await run(lab, 'h1', 'ping -c 1 2001:db8:f::1');
   t.is(ping.code, 0, ping.output);
