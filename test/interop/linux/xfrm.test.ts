@@ -10,76 +10,9 @@ import type { IpAddress } from '../../../protocols/ip.ts';
 import { parseIp } from '../../../protocols/ip.ts';
 import { temporaryFolder } from '../../support/nats.ts';
 import { linuxTest, runs } from './suite.ts';
-import { Twin } from './twin.ts';
 
 // A name, not a binary of a package's.
 const IP = 'ip';
-
-const STORY = [
-  'ip xfrm policy add src 10.0.0.0/24 dst 10.0.1.0/24 proto tcp sport 80 dir out priority 5 tmpl src 10.0.0.1 dst 10.0.0.2 proto esp mode tunnel',
-  'ip xfrm policy add src fd00::/64 dst fd01::/64 proto ipv6-icmp type 8 dir in tmpl proto esp',
-  'ip xfrm policy add dir fwd src 1.0.0.0/8 dst 0.0.0.0/0 limit time-soft 5000 limit byte-hard 7',
-  'ip xfrm policy add dir out tmpl src fd00::1 dst fd00::2 proto esp spi 0x77 reqid 9 mode tunnel level use',
-  'ip xfrm policy add dir out tmpl src fd00::1 dst fd00::2 proto esp',
-  'ip xfrm policy add dir in tmpl src fd00::1 dst fd00::2 proto esp spi 0x77 reqid 9 mode tunnel level use',
-  'ip -6 xfrm policy add dir out tmpl proto esp',
-  'ip xfrm policy add src 10.0.0.0/24 dst fd00::/1 dir out',
-  'ip xfrm policy add src 10.0.0.0/24 proto gre sport 7 dir out',
-  'ip xfrm policy add sport 7 dport 9 dir in action block',
-  'ip xfrm policy add sport 7 dport 9 dir in',
-  'ip xfrm policy update sport 7 dport 9 dir in priority 3',
-  'ip xfrm policy add proto icmp type 3 code 4 dir out',
-  'ip xfrm policy add proto udp type 3 dir out',
-  'ip xfrm policy add sport 70000 dir out',
-  'ip xfrm policy add proto nonsense dir out',
-  'ip xfrm policy add src x dir out',
-  'ip xfrm policy add dir sideways',
-  'ip xfrm policy add src 10.0.0.0/24 dir out tmpl src 10.0.0.1 dst fd00::1',
-  'ip xfrm policy add src 10.0.0.0/24',
-  'ip xfrm policy add dir out limit time-soft x',
-  'ip xfrm policy add dir out limit nonsense 5',
-  'ip xfrm policy get dir in',
-  'ip xfrm policy get sport 7 dport 9 dir in',
-  'ip xfrm policy get dir fwd index 18',
-  'ip xfrm policy get dir out index 18',
-  'ip xfrm policy delete sport 8 dir in',
-  'ip xfrm policy delete dir fwd index 18',
-  'ip xfrm policy list dir out',
-  'ip xfrm policy list priority 3',
-  'ip xfrm policy list proto tcp',
-  'ip xfrm policy count',
-  'ip -s xfrm policy count',
-  'ip xfrm policy foo',
-  'ip xfrm policy deleteall dir out',
-  'ip xfrm policy flush',
-  // What is refused before the kernel is asked, which here has no ESP.
-  'ip xfrm state add src 10.0.0.1 dst fd00::1 proto esp spi 1',
-  'ip xfrm state add src x dst fd00::1 proto esp spi 1',
-  'ip xfrm state add src 10.0.0.1 dst 10.0.0.2 proto esp spi 1 flag esn enc "cbc(aes)" 0x000102030405060708090a0b0c0d0e0f',
-  'ip xfrm state add src 10.0.0.1 dst 10.0.0.2 proto esp spi 1 replay-window 5000',
-  'ip xfrm state add src 10.0.0.1 dst 10.0.0.2 proto esp spi 1 flag nonsense',
-  'ip xfrm state add src 10.0.0.1 dst 10.0.0.2 proto esp spi 1 encap nonsense',
-  'ip xfrm state add src 10.0.0.1 dst 10.0.0.2 proto esp spi 1 limit packet-soft x',
-  'ip xfrm state add src 10.0.0.1 dst 10.0.0.2 spi 1',
-  'ip xfrm state count',
-  'ip xfrm state',
-];
-
-linuxTest('what ip xfrm policy takes, and how it stands in Linux', async (t) => {
-  const twin = await Twin.start([{ name: 'v0' }], []);
-  try {
-    twin.ours.world.advance(1_000);
-    const settle = (text: string) => text.replaceAll(/add \d{4}-\S+ \S+/g, 'add TIME');
-    for (const command of STORY) {
-      await twin.same(command, settle);
-      await twin.same('ip xfrm policy', settle);
-      await twin.same('ip -s xfrm policy', settle);
-    }
-  } finally {
-    twin.stop();
-  }
-  t.pass();
-});
 
 // ---- how a state is printed: the real ip reads what a kernel would have told it from a file
 

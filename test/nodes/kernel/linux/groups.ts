@@ -11,6 +11,7 @@ import { routerAdvertCases } from './router-advert.ts';
 import { routingCases } from './routing.ts';
 import { sourceAddressCases } from './source-address.ts';
 import { vxlanCases } from './vxlan.ts';
+import { xfrmCases } from './xfrm.ts';
 
 export const GROUPS: readonly CaseGroup[] = [
   arpCases,
@@ -25,4 +26,5 @@ export const GROUPS: readonly CaseGroup[] = [
   extensionCases,
   bridgeVlanCases,
   ipvsCases,
+  xfrmCases,
 ];

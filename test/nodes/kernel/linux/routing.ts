@@ -167,7 +167,12 @@ export const routingCases: CaseGroup = {
     {
       name: 'a redirect about a neighbour is not heeded',
       setUp: HOST,
-      steps: [redirect({ about: '10.0.1.9' }), asked('10.0.1.9')],
+      steps: [
+        redirect({ about: '10.0.1.9' }),
+        asked('10.0.1.9'),
+        redirect({ about: '10.0.1.9', router: '10.0.1.9' }),
+        asked('10.0.1.9'),
+      ],
     },
     {
       name: 'a redirect is heeded about what the kernel sent of itself, not of a socket that is not there',
@@ -240,12 +245,23 @@ export const routingCases: CaseGroup = {
       setUp: HOST,
       steps: [
         redirect({}),
-        command('ip route add 10.8.0.0/16 via 10.0.1.2'),
-        asked('10.9.0.1'),
         command('ip route flush cache'),
         asked('10.9.0.1'),
         redirect({}),
         command('ip route replace 10.9.0.0/16 via 10.0.1.4'),
+        asked('10.9.0.1'),
+        command('ip route replace 10.9.0.0/16 via 10.0.1.2'),
+        asked('10.9.0.1'),
+      ],
+    },
+    {
+      name: 'a redirect stays while another route has the next hop that it was about',
+      setUp: [...HOST, 'ip route add 10.8.0.0/16 via 10.0.1.2'],
+      steps: [
+        redirect({}),
+        command('ip route replace 10.9.0.0/16 via 10.0.1.4'),
+        asked('10.9.0.1'),
+        command('ip route replace 10.9.0.0/16 via 10.0.1.2'),
         asked('10.9.0.1'),
       ],
     },
@@ -362,7 +378,7 @@ export const routingCases: CaseGroup = {
         'ip route add 10.8.0.0/16 via inet6 ff02::9 dev v0',
         'ip route add 10.8.0.0/16 via inet6 fe80::9 dev lo',
         'ip route add 10.8.0.0/16 via inet6 fe80::9 dev v0',
-      ].map((line): CaseStep => command(line)),
+      ].map((line) => show(line)),
     },
     {
       name: 'a router of IPv6 neighbours alone errs from 192.0.0.8, or from an address that it has anywhere',
@@ -391,7 +407,15 @@ export const routingCases: CaseGroup = {
     {
       name: 'a route by a link without carrier is taken all the same',
       setUp: [...VETH, 'ip route add 10.8.0.0/16 via 10.5.0.2'],
-      steps: [FAR_DOWN, wait(50), ROUTES, asked('10.8.0.1'), asked('10.5.0.9'), asked('10.5.0.255')],
+      steps: [
+        FAR_DOWN,
+        wait(50),
+        ROUTES,
+        show('ip route show table local dev a0', trimmed),
+        asked('10.8.0.1'),
+        asked('10.5.0.9'),
+        asked('10.5.0.255'),
+      ],
     },
     {
       name: 'a route by a link without carrier is passed over where such are to be ignored',

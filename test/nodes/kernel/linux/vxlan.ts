@@ -265,7 +265,11 @@ export const vxlanCases: CaseGroup = {
     },
     {
       name: 'a frame whose packet has less than a header is dropped',
-      setUp: bridged(REMOTE),
+      setUp: bridged(
+        REMOTE,
+        'sysctl -w net.bridge.bridge-nf-call-iptables=0',
+        'sysctl -w net.bridge.bridge-nf-call-ip6tables=0',
+      ),
       steps: [
         send(1, tunnelled(typed(plain(HERE, THERE, 19)))),
         send(1, tunnelled(typed(plain(HERE, THERE, 20)))),
@@ -377,7 +381,7 @@ export const vxlanCases: CaseGroup = {
     },
     {
       name: 'a row without a destination sends nothing',
-      setUp: bridged(REMOTE, row('add', THERE_TEXT, 'dst 0.0.0.0')),
+      setUp: bridged(REMOTE, 'ip route add default via 10.0.0.2', row('add', THERE_TEXT, 'dst 0.0.0.0')),
       steps: [says(THERE), says(ELSEWHERE)],
     },
     {
@@ -395,6 +399,9 @@ export const vxlanCases: CaseGroup = {
       setUp: bridged(
         `${REMOTE} proxy`,
         `ip neigh add 10.1.0.12 lladdr ${THERE_TEXT} dev vx0 nud permanent`,
+        ...['127.0.0.1', '224.0.0.1'].map(
+          (address) => `ip neigh add ${address} lladdr ${THERE_TEXT} dev vx0 nud permanent`,
+        ),
         `ip neigh add 10.1.0.13 lladdr ${ELSEWHERE_TEXT} dev vx0 nud permanent`,
         row('add', ELSEWHERE_TEXT, 'dst 0.0.0.0'),
       ),
@@ -460,7 +467,7 @@ export const vxlanCases: CaseGroup = {
     {
       name: 'a path that takes less than 552 is not to be kept from dividing, and takes 552',
       setUp: bridged(`${REMOTE} df set`),
-      steps: [pathIs(300), says4(big(600)), pathIs(1_000), says4(big(600))],
+      steps: [pathIs(300), says4(big(600)), pathIs(552), says4(big(600)), pathIs(1_000), says4(big(600))],
     },
     {
       name: 'a path that takes less is remembered for the station behind a device that is in no bridge',
