@@ -1,8 +1,9 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { BusServer } from '../../bus/server.ts';
+import { atLeastOne } from '../../orchestrator/cli/arguments.ts';
 import { ensureNatsServer } from '../../orchestrator/setup/nats-server.mjs';
 import { type LabRow, measureLabs } from './lab-rates.ts';
 import { rawRate } from './raw-rate.ts';
@@ -25,8 +26,8 @@ export async function main(argv: readonly string[], build: string): Promise<numb
     .description(
       "packets a second and latency: the kernel's own step, and labs of processes beside the raw rate of NATS",
     )
-    .option('--only <part>', 'steps or labs')
-    .option('--ms <time>', 'processor time of each step, ms', Number, 1_000)
+    .addOption(new Option('--only <part>', 'of the bench').choices(['steps', 'labs']))
+    .option('--ms <time>', 'processor time of each step, ms', atLeastOne, 1_000)
     .option('--markdown <file>', `puts the tables between ${MARKS.join(' and ')} of a file`);
   command.parse(argv, { from: 'user' });
   const options = command.opts<Options>();

@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { Command } from 'commander';
+import { atLeastOne } from '../../orchestrator/cli/arguments.ts';
 import { measureStep } from '../forward/step.ts';
 import { workloads } from './tables.ts';
 
@@ -16,11 +17,11 @@ interface Options {
 export async function main(argv: readonly string[]): Promise<number> {
   const command = new Command('node bench/openflow/run.mjs')
     .description("what a packet takes from port to port of an OpenFlow switch, by its table's flows")
-    .option('--ms <time>', 'processor time of each step, ms', Number, 1_000)
+    .option('--ms <time>', 'processor time of each step, ms', atLeastOne, 1_000)
     .option(
       '--flows <counts>',
       'sizes of the table',
-      (text) => text.split(',').map(Number),
+      (text) => text.split(',').map(atLeastOne),
       [10, 1_000, 100_000],
     )
     .option('--markdown <file>', `puts the table between ${MARKS.join(' and ')} of a file`);

@@ -6,6 +6,7 @@ import { Command } from 'commander';
 import { seededRandom } from '../../nodes/random.ts';
 import type { Random } from '../../nodes/runtime.ts';
 import { BusLab } from '../../orchestrator/bus-lab.ts';
+import { atLeastOne } from '../../orchestrator/cli/arguments.ts';
 import { LabHome } from '../../orchestrator/home.ts';
 import { compileLab } from '../../orchestrator/lab/compile.ts';
 import type { CompiledLab } from '../../orchestrator/lab/compiled.ts';
@@ -37,8 +38,8 @@ interface Options {
 export async function main(argv: readonly string[]): Promise<number> {
   const command = new Command('node bench/soak/run.mjs')
     .description('whether the memory of a node grows under sessions that flap, flood, stay silent and churn')
-    .option('--minutes <n>', 'how long', Number, 20)
-    .option('--every <s>', 'time between two looks at the memory, s', Number, 10);
+    .option('--minutes <n>', 'how long', atLeastOne, 20)
+    .option('--every <s>', 'time between two looks at the memory, s', atLeastOne, 10);
   command.parse(argv, { from: 'user' });
   const { minutes, every } = command.opts<Options>();
   const folder = mkdtempSync(join(tmpdir(), 'reroute-soak-'));
