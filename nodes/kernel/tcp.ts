@@ -114,7 +114,11 @@ export class TcpLayer<A extends IpAddress = number> {
     stack: SocketStack = 'one',
   ): TcpListener {
     const listeners = this.#listeners.get(local.port) ?? [];
-    if (listeners.some((other) => other.addr === local.addr)) throw new PortInUseError(local.port);
+    const { unspecified } = this.#inet;
+    const any = local.addr === unspecified;
+    // Two that listen are in each other's way, SO_REUSEADDR or not (`inet_csk_bind_conflict`).
+    if (listeners.some(({ addr }) => any || addr === unspecified || addr === local.addr))
+      throw new PortInUseError(local.port);
     const listening: Listening<A> = { addr: local.addr, optionsFor, onAccept, stack };
     this.#listeners.set(local.port, [...listeners, listening]);
     return {

@@ -199,6 +199,12 @@ test('which sockets a port has room for beside one another', (t) => {
   t.throws(() => both(83), { name: 'PortInUseError' });
   t.throws(() => root.listenTcp({ addr: 0, port: 80 }, () => {}), { name: 'PortInUseError' });
   t.throws(() => root.ipv6.tcp.listen({ addr: ANY_IP6, port: 80 }, () => {}), { name: 'PortInUseError' });
+  t.throws(() => root.listenTcp({ addr: parseIp4('10.0.0.2')!, port: 80 }, () => {}), {
+    name: 'PortInUseError',
+  });
+  t.throws(() => root.ipv6.tcp.listen({ addr: parseIp6('fd00::2')!, port: 80 }, () => {}), {
+    name: 'PortInUseError',
+  });
   // The one that failed has left nothing behind.
   t.notThrows(() => root.ipv6.tcp.listen({ addr: ANY_IP6, port: 81 }, () => {}));
   const udp = bothUdp(90);
