@@ -25,6 +25,7 @@ export const UNREACH_PORT = 3;
 export const UNREACH_ADMIN = 13;
 /** Fragmentation needed and DF set; carries the next hop's MTU (RFC 1191 §4). */
 export const UNREACH_FRAG_NEEDED = 4;
+export const UNREACH_SOURCE_ROUTE = 5;
 
 export const EXCEEDED_TTL = 0;
 export const EXCEEDED_REASSEMBLY = 1;

@@ -1,5 +1,6 @@
 import { setU16, setU32, u16, u32 } from './bytes.ts';
 import { adjustChecksum16, internetChecksum } from './checksum.ts';
+import { blankUncopiedOptions } from './ipv4-options.ts';
 
 /**
  * The IPv4 header, RFC 791 §3.1: version and header length (1), TOS (1), total length (2), identification (2),
@@ -144,10 +145,7 @@ export function writeIpv4Header(buf: Uint8Array, off: number, header: Ipv4Header
   setU16(buf, off + 10, internetChecksum(buf, off, IPV4_HLEN));
 }
 
-/**
- * Splits a packet to fit an MTU (RFC 791 §3.2). Options that must not be copied are not told apart: a packet with
- * options has them in every fragment.
- */
+/** Splits a packet to fit an MTU (RFC 791 §3.2). Options that are not to be copied are in the first fragment alone. */
 export function fragmentIpv4(packet: Uint8Array, mtu: number): Uint8Array[] {
   const headerLength = ipHeaderLength(packet, 0);
   const total = ipTotalLength(packet, 0);
@@ -161,6 +159,8 @@ export function fragmentIpv4(packet: Uint8Array, mtu: number): Uint8Array[] {
     const fragment = new Uint8Array(headerLength + end - at);
     fragment.set(packet.subarray(0, headerLength));
     fragment.set(packet.subarray(at, end), headerLength);
+    if (at > headerLength && headerLength > IPV4_HLEN)
+      blankUncopiedOptions(fragment, IPV4_HLEN, headerLength);
     setU16(fragment, 2, fragment.length);
     const mf = end < total || lastIsMf ? MF : 0;
     setU16(fragment, 6, (u16(packet, 6) & DF) | mf | ((base + at - headerLength) >>> 3));

@@ -166,7 +166,13 @@ export class IcmpLayer {
     // From the address that was asked, which a local route may have made ours (`fib_compute_spec_dst`).
     const src = this.#isBroadcast(dst) ? 0 : dst;
     const tos = ipTos(frame, ETH_HLEN);
-    this.#ns.ip.output(packet, { src, dst: ipSrc(frame, ETH_HLEN), proto: PROTO_ICMP, tos });
+    this.#ns.ip.output(packet, {
+      src,
+      dst: ipSrc(frame, ETH_HLEN),
+      proto: PROTO_ICMP,
+      tos,
+      inReplyTo: frame,
+    });
   }
 
   /** `icmp_timestamp` (RFC 1122 §3.2.2.8) */
@@ -177,7 +183,13 @@ export class IcmpLayer {
     const dst = ipDst(frame, ETH_HLEN);
     const src = this.#isBroadcast(dst) ? 0 : dst;
     const tos = ipTos(frame, ETH_HLEN);
-    this.#ns.ip.output(packet, { src, dst: ipSrc(frame, ETH_HLEN), proto: PROTO_ICMP, tos });
+    this.#ns.ip.output(packet, {
+      src,
+      dst: ipSrc(frame, ETH_HLEN),
+      proto: PROTO_ICMP,
+      tos,
+      inReplyTo: frame,
+    });
   }
 
   #error(

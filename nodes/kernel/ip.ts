@@ -2,6 +2,7 @@ import type { Device } from './device.ts';
 import { IpForward } from './ip/forward.ts';
 import { sendIcmpError } from './ip/icmp-error.ts';
 import { IpInput } from './ip/input.ts';
+import { IpOptions } from './ip/options.ts';
 import { IpOutput, type PacketOptions, type SendError } from './ip/output.ts';
 import type { Path } from './ip/path.ts';
 import type { Skb } from './netfilter/skb.ts';
@@ -11,12 +12,15 @@ export type { DontFragment, PacketOptions, SendError } from './ip/output.ts';
 
 /** The IPv4 layer of a namespace: input, forwarding, output, ICMP errors (RFC 791, RFC 1122 §3, RFC 1812 §5). */
 export class IpLayer {
+  /** Options of packets that have come in. */
+  readonly options: IpOptions;
   readonly #ns: Netns;
   readonly #input: IpInput;
   readonly #output: IpOutput;
 
   constructor(ns: Netns) {
     this.#ns = ns;
+    this.options = new IpOptions(ns);
     this.#output = new IpOutput(ns);
     this.#input = new IpInput(ns, new IpForward(ns, this.#output));
   }

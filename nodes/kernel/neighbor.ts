@@ -7,9 +7,10 @@ import {
   encodeArp,
 } from '../../protocols/arp.ts';
 import { ETH_HLEN, ETHERTYPE_ARP, writeEthernet } from '../../protocols/ethernet.ts';
-import { isLoopback, isMulticast, LIMITED_BROADCAST } from '../../protocols/ip4.ts';
+import { isLoopback, isMulticast } from '../../protocols/ip4.ts';
 import { ipSrc } from '../../protocols/ipv4.ts';
 import { BROADCAST_MAC } from '../../protocols/mac.ts';
+import { addressType } from './address-type.ts';
 import { arpAccepts, arpFilters, arpIgnores, arpSource } from './arp-policy.ts';
 import { isGroupFrame } from './ip/icmp-error.ts';
 import { logMartian } from './ip/martians.ts';
@@ -61,10 +62,11 @@ export class NeighborTable extends NeighborCache<number> {
   #hears({ op, sha, spa, tha, tpa }: ArpPacket, toUs: boolean): void {
     const { rt } = this.device.ns.kernel;
     const reply = op === ARP_REPLY;
-    const announced = spa === tpa && (!reply || tha === sha) && this.#isUnicast(spa);
+    const isUnicast = addressType(this.device.ns, spa) === 'UNICAST';
+    const announced = spa === tpa && (!reply || tha === sha) && isUnicast;
     const entry = this.known(spa);
     if (entry === undefined) {
-      const wanted = announced || (reply && this.#isUnicast(spa));
+      const wanted = announced || (reply && isUnicast);
       if (!wanted || !arpAccepts(this.device, spa) || !this.remember(spa, sha)) return;
     }
     // Of several answers the first holds; what is sent to all is no proof that the sender hears us.
@@ -75,17 +77,8 @@ export class NeighborTable extends NeighborCache<number> {
 
   /** Addresses of many need no entry: where they are is known (`arp_constructor`). */
   protected override remember(ip: number, mac: number): boolean {
-    return this.#isOfMany(ip) || super.remember(ip, mac);
-  }
-
-  #isOfMany(addr: number): boolean {
-    if (addr === 0 || addr === LIMITED_BROADCAST || isMulticast(addr)) return true;
-    return this.device.ns.isBroadcast(addr);
-  }
-
-  /** `inet_addr_type`: neither the host's own, nor of many. */
-  #isUnicast(addr: number): boolean {
-    return !this.#isOfMany(addr) && !this.device.ns.isLocal(addr);
+    const type = addressType(this.device.ns, ip);
+    return type === 'BROADCAST' || type === 'MULTICAST' || super.remember(ip, mac);
   }
 
   /**

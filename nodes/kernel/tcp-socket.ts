@@ -32,7 +32,12 @@ export function sendSegment<A extends IpAddress>(
   segment: TcpSegment,
   src: A,
   dst: A,
-  options: { readonly ttl?: number | undefined; readonly tos?: number; readonly device?: Device | undefined },
+  options: {
+    readonly ttl?: number | undefined;
+    readonly tos?: number;
+    readonly inReplyTo?: Uint8Array;
+    readonly device?: Device | undefined;
+  },
 ): void {
   const bytes = encodeTcp(segment, src, dst);
   const at = ETH_HLEN + inet.headerLength;

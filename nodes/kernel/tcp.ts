@@ -232,6 +232,7 @@ export class TcpLayer<A extends IpAddress = number> {
     else if ((segment.flags & RST) === 0)
       sendSegment(this.#inet, resetFor(segment), dst, src, {
         tos: this.#inet.tos(frame) & ~ECN_MASK,
+        inReplyTo: frame,
         device: this.#inet.scope(src, device),
       });
   }

@@ -7,8 +7,9 @@ import {
   UNREACH_FRAG_NEEDED,
   UNREACH_HOST,
   UNREACH_NET,
+  UNREACH_SOURCE_ROUTE,
 } from '../../../protocols/icmp.ts';
-import { decrementTtl, ipDf, ipDst, ipTtl } from '../../../protocols/ipv4.ts';
+import { decrementTtl, IPV4_HLEN, ipDf, ipDst, ipHeaderLength, ipTtl } from '../../../protocols/ipv4.ts';
 import type { Device } from '../device.ts';
 import { NF_FORWARD } from '../netfilter/hooks.ts';
 import type { Skb } from '../netfilter/skb.ts';
@@ -58,6 +59,13 @@ export class IpForward {
       ns.kernel.drop('ttl-exceeded');
       return;
     }
+    const { options } = ns.ip;
+    const hasOptions = ipHeaderLength(frame, ETH_HLEN) > IPV4_HLEN;
+    if (hasOptions && options.isStrict(frame) && isByGateway(path, options.destination(frame))) {
+      ns.ip.icmpError(ICMP_DEST_UNREACHABLE, UNREACH_SOURCE_ROUTE, 0, frame, skb);
+      ns.kernel.drop('ip-source-route');
+      return;
+    }
     // What routers further on have said is the senders' affair, unless this one is to heed it too.
     const usesPathMtu = ns.sysctls.ipv4.ip_forward_use_pmtu !== 0;
     const pathMtu = usesPathMtu ? ns.pathMtus.of(ipDst(frame, ETH_HLEN), path) : path.device.mtu;
@@ -69,7 +77,7 @@ export class IpForward {
     }
     // Before a redirect, which quotes the packet as it goes on.
     decrementTtl(frame, ETH_HLEN);
-    if (path.device === device && !unsealing) {
+    if (path.device === device && !unsealing && !(hasOptions && options.hasSourceRoute(frame))) {
       const flow = packetFlow(frame, device, skb?.mark ?? 0);
       if (wantsRedirect(ns, device, ipDst(frame, ETH_HLEN), flow, path))
         this.#redirects.send(device, frame, path.nexthop, skb);
@@ -78,9 +86,15 @@ export class IpForward {
       skb.out = path.device;
       if (ns.netfilter.run(NF_FORWARD, skb) !== 'accept') return;
     }
+    if (hasOptions) options.forward(skb === null ? frame : skb.frame, path);
     if (path.device !== device || !device.hasLinkLayer) ns.kernel.forwarded++;
     this.#output.finish(path, skb === null ? frame : skb.frame, mtu, skb);
   }
+}
+
+/** `rt_uses_gateway` */
+function isByGateway({ nexthop, via6 }: Path, dst: number): boolean {
+  return via6 !== undefined || nexthop !== dst;
 }
 
 const REFUSAL_CODES: Readonly<Record<InputRefusal, number | null>> = {

@@ -44,20 +44,24 @@ export function sendIcmpError(
     const icmpType = frame[ETH_HLEN + ipHeaderLength(frame, ETH_HLEN)];
     if (icmpType !== ICMP_ECHO_REQUEST && icmpType !== ICMP_ECHO_REPLY) return;
   }
+  const answer = ns.ip.options.answer(frame);
+  if (answer === 'unanswerable') return;
   const path = ns.lookup(src, 0);
   // It is not fragmented on the way that is known.
   const room = path === null ? MAX_ERROR : Math.min(MAX_ERROR, ns.pathMtus.of(src, path));
-  const message = encodeIcmpError(type, code, extra, frame, ETH_HLEN, frame.length - ETH_HLEN, room);
+  const left = room - (answer?.bytes.length ?? 0);
+  const message = encodeIcmpError(type, code, extra, frame, ETH_HLEN, frame.length - ETH_HLEN, left);
   const buffer = new Uint8Array(ETH_HLEN + IPV4_HLEN + message.length);
   buffer.set(message, ETH_HLEN + IPV4_HLEN);
   const tos = (ipTos(frame, ETH_HLEN) & IPTOS_TOS_MASK) | IPTOS_PREC_INTERNETCONTROL;
   // An error about a packet that was for us comes from the address it was for (icmp_send: saddr = iph->daddr).
   ns.ip.output(buffer, {
-    src: ns.isLocal(dst) ? dst : 0,
+    src: ns.isLocal(ns.ip.options.destination(frame)) ? dst : 0,
     fallbackSrc: DUMMY_ADDRESS,
     dst: src,
     proto: PROTO_ICMP,
     tos,
     about,
+    inReplyTo: frame,
   });
 }

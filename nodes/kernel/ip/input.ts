@@ -3,6 +3,7 @@ import { ETH_HLEN } from '../../../protocols/ethernet.ts';
 import { ICMP_DEST_UNREACHABLE, UNREACH_PROTOCOL } from '../../../protocols/icmp.ts';
 import { isLoopback, isMulticast } from '../../../protocols/ip4.ts';
 import {
+  IPV4_HLEN,
   ipDst,
   ipHeaderLength,
   ipProto,
@@ -20,8 +21,8 @@ import type { Netns } from '../netns.ts';
 import { IpDefrag, isFragment } from './defrag.ts';
 import type { IpForward } from './forward.ts';
 import { logMartian } from './martians.ts';
-import { describePath, flowHash, receivedFlow } from './path.ts';
-import { routeInput } from './route-input.ts';
+import { describePath, flowHash, type Path, receivedFlow } from './path.ts';
+import { type InputRefusal, routeInput } from './route-input.ts';
 
 /** From a device to a socket or to forwarding (`ip_rcv`, `ip_rcv_finish`, `ip_local_deliver`). */
 export class IpInput {
@@ -76,7 +77,12 @@ export class IpInput {
     }
     const flow = receivedFlow(ns, frame, device, skb?.mark ?? 0);
     const policy = ns.sysctls.ipv4.fib_multipath_hash_policy;
-    const way = routeInput(ns, device, dst, flowHash(frame, ETH_HLEN, flow.src, dst, policy), flow);
+    let way = routeInput(ns, device, dst, flowHash(frame, ETH_HLEN, flow.src, dst, policy), flow);
+    if (ipHeaderLength(frame, ETH_HLEN) > IPV4_HLEN && !isMartian(way)) {
+      const further = ns.ip.options.receive(device, frame, way, skb);
+      if (further === null) return;
+      way = further;
+    }
     const { rt, tracer } = ns.kernel;
     if (rt.cause < 0) tracer.step(ns, { at: 'route', way: describePath(way, dst) }, frame);
     if (typeof way === 'string') {
@@ -93,6 +99,7 @@ export class IpInput {
       if (rebuilt === null) return;
       whole = rebuilt;
       if (skb !== null) skb.fragmentSize = this.#defrag.largest;
+      if (ipHeaderLength(whole, ETH_HLEN) > IPV4_HLEN) this.#ns.ip.options.adopt(whole);
     }
     if (skb === null) {
       this.#demux(device, whole, null);
@@ -140,6 +147,11 @@ export class IpInput {
         ns.ip.icmpError(ICMP_DEST_UNREACHABLE, UNREACH_PROTOCOL, 0, frame, skb);
     }
   }
+}
+
+/** What is not routed at all is not read further. */
+function isMartian(way: Path | InputRefusal): boolean {
+  return way === 'martian' || way === 'martian-destination' || way === 'rp-filter';
 }
 
 function isMartianSource(frame: Uint8Array): boolean {

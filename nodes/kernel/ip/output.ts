@@ -2,7 +2,14 @@ import { ETH_HLEN, ETHERTYPE_IPV4, writeEthernet } from '../../../protocols/ethe
 import { frameBuffer } from '../../../protocols/frame-buffer.ts';
 import { ICMP_DEST_UNREACHABLE, UNREACH_FRAG_NEEDED } from '../../../protocols/icmp.ts';
 import type { IpAddress } from '../../../protocols/ip.ts';
-import { fragmentIpv4, IPV4_HLEN, ipDf, ipDst, writeIpv4Header } from '../../../protocols/ipv4.ts';
+import {
+  fragmentIpv4,
+  IPV4_HLEN,
+  ipDf,
+  ipDst,
+  ipHeaderLength,
+  writeIpv4Header,
+} from '../../../protocols/ipv4.ts';
 import { BROADCAST_MAC, writeMac } from '../../../protocols/mac.ts';
 import type { Device } from '../device.ts';
 import { NF_LOCAL_OUT, NF_POST_ROUTING } from '../netfilter/hooks.ts';
@@ -10,6 +17,7 @@ import { Skb } from '../netfilter/skb.ts';
 import type { Netns } from '../netns.ts';
 import { ANY_FLOW } from '../rules.ts';
 import { portsAt } from '../xfrm/flow.ts';
+import { type AnswerOptions, timeOfDay, writeOptions } from './answer-options.ts';
 import { describePath, type Path, pathError, sentFlow } from './path.ts';
 
 /** Why a packet of the node's own could not be sent. EPERM: netfilter dropped it. */
@@ -35,6 +43,8 @@ export interface PacketOptions<A extends IpAddress = number> {
   readonly mark?: number | undefined;
   /** The packet that an ICMP error is about. */
   readonly about?: Skb | null;
+  /** The packet that this answers, whose options it takes up (`ip_options_echo`). */
+  readonly inReplyTo?: Uint8Array;
   /** The only device that it may leave by. */
   readonly device?: Device | undefined;
   /** It carries what came in fragments, of which it is to have none that are larger: bytes, 0 if it came whole. */
@@ -53,7 +63,12 @@ export class IpOutput {
   /** See `IpLayer.output`. */
   send(buffer: Uint8Array, options: PacketOptions, fill?: (src: number) => void): SendError | null {
     const ns = this.#ns;
-    const { dst } = options;
+    const { dst, inReplyTo } = options;
+    if (inReplyTo !== undefined && ipHeaderLength(inReplyTo, ETH_HLEN) > IPV4_HLEN) {
+      const answer = ns.ip.options.answer(inReplyTo);
+      if (answer === 'unanswerable') return 'EINVAL';
+      if (answer !== null) return this.#sendWithOptions(buffer, options, answer, fill);
+    }
     const bound = ns.rules.custom || options.device !== undefined;
     const flow = bound ? sentFlow(buffer, options) : ANY_FLOW;
     const path = ns.lookup(dst, options.src ^ dst ^ options.proto, flow);
@@ -62,15 +77,29 @@ export class IpOutput {
     return this.sendOn(path, buffer, options, fill);
   }
 
+  #sendWithOptions(
+    buffer: Uint8Array,
+    options: PacketOptions,
+    answer: AnswerOptions,
+    fill?: (src: number) => void,
+  ): SendError | null {
+    const first = answer.via ?? options.dst;
+    const path = this.#ns.lookup(first, options.src ^ first ^ options.proto, sentFlow(buffer, options));
+    const error = pathError(path);
+    if (path === null || error !== null) return error;
+    return this.sendOn(path, buffer, options, fill, answer);
+  }
+
   /** See `IpLayer.outputBy`. */
   sendOn(
     path: Path,
     buffer: Uint8Array,
     options: PacketOptions,
     fill?: (src: number) => void,
+    answer: AnswerOptions | null = null,
   ): SendError | null {
     const ns = this.#ns;
-    const { dst } = options;
+    const dst = answer?.via ?? options.dst;
     const preferred =
       options.src || path.src || ns.sourceFor(path.device, path.nexthop) || options.fallbackSrc || 0;
     const src =
@@ -86,26 +115,28 @@ export class IpOutput {
     if (df !== false && buffer.length - ETH_HLEN > mtu) return 'EMSGSIZE';
     fill?.(src);
     this.#id = (this.#id + 1) & 0xffff;
-    writeIpv4Header(buffer, ETH_HLEN, {
+    const packet = answer === null ? buffer : withRoom(buffer, answer.bytes.length);
+    writeIpv4Header(packet, ETH_HLEN, {
       src,
       dst,
       proto: options.proto,
       ttl: options.ttl ?? ns.sysctls.ipv4.ip_default_ttl,
-      totalLength: buffer.length - ETH_HLEN,
+      totalLength: packet.length - ETH_HLEN,
       id: this.#id,
       tos: options.tos ?? 0,
       df: df !== false,
     });
+    if (answer !== null) writeOptions(packet, answer, src, options.dst, timeOfDay(ns));
     const { rt, tracer } = ns.kernel;
     if (rt.cause < 0) {
-      tracer.step(ns, { at: 'socket.send' }, buffer);
+      tracer.step(ns, { at: 'socket.send' }, packet);
       tracer.step(ns, { at: 'route', way: describePath(path, dst) }, null);
     }
     if (!ns.netfilter.active) {
-      this.#emit(path, buffer, mtu, null);
+      this.#emit(path, packet, mtu, null);
       return null;
     }
-    const skb = new Skb(buffer, null);
+    const skb = new Skb(packet, null);
     if (rt.cause < 0) skb.trace = true;
     skb.mark = options.mark ?? 0;
     skb.fragmentSize = options.fragmentSize ?? 0;
@@ -237,6 +268,13 @@ export class IpOutput {
       } else sendToNeighbor(path, frame, skb);
     }
   }
+}
+
+/** The packet with room for options between its header and what it carries. */
+function withRoom(buffer: Uint8Array, length: number): Uint8Array {
+  const packet = new Uint8Array(buffer.length + length);
+  packet.set(buffer.subarray(ETH_HLEN + IPV4_HLEN), ETH_HLEN + IPV4_HLEN + length);
+  return packet;
 }
 
 /** Hands a frame of IPv4 to the neighbour that is next, of either family (`ip_neigh_for_gw`). */

@@ -39,6 +39,7 @@ export function routeInput(
   if (checked) {
     if (isMulticast(src) || src === LIMITED_BROADCAST) return 'martian';
     if (src === 0 && dst !== LIMITED_BROADCAST && dst !== 0) return 'martian';
+    if (dst === 0 && src !== 0) return 'martian-destination';
     if (isLoopback(src) || isLoopback(dst)) {
       if ((device.conf.route_localnet | all.route_localnet) === 0)
         return isLoopback(dst) ? 'martian-destination' : 'martian';

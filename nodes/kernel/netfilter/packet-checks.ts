@@ -76,7 +76,7 @@ const NOT_SUMMED: ReadonlySet<number> = new Set([33, 47, 50, 51, 132, 136]);
  * `nf_ip_checksum`, `nf_ip6_checksum`). A protocol that Linux does not know is taken for one whose payload adds up, of IPv6 with
  * the pseudo-header. A later fragment is not told of.
  */
-export function mayTellOfReject({ frame, upper }: Skb): boolean {
+export function mayTellOfReject({ frame, upper, ct }: Skb): boolean {
   const six = isIpv6(frame);
   if (six ? upper === null || upper.fragment !== 0 : ipFragmentOffset(frame, ETH_HLEN) > 0) return false;
   const proto = six ? upper!.proto : ipProto(frame, ETH_HLEN);
@@ -85,8 +85,18 @@ export function mayTellOfReject({ frame, upper }: Skb): boolean {
   if (six && length <= 0) return false;
   if (NOT_SUMMED.has(proto)) return true;
   if (proto === PROTO_UDP && length >= UDP_HLEN && u16(frame, at + 6) === 0) return true;
-  if (six || proto === PROTO_TCP || proto === PROTO_UDP) return isSumRight(frame, at, length, proto);
+  if (six) return isSumRight(frame, at, length, proto);
+  // What conntrack has seen is not summed again.
+  const seen = ct !== null && (proto === PROTO_TCP || proto === PROTO_UDP || proto === PROTO_ICMP);
+  if (!seen && !isHeaderSumRight(frame)) return false;
+  if (proto === PROTO_TCP || proto === PROTO_UDP) return isSumRight(frame, at, length, proto);
   return internetChecksum(frame, at, length) === 0;
+}
+
+/** `nf_ip_checksum` takes the header into the sum, which does not add up where an option was written into it on the way. */
+export function isHeaderSumRight(frame: Uint8Array): boolean {
+  const length = ipHeaderLength(frame, ETH_HLEN);
+  return length === IPV4_HLEN || internetChecksum(frame, ETH_HLEN, length) === 0;
 }
 
 function isIpv6(frame: Uint8Array): boolean {

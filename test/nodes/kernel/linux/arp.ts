@@ -126,6 +126,8 @@ export const arpCases: CaseGroup = {
       setUp: [V0],
       steps: [
         send(0, ask('10.0.1.2', '224.0.0.1'), ask('10.0.1.2', '127.0.0.1')),
+        send(0, request({ spa: '10.0.1.3', tpa: '10.0.1.1' })),
+        send(0, reply({ spa: '10.0.1.3', tpa: '224.0.0.1' })),
         NEIGHBORS,
         command(conf('route_localnet=1')),
         send(0, ask('10.0.1.2', '127.0.0.1')),
@@ -149,6 +151,9 @@ export const arpCases: CaseGroup = {
       steps: [
         send(0, request({ spa: '10.0.1.2', tpa: '10.0.1.1' })),
         send(0, reply({ spa: '10.0.1.2', tpa: '10.0.1.99' })),
+        NEIGHBORS,
+        // What he asks later says nothing against it.
+        send(0, request({ spa: '10.0.1.2', tpa: '10.0.1.1' })),
         NEIGHBORS,
       ],
     },

@@ -3,6 +3,7 @@ import { bridgeCases } from './bridge.ts';
 import { bridgeVlanCases } from './bridge-vlan.ts';
 import type { CaseGroup } from './case.ts';
 import { extensionCases } from './extensions.ts';
+import { ipOptionsCases } from './ip-options.ts';
 import { ip6tablesCases } from './ip6tables.ts';
 import { iptablesCases } from './iptables.ts';
 import { ipv6Cases } from './ipv6.ts';
@@ -15,6 +16,7 @@ import { xfrmCases } from './xfrm.ts';
 
 export const GROUPS: readonly CaseGroup[] = [
   arpCases,
+  ipOptionsCases,
   iptablesCases,
   ipv6Cases,
   ip6tablesCases,

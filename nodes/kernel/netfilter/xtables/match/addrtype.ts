@@ -1,6 +1,6 @@
 import type { IpAddress } from '../../../../../protocols/ip.ts';
-import { isLoopback, isMulticast, LIMITED_BROADCAST } from '../../../../../protocols/ip4.ts';
 import { ANY_IP6, type Ip6, isMulticastIp6, mappedIp4 } from '../../../../../protocols/ip6.ts';
+import { addressType } from '../../../address-type.ts';
 import type { Device } from '../../../device.ts';
 import type { Netns } from '../../../netns.ts';
 import { NF_FORWARD, NF_LOCAL_IN, NF_LOCAL_OUT, NF_POST_ROUTING, NF_PRE_ROUTING } from '../../hooks.ts';
@@ -34,17 +34,6 @@ function typesOf(found: Given | undefined): Types | null {
   for (const word of asked)
     if (!TYPES.some((type) => type === word)) throw usage(`addrtype: bad type "${word}"`);
   return { types: new Set(TYPES.filter((type) => asked.includes(type))), negated: found.negated };
-}
-
-/** What an address is to the host (`inet_addr_type`); with a device, to that device alone (`inet_dev_addr_type`). */
-function typeOf(ns: Netns, addr: number, device: Device | null): AddressType {
-  if (addr === 0 || addr === LIMITED_BROADCAST) return 'BROADCAST';
-  if (isMulticast(addr)) return 'MULTICAST';
-  if (ns.isLocal(addr) || isLoopback(addr)) {
-    const own = device === null || device.addresses.some((address) => address.addr === addr);
-    return own ? 'LOCAL' : 'UNICAST';
-  }
-  return ns.isBroadcast(addr) ? 'BROADCAST' : 'UNICAST';
 }
 
 /** What IPv6 routing has none of (`addrtype_mt_checkentry_v1`). */
@@ -108,7 +97,7 @@ export const addrtype: MatchExtension = {
         const holds = (types: Types | null, addr: IpAddress, device: Device | null) => {
           if (types === null) return true;
           if (typeof addr === 'string') return holds6(ns, types, addr, device) !== types.negated;
-          return types.types.has(typeOf(ns, addr, device)) !== types.negated;
+          return types.types.has(addressType(ns, addr, device)) !== types.negated;
         };
         return (skb) => {
           const device = limitIn ? skb.in : limitOut ? skb.out : null;

@@ -17,7 +17,7 @@ import { resetFor } from '../../../../../protocols/tcp/reset.ts';
 import { decodeTcp, encodeTcp, RST } from '../../../../../protocols/tcp/segment.ts';
 import type { Netns } from '../../../netns.ts';
 import { NF_FORWARD, NF_LOCAL_IN, NF_LOCAL_OUT } from '../../hooks.ts';
-import { mayTellOfReject } from '../../packet-checks.ts';
+import { isHeaderSumRight, mayTellOfReject } from '../../packet-checks.ts';
 import { Skb } from '../../skb.ts';
 import { invalid, usage } from '../error.ts';
 import type { TargetExtension } from '../extension.ts';
@@ -121,7 +121,7 @@ function sendReset(ns: Netns, skb: Skb): void {
   const { frame } = skb;
   const src = ipSrc(frame, ETH_HLEN);
   const dst = ipDst(frame, ETH_HLEN);
-  if (ipFragmentOffset(frame, ETH_HLEN) > 0 || ns.isBroadcast(dst)) return;
+  if (ipFragmentOffset(frame, ETH_HLEN) > 0 || ns.isBroadcast(dst) || !isHeaderSumRight(frame)) return;
   const at = ETH_HLEN + ipHeaderLength(frame, ETH_HLEN);
   const segment = decodeTcp(frame, at, frame.length - at, src, dst);
   if (segment === null || (segment.flags & RST) !== 0) return;
