@@ -85,6 +85,22 @@ peer: ${keys[1]!.pub}
   t.regex(text, /\n {2}persistent keepalive: every 1 minute, 25 seconds\n$/);
 });
 
+test('a private key that is set again ends no session, another one does (`wg_set_device`)', (t) => {
+  const { net, a, keys, ping } = pair(t);
+  const transfer = () => ok(t, a, 'wg show wg0 transfer').trim().split('\t').slice(1).map(Number);
+  net.advance(1_000);
+  ping(56);
+  const [received = 0, sent = 0] = transfer();
+  ok(t, a, 'wg set wg0 private-key /dev/stdin', keys[0]!.key);
+  ping(56);
+  t.deepEqual(transfer(), [received + 128, sent + 128], 'no handshake');
+  // No sooner than five seconds after the last one (`REKEY_TIMEOUT`).
+  net.advance(6_000);
+  ok(t, a, 'wg set wg0 private-key /dev/stdin', ok(t, a, 'wg genkey'));
+  ping(56);
+  t.deepEqual(transfer(), [received + 128, sent + 128 + 148], 'a handshake that nobody answers');
+});
+
 test('wg show for scripts, and wg showconf', (t) => {
   const { net, a, keys, ping } = pair(t);
   net.advance(7_000);
