@@ -89,7 +89,8 @@ export class Sender {
 
   /** Bytes sent and not yet acknowledged. */
   get unacked(): number {
-    return Math.min(this.#nxt, this.#buffer.end) - Math.max(this.#una, 0);
+    // A FIN that is acknowledged is no byte.
+    return Math.max(0, Math.min(this.#nxt, this.#buffer.end) - Math.max(this.#una, 0));
   }
 
   /** Bytes accepted and not yet sent. */

@@ -372,3 +372,14 @@ for (const [line, code, text] of ASKED)
     t.is(got.text, text);
     t.is(got.code, code);
   });
+
+test('a connection that is over has nothing in its queues', (t) => {
+  const { net, a, far, at } = lab();
+  t.is(at(a, 'curl -s http://[fd00::2]/').code, null);
+  net.advance(200);
+  const rows = [a, far].flatMap((host) =>
+    at(host, 'ss -Htan state time-wait').text.split('\n').filter(Boolean),
+  );
+  t.true(rows.length > 0);
+  for (const row of rows) t.regex(row, /^0 {6}0 +\[/);
+});
