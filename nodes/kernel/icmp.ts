@@ -3,6 +3,7 @@ import { ETH_HLEN } from '../../protocols/ethernet.ts';
 import { frameBuffer } from '../../protocols/frame-buffer.ts';
 import {
   decodeIcmp,
+  EXCEEDED_TTL,
   ICMP_ECHO_REPLY,
   ICMP_ECHO_REQUEST,
   ICMP_HLEN,
@@ -234,6 +235,10 @@ export class IcmpLayer {
         report.mtu,
         unreachableError(code),
       );
+    }
+    if ((type === 'dest-unreachable' && !fragNeeded) || (type === 'time-exceeded' && code === EXCEEDED_TTL)) {
+      const kind = type === 'time-exceeded' ? 'exceeded' : 'unreachable';
+      this.#ns.tunnels.error(proto, frame, innerOffset, inner, kind, code);
     }
     if (type === 'redirect' && this.#concerns(frame, innerOffset, inner, report))
       receiveRedirect(this.#ns, device, frame, at, innerOffset);

@@ -67,8 +67,10 @@ export class IpForward {
       return;
     }
     // What routers further on have said is the senders' affair, unless this one is to heed it too.
-    const usesPathMtu = ns.sysctls.ipv4.ip_forward_use_pmtu !== 0;
-    const pathMtu = usesPathMtu ? ns.pathMtus.of(ipDst(frame, ETH_HLEN), path) : path.device.mtu;
+    const dst = ipDst(frame, ETH_HLEN);
+    // What the host learned for itself counts where it was told to (`ip_dst_mtu_maybe_forward`), or less than can be had was asked for.
+    const usesPathMtu = ns.sysctls.ipv4.ip_forward_use_pmtu !== 0 || ns.pathMtus.locked(dst, path);
+    const pathMtu = usesPathMtu ? ns.pathMtus.of(dst, path) : path.device.mtu;
     const mtu = ns.xfrm.active ? ns.xfrm.mtu(flowOf(frame), pathMtu) : pathMtu;
     if (frame.length - ETH_HLEN > mtu && ipDf(frame, ETH_HLEN)) {
       ns.ip.icmpError(ICMP_DEST_UNREACHABLE, UNREACH_FRAG_NEEDED, mtu, frame, skb);

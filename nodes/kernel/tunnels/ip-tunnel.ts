@@ -1,4 +1,12 @@
-import { ETH_HLEN, ETHERTYPE_IPV4, writeEthernet } from '../../../protocols/ethernet.ts';
+import { u16, u32 } from '../../../protocols/bytes.ts';
+import { ecnDecapsulate, ecnEncapsulated } from '../../../protocols/ecn.ts';
+import {
+  ETH_HLEN,
+  ETHERTYPE_IPV4,
+  ETHERTYPE_IPV6,
+  etherType,
+  writeEthernet,
+} from '../../../protocols/ethernet.ts';
 import { frameBuffer } from '../../../protocols/frame-buffer.ts';
 import {
   decodeGre,
@@ -9,11 +17,18 @@ import {
   PROTO_IPIP,
   writeGre,
 } from '../../../protocols/gre.ts';
-import { ICMP_DEST_UNREACHABLE, UNREACH_FRAG_NEEDED } from '../../../protocols/icmp.ts';
+import {
+  ICMP_DEST_UNREACHABLE,
+  UNREACH_FRAG_NEEDED,
+  UNREACH_HOST,
+  UNREACH_PORT,
+} from '../../../protocols/icmp.ts';
 import { formatIp4, isMulticast } from '../../../protocols/ip4.ts';
-import { IPV4_HLEN, ipDf, ipSrc, ipTtl } from '../../../protocols/ipv4.ts';
+import { IPV4_HLEN, ipDf, ipDst, ipSrc, ipTos, ipTtl } from '../../../protocols/ipv4.ts';
+import { IPV6_HLEN } from '../../../protocols/ipv6.ts';
 import { readMac } from '../../../protocols/mac.ts';
 import { Device, type DeviceOptions } from '../device.ts';
+import type { Path } from '../ip/path.ts';
 import type { Skb } from '../netfilter/skb.ts';
 import type { Netns } from '../netns.ts';
 
@@ -36,7 +51,12 @@ export interface TunnelOptions {
 }
 
 const DEFAULT_TTL = 64;
-const ETHERTYPE_IPV6 = 0x86dd;
+/** `IPTUNNEL_ERR_TIMEO`, ms. */
+const FAILURE_LIFETIME = 30_000;
+/** Bytes of GRE that are looked at. */
+const GRE_LEAST = 12;
+/** Bits of the first word (RFC 2890 §2). */
+const [GRE_CHECKSUM, GRE_KEY, GRE_SEQUENCE] = [0x8000, 0x2000, 0x1000];
 
 /** What a tunnel takes of the outer packet, bytes. */
 export function tunnelOverhead(options: TunnelOptions): number {
@@ -58,7 +78,11 @@ export class IpTunnelDevice extends Device {
   readonly options: TunnelOptions;
   #sending = false;
   #sent = 0;
+  /** 0 until one has come. */
   #expected = 0;
+  /** Errors about what it sent of which no sender has been told, and when the last one came. */
+  #failures = 0;
+  #failedAt = Number.NEGATIVE_INFINITY;
 
   constructor(ns: Netns, options: DeviceOptions, tunnel: TunnelOptions) {
     super(ns, options);
@@ -77,11 +101,13 @@ export class IpTunnelDevice extends Device {
   override detail(): string {
     const { kind, local, remote, ttl, pmtudisc, key, checksum, sequence } = this.options;
     const any = (addr: number) => (addr === 0 ? 'any' : formatIp4(addr));
+    const head = `remote ${any(remote)} local ${any(local)} ttl ${ttl === 0 ? 'inherit' : ttl}`;
+    if (kind === 'ipip') return `ipip any ${head} ${pmtudisc === 'on' ? 'pmtudisc' : 'nopmtudisc'}`;
     return [
-      `${kind} remote ${any(remote)} local ${any(local)} ttl ${ttl === 0 ? 'inherit' : ttl}`,
+      `${kind} ${head}`,
       ...(pmtudisc === 'off' ? ['nopmtudisc'] : []),
-      ...(sequence === 'on' ? ['iseq oseq'] : []),
       ...(key === null ? [] : [`ikey ${formatIp4(key)} okey ${formatIp4(key)}`]),
+      ...(sequence === 'on' ? ['iseq oseq'] : []),
       ...(checksum === 'on' ? ['icsum ocsum'] : []),
     ].join(' ');
   }
@@ -97,7 +123,7 @@ export class IpTunnelDevice extends Device {
       kernel.drop('tunnel-loop');
       return;
     }
-    const remote = this.options.remote !== 0 ? this.options.remote : readMac(frame, 0);
+    const remote = this.options.remote !== 0 ? this.options.remote : this.#nexthopOf(frame);
     if (remote === 0 || remote > 0xffffffff || isMulticast(remote)) {
       kernel.drop('tunnel-no-remote');
       return;
@@ -105,6 +131,14 @@ export class IpTunnelDevice extends Device {
     this.#sending = true;
     this.#encapsulate(frame, remote, skb?.mark ?? 0);
     this.#sending = false;
+  }
+
+  /**
+   * Where a packet goes that is for no end in particular: to the next hop. A tunnel of GRE wants to be told where that is, and
+   * takes its own address where nobody does (`arp_constructor`, as it has a header and no ARP).
+   */
+  #nexthopOf(frame: Uint8Array): number {
+    return this.kind === 'gre' ? this.options.local : readMac(frame, 0);
   }
 
   /** `ip_tunnel_xmit` */
@@ -116,39 +150,73 @@ export class IpTunnelDevice extends Device {
       tracer.step(ns, { at: 'encapsulate', dev: this.name, how }, frame);
     }
     const from = this.hasLinkLayer ? 0 : ETH_HLEN;
-    const isIpv4 = !this.hasLinkLayer && frame[ETH_HLEN]! >> 4 === 4;
+    const type = this.hasLinkLayer
+      ? etherType(frame)
+      : frame[ETH_HLEN]! >> 4 === 4
+        ? ETHERTYPE_IPV4
+        : ETHERTYPE_IPV6;
+    const isIpv4 = type === ETHERTYPE_IPV4 && frame.length >= ETH_HLEN + IPV4_HLEN;
     const header = headerLength(options);
     const at = ETH_HLEN + IPV4_HLEN;
     const buffer = frameBuffer(at + header + frame.length - from);
     buffer.set(from === 0 ? frame : frame.subarray(from), at + header);
-    if (options.kind !== 'ipip') {
-      const type = options.kind === 'gretap' ? ETHERTYPE_TEB : isIpv4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6;
-      writeGre(buffer, at, greHeader(options, type, this.#sent++ >>> 0));
-    } else if (!isIpv4) {
+    if (options.kind !== 'ipip')
+      writeGre(buffer, at, greHeader(options, this.hasLinkLayer ? ETHERTYPE_TEB : type, this.#sent++ >>> 0));
+    else if (!isIpv4) {
       ns.kernel.drop('tunnel-protocol');
       return;
     }
     const innerDf = isIpv4 && ipDf(frame, ETH_HLEN);
+    const df = innerDf || options.pmtudisc === 'on';
+    const path = ns.lookup(remote, 0);
+    if (isIpv4 && path !== null && this.#tooBig(frame, remote, path, df)) {
+      ns.kernel.drop('tunnel-xmit');
+      return;
+    }
+    this.#tellFailure(frame);
     const innerTtl = isIpv4 ? ipTtl(frame, ETH_HLEN) : DEFAULT_TTL;
     const error = ns.ip.output(buffer, {
       src: options.local,
       dst: remote,
       proto: options.kind === 'ipip' ? PROTO_IPIP : PROTO_GRE,
       ttl: options.ttl === 0 ? innerTtl : options.ttl,
-      df: innerDf || options.pmtudisc === 'on',
+      tos: isIpv4 ? ecnEncapsulated(0, ipTos(frame, ETH_HLEN)) : 0,
+      // Where a router asks for less than can be had, it is fragmented after all (`iptunnel_xmit`).
+      df: df && !(path !== null && ns.pathMtus.locked(remote, path)),
       mark,
     });
-    if (error === null) return;
-    ns.kernel.drop('tunnel-xmit');
-    if (error === 'EMSGSIZE' && innerDf) this.#tooBig(frame, remote);
+    if (error !== null) ns.kernel.drop('tunnel-xmit');
   }
 
-  /** The path takes less than the tunnel does: whoever sent the packet is told (`tnl_update_pmtu`). */
-  #tooBig(frame: Uint8Array, remote: number): void {
-    const path = this.ns.lookup(remote, 0);
-    if (path === null) return;
-    const mtu = this.ns.pathMtus.of(remote, path) - tunnelOverhead(this.options);
-    this.ns.ip.icmpError(ICMP_DEST_UNREACHABLE, UNREACH_FRAG_NEEDED, mtu, frame);
+  /**
+   * Whether the path takes less than a packet that is not to be fragmented: its sender is told. The way into the tunnel is known
+   * to take no more from now on, whatever the packet's size (`tnl_update_pmtu`).
+   */
+  #tooBig(frame: Uint8Array, remote: number, path: Path, df: boolean): boolean {
+    const { ns } = this;
+    const mtu = df ? ns.pathMtus.of(remote, path) - tunnelOverhead(this.options) : this.mtu;
+    const dst = ipDst(frame, ETH_HLEN);
+    if (df && mtu < this.mtu && ns.lookup(dst, 0)?.device === this) ns.pathMtus.learn(dst, mtu);
+    if (!ipDf(frame, ETH_HLEN) || frame.length - ETH_HLEN <= mtu) return false;
+    ns.ip.icmpError(ICMP_DEST_UNREACHABLE, UNREACH_FRAG_NEEDED, mtu, frame);
+    return true;
+  }
+
+  /** An error about a packet of the tunnel's has come (`ipip_err`, `ipgre_err`): who sends the next one is told of it. */
+  failed(): void {
+    const { now } = this.ns.kernel.rt;
+    this.#failures = now < this.#failedAt + FAILURE_LIFETIME ? this.#failures + 1 : 1;
+    this.#failedAt = now;
+  }
+
+  #tellFailure(frame: Uint8Array): void {
+    if (this.#failures === 0) return;
+    if (this.ns.kernel.rt.now >= this.#failedAt + FAILURE_LIFETIME) {
+      this.#failures = 0;
+      return;
+    }
+    this.#failures--;
+    this.ns.ip.icmpError(ICMP_DEST_UNREACHABLE, UNREACH_HOST, 0, frame);
   }
 
   /** What an outer packet for this tunnel holds at `at`; `frame` is the outer frame. */
@@ -158,25 +226,26 @@ export class IpTunnelDevice extends Device {
       const how = `${this.kind} from ${formatIp4(ipSrc(frame, ETH_HLEN))}`;
       tracer.step(this.ns, { at: 'decapsulate', dev: this.name, how }, null);
     }
-    if (!this.up) {
-      this.ns.kernel.drop('device-down');
-      return;
-    }
-    if (this.kind === 'gretap') {
-      if (frame.length - at < ETH_HLEN) this.ns.kernel.drop('tunnel-malformed');
-      else this.receive(frame.subarray(at));
-      return;
-    }
+    const tos = ipTos(frame, ETH_HLEN);
+    const tap = this.kind === 'gretap';
     // The room of the Ethernet header is that of the outer one, which nobody needs any more.
-    const inner = frame.subarray(at - ETH_HLEN);
-    writeEthernet(inner, 0, 0, innerType);
-    this.receive(inner);
+    const inner = frame.subarray(tap ? at : at - ETH_HLEN);
+    if (inner.length < ETH_HLEN) {
+      this.ns.kernel.drop('tunnel-malformed');
+      return;
+    }
+    if (!tap) writeEthernet(inner, 0, 0, innerType);
+    const type = tap ? etherType(inner) : innerType;
+    const whole = inner.length >= ETH_HLEN + (type === ETHERTYPE_IPV4 ? IPV4_HLEN : IPV6_HLEN);
+    if (whole && !ecnDecapsulate(tos, inner, ETH_HLEN, type)) this.ns.kernel.drop('tunnel-ecn');
+    else this.receive(inner);
   }
 
   /** Whether a sequence number is not behind those that came before (RFC 2890 §2.2); without one where one is wanted it is. */
   inSequence(sequence: number | null): boolean {
     if (this.options.sequence === 'off') return true;
-    if (sequence === null || ((sequence - this.#expected) | 0) < 0) return false;
+    if (sequence === null) return false;
+    if (this.#expected !== 0 && ((sequence - this.#expected) | 0) < 0) return false;
     this.#expected = (sequence + 1) >>> 0;
     return true;
   }
@@ -202,6 +271,7 @@ export class TunnelTable {
     for (const device of this.#ns.devices()) {
       if (!(device instanceof IpTunnelDevice) || !kinds.includes(device.kind)) continue;
       const { options } = device;
+      if (!device.up) continue;
       const score = (options.remote === 0 ? 0 : 2) + (options.local === 0 ? 0 : 1);
       const fits =
         (options.remote === 0 || options.remote === remote) &&
@@ -215,24 +285,89 @@ export class TunnelTable {
     return best;
   }
 
-  /** Takes an outer packet of a tunnel's protocol; false where there is no tunnel for it. */
+  /** Takes an outer packet of a tunnel's protocol; false where no tunnel of the node ever knew of it. */
   receive(proto: number, frame: Uint8Array, at: number, src: number, dst: number): boolean {
+    if (proto !== PROTO_IPIP && proto !== PROTO_GRE) return false;
+    if (!this.#isKnown(proto)) return false;
     if (proto === PROTO_IPIP) {
+      if (frame.length - at < IPV4_HLEN) {
+        this.#ns.kernel.drop('tunnel-malformed');
+        return true;
+      }
       const device = this.#find(['ipip'], dst, src, null);
-      device?.decapsulate(frame, at, ETHERTYPE_IPV4);
-      return device !== null;
+      if (device === null) this.#refuse(frame);
+      else device.decapsulate(frame, at, ETHERTYPE_IPV4);
+      return true;
     }
-    if (proto !== PROTO_GRE) return false;
-    const header = decodeGre(frame, at, frame.length - at);
+    // Linux takes flags that no RFC has for a part of the version (`gre_rcv`).
+    const isGre = frame.length - at >= GRE_LEAST && (frame[at + 1]! & 0x7f) === 0;
+    const header = isGre ? decodeGre(frame, at, frame.length - at) : null;
     if (header === null) {
       this.#ns.kernel.drop('tunnel-malformed');
       return true;
     }
     const kinds: readonly TunnelKind[] = header.etherType === ETHERTYPE_TEB ? ['gretap'] : ['gre'];
     const device = this.#find(kinds, dst, src, header.key);
-    if (device === null) return false;
-    if (!device.inSequence(header.sequence)) this.#ns.kernel.drop('tunnel-sequence');
+    if (device === null) {
+      // Frames go to the tunnels of packets as well, which have nobody for them.
+      if (header.etherType === ETHERTYPE_TEB && this.#find(['gre'], dst, src, header.key) !== null)
+        this.#ns.kernel.drop('unknown-ethertype');
+      else this.#refuse(frame);
+    } else if (header.checksum !== (device.options.checksum === 'on'))
+      this.#ns.kernel.drop('tunnel-checksum');
+    else if (!device.inSequence(header.sequence)) this.#ns.kernel.drop('tunnel-sequence');
     else device.decapsulate(frame, header.payloadOffset, header.etherType);
     return true;
   }
+
+  /** An ICMP error quotes an outer packet from `off` on, with its payload at `at`. */
+  error(
+    proto: number,
+    frame: Uint8Array,
+    off: number,
+    at: number,
+    kind: 'unreachable' | 'exceeded',
+    code: number,
+  ): void {
+    if (proto !== PROTO_IPIP && proto !== PROTO_GRE) return;
+    let device: IpTunnelDevice | null;
+    if (proto === PROTO_IPIP) device = this.#find(['ipip'], ipSrc(frame, off), ipDst(frame, off), null);
+    else {
+      // "Impossible event", says `ipgre_err`.
+      if (kind === 'unreachable' && code === UNREACH_PORT) return;
+      const quoted = quotedGre(frame, at);
+      if (quoted === null) return;
+      const kinds: readonly TunnelKind[] = quoted.etherType === ETHERTYPE_TEB ? ['gretap'] : ['gre'];
+      device = this.#find(kinds, ipSrc(frame, off), ipDst(frame, off), quoted.key);
+    }
+    if (device === null || device.options.remote === 0) return;
+    if (kind === 'exceeded' && device.options.ttl === 0) return;
+    device.failed();
+  }
+
+  /** Whether the protocol is there at all: Linux loads its module with the first tunnel, wherever that is. */
+  #isKnown(proto: number): boolean {
+    for (const ns of this.#ns.kernel.namespaces())
+      for (const device of ns.devices())
+        if (device instanceof IpTunnelDevice && (device.kind === 'ipip') === (proto === PROTO_IPIP))
+          return true;
+    return false;
+  }
+
+  /** No tunnel is for it (`tunnel4_rcv`, `gre_rcv`). */
+  #refuse(frame: Uint8Array): void {
+    this.#ns.kernel.drop('tunnel-unknown');
+    this.#ns.ip.icmpError(ICMP_DEST_UNREACHABLE, UNREACH_PORT, 0, frame);
+  }
+}
+
+/** Of a header that an error quotes, whose checksum is over more than that; null where it is cut off. */
+function quotedGre(frame: Uint8Array, at: number): Pick<GreHeader, 'etherType' | 'key'> | null {
+  if (frame.length < at + 4) return null;
+  const flags = u16(frame, at);
+  const keyAt = at + 4 + ((flags & GRE_CHECKSUM) !== 0 ? 4 : 0);
+  const hasKey = (flags & GRE_KEY) !== 0;
+  const end = keyAt + (hasKey ? 4 : 0) + ((flags & GRE_SEQUENCE) !== 0 ? 4 : 0);
+  if (frame.length < end) return null;
+  return { etherType: u16(frame, at + 2), key: hasKey ? u32(frame, keyAt) : null };
 }

@@ -15,10 +15,16 @@ const BRIDGE: Required<BridgeFacts> = {
   mcastSnooping: true,
 };
 
+/** `min_mtu` and `max_mtu`, by kind, where they are not those of Ethernet. */
+const MTU_LIMITS: Readonly<Record<string, readonly [number, number]>> = {
+  ...{ loopback: [0, 0], dummy: [0, 0], ipip: [0, 0], gre: [0, 0], gretap: [68, 0], vlan: [0, 65_535] },
+};
+/** Kinds that take no larger segments than a packet may have (`TSO_LEGACY_MAX_SIZE`). */
+const LEGACY_SEGMENTS = new Set(['vxlan', 'ipip', 'gre', 'gretap']);
+
 /** `noop` below, of the listing: what `ip -d link` adds to the line of the link layer. */
 export function limitsText(link: LinkFacts): string {
-  const bounded = link.kind !== 'loopback' && link.kind !== 'dummy';
-  const [least, most] = bounded ? [link.kind === 'vlan' ? 0 : 68, 65_535] : [0, 0];
+  const [least, most] = MTU_LIMITS[link.kind] ?? [68, 65_535];
   const watched = link.master === '' ? 0 : 1;
   return ` promiscuity ${watched}  allmulti ${watched} minmtu ${least} maxmtu ${most} `;
 }
@@ -33,7 +39,7 @@ export function detailText(link: LinkFacts, links: readonly LinkFacts[], newline
   const port = link.master === '' ? '' : `${newline}    ${portText(link, links)} `;
   const queues = link.kind === 'veth' ? 2 : 1;
   const lone = link.kind === 'bridge' && !links.some(({ master }) => master === link.name);
-  const segments = link.kind === 'vxlan' || lone ? 65_536 : 524_280;
+  const segments = LEGACY_SEGMENTS.has(link.kind) || lone ? 65_536 : 524_280;
   return (
     `${own}${port}addrgenmode eui64 numtxqueues ${queues} numrxqueues ${queues} gso_max_size 65536 ` +
     `gso_max_segs 65535 tso_max_size ${segments} tso_max_segs 65535 gro_max_size 65536 `

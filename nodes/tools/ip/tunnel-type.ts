@@ -3,7 +3,7 @@ import type { TunnelKind, TunnelOptions } from '../../kernel/tunnels/ip-tunnel.t
 import { ToolError } from '../tool.ts';
 import { requireAddress } from './context.ts';
 import { numberOf } from './rule-words.ts';
-import { EXIT_ARGUMENT, notEmulated, type Words } from './words.ts';
+import { EXIT_ARGUMENT, EXIT_USAGE, notEmulated, type Words } from './words.ts';
 
 /** The words behind `type ipip`, `gre` or `gretap` (link_iptnl.c, link_gre.c). @throws ToolError */
 export function parseTunnel(kind: TunnelKind, words: Words): TunnelOptions {
@@ -38,6 +38,8 @@ export function parseTunnel(kind: TunnelKind, words: Words): TunnelOptions {
     else if (isGre && ['seq', 'iseq', 'oseq'].includes(word)) options.sequence = 'on';
     else throw notEmulated(`${kind} ${word}`);
   }
+  if (!isGre && options.ttl !== 0 && options.pmtudisc === 'off')
+    throw new ToolError('ttl != 0 and nopmtudisc are incompatible', EXIT_USAGE);
   return options;
 }
 

@@ -125,7 +125,7 @@ test('without a remote a tunnel sends to the next hop of the route, as tunl0 doe
   }
   t.regex(
     sh(t, hosts[0]!, 'ip -d link show tunl0'),
-    /tunl0@NONE: <NOARP,UP,LOWER_UP> mtu 1480 .*\n {4}link\/ipip 0\.0\.0\.0 brd 0\.0\.0\.0.*\n {4}ipip remote any local any ttl inherit/,
+    /tunl0@NONE: <NOARP,UP,LOWER_UP> mtu 1480 .*\n {4}link\/ipip 0\.0\.0\.0 brd 0\.0\.0\.0.*\n {4}ipip any remote any local any ttl inherit pmtudisc/,
   );
 });
 
@@ -143,8 +143,10 @@ test('a packet for a tunnel that is not there is refused, a wrong key too', (t) 
   t.regex(ping(56), /nothing/);
   sh(t, b, 'ip link add tun1 type gre remote 10.1.0.2 local 10.2.0.2 key 8');
   sh(t, b, 'ip link set tun1 up');
+  // Whoever sends next is told of the error that came about the last packet (`ip_tunnel_xmit`).
+  t.is(ping(56), 'dest-unreachable 1 0');
   t.is(ping(56), 'nothing');
-  t.is(b.kernel.drops.get('unknown-protocol'), 2);
+  t.deepEqual([b.kernel.drops.get('unknown-protocol'), b.kernel.drops.get('tunnel-unknown')], [1, 2]);
 });
 
 test('a tunnel whose outer packets would go into itself does not loop', (t) => {

@@ -11,6 +11,7 @@ import { ipvsCases } from './ipvs.ts';
 import { routerAdvertCases } from './router-advert.ts';
 import { routingCases } from './routing.ts';
 import { sourceAddressCases } from './source-address.ts';
+import { tunnelCases } from './tunnels.ts';
 import { vxlanCases } from './vxlan.ts';
 import { xfrmCases } from './xfrm.ts';
 
@@ -29,4 +30,5 @@ export const GROUPS: readonly CaseGroup[] = [
   bridgeVlanCases,
   ipvsCases,
   xfrmCases,
+  tunnelCases,
 ];
