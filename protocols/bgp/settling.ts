@@ -1,3 +1,18 @@
+interface Attempt {
+  /** How often the session had had to be tried anew by then. */
+  readonly epoch: number;
+  readonly at: number;
+}
+
+/** Attempts in a row that all ended in one way, which does not show yet that another would be in vain. */
+interface Row {
+  readonly how: 'turned-away' | 'unanswered';
+  /** When the first of them was begun, ms. */
+  readonly since: number;
+}
+
+const NONE: Attempt = { epoch: -1, at: -1 };
+
 /**
  * Whether there is any use in waiting for a session: not once it is established, or once a whole attempt has failed since
  * the speaker started it, lost it, or the node's topology changed. An attempt begun before such a change tells
@@ -6,12 +21,11 @@
 export class Settling {
   #settled = false;
   #openedAt = 0;
-  #attemptedAt = -1;
   #triedAt = -1;
   #epoch = 0;
-  #attempt = -1;
-  /** When the first was begun of the attempts in a row that the peer took and closed without a word; null after any other. */
-  #turnedAwayAt: number | null = null;
+  #attempt = NONE;
+  #attemptBefore = NONE;
+  #row: Row | null = null;
 
   get settled(): boolean {
     return this.#settled;
@@ -29,12 +43,12 @@ export class Settling {
 
   /** Whether the peer is there and has not wanted the session so far, but may do so in a moment. */
   get turnedAway(): boolean {
-    return !this.#settled && this.#turnedAwayAt !== null;
+    return !this.#settled && this.#row?.how === 'turned-away';
   }
 
   /** It has to be tried, or tried again. */
   reopen(now: number): void {
-    this.#turnedAwayAt = null;
+    this.#row = null;
     this.#epoch++;
     this.#openedAt = now;
     this.#settled = false;
@@ -42,35 +56,50 @@ export class Settling {
 
   /** A connect has begun. */
   attempted(now: number): void {
-    this.#attempt = this.#epoch;
-    this.#attemptedAt = now;
+    this.#attemptBefore = this.#attempt;
+    this.#attempt = { epoch: this.#epoch, at: now };
   }
 
   /** The attempt has failed. */
   failed(): void {
-    this.#turnedAwayAt = null;
-    this.#giveUp();
+    this.#row = null;
+    this.#giveUp(this.#attempt);
+  }
+
+  /**
+   * Nothing has come of an attempt, this one or the one before it, within a short retry time. That may be the neighbour's
+   * address, still asked for, or a lost SYN: it has failed once this has gone on for `patience` ms.
+   */
+  unanswered(which: 'this' | 'before', now: number, patience: number): void {
+    const attempt = which === 'this' ? this.#attempt : this.#attemptBefore;
+    if (attempt.epoch === this.#epoch && this.#hasGoneOn('unanswered', attempt, now, patience))
+      this.#giveUp(attempt);
   }
 
   /**
    * The peer has taken the connection and closed it without a word, as one does in its Idle state (GoBGP, BIRD). That may be
    * over by the next attempt, so it has failed only once this has gone on for `patience` ms.
    */
-  refusedInSilence(patience: number): void {
-    this.#turnedAwayAt ??= this.#attemptedAt;
-    if (this.#attemptedAt - this.#turnedAwayAt >= patience) this.#giveUp();
+  refusedInSilence(now: number, patience: number): void {
+    if (this.#hasGoneOn('turned-away', this.#attempt, now, patience)) this.#giveUp(this.#attempt);
     else this.#settled = false;
   }
 
-  #giveUp(): void {
-    if (this.#attempt !== this.#epoch) return;
-    this.#triedAt = this.#attemptedAt;
+  /** Whether attempts have ended in one way for so long. */
+  #hasGoneOn(how: Row['how'], { at }: Attempt, now: number, patience: number): boolean {
+    if (this.#row?.how !== how) this.#row = { how, since: at };
+    return now - this.#row.since >= patience;
+  }
+
+  #giveUp({ epoch, at }: Attempt): void {
+    if (epoch !== this.#epoch) return;
+    this.#triedAt = at;
     this.#settled = true;
   }
 
   /** It is established, or has been stopped. */
   settle(): void {
-    this.#turnedAwayAt = null;
+    this.#row = null;
     this.#settled = true;
     this.#triedAt = Number.POSITIVE_INFINITY;
   }

@@ -147,6 +147,31 @@ test('or what the lab says', (t) => {
   t.is(changes(b, 'n1').at(-1), 'OpenSent>Idle HoldTimer_Expires: Hold Timer Expired');
 });
 
+test('an attempt from before a change of topology says nothing of what comes after it', (t) => {
+  const lab = new Lab();
+  const [a] = pair(lab);
+  lab.cut('n1', 'n2');
+  a.speaker.start();
+  lab.run(0.5 * FAST.connectRetry);
+  a.speaker.topologyChanged();
+  lab.run(0.55 * FAST.connectRetry);
+  t.true(times(a, 'Connect').length === 1 && a.speaker.session('n2')!.state === 'Connect');
+  t.false(a.speaker.report().sessions[0]!.settled, 'the attempt that has timed out was the one before');
+  lab.run(FAST.connectRetry);
+  t.true(a.speaker.report().sessions[0]!.settled);
+});
+
+test('with a short retry time it takes several attempts that are not answered: ARP and TCP ask again after 1 s', (t) => {
+  const lab = new Lab();
+  const [a] = pair(lab, {}, { connectRetry: 300 });
+  lab.cut('n1', 'n2');
+  a.speaker.start();
+  lab.run(1_900);
+  t.false(a.speaker.report().sessions[0]!.settled);
+  lab.run(400);
+  t.true(a.speaker.report().sessions[0]!.settled);
+});
+
 test('after a change of topology an unreachable peer has to be tried again', (t) => {
   const lab = new Lab();
   const [a] = pair(lab);
