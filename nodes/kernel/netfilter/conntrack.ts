@@ -3,6 +3,7 @@ import type { IpFamily } from '../../../protocols/ip.ts';
 import { ipFragmentOffset, ipHeaderLength, ipProto, PROTO_ICMP, PROTO_TCP } from '../../../protocols/ipv4.ts';
 import { FRAGMENT_HLEN, PROTO_ICMPV6 } from '../../../protocols/ipv6.ts';
 import { findHeader, NEXT_FRAGMENT, NEXT_NONE } from '../../../protocols/ipv6-headers.ts';
+import { PROTO_SCTP } from '../../../protocols/sctp.ts';
 import type { KernelEvent } from '../../events/kernel.ts';
 import type { EventId } from '../../events/record.ts';
 import { IpDefrag, isFragment } from '../ip/defrag.ts';
@@ -24,6 +25,7 @@ import {
 } from './hooks.ts';
 import { checkTransport, isOfTheLink, quotedPacket, quotedPacket6 } from './packet-checks.ts';
 import { isDatagram, PacketTuple } from './packet-tuple.ts';
+import { SctpTrack } from './sctp-track.ts';
 import type { Skb } from './skb.ts';
 import { TcpTrack } from './tcp-track.ts';
 import { TupleTable } from './tuple-table.ts';
@@ -266,13 +268,13 @@ export class ConntrackTable implements FlowOwner {
       this.#ns.kernel.drop('conntrack-table-full');
       return 'drop';
     }
-    let tcp: TcpTrack | null = null;
+    let track: TcpTrack | SctpTrack | null = null;
     if (tuple.proto === PROTO_TCP) {
-      tcp = new TcpTrack();
-      if (!tcp.begin(frame, at, length, this.settings)) return this.#invalid(skb);
-    } else if (isIcmp(tuple.proto) && !isIcmpQuery(tuple.proto, tuple.dstPort >>> 8))
-      return this.#invalid(skb);
-    const flow = new Flow(this, tuple, tcp);
+      track = new TcpTrack();
+      if (!track.begin(frame, at, length, this.settings)) return this.#invalid(skb);
+    } else if (tuple.proto === PROTO_SCTP) track = new SctpTrack();
+    else if (isIcmp(tuple.proto) && !isIcmpQuery(tuple.proto, tuple.dstPort >>> 8)) return this.#invalid(skb);
+    const flow = new Flow(this, tuple, track);
     flow.streamAt = this.#ns.kernel.rt.now + UDP_STREAM_AFTER;
     if (this.settings.nf_conntrack_acct !== 0) flow.counters = new Float64Array(4);
     skb.ct = flow;
@@ -286,9 +288,10 @@ export class ConntrackTable implements FlowOwner {
     const { settings } = this;
     const { now } = this.#ns.kernel.rt;
     const wasAssured = flow.assured;
-    const state = flow.tcp?.state;
+    const { state, sctp } = flow;
     let timeout: number;
-    if (flow.tcp !== null && state !== undefined) {
+    if (flow.tcp !== null) {
+      const old = flow.tcp.state;
       const verdict = flow.tcp.packet(skb.frame, at, length, skb.ctDirection, flow, settings);
       if (verdict === 'invalid') {
         this.#shorten(flow, flow.tcp.timeout * 1_000);
@@ -304,7 +307,13 @@ export class ConntrackTable implements FlowOwner {
         return 'accept';
       }
       timeout = flow.tcp.timeout;
-      if (verdict === 'accept' && flow.seenReply && flow.tcp.assures(state)) flow.assured = true;
+      if (verdict === 'accept' && flow.seenReply && flow.tcp.assures(old)) flow.assured = true;
+    } else if (sctp !== null) {
+      const known = flow.confirmed ? 'known' : 'new';
+      if (sctp.packet(skb.frame, at, length, skb.ctDirection, known, settings) === 'invalid')
+        return this.#invalid(skb);
+      timeout = sctp.timeout;
+      if (sctp.established) flow.assured = true;
     } else if (flow.original.proto === PROTO_ICMP) timeout = settings.nf_conntrack_icmp_timeout;
     else if (flow.original.proto === PROTO_ICMPV6) timeout = settings.nf_conntrack_icmpv6_timeout;
     else if (isDatagram(flow.original.proto)) {
@@ -320,7 +329,7 @@ export class ConntrackTable implements FlowOwner {
       flow.expires = now + timeout * 1_000;
       if (flow.confirmed) this.#expiry.update(flow);
     }
-    let changed = flow.assured !== wasAssured || flow.tcp?.state !== state;
+    let changed = flow.assured !== wasAssured || flow.state !== state;
     if (skb.ctDirection === 1 && !flow.seenReply) {
       flow.seenReply = true;
       changed = true;

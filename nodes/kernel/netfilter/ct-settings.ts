@@ -12,6 +12,14 @@ export type ConntrackSettings = {
   nf_conntrack_icmpv6_timeout: number;
   nf_conntrack_udp_timeout: number;
   nf_conntrack_udp_timeout_stream: number;
+  nf_conntrack_sctp_timeout_closed: number;
+  nf_conntrack_sctp_timeout_cookie_wait: number;
+  nf_conntrack_sctp_timeout_cookie_echoed: number;
+  nf_conntrack_sctp_timeout_established: number;
+  nf_conntrack_sctp_timeout_shutdown_sent: number;
+  nf_conntrack_sctp_timeout_shutdown_recd: number;
+  nf_conntrack_sctp_timeout_shutdown_ack_sent: number;
+  nf_conntrack_sctp_timeout_heartbeat_sent: number;
   /** A segment out of the window is let pass as the flow's. */
   nf_conntrack_tcp_be_liberal: number;
   nf_conntrack_tcp_ignore_invalid_rst: number;
@@ -41,6 +49,14 @@ export function defaultConntrackSettings(): ConntrackSettings {
     nf_conntrack_icmpv6_timeout: 30,
     nf_conntrack_udp_timeout: 30,
     nf_conntrack_udp_timeout_stream: 120,
+    nf_conntrack_sctp_timeout_closed: 10,
+    nf_conntrack_sctp_timeout_cookie_wait: 3,
+    nf_conntrack_sctp_timeout_cookie_echoed: 3,
+    nf_conntrack_sctp_timeout_established: 210,
+    nf_conntrack_sctp_timeout_shutdown_sent: 3,
+    nf_conntrack_sctp_timeout_shutdown_recd: 3,
+    nf_conntrack_sctp_timeout_shutdown_ack_sent: 3,
+    nf_conntrack_sctp_timeout_heartbeat_sent: 30,
     nf_conntrack_tcp_be_liberal: 0,
     nf_conntrack_tcp_ignore_invalid_rst: 0,
     nf_conntrack_tcp_loose: 1,

@@ -3,7 +3,8 @@ import { PROTO_ICMP } from '../../../protocols/ipv4.ts';
 import { PROTO_ICMPV6 } from '../../../protocols/ipv6.ts';
 import { type EventId, NO_CAUSE } from '../../events/record.ts';
 import type { Conntrack, CtDirection, CtTuple } from './conntrack-entry.ts';
-import type { TcpTrack } from './tcp-track.ts';
+import { SctpTrack } from './sctp-track.ts';
+import { TcpTrack } from './tcp-track.ts';
 import { TupleHash } from './tuple-table.ts';
 
 /** What a flow is to its table. */
@@ -16,7 +17,9 @@ export interface FlowOwner {
 export class Flow implements Conntrack {
   readonly original: TupleHash;
   readonly reply: TupleHash;
+  /** What follows the connection, of TCP or SCTP; both null for any other flow. */
   readonly tcp: TcpTrack | null;
+  readonly sctp: SctpTrack | null;
   /** In the table, or has been (IPS_CONFIRMED); out of it again (IPS_DYING). */
   confirmed = false;
   dying = false;
@@ -43,13 +46,14 @@ export class Flow implements Conntrack {
   readonly #owner: FlowOwner;
   #mark = 0;
 
-  constructor(owner: FlowOwner, original: CtTuple, tcp: TcpTrack | null) {
+  constructor(owner: FlowOwner, original: CtTuple, track: TcpTrack | SctpTrack | null) {
     this.#owner = owner;
     this.original = new TupleHash(this, 0);
     this.reply = new TupleHash(this, 1);
     this.original.set(original);
     this.reply.set(invertTuple(original));
-    this.tcp = tcp;
+    this.tcp = track instanceof TcpTrack ? track : null;
+    this.sctp = track instanceof SctpTrack ? track : null;
   }
 
   count(direction: CtDirection, bytes: number): void {
@@ -73,9 +77,9 @@ export class Flow implements Conntrack {
     this.#owner.flowChanged(this);
   }
 
-  /** State of a TCP connection, '' of any other flow. */
+  /** State of a TCP connection or an SCTP association, '' of any other flow. */
   get state(): string {
-    return this.tcp === null ? '' : this.tcp.state;
+    return (this.tcp ?? this.sctp)?.state ?? '';
   }
 }
 

@@ -1,4 +1,4 @@
-import { setU16, u16 } from '../../../protocols/bytes.ts';
+import { setU16, setU32, u16 } from '../../../protocols/bytes.ts';
 import { adjustChecksum16, internetChecksum, pseudoHeaderSum } from '../../../protocols/checksum.ts';
 import { ETH_HLEN } from '../../../protocols/ethernet.ts';
 import { ICMP_HLEN, ICMP_REDIRECT } from '../../../protocols/icmp.ts';
@@ -18,6 +18,7 @@ import {
 } from '../../../protocols/ipv4.ts';
 import { IP6_DST, IP6_SRC, PROTO_ICMPV6 } from '../../../protocols/ipv6.ts';
 import { lastHeader } from '../../../protocols/ipv6-headers.ts';
+import { PROTO_SCTP, SCTP_CHECKSUM, SCTP_HLEN, sctpChecksum } from '../../../protocols/sctp.ts';
 import { UDP_HLEN } from '../../../protocols/udp.ts';
 import type { CtTuple } from './conntrack-entry.ts';
 import { type Flow, isIcmp, isIcmpQueryOrAnswer } from './flow.ts';
@@ -62,6 +63,7 @@ export function manipulate(
     if (field > 0) mendAddress(frame, field, oldAddr, newAddr);
     setPort(frame, manip === 'src' ? at : at + 2, newPort, field);
     if (field > 0) sealZero(frame, field, proto);
+    if (proto === PROTO_SCTP) sealSctp(frame, at);
   }
   if (manip === 'src') setIpSrc(frame, off, newAddr);
   else setIpDst(frame, off, newAddr);
@@ -84,6 +86,7 @@ function manipulate6(frame: Uint8Array, off: number, newAddr: Ip6, newPort: numb
     } else if (hasPorts(proto) && frame.length - at >= 4)
       setPort(frame, manip === 'src' ? at : at + 2, newPort, field);
     if (field > 0) sealZero(frame, field, proto);
+    if (proto === PROTO_SCTP) sealSctp(frame, at);
   }
   writeIp6(frame, addrAt, newAddr);
 }
@@ -121,6 +124,12 @@ function checksumField(frame: Uint8Array, at: number, proto: number): number {
 function mendAddress(frame: Uint8Array, field: number, oldAddr: number, newAddr: number): void {
   const sum = adjustChecksum16(u16(frame, field), oldAddr >>> 16, newAddr >>> 16);
   setU16(frame, field, adjustChecksum16(sum, oldAddr & 0xffff, newAddr & 0xffff));
+}
+
+/** Its checksum is over all of it, and is none that can be mended; what has lost its end gets that of what there is. */
+function sealSctp(frame: Uint8Array, at: number): void {
+  if (frame.length - at >= SCTP_HLEN)
+    setU32(frame, at + SCTP_CHECKSUM, sctpChecksum(frame, at, frame.length));
 }
 
 function sealZero(frame: Uint8Array, field: number, proto: number): void {

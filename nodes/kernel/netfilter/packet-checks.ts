@@ -1,4 +1,4 @@
-import { u16 } from '../../../protocols/bytes.ts';
+import { u16, u32 } from '../../../protocols/bytes.ts';
 import { internetChecksum, pseudoHeaderSum } from '../../../protocols/checksum.ts';
 import { ETH_HLEN } from '../../../protocols/ethernet.ts';
 import {
@@ -22,6 +22,7 @@ import {
   PROTO_UDP,
 } from '../../../protocols/ipv4.ts';
 import { IP6_DST, IP6_SRC, IPV6_HLEN, PROTO_ICMPV6 } from '../../../protocols/ipv6.ts';
+import { PROTO_SCTP, SCTP_CHECKSUM, SCTP_HLEN, sctpChecksum } from '../../../protocols/sctp.ts';
 import { UDP_HLEN } from '../../../protocols/udp.ts';
 import type { Skb } from './skb.ts';
 import { isWholeTcp } from './tcp-read.ts';
@@ -34,7 +35,7 @@ const ICMP_SOURCE_QUENCH = 4;
 export type TransportProblem = 'ok' | 'malformed' | 'bad-checksum' | 'bad-flags';
 
 /**
- * What makes a packet no part of any flow (`tcp_error`, `udp_error`, `nf_conntrack_icmpv4_error`, `nf_conntrack_icmpv6_error`);
+ * What makes a packet no part of any flow (`tcp_error`, `udp_error`, `sctp_error`, `nf_conntrack_icmpv4_error`, `nf_conntrack_icmpv6_error`);
  * `at` is where what is above IP begins.
  */
 export function checkTransport(
@@ -57,6 +58,11 @@ export function checkTransport(
       if (!verify || u16(frame, at + 6) === 0) return 'ok';
       return isSumRight(frame, at, udpLength, proto) ? 'ok' : 'bad-checksum';
     }
+    case PROTO_SCTP:
+      if (length < SCTP_HLEN) return 'malformed';
+      return verify && u32(frame, at + SCTP_CHECKSUM) !== sctpChecksum(frame, at, frame.length)
+        ? 'bad-checksum'
+        : 'ok';
     case PROTO_ICMP:
       if (length < ICMP_HLEN || frame[at]! > LAST_ICMP_TYPE) return 'malformed';
       return verify && internetChecksum(frame, at, length) !== 0 ? 'bad-checksum' : 'ok';

@@ -4,11 +4,11 @@ import { readIp6Cached } from '../../../protocols/ip6.ts';
 import { ipDst, ipHeaderLength, ipProto, ipSrc, PROTO_TCP, PROTO_UDP } from '../../../protocols/ipv4.ts';
 import { IP6_DST, IP6_SRC } from '../../../protocols/ipv6.ts';
 import { lastHeader, NEXT_NONE } from '../../../protocols/ipv6-headers.ts';
+import { PROTO_SCTP } from '../../../protocols/sctp.ts';
 import type { CtTuple } from './conntrack-entry.ts';
 import { invertTuple, isIcmp, isIcmpQueryOrAnswer } from './flow.ts';
 
 const PROTO_DCCP = 33;
-const PROTO_SCTP = 132;
 const PROTO_UDPLITE = 136;
 
 /** UDP and its like: a datagram is one packet, and nothing opens or closes a flow. */

@@ -1,4 +1,5 @@
 import { u16 } from '../../../../../protocols/bytes.ts';
+import { nextSctpChunk, PROTO_SCTP, SCTP_CHUNK_HLEN, SCTP_HLEN } from '../../../../../protocols/sctp.ts';
 import type { Skb } from '../../skb.ts';
 import { usage } from '../error.ts';
 import type { Given, MatchExtension } from '../extension.ts';
@@ -13,12 +14,6 @@ import {
   SPORT,
   savePortsOf,
 } from './ports.ts';
-
-const PROTO_SCTP = 132;
-/** Source and destination port, verification tag, checksum (RFC 9260 §3.1). */
-const HEADER = 12;
-/** Type, flags, length (RFC 9260 §3.2). */
-const CHUNK_HEADER = 4;
 
 /** Names of chunks in the order of their numbers; flags that may be asked for, the lowest bit last. */
 const CHUNKS: readonly (readonly [name: string, type: number, flags: string])[] = [
@@ -126,7 +121,7 @@ function hasChunks(skb: Skb, from: number, { mode, specs }: Chunks): boolean {
   const { frame } = skb;
   const seen = new Set<number>();
   for (let at = from; at === from || at < frame.length; ) {
-    if (at + CHUNK_HEADER > frame.length || u16(frame, at + 2) === 0) {
+    if (at + SCTP_CHUNK_HLEN > frame.length || u16(frame, at + 2) === 0) {
       skb.hotdrop = true;
       return false;
     }
@@ -135,7 +130,7 @@ function hasChunks(skb: Skb, from: number, { mode, specs }: Chunks): boolean {
     if (mode === 'only' && fit !== true) return false;
     if (mode === 'any' && fit === true) return true;
     if (fit === true) seen.add(type);
-    at += (u16(frame, at + 2) + 3) & ~3;
+    at = nextSctpChunk(frame, at);
   }
   if (mode !== 'all') return mode === 'only';
   return specs === 'ALL' ? seen.size === 256 : specs === 'NONE' || specs.every(({ type }) => seen.has(type));
@@ -165,11 +160,11 @@ export const sctp: MatchExtension = {
           ...(chunks === null ? [] : [`${inverted ? '! ' : ''}${chunksText(chunks, numeric)}`]),
         ].join(' '),
       compile: () => {
-        const ports = portsMatch(sport, dport, HEADER);
+        const ports = portsMatch(sport, dport, SCTP_HLEN);
         if (chunks === null) return ports;
         return (skb) => {
           if (!ports(skb)) return false;
-          const has = hasChunks(skb, transportAt(skb, HEADER) + HEADER, chunks);
+          const has = hasChunks(skb, transportAt(skb, SCTP_HLEN) + SCTP_HLEN, chunks);
           return !skb.hotdrop && has !== inverted;
         };
       },
