@@ -21,7 +21,7 @@ import type { CtDirection } from './conntrack-entry.ts';
 import type { ConntrackSettings } from './ct-settings.ts';
 
 /** States of an association (`enum sctp_conntrack`), in Linux' order. */
-const STATES = [
+export const SCTP_STATES = [
   'NONE',
   'CLOSED',
   'COOKIE_WAIT',
@@ -32,7 +32,7 @@ const STATES = [
   'SHUTDOWN_ACK_SENT',
   'HEARTBEAT_SENT',
 ] as const;
-export type SctpCtState = (typeof STATES)[number];
+export type SctpCtState = (typeof SCTP_STATES)[number];
 
 const LETTERS: Readonly<Record<string, SctpCtState>> = {
   CL: 'CLOSED',
@@ -73,7 +73,7 @@ const NEXT = new Map(
 /** Null: the chunk cannot be of this association. */
 function transition(type: number, direction: CtDirection, state: SctpCtState): SctpCtState | null {
   const ways = NEXT.get(type);
-  return ways === undefined ? state : (ways[direction]?.[STATES.indexOf(state)] ?? null);
+  return ways === undefined ? state : (ways[direction]?.[SCTP_STATES.indexOf(state)] ?? null);
 }
 
 /** Chunks that may not stand beside others; and those that have to be the first. */

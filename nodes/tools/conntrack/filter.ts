@@ -1,5 +1,6 @@
 import { type IpAddress, ipPrefixContains, parseIp, parseIpAddress } from '../../../protocols/ip.ts';
 import { type Flow, isIcmp } from '../../kernel/netfilter/flow.ts';
+import { SCTP_STATES } from '../../kernel/netfilter/sctp-track.ts';
 import { TCP_STATES } from '../../kernel/netfilter/tcp-states.ts';
 import { protocolNumber } from './protocols.ts';
 import { usageError } from './usage.ts';
@@ -46,6 +47,9 @@ function compile(name: string, value: string): Test | null {
       return port(value, ({ original }) => original.srcPort);
     case 'state':
       return state(value);
+    case 'sctp-state':
+      if (!SCTP_STATES.some((known) => known === value)) throw usageError(`unknown SCTP state \`${value}'`);
+      return (flow) => flow.state === value;
     case 'status':
       return status(value);
     case 'mark':

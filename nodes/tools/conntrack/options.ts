@@ -95,7 +95,7 @@ const OF_PROTOCOL: Readonly<Record<string, Readonly<Record<string, string>>>> = 
   tcp: { ...PORTS, state: 'state' },
   udp: PORTS,
   udplite: PORTS,
-  sctp: PORTS,
+  sctp: { ...PORTS, state: 'sctp-state' },
   dccp: PORTS,
   icmp: { 'icmp-type': 'icmp-type', 'icmp-code': 'icmp-code', 'icmp-id': 'icmp-id' },
   icmpv6: { 'icmpv6-type': 'icmp-type', 'icmpv6-code': 'icmp-code', 'icmpv6-id': 'icmp-id' },
@@ -224,6 +224,6 @@ function check(
 
 function isAllowed(command: ConntrackCommand, name: string): boolean {
   const allowed = ALLOWED[command];
-  const ofProtocol = name === 'state' || name.includes('-port-') || name.startsWith('icmp-');
+  const ofProtocol = name.endsWith('state') || name.includes('-port-') || name.startsWith('icmp-');
   return allowed.includes(name) || (ofProtocol && allowed.includes('protonum'));
 }
