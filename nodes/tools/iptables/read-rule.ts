@@ -21,8 +21,8 @@ interface Loaded<E> {
 
 /** Matches that a protocol brings without `-m` (`xtables_find_proto`), by its name. */
 const PROTO_MATCHES: Readonly<Record<IpFamily, Readonly<Record<string, string>>>> = {
-  inet: { tcp: 'tcp', udp: 'udp', icmp: 'icmp', sctp: 'sctp', esp: 'esp', ah: 'ah' },
-  inet6: { tcp: 'tcp', udp: 'udp', 'ipv6-icmp': 'icmp6', sctp: 'sctp', esp: 'esp', ah: 'ah' },
+  inet: { tcp: 'tcp', udp: 'udp', icmp: 'icmp', sctp: 'sctp', dccp: 'dccp', esp: 'esp', ah: 'ah' },
+  inet6: { tcp: 'tcp', udp: 'udp', 'ipv6-icmp': 'icmp6', sctp: 'sctp', dccp: 'dccp', esp: 'esp', ah: 'ah' },
 };
 /** Other names that matches of ip6tables go by (`xtables_find_match`). */
 const ALIASES6: Readonly<Record<string, string>> = {

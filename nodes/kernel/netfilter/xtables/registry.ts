@@ -5,6 +5,7 @@ import { comment } from './match/comment.ts';
 import { connbytes } from './match/connbytes.ts';
 import { connlimit } from './match/connlimit.ts';
 import { conntrack, state } from './match/conntrack.ts';
+import { dccp } from './match/dccp.ts';
 import { ecn } from './match/ecn.ts';
 import { dst, frag, hbh, ipv6header, rt } from './match/extension-headers.ts';
 import { hashlimit } from './match/hashlimit.ts';
@@ -54,6 +55,7 @@ const MATCHES = [
   connlimit,
   conntrack,
   connmark,
+  dccp,
   dscp,
   ecn,
   esp,
@@ -144,7 +146,6 @@ export const NOT_EMULATED: ReadonlySet<string> = new Set([
   'cluster',
   'connlabel',
   'cpu',
-  'dccp',
   'devgroup',
   'eui64',
   'mh',

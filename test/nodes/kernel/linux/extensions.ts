@@ -248,6 +248,36 @@ export const extensionCases: CaseGroup = {
         through({ upper: rest(132, [...new Array<number>(12).fill(0), 3, 0]) }),
       ],
     ),
+    counting(
+      'dccp tells ports, types and options, and drops what is cut off before those',
+      [
+        '-p dccp',
+        '-p dccp --sport 1:3 ! --dport 9',
+        '-p dccp --dccp-types REQUEST,DATA',
+        '-p dccp ! --dccp-types INVALID',
+        '-p dccp --dccp-option 37',
+        '-p dccp ! --dccp-option 37',
+      ],
+      [
+        // Data offset in words, type and X, then what is behind the sequence number.
+        [3, 2, 0],
+        [4, 0, 0, 0, 0, 0, 0],
+        [5, 0, 0, 0, 0, 0, 0, 37, 3, 0, 0],
+        [6, 2, 1, 0, 0, 0, 0, 1, 0, 37, 2, 1, 1, 1, 1],
+        [5, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        [7, 7, 1, ...new Array<number>(16).fill(0)],
+        [4, 2, 0, 5, 1, 37, 2],
+        [4, 11, 0, 0, 0, 0, 0],
+        [9, 2, 0, 1, 1, 1, 1],
+      ].map(([offset = 0, type = 0, extended = 0, ...more]) =>
+        through({ upper: rest(33, [0, 2, 0, 7, offset, 0, 0, 0, (type << 1) | extended, 0, 0, 0, ...more]) }),
+      ),
+    ),
+    counting(
+      'dccp drops a packet without its whole header',
+      ['-p dccp --dport 7'],
+      [through({ upper: rest(33, [0, 2, 0, 7, 3, 0, 0, 0]) })],
+    ),
     counting6(
       'sctp, esp and ah of IPv6 are found, ah among the extension headers',
       [

@@ -42,6 +42,17 @@ export function extensionProtocols(): fc.Arbitrary<Words> {
       negatable(value('--dports', one('1,2', '1:3,9'))),
     ),
     words(
+      one<Words>(['-p', 'dccp'], ['-p', '33', '-m', 'dccp'], ['-m', 'dccp']),
+      maybe(negatable(value('--dport', ports))),
+      maybe(negatable(value('--source-port', ports))),
+      maybe(
+        negatable(
+          value('--dccp-types', one('DATA', 'request,ACK,RESET', 'INVALID,DATA', 'ALL', 'CLOSE,SYNCACK')),
+        ),
+      ),
+      maybe(negatable(value('--dccp-option', one('0', '1', '0x20', '256')))),
+    ),
+    words(
       one<Words>(['-p', 'esp'], ['-p', 'esp', '-m', 'esp'], ['-m', 'esp']),
       negatable(value('--espspi', spi)),
     ),

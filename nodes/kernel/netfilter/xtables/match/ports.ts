@@ -21,15 +21,15 @@ export function portsOf(
   const found = once(module, given, ...options);
   if (found === undefined) return null;
   const text = found.values[0] ?? '';
-  const range = module === 'udp' ? udpPortRange(text) : parsePortRange(text, proto);
+  const range = module === 'udp' || module === 'dccp' ? anyPortRange(text) : parsePortRange(text, proto);
   return { range, negated: found.negated };
 }
 
 /**
- * As libxtables' own parser of options has it, which reads those of udp: services of any protocol, and a span that is the wrong
+ * As libxtables' own parser of options has it, which reads those of udp and dccp: services of any protocol, and a span that is the wrong
  * way round is let be. @throws XtablesError
  */
-function udpPortRange(text: string): PortRange {
+function anyPortRange(text: string): PortRange {
   const [first = '', second] = text.split(':');
   const port = (word: string) => {
     const value = parseNumber(word, 0, 0xffff) ?? servicePort(word, 'udp') ?? servicePort(word, 'tcp');
