@@ -1,9 +1,11 @@
 import { setU16, setU32 } from '../../../../protocols/bytes.ts';
+import { internetChecksum } from '../../../../protocols/checksum.ts';
 import { settleIpId } from '../../../interop/linux/settle.ts';
 import { type CaseGroup, type CaseStep, command, type LinuxCase, send, show, trimmed, wait } from './case.ts';
 import { fragments4, icmpEcho, type Packet4, packet4 } from './frames4.ts';
-import { type Packet6, packet6 } from './frames6.ts';
+import { echo6, type Packet6, packet6 } from './frames6.ts';
 import { ROUTER, SYN, through } from './router4.ts';
+import { sctpCases } from './sctp.ts';
 import { rest, tcp, type Upper, udp } from './transport.ts';
 
 /** The same in IPv6: 2001:db8:1::1/64 at v0 and 2001:db8:2::1/64 at w0. */
@@ -54,6 +56,14 @@ function ah(spi: number): Uint8Array {
   bytes[0] = 59;
   bytes[1] = 4;
   setU32(bytes, 4, spi);
+  return bytes;
+}
+
+/** An ICMP message of type 13 (RFC 792). */
+function timestampRequest(): Uint8Array {
+  const bytes = new Uint8Array(20);
+  bytes[0] = 13;
+  setU16(bytes, 2, internetChecksum(bytes, 0, bytes.length));
   return bytes;
 }
 
@@ -536,10 +546,44 @@ export const extensionCases: CaseGroup = {
         command('iptables -A FORWARD -j CHECKSUM --checksum-fill'),
       ],
     },
+    {
+      name: 'REJECT does not tell the kernel of answers that it gives itself, to an echo or a time stamp',
+      setUp: [
+        ...ROUTER,
+        ...ROUTER6,
+        'iptables -A OUTPUT -o v0 -j REJECT',
+        'ip6tables -A OUTPUT -o v0 -p icmpv6 --icmpv6-type echo-reply -j REJECT',
+        'iptables -A OUTPUT -o lo',
+        'ip6tables -A OUTPUT -o lo',
+      ],
+      steps: [
+        from('10.0.1.2', { dst: '10.0.1.1', upper: icmpEcho('request') }),
+        from('10.0.1.2', { dst: '10.0.1.1', upper: rest(1, timestampRequest()) }),
+        through6({ dst: '2001:db8:1::1', upper: echo6('request') }),
+        counts('filter'),
+        counts('filter', 'ip6tables'),
+        // What a socket sends is told of.
+        from('10.0.1.2', { dst: '10.0.1.1', upper: udp(1_000, 9) }),
+        counts('filter'),
+      ],
+    },
+    {
+      name: 'an error about a packet that no protocol takes is of its flow, and goes back through NAT, tracked or not',
+      setUp: [
+        ...ROUTER,
+        'iptables -t nat -A INPUT -j SNAT --to-source 10.0.1.7',
+        'iptables -t raw -A OUTPUT -j NOTRACK',
+      ],
+      steps: [
+        from('10.0.1.2', { dst: '10.0.1.1', upper: rest(200, [1, 2, 3, 4]) }),
+        from('10.0.1.2', { dst: '10.0.1.1', upper: udp(1_000, 9) }),
+      ],
+    },
     counting(
       'policy finds no IPsec where there is none',
       ['-m policy --dir in --pol none', '-m policy --dir in --pol ipsec', '-m policy --dir out --pol none'],
       [through({}), through({ upper: SYN })],
     ),
+    ...sctpCases,
   ],
 };

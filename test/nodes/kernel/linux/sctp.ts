@@ -1,7 +1,6 @@
 import { setU16, setU32 } from '../../../../protocols/bytes.ts';
 import { SCTP_CHECKSUM, SCTP_HLEN, SCTP_VTAG, sctpChecksum } from '../../../../protocols/sctp.ts';
-import { settleIpId } from '../../../interop/linux/settle.ts';
-import { type CaseGroup, type CaseStep, command, type LinuxCase, send, show, trimmed } from './case.ts';
+import { type CaseStep, command, type LinuxCase, send, show, trimmed } from './case.ts';
 import { icmpError, packet4 } from './frames4.ts';
 import { ROUTER } from './router4.ts';
 import { rest, type Upper } from './transport.ts';
@@ -101,157 +100,152 @@ function followed(name: string, ...said: readonly Said[]): LinuxCase {
 }
 
 /** SCTP among flows. */
-export const sctpCases: CaseGroup = {
-  name: 'sctp',
-  ports: [{ name: 'v0' }, { name: 'w0' }],
-  settle: settleIpId,
-  cases: [
-    followed(
-      'an association opens, carries data and is shut down',
-      ...HANDSHAKE,
-      ['server', CLIENTS, DATA],
-      ['client', SERVERS, SACK],
-      ['client', SERVERS, SHUTDOWN],
-      ['server', CLIENTS, SHUTDOWN_ACK],
-      ['client', SERVERS, SHUTDOWN_COMPLETE],
-      ['client', SERVERS, DATA],
-      ['client', 0, INIT(0x33)],
-    ),
-    followed(
-      'who answers may shut an association down, or abort it',
-      ...HANDSHAKE,
-      ['server', CLIENTS, SHUTDOWN],
-      ['client', SERVERS, SHUTDOWN_ACK],
-      ['server', CLIENTS, ABORT],
-    ),
-    followed(
-      'a tag of another association is of none, but where it is that of the other end by leave',
-      ...HANDSHAKE,
-      ['client', CLIENTS, DATA],
-      ['client', 0x77, ABORT],
-      ['client', CLIENTS, [6, 1]],
-      ['client', 5, COOKIE_ECHO],
-    ),
-    followed(
-      'an INIT has no tag and stands alone, a cookie stands first, and every chunk has a length',
-      ['client', 5, INIT(CLIENTS)],
-      ['client', 0, INIT(CLIENTS), DATA],
-      ['client', 0, [1, 0, 1, 2]],
-      ['client', 0],
-      ['client', 0, INIT(CLIENTS)],
-      ['server', CLIENTS, INIT_ACK(SERVERS), DATA],
-      ['server', CLIENTS, INIT_ACK(SERVERS)],
-      ['client', SERVERS, DATA, COOKIE_ECHO],
-      ['client', SERVERS, COOKIE_ECHO],
-      ['server', CLIENTS, ERROR],
-    ),
-    followed(
-      'no association begins with what ends or answers one',
-      ['client', 1, ABORT],
-      ['client', 1, SHUTDOWN_COMPLETE],
-      ['client', 1, COOKIE_ACK],
-      ['client', 1, DATA],
-      ['client', 1, SACK],
-    ),
-    followed(
-      'an association that comes to another path begins there with heartbeats',
-      ['client', SERVERS, HEARTBEAT],
-      ['server', CLIENTS, HEARTBEAT_ACK],
-      ['client', SERVERS, DATA],
-      ['server', CLIENTS, SACK],
-    ),
-    followed(
-      'a heartbeat with another tag changes the tags once it is answered',
-      ...HANDSHAKE,
-      ['client', 0x55, HEARTBEAT],
-      ['client', 0x55, DATA],
-      ['server', 0x66, HEARTBEAT_ACK],
-      ['client', 0x55, HEARTBEAT],
-      ['client', 0x55, DATA],
-      ['server', CLIENTS, DATA],
-      ['server', 0x66, DATA],
-    ),
-    followed(
-      'both may begin at the same time',
-      ['client', 0, INIT(CLIENTS)],
-      ['server', 0, INIT(SERVERS)],
-      ['server', CLIENTS, INIT_ACK(SERVERS)],
-      ['client', SERVERS, INIT_ACK(CLIENTS)],
-      ['client', SERVERS, COOKIE_ECHO],
-      ['server', CLIENTS, COOKIE_ACK],
-    ),
-    followed(
-      'what answers out of the blue begins a flow',
-      ['client', 5, SHUTDOWN_ACK],
-      ['server', 5, SHUTDOWN_COMPLETE],
-    ),
-    {
-      name: 'an INIT again does not keep an association alive that is over',
-      setUp: [...ROUTER, ...RULES, 'sysctl -w net.netfilter.nf_conntrack_sctp_timeout_closed=100'],
-      steps: [
-        frame(['client', 0, INIT(CLIENTS)]),
-        flows,
-        frame(['server', CLIENTS, ABORT]),
-        command('sysctl -w net.netfilter.nf_conntrack_sctp_timeout_closed=2'),
-        frame(['client', 0, INIT(CLIENTS)]),
-        flows,
-      ],
-    },
-    {
-      name: 'a wrong checksum makes a packet no part of a flow, unless it is not looked at',
-      setUp: [...ROUTER, ...RULES],
-      steps: [
-        frame(['client', 0, INIT(CLIENTS)], SERVER, 'wrong'),
-        flows,
-        command('sysctl -w net.netfilter.nf_conntrack_checksum=0'),
-        frame(['client', 0, INIT(CLIENTS)], SERVER, 'wrong'),
-        flows,
-        send(
-          0,
-          packet4({ src: CLIENT.host, dst: SERVER.host, upper: rest(132, [3, 232, 35, 40, 0, 0, 0, 0]) }),
-        ),
-        counts,
-      ],
-    },
-    {
-      name: 'NAT gives an association another address and port, with a checksum over all of it',
-      setUp: [
-        ...ROUTER,
-        'iptables -t nat -A PREROUTING -d 10.96.0.10 -p sctp --dport 80 -j DNAT --to-destination 10.0.2.2:9000',
-        'iptables -t nat -A POSTROUTING -p sctp -j SNAT --to-source 10.0.2.1:5000',
-      ],
-      steps: [
-        frame(HANDSHAKE[0]!, { host: '10.96.0.10', port: 80 }),
+export const sctpCases: readonly LinuxCase[] = [
+  followed(
+    'an association opens, carries data and is shut down',
+    ...HANDSHAKE,
+    ['server', CLIENTS, DATA],
+    ['client', SERVERS, SACK],
+    ['client', SERVERS, SHUTDOWN],
+    ['server', CLIENTS, SHUTDOWN_ACK],
+    ['client', SERVERS, SHUTDOWN_COMPLETE],
+    ['client', SERVERS, DATA],
+    ['client', 0, INIT(0x33)],
+  ),
+  followed(
+    'who answers may shut an association down, or abort it',
+    ...HANDSHAKE,
+    ['server', CLIENTS, SHUTDOWN],
+    ['client', SERVERS, SHUTDOWN_ACK],
+    ['server', CLIENTS, ABORT],
+  ),
+  followed(
+    'a tag of another association is of none, but where it is that of the other end by leave',
+    ...HANDSHAKE,
+    ['client', CLIENTS, DATA],
+    ['client', 0x77, ABORT],
+    ['client', CLIENTS, [6, 1]],
+    ['client', 5, COOKIE_ECHO],
+  ),
+  followed(
+    'an INIT has no tag and stands alone, a cookie stands first, and every chunk has a length',
+    ['client', 5, INIT(CLIENTS)],
+    ['client', 0, INIT(CLIENTS), DATA],
+    ['client', 0, [1, 0, 1, 2]],
+    ['client', 0],
+    ['client', 0, INIT(CLIENTS)],
+    ['server', CLIENTS, INIT_ACK(SERVERS), DATA],
+    ['server', CLIENTS, INIT_ACK(SERVERS)],
+    ['client', SERVERS, DATA, COOKIE_ECHO],
+    ['client', SERVERS, COOKIE_ECHO],
+    ['server', CLIENTS, ERROR],
+  ),
+  followed(
+    'no association begins with what ends or answers one',
+    ['client', 1, ABORT],
+    ['client', 1, SHUTDOWN_COMPLETE],
+    ['client', 1, COOKIE_ACK],
+    ['client', 1, DATA],
+    ['client', 1, SACK],
+  ),
+  followed(
+    'an association that comes to another path begins there with heartbeats',
+    ['client', SERVERS, HEARTBEAT],
+    ['server', CLIENTS, HEARTBEAT_ACK],
+    ['client', SERVERS, DATA],
+    ['server', CLIENTS, SACK],
+  ),
+  followed(
+    'a heartbeat with another tag changes the tags once it is answered',
+    ...HANDSHAKE,
+    ['client', 0x55, HEARTBEAT],
+    ['client', 0x55, DATA],
+    ['server', 0x66, HEARTBEAT_ACK],
+    ['client', 0x55, HEARTBEAT],
+    ['client', 0x55, DATA],
+    ['server', CLIENTS, DATA],
+    ['server', 0x66, DATA],
+  ),
+  followed(
+    'both may begin at the same time',
+    ['client', 0, INIT(CLIENTS)],
+    ['server', 0, INIT(SERVERS)],
+    ['server', CLIENTS, INIT_ACK(SERVERS)],
+    ['client', SERVERS, INIT_ACK(CLIENTS)],
+    ['client', SERVERS, COOKIE_ECHO],
+    ['server', CLIENTS, COOKIE_ACK],
+  ),
+  followed(
+    'what answers out of the blue begins a flow',
+    ['client', 5, SHUTDOWN_ACK],
+    ['server', 5, SHUTDOWN_COMPLETE],
+  ),
+  {
+    name: 'an INIT again does not keep an association alive that is over',
+    setUp: [...ROUTER, ...RULES, 'sysctl -w net.netfilter.nf_conntrack_sctp_timeout_closed=100'],
+    steps: [
+      frame(['client', 0, INIT(CLIENTS)]),
+      flows,
+      frame(['server', CLIENTS, ABORT]),
+      command('sysctl -w net.netfilter.nf_conntrack_sctp_timeout_closed=2'),
+      frame(['client', 0, INIT(CLIENTS)]),
+      flows,
+    ],
+  },
+  {
+    name: 'a wrong checksum makes a packet no part of a flow, unless it is not looked at',
+    setUp: [...ROUTER, ...RULES],
+    steps: [
+      frame(['client', 0, INIT(CLIENTS)], SERVER, 'wrong'),
+      flows,
+      command('sysctl -w net.netfilter.nf_conntrack_checksum=0'),
+      frame(['client', 0, INIT(CLIENTS)], SERVER, 'wrong'),
+      flows,
+      send(
+        0,
+        packet4({ src: CLIENT.host, dst: SERVER.host, upper: rest(132, [3, 232, 35, 40, 0, 0, 0, 0]) }),
+      ),
+      counts,
+    ],
+  },
+  {
+    name: 'NAT gives an association another address and port, with a checksum over all of it',
+    setUp: [
+      ...ROUTER,
+      'iptables -t nat -A PREROUTING -d 10.96.0.10 -p sctp --dport 80 -j DNAT --to-destination 10.0.2.2:9000',
+      'iptables -t nat -A POSTROUTING -p sctp -j SNAT --to-source 10.0.2.1:5000',
+    ],
+    steps: [
+      frame(HANDSHAKE[0]!, { host: '10.96.0.10', port: 80 }),
+      send(
+        1,
+        packet4({
+          src: SERVER.host,
+          dst: '10.0.2.1',
+          upper: sctp({ srcPort: 9_000, dstPort: 5_000, tag: CLIENTS, chunks: [INIT_ACK(SERVERS)] }),
+        }),
+      ),
+      frame(HANDSHAKE[2]!, { host: '10.96.0.10', port: 80 }),
+      flows,
+      // An error tells of it in the client's terms, be what it quotes cut off or not.
+      ...[8, 40].map((quoted) =>
         send(
           1,
           packet4({
             src: SERVER.host,
             dst: '10.0.2.1',
-            upper: sctp({ srcPort: 9_000, dstPort: 5_000, tag: CLIENTS, chunks: [INIT_ACK(SERVERS)] }),
+            upper: icmpError(
+              3,
+              3,
+              packet4({
+                src: '10.0.2.1',
+                dst: SERVER.host,
+                upper: sctp({ srcPort: 5_000, dstPort: 9_000, tag: SERVERS, chunks: [COOKIE_ECHO, DATA] }),
+              }).subarray(0, 34 + quoted),
+            ),
           }),
         ),
-        frame(HANDSHAKE[2]!, { host: '10.96.0.10', port: 80 }),
-        flows,
-        // An error tells of it in the client's terms, be what it quotes cut off or not.
-        ...[8, 40].map((quoted) =>
-          send(
-            1,
-            packet4({
-              src: SERVER.host,
-              dst: '10.0.2.1',
-              upper: icmpError(
-                3,
-                3,
-                packet4({
-                  src: '10.0.2.1',
-                  dst: SERVER.host,
-                  upper: sctp({ srcPort: 5_000, dstPort: 9_000, tag: SERVERS, chunks: [COOKIE_ECHO, DATA] }),
-                }).subarray(0, 34 + quoted),
-              ),
-            }),
-          ),
-        ),
-      ],
-    },
-  ],
-};
+      ),
+    ],
+  },
+];

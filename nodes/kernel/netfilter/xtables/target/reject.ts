@@ -1,7 +1,11 @@
 import { ETH_HLEN } from '../../../../../protocols/ethernet.ts';
 import { frameBuffer } from '../../../../../protocols/frame-buffer.ts';
-import { ICMP_DEST_UNREACHABLE } from '../../../../../protocols/icmp.ts';
-import { ICMPV6_DEST_UNREACHABLE } from '../../../../../protocols/icmpv6.ts';
+import {
+  ICMP_DEST_UNREACHABLE,
+  ICMP_ECHO_REPLY,
+  ICMP_TIMESTAMP_REPLY,
+} from '../../../../../protocols/icmp.ts';
+import { ICMPV6_DEST_UNREACHABLE, ICMPV6_ECHO_REPLY } from '../../../../../protocols/icmpv6.ts';
 import { ANY_IP6, isMulticastIp6, readIp6Cached } from '../../../../../protocols/ip6.ts';
 import {
   IPV4_HLEN,
@@ -9,10 +13,11 @@ import {
   ipFragmentOffset,
   ipHeaderLength,
   ipSrc,
+  PROTO_ICMP,
   PROTO_TCP,
   writeIpv4Header,
 } from '../../../../../protocols/ipv4.ts';
-import { IP6_DST, IP6_SRC, IPV6_HLEN, writeIpv6Header } from '../../../../../protocols/ipv6.ts';
+import { IP6_DST, IP6_SRC, IPV6_HLEN, PROTO_ICMPV6, writeIpv6Header } from '../../../../../protocols/ipv6.ts';
 import { resetFor } from '../../../../../protocols/tcp/reset.ts';
 import { decodeTcp, encodeTcp, RST } from '../../../../../protocols/tcp/segment.ts';
 import type { Netns } from '../../../netns.ts';
@@ -21,7 +26,7 @@ import { isHeaderSumRight, mayTellOfReject } from '../../packet-checks.ts';
 import { Skb } from '../../skb.ts';
 import { invalid, usage } from '../error.ts';
 import type { TargetExtension } from '../extension.ts';
-import { isIpv6 } from '../packet.ts';
+import { isIpv6, protoOf, transportOffset } from '../packet.ts';
 import { once } from '../values.ts';
 
 /** Kinds with the code of ICMP destination unreachable that they send, and other names that they have. */
@@ -92,10 +97,11 @@ function rejectTarget({ codes, aliases, usual }: Kinds): TargetExtension {
         list: () => `reject-with ${kind}`,
         compile:
           ({ ns }) =>
-          (skb) => {
+          (skb, hook) => {
             ns.kernel.drop('netfilter-reject');
             if (code === undefined) sendReset(ns, skb);
-            else if (mayTellOfReject(skb)) sendUnreachable(ns, skb, code);
+            else if (mayTellOfReject(skb) && !(hook === NF_LOCAL_OUT && isAnswer(skb)))
+              sendUnreachable(ns, skb, code);
             return 'drop';
           },
       };
@@ -105,6 +111,14 @@ function rejectTarget({ codes, aliases, usual }: Kinds): TargetExtension {
 
 export const reject = rejectTarget(INET);
 export const reject6 = rejectTarget(INET6);
+
+/** An answer that ICMP gives by itself: while it does, it has nothing to send an error by (`icmp_xmit_lock`). */
+function isAnswer(skb: Skb): boolean {
+  const at = transportOffset(skb);
+  const type = at < 0 ? -1 : skb.frame[at];
+  if (isIpv6(skb)) return protoOf(skb) === PROTO_ICMPV6 && type === ICMPV6_ECHO_REPLY;
+  return protoOf(skb) === PROTO_ICMP && (type === ICMP_ECHO_REPLY || type === ICMP_TIMESTAMP_REPLY);
+}
 
 function sendUnreachable(ns: Netns, skb: Skb, code: number): void {
   const { frame } = skb;
