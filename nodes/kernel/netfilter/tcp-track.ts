@@ -278,10 +278,12 @@ export class TcpTrack {
   ): 'close' | 'keep' | 'invalid' | 'unchecked' {
     if (this.closing) return 'unchecked';
     const other = this.#ends[direction === 0 ? 1 : 0];
+    // `nf_conntrack_tcp_established`
+    const established = this.established && flow.assured;
     if (other.maxAckSet && this.#lastFlagSet !== ON_SYN) {
-      if (seq === 0 && !this.established) return 'close';
+      if (seq === 0 && !established) return 'close';
       if (before(seq, other.maxAck) && settings.nf_conntrack_tcp_ignore_invalid_rst === 0) return 'invalid';
-      if (!this.established || seq === other.maxAck) return 'close';
+      if (!established || seq === other.maxAck) return 'close';
       const follows =
         this.#lastFlagSet === ON_ACK && this.#lastDirection === direction && seq === this.#lastEnd;
       return follows ? 'close' : 'keep';

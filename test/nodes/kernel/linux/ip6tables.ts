@@ -379,6 +379,25 @@ export const ip6tablesCases: CaseGroup = {
       ],
     },
     {
+      name: 'a RST in no window ends a flow that is not assured',
+      setUp: [...ROUTER, 'ip6tables -A FORWARD -m conntrack --ctstate INVALID -j DROP'],
+      steps: [
+        through({ upper: tcp6({ srcPort: 1_000, dstPort: 80, flags: ['ack'], seq: 5_000, ack: 1_002 }) }),
+        send(
+          1,
+          packet6({
+            ...BACK,
+            upper: tcp6({ srcPort: 80, dstPort: 1_000, flags: ['ack'], seq: 1_002, ack: 4_999, size: 500 }),
+          }),
+        ),
+        flows,
+        through({
+          upper: tcp6({ srcPort: 1_000, dstPort: 80, flags: ['rst', 'ack'], seq: 0x4000_0000, ack: 1_502 }),
+        }),
+        flows,
+      ],
+    },
+    {
       name: 'MASQUERADE takes the address of the way out, REDIRECT that of the way in',
       setUp: [
         ...ROUTER,
