@@ -21,7 +21,8 @@ export function sourceAddress(dst: Ip6, out: Device, devices: readonly Device[],
     if (!device.up) continue;
     for (const address of device.inet6.addresses) {
       const { addr, dad, len, preferredUntil } = address;
-      if (dad !== null) continue;
+      // Unlike in Linux ::1 does not go out: who has no address yet is told so.
+      if (dad !== null || (address.scope === 'host' && out.kind !== 'loopback')) continue;
       if (addr === dst) return dst;
       // Rule 2: the smallest scope that is enough, else the largest. 3: preferred. 5: by the way out. 6: the same label; one that
       // is for cryptography alone to one of those. 8: the closest, as far as its prefix goes.

@@ -82,7 +82,8 @@ export class Ipv6Sysctls {
 
   constructor(ns: Netns, ipv6: 'on' | 'off') {
     this.#ns = ns;
-    this.all = initialIpv6Conf(ipv6);
+    // Of `all` and a device the greater counts.
+    this.all = { ...initialIpv6Conf(ipv6), accept_dad: 0 };
     this.defaults = initialIpv6Conf(ipv6);
     for (const directory of this.#directories()) ns.sysctls.add(directory);
   }

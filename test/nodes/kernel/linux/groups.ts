@@ -2,6 +2,7 @@ import { arpCases } from './arp.ts';
 import { bridgeCases } from './bridge.ts';
 import { bridgeVlanCases } from './bridge-vlan.ts';
 import type { CaseGroup } from './case.ts';
+import { dadCases } from './dad.ts';
 import { extensionCases } from './extensions.ts';
 import { ipOptionsCases } from './ip-options.ts';
 import { ip6tablesCases } from './ip6tables.ts';
@@ -21,6 +22,7 @@ export const GROUPS: readonly CaseGroup[] = [
   iptablesCases,
   ipv6Cases,
   ip6tablesCases,
+  dadCases,
   routerAdvertCases,
   sourceAddressCases,
   vxlanCases,
