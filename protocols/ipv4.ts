@@ -145,8 +145,25 @@ export function writeIpv4Header(buf: Uint8Array, off: number, header: Ipv4Header
   setU16(buf, off + 10, internetChecksum(buf, off, IPV4_HLEN));
 }
 
-/** Splits a packet to fit an MTU (RFC 791 §3.2). Options that are not to be copied are in the first fragment alone. */
-export function fragmentIpv4(packet: Uint8Array, mtu: number): Uint8Array[] {
+/** Whether fragments of these sizes may be sent as they are (`ip_do_fragment`). */
+function areFitting(sizes: readonly number[], most: number, whole: number): boolean {
+  let sum = 0;
+  for (const [i, size] of sizes.entries()) {
+    if (size > most || (size % 8 !== 0 && i < sizes.length - 1)) return false;
+    sum += size;
+  }
+  return sum === whole;
+}
+
+/**
+ * Splits a packet to fit an MTU (RFC 791 §3.2). Options that are not to be copied are in the first fragment alone. `sizes`: of the
+ * data of the fragments that it came in, which it goes on in where all of them fit, and without DF then.
+ */
+export function fragmentIpv4(
+  packet: Uint8Array,
+  mtu: number,
+  sizes: readonly number[] | null = null,
+): Uint8Array[] {
   const headerLength = ipHeaderLength(packet, 0);
   const total = ipTotalLength(packet, 0);
   const chunk = (mtu - headerLength) & ~7;
@@ -154,8 +171,9 @@ export function fragmentIpv4(packet: Uint8Array, mtu: number): Uint8Array[] {
   const base = ipFragmentOffset(packet, 0);
   const lastIsMf = ipMf(packet, 0);
   const fragments: Uint8Array[] = [];
-  for (let at = headerLength; at < total; at += chunk) {
-    const end = Math.min(at + chunk, total);
+  const asItCame = sizes !== null && areFitting(sizes, chunk, total - headerLength) ? sizes : null;
+  for (let at = headerLength, end = at; at < total; at = end) {
+    end = Math.min(at + (asItCame?.[fragments.length] ?? chunk), total);
     const fragment = new Uint8Array(headerLength + end - at);
     fragment.set(packet.subarray(0, headerLength));
     fragment.set(packet.subarray(at, end), headerLength);
@@ -163,7 +181,8 @@ export function fragmentIpv4(packet: Uint8Array, mtu: number): Uint8Array[] {
       blankUncopiedOptions(fragment, IPV4_HLEN, headerLength);
     setU16(fragment, 2, fragment.length);
     const mf = end < total || lastIsMf ? MF : 0;
-    setU16(fragment, 6, (u16(packet, 6) & DF) | mf | ((base + at - headerLength) >>> 3));
+    const df = asItCame === null ? u16(packet, 6) & DF : 0;
+    setU16(fragment, 6, df | mf | ((base + at - headerLength) >>> 3));
     setU16(fragment, 10, 0);
     setU16(fragment, 10, internetChecksum(fragment, 0, headerLength));
     fragments.push(fragment);

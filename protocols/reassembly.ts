@@ -9,6 +9,7 @@ import {
   ipMf,
   ipProto,
   ipSrc,
+  ipTos,
   ipTotalLength,
 } from './ipv4.ts';
 
@@ -17,9 +18,21 @@ interface Piece {
   readonly data: Uint8Array;
 }
 
+/** Fragments that came one behind the other, from one place to another. */
+interface Run {
+  readonly start: number;
+  end: number;
+}
+
 interface Datagram {
   readonly deadline: number;
   pieces: Piece[];
+  /** In the order in which they began. */
+  runs: Run[];
+  /** Where the fragments so far end. */
+  reach: number;
+  /** Codepoints of ECN that there were, a bit each. */
+  ecn: number;
   /** First fragment as it came, for its header and for the ICMP error. */
   first: Uint8Array | null;
   /** Length of the payload, -1 until the last fragment is here. */
@@ -49,6 +62,8 @@ export interface Fragment {
   readonly more: boolean;
   /** IPv4's. */
   readonly df?: boolean;
+  /** The two bits of ECN (RFC 3168 §5). */
+  readonly ecn?: number;
   /** Bytes before the data that the whole packet will have. */
   readonly headerLength: number;
   readonly data: Uint8Array;
@@ -56,8 +71,11 @@ export interface Fragment {
 
 export interface FragmentFormat {
   parse(packet: Uint8Array): Fragment;
-  /** Turns what has the headers of the first fragment, and all the data, into the packet that it was. */
-  finish(whole: Uint8Array, first: Uint8Array): void;
+  /**
+   * Turns what has the headers of the first fragment, and all the data, into the packet that it was. `isCongested`: it is to be
+   * marked so, as a fragment was.
+   */
+  finish(whole: Uint8Array, first: Uint8Array, isCongested: boolean): void;
 }
 
 const IPV4_FRAGMENTS: FragmentFormat = {
@@ -68,11 +86,13 @@ const IPV4_FRAGMENTS: FragmentFormat = {
       offset: ipFragmentOffset(packet, 0),
       more: ipMf(packet, 0),
       df: ipDf(packet, 0),
+      ecn: ipTos(packet, 0) & 3,
       headerLength,
       data: packet.subarray(headerLength, ipTotalLength(packet, 0)),
     };
   },
-  finish: (whole) => {
+  finish: (whole, _first, isCongested) => {
+    if (isCongested) whole[1]! |= 3;
     setU16(whole, 2, whole.length);
     setU16(whole, 6, 0);
     setU16(whole, 10, 0);
@@ -80,9 +100,14 @@ const IPV4_FRAGMENTS: FragmentFormat = {
   },
 };
 
+/** Bits of `Datagram.ecn`. */
+const NOT_ECT = 1 << 0;
+const CE = 1 << 3;
+
 /**
  * Reassembly (RFC 791 §3.2, RFC 815; RFC 8200 §4.5). Overlapping fragments end their datagram, as RFC 5722 asks for IPv6
- * and Linux does for both. Over its limits, the oldest datagram is given up.
+ * and Linux does for both; what has come already, as part of fragments that came in a row, is passed over (`inet_frag_queue_insert`).
+ * Over its limits, the oldest datagram is given up.
  */
 export class Reassembler {
   readonly #format: FragmentFormat;
@@ -105,86 +130,79 @@ export class Reassembler {
 
   /** Earliest time at which a datagram times out, `Infinity` if none is held. */
   get nextDeadline(): number {
-    const first = this.#datagrams.values().next();
-    return first.done ? Number.POSITIVE_INFINITY : first.value.deadline;
+    let earliest = Number.POSITIVE_INFINITY;
+    for (const { deadline } of this.#datagrams.values()) earliest = Math.min(earliest, deadline);
+    return earliest;
   }
 
-  /** Takes a fragment (a whole valid packet); gives the datagram when it is complete. */
-  add(packet: Uint8Array, now: number): Uint8Array | null {
-    const { key, offset, more, df = false, headerLength, data } = this.#format.parse(packet);
-    if (
-      data.length === 0 ||
-      (more && data.length % 8 !== 0) ||
-      offset + data.length + headerLength > 65_535
-    ) {
-      this.#drop(key);
-      return null;
-    }
+  /** Takes a fragment (a whole valid packet); gives the datagram when it is complete. `timeout` in ms, for one that begins. */
+  add(packet: Uint8Array, now: number, timeout = this.#limits.timeout): Uint8Array | null {
+    const fragment = this.#format.parse(packet);
+    const { key, offset, more, df = false, ecn = 0, headerLength } = fragment;
     let datagram = this.#datagrams.get(key);
     if (datagram === undefined) {
       datagram = {
-        deadline: now + this.#limits.timeout,
-        pieces: [],
-        first: null,
-        total: -1,
-        bytes: 0,
-        largest: 0,
-        largestDf: 0,
+        ...{ deadline: now + timeout, pieces: [], runs: [], first: null, total: -1, reach: 0, ecn: 0 },
+        ...{ bytes: 0, largest: 0, largestDf: 0 },
       };
       this.#datagrams.set(key, datagram);
     }
-    const end = offset + data.length;
-    const overlaps = datagram.pieces.some(
-      (piece) => offset < piece.offset + piece.data.length && piece.offset < end,
-    );
-    const duplicate = datagram.pieces.some(
-      (piece) => piece.offset === offset && piece.data.length === data.length,
-    );
-    if (duplicate) return null;
-    const beyond = datagram.total >= 0 && (end > datagram.total || !more);
-    const short = !more && datagram.pieces.some((piece) => piece.offset + piece.data.length > end);
-    if (overlaps || beyond || short) {
+    // Others than the last are of whole words of 8 bytes: what is more is left out.
+    const whole = offset + fragment.data.length;
+    const end = more ? whole & ~7 : whole;
+    const data = fragment.data.subarray(0, end - offset);
+    const place = fits(datagram, end, more) && end > offset ? placeOf(datagram.runs, offset, end) : 'overlap';
+    if (place === 'overlap') {
       this.#drop(key);
       return null;
     }
-    if (offset === 0) datagram.first = packet;
+    datagram.reach = Math.max(datagram.reach, end);
     if (!more) datagram.total = end;
+    if (place === 'duplicate') return null;
+    if (place === 'behind') datagram.runs.at(-1)!.end = end;
+    else datagram.runs.push({ start: offset, end });
+    datagram.runs.sort((one, other) => one.start - other.start);
+    if (offset === 0) datagram.first = packet;
     datagram.pieces.push({ offset, data });
+    datagram.ecn |= 1 << ecn;
     datagram.bytes += data.length;
     const size = headerLength + data.length;
     datagram.largest = Math.max(datagram.largest, size);
     if (df) datagram.largestDf = Math.max(datagram.largestDf, size);
     this.#bytes += data.length;
     if (datagram.total === datagram.bytes && datagram.first !== null) {
-      const whole = this.#join(datagram.first, datagram.pieces, datagram.total);
-      this.largest = datagram.largest;
-      this.df = datagram.largest === datagram.largestDf;
-      this.sizes = datagram.pieces.sort((a, b) => a.offset - b.offset).map((piece) => piece.data.length);
       this.#drop(key);
-      return whole;
+      return this.#complete(datagram, datagram.first);
     }
     this.#enforceLimits();
     return null;
+  }
+
+  /** Null where the whole is too long, or its parts are not of one kind (RFC 3168 §5.3). */
+  #complete(datagram: Datagram, first: Uint8Array): Uint8Array | null {
+    const { pieces, total, ecn } = datagram;
+    const { headerLength } = this.#format.parse(first);
+    if (headerLength + total > 65_535) return null;
+    if ((ecn & NOT_ECT) !== 0 && ecn !== NOT_ECT) return null;
+    this.largest = datagram.largest;
+    this.df = datagram.largest === datagram.largestDf;
+    this.sizes = pieces.sort((a, b) => a.offset - b.offset).map((piece) => piece.data.length);
+    const whole = new Uint8Array(headerLength + total);
+    whole.set(first.subarray(0, headerLength));
+    for (const piece of pieces) whole.set(piece.data, headerLength + piece.offset);
+    this.#format.finish(whole, first, (ecn & CE) !== 0);
+    return whole;
   }
 
   /** Gives up what is older than the timeout; returns the first fragments there were, for ICMP time exceeded code 1. */
   expire(now: number): Uint8Array[] {
     const firsts: Uint8Array[] = [];
     for (const [key, datagram] of this.#datagrams) {
-      if (datagram.deadline > now) break;
+      if (datagram.deadline > now) continue;
       if (datagram.first !== null) firsts.push(datagram.first);
       this.#drop(key);
     }
     return firsts;
-  }
-
-  #join(first: Uint8Array, pieces: readonly Piece[], total: number): Uint8Array {
-    const { headerLength } = this.#format.parse(first);
-    const whole = new Uint8Array(headerLength + total);
-    whole.set(first.subarray(0, headerLength));
-    for (const piece of pieces) whole.set(piece.data, headerLength + piece.offset);
-    this.#format.finish(whole, first);
-    return whole;
   }
 
   #drop(key: string): void {
@@ -198,4 +216,25 @@ export class Reassembler {
       this.#drop(key);
     }
   }
+}
+
+/** Whether a fragment's end agrees with those so far. */
+function fits({ total, reach }: Datagram, end: number, more: boolean): boolean {
+  if (more) return total < 0 || end <= reach;
+  return end >= reach && (total < 0 || end === total);
+}
+
+/** Where a fragment stands to those so far. */
+function placeOf(
+  runs: readonly Run[],
+  offset: number,
+  end: number,
+): 'behind' | 'apart' | 'duplicate' | 'overlap' {
+  const last = runs.at(-1);
+  if (last !== undefined && last.end < end && offset === last.end) return 'behind';
+  for (const run of runs) {
+    if (end <= run.start || offset >= run.end) continue;
+    return offset >= run.start && end <= run.end ? 'duplicate' : 'overlap';
+  }
+  return 'apart';
 }

@@ -90,6 +90,8 @@ const IPV4 = {
   ip_no_pmtu_disc: 0,
   ip_nonlocal_bind: 0,
   ip_unprivileged_port_start: 1024,
+  /** Seconds that the fragments of a packet wait for one another. */
+  ipfrag_time: 30,
   ping_group_range: '1\t0',
   tcp_mtu_probing: 0,
 };
@@ -111,6 +113,7 @@ const IPV4_SPECS: Readonly<Record<keyof Ipv4Sysctls | 'ip_forward', SysctlSpec>>
   ip_no_pmtu_disc: byte,
   ip_nonlocal_bind: byte,
   ip_unprivileged_port_start: { min: 0, max: 65_535 },
+  ipfrag_time: { min: 0 },
   ping_group_range: { parse: pair(0, 0x7fff_ffff) },
   tcp_mtu_probing: byte,
 };

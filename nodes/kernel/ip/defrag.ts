@@ -14,6 +14,7 @@ export class IpDefrag {
   readonly #ns: Netns;
   readonly #reassembler = new Reassembler();
   #timer: TimerHandle | null = null;
+  #due = Number.POSITIVE_INFINITY;
 
   constructor(ns: Netns) {
     this.#ns = ns;
@@ -24,13 +25,19 @@ export class IpDefrag {
     return this.#reassembler.largest;
   }
 
+  /** Bytes of the data of each of its fragments. */
+  get sizes(): readonly number[] {
+    return this.#reassembler.sizes;
+  }
+
   /**
    * Takes a fragment; gives the whole frame when it was the last that was missing. It has DF where its largest fragment had
    * (`ip_frag_reasm`), so that what is sent on is no larger than what came.
    */
   add(frame: Uint8Array): Uint8Array | null {
     const { rt } = this.#ns.kernel;
-    const whole = this.#reassembler.add(frame.slice(ETH_HLEN), rt.now);
+    const timeout = this.#ns.sysctls.ipv4.ipfrag_time * 1_000;
+    const whole = this.#reassembler.add(frame.slice(ETH_HLEN), rt.now, timeout);
     this.#arm();
     if (whole === null) return null;
     const rebuilt = new Uint8Array(ETH_HLEN + whole.length);
@@ -43,9 +50,12 @@ export class IpDefrag {
   #arm(): void {
     const { rt } = this.#ns.kernel;
     const deadline = this.#reassembler.nextDeadline;
-    if (this.#timer !== null || deadline === Number.POSITIVE_INFINITY) return;
+    if (deadline >= this.#due) return;
+    if (this.#timer !== null) rt.timers.cancel(this.#timer);
+    this.#due = deadline;
     this.#timer = rt.timers.set(deadline, () => {
       this.#timer = null;
+      this.#due = Number.POSITIVE_INFINITY;
       for (const first of this.#reassembler.expire(rt.now)) {
         // RFC 792: the end host says so, nobody on the way (`ip_expire`).
         if (!this.#ns.isLocal(ipDst(first, 0))) continue;

@@ -72,7 +72,9 @@ export class IpForward {
     const usesPathMtu = ns.sysctls.ipv4.ip_forward_use_pmtu !== 0 || ns.pathMtus.locked(dst, path);
     const pathMtu = usesPathMtu ? ns.pathMtus.of(dst, path) : path.device.mtu;
     const mtu = ns.xfrm.active ? ns.xfrm.mtu(flowOf(frame), pathMtu) : pathMtu;
-    if (frame.length - ETH_HLEN > mtu && ipDf(frame, ETH_HLEN)) {
+    // What was put together here goes on in fragments as large as those that came (`ip_exceeds_mtu`).
+    const largest = skb !== null && skb.fragmentSize !== 0 ? skb.fragmentSize : frame.length - ETH_HLEN;
+    if (largest > mtu && ipDf(frame, ETH_HLEN)) {
       ns.ip.icmpError(ICMP_DEST_UNREACHABLE, UNREACH_FRAG_NEEDED, mtu, frame, skb);
       ns.kernel.drop('frag-needed');
       return;

@@ -240,12 +240,13 @@ export class IpOutput {
       this.#emitFrame(path, frame, skb);
       return;
     }
-    if (frame.length - ETH_HLEN > mtu && ipDf(frame, ETH_HLEN)) {
+    const together = skb !== null && skb.fragmentSize !== 0 && skb.fragmentSize <= mtu;
+    if (!together && frame.length - ETH_HLEN > mtu && ipDf(frame, ETH_HLEN)) {
       this.#ns.ip.icmpError(ICMP_DEST_UNREACHABLE, UNREACH_FRAG_NEEDED, mtu, frame);
       this.#ns.kernel.drop('frag-needed');
       return;
     }
-    for (const fragment of fragmentIpv4(frame.subarray(ETH_HLEN), limit)) {
+    for (const fragment of fragmentIpv4(frame.subarray(ETH_HLEN), limit, skb?.fragments ?? null)) {
       const part = frameBuffer(ETH_HLEN + fragment.length);
       part.set(fragment, ETH_HLEN);
       this.#emitFrame(path, part, skb === null ? null : skb.copy(part));

@@ -174,7 +174,7 @@ export class BridgeNetfilter {
     const packet = frame.subarray(ETH_HLEN);
     const parts =
       type === ETHERTYPE_IPV4
-        ? fragmentIpv4(packet, Math.min(bridge.mtu, most))
+        ? fragmentIpv4(packet, Math.min(bridge.mtu, most), skb?.fragments ?? null)
         : fragmentIpv6(packet, Math.min(bridge.mtu, Math.max(most, IPV6_MIN_MTU)), 0, skb?.fragments ?? null);
     for (const fragment of parts) {
       const part = new Uint8Array(ETH_HLEN + fragment.length);

@@ -167,6 +167,7 @@ export class ConntrackTable implements FlowOwner {
     if (whole === null) return 'stolen';
     skb.frame = whole;
     skb.fragmentSize = this.#defrag.largest;
+    skb.fragments = this.#defrag.sizes;
     return 'accept';
   };
 

@@ -37,7 +37,7 @@ export class Skb {
   ctDirection: CtDirection = 0;
   /** Put together from fragments of at most so many bytes, into which it is to be split again; 0 if it was none. */
   fragmentSize = 0;
-  /** IPv6: bytes of the data of each of them. */
+  /** Bytes of the data of each of them. */
   fragments: readonly number[] | null = null;
   /** Set by `-j TRACE`. */
   trace = false;

@@ -84,6 +84,15 @@ export class Twin {
     this.#story.push('(20 ms)');
   }
 
+  /** Time goes by in both: the same has to come out meanwhile. */
+  async later(ms: number): Promise<void> {
+    await this.linux.run(`sleep ${ms / 1_000}`);
+    const theirs = frameTexts(await this.linux.exchange([], 0), this.settle).sort();
+    const mine = this.ours.during(() => this.ours.world.advance(ms));
+    this.#story.push(`(${ms} ms)`);
+    assert.deepEqual(frameTexts(mine, this.settle).sort(), theirs, this.story());
+  }
+
   story(): string {
     return this.#story.join('\n');
   }

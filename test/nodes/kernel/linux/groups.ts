@@ -4,6 +4,7 @@ import { bridgeVlanCases } from './bridge-vlan.ts';
 import type { CaseGroup } from './case.ts';
 import { dadCases } from './dad.ts';
 import { extensionCases } from './extensions.ts';
+import { fragmentsCases } from './fragments.ts';
 import { ipOptionsCases } from './ip-options.ts';
 import { ip6tablesCases } from './ip6tables.ts';
 import { iptablesCases } from './iptables.ts';
@@ -19,6 +20,7 @@ import { xfrmCases } from './xfrm.ts';
 export const GROUPS: readonly CaseGroup[] = [
   arpCases,
   ipOptionsCases,
+  fragmentsCases,
   iptablesCases,
   ipv6Cases,
   ip6tablesCases,
