@@ -241,7 +241,7 @@ guestTest('generated virtual services send, answer and count as in Linux', async
         }
       },
     ),
-    runs(5, 3),
+    runs(3, 3),
   );
   t.pass();
 });

@@ -338,7 +338,7 @@ guestTest('tunnels of IP in IP and GRE send, take apart and err as in Linux', as
         }
       },
     ),
-    runs(5, 3),
+    runs(4, 3),
   );
   t.pass();
 });
