@@ -151,6 +151,14 @@ export const fragmentsCases: CaseGroup = {
       ],
     },
     {
+      name: 'a packet of fragments with DF is too long for an MTU where the largest of them is, and goes on without DF',
+      setUp: [...FOLLOWED, 'ip link set w0 mtu 68'],
+      steps: [
+        pieces({ ...THROUGH, df: true }, [0, 32], [32, 64]),
+        pieces({ ...THROUGH, df: true, id: 99 }, [0, 56], [56, 64]),
+      ],
+    },
+    {
       name: 'fragments are translated together, and leave as they came',
       setUp: [
         ...ROUTER,
