@@ -44,7 +44,8 @@ export class IpipBackend implements Backend {
         local: this.#local,
         remote: 0,
         ttl: 0,
-        pmtudisc: 'on',
+        // The netlink library that flanneld uses asks for none unless it is told to.
+        pmtudisc: 'off',
         key: null,
         checksum: 'off',
         sequence: 'off',

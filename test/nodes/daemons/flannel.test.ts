@@ -602,7 +602,7 @@ test('ipip: a peer is a route to its public address by the tunnel, and directRou
   ]);
   t.like(a.kernel.root.device('flannel.ipip')?.facts(), {
     mtu: 1480,
-    detail: `ipip remote any local ${a.address} ttl inherit`,
+    detail: `ipip any remote any local ${a.address} ttl inherit nopmtudisc`,
   });
   a.kernel.root.routes.delete(peer);
   lab.advance(1100);
