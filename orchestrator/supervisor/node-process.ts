@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { POWER_CUT, POWER_PIPE, type ProcessBoot } from '../../nodes/shell/boot.ts';
 
@@ -13,12 +13,17 @@ export class NodeProcess {
   readonly exited: Promise<Exit>;
   readonly #child: ChildProcess;
   readonly #sockets: 'emulated' | 'real';
+  readonly #errorFile: string;
+  /** Where in it this process begins: it is that of the node's earlier processes too. */
+  readonly #errorStart: number;
   #leave: (exit: Exit) => void = () => {};
 
   /** `sockets`: whether real daemons have connections to it, which the host would close with the process. */
   constructor(program: string, boot: ProcessBoot, sockets: 'emulated' | 'real') {
     this.#sockets = sockets;
-    const errors = openSync(`${boot.logFile}.stderr`, 'a');
+    this.#errorFile = `${boot.logFile}.stderr`;
+    const errors = openSync(this.#errorFile, 'a');
+    this.#errorStart = fstatSync(errors).size;
     this.#child = spawn(process.execPath, [program], {
       stdio: ['pipe', 'ignore', errors, ...(sockets === 'real' ? (['pipe'] as const) : [])],
       env: { ...process.env, REROUTE_NODE_BOOT: JSON.stringify(boot) },
@@ -35,6 +40,13 @@ export class NodeProcess {
 
   get pid(): number {
     return this.#child.pid ?? 0;
+  }
+
+  /** The error that it has ended by, or the last line that it has written to stderr, and where all of them are. */
+  lastWords(): string {
+    const lines = readFileSync(this.#errorFile).subarray(this.#errorStart).toString().trim().split('\n');
+    const word = lines.findLast((line) => /^\w*Error\b/.test(line)) ?? lines.at(-1);
+    return `${word === '' ? '' : `${word}; `}its log: ${this.#errorFile}`;
   }
 
   /** SIGKILL. */

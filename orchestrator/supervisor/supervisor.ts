@@ -356,14 +356,18 @@ export class Supervisor implements ActionHost {
     const timeout = new Promise<'timeout'>((resolve) => {
       timer = setTimeout(() => resolve('timeout'), READY_TIMEOUT);
     });
-    const outcome = await Promise.race([ready, timeout, child.exited.then(() => 'exited' as const)]);
+    const outcome = await Promise.race([ready, timeout, child.exited]);
     clearTimeout(timer);
     if (outcome === 'ready') {
       node.state = 'running';
       return;
     }
     await child.kill();
-    throw new Error(`node ${name} did not start (${outcome}); its log: ${home.logFile(name)}.stderr`);
+    const how =
+      outcome === 'timeout'
+        ? `it was not ready within ${READY_TIMEOUT / 1_000} s`
+        : `it exited with ${outcome.signal ?? outcome.code}`;
+    throw new Error(`node ${name} did not start, ${how}: ${child.lastWords()}`);
   }
 
   async #startDaemon(node: Supervised): Promise<void> {

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import test from 'ava';
 import { BusLab } from '../../orchestrator/bus-lab.ts';
@@ -107,4 +108,33 @@ test('what the user got wrong is named, with a way out, and the status is not 0'
     t.regex(stderr, says, `${argv.join(' ')}: ${stdout}`);
     t.notRegex(stderr, /\n {4}at /, 'a stack trace is no message');
   }
+});
+
+test('a node that does not start says why', async (t) => {
+  const other = createServer().listen(0, '127.0.0.1');
+  t.teardown(() => void other.close());
+  await once(other, 'listening');
+  const { port } = other.address() as AddressInfo;
+  const home = temporaryFolder(t);
+  const file = join(home, 'lab.yaml');
+  writeFileSync(
+    file,
+    `
+name: scn-taken
+topology:
+  nodes:
+    r1: { kind: router, bgp: { as: 65001 } }
+    d: { kind: external, bgp: { as: 65002 }, external: { local: 127.0.0.1, listen: ${port} } }
+  links:
+    - { endpoints: ["r1:eth1", "d:eth1"] }
+`,
+  );
+  const { code, stderr } = await cli(t, home, 'up', '-d', file);
+  t.is(code, 1);
+  t.regex(
+    stderr,
+    /^reroute: node r1 did not start, it exited with 70: Error: cannot take connections of d on /m,
+  );
+  t.regex(stderr, /already in use [\d.:]+; its log: .*r1\.log\.stderr$/m);
+  t.notRegex(stderr, /\n {4}at /);
 });
