@@ -4,7 +4,7 @@ import { IPV6_HLEN } from '../../../../protocols/ipv6.ts';
 import { NEXT_NONE } from '../../../../protocols/ipv6-headers.ts';
 import { settleFragmentId } from '../../../interop/linux/settle.ts';
 import { NEIGHBOR_MAC } from '../../../support/router.ts';
-import { type CaseGroup, command, send, show } from './case.ts';
+import { type CaseGroup, command, listen, send, show } from './case.ts';
 import {
   advert,
   destinationOptions,
@@ -281,6 +281,25 @@ export const ipv6Cases: CaseGroup = {
     },
     {
       name: 'an advertisement does not bring a neighbour back that has failed',
+      setUp: [...HOST, LINK_LOCAL, 'ip -6 route add 2001:db8:9::/48 via 2001:db8:1::9'],
+      steps: [
+        send(0, packet6({ ...THROUGH, dst: '2001:db8:9::1' })),
+        listen(3_500),
+        NEIGHBORS,
+        send(
+          0,
+          advert(
+            { target: '2001:db8:1::9', flags: ['solicited', 'override'], targetMac: STRANGER_MAC },
+            { src: '2001:db8:1::9', dst: '2001:db8:1::1' },
+          ),
+        ),
+        NEIGHBORS,
+        send(0, packet6({ ...THROUGH, dst: '2001:db8:9::1' })),
+        NEIGHBORS,
+      ],
+    },
+    {
+      name: 'an advertisement of a neighbour that there is no entry of makes none',
       setUp: [...HOST, LINK_LOCAL, 'ip -6 route add 2001:db8:9::/48 via 2001:db8:1::9'],
       steps: [
         send(0, packet6({ ...THROUGH, dst: '2001:db8:9::1' })),
