@@ -35,21 +35,21 @@ function arp(op: number, { spa, tpa, sha = NEIGHBOR_MAC, tha = 0, to, patch = []
 const request = (of: Arp) => arp(ARP_REQUEST, of);
 const reply = (of: Arp) => arp(ARP_REPLY, of);
 /** A request to all, as hosts send it. */
-const ask = (spa: string, tpa: string) => request({ spa, tpa, to: BROADCAST_MAC });
+export const ask = (spa: string, tpa: string) => request({ spa, tpa, to: BROADCAST_MAC });
 /** A request for the sender's own address. */
 const announcement = (addr: string, sha = NEIGHBOR_MAC) =>
   request({ spa: addr, tpa: addr, sha, to: BROADCAST_MAC });
 
 /** What makes a router look for a neighbour, and what makes a host answer one. */
-const datagram = (src: string, dst: string) => packet4({ src, dst, upper: udp(1_000, 53) });
-const echo = (src: string, dst: string) => packet4({ src, dst, upper: icmpEcho('request') });
+export const datagram = (src: string, dst: string) => packet4({ src, dst, upper: udp(1_000, 53) });
+export const echo = (src: string, dst: string) => packet4({ src, dst, upper: icmpEcho('request') });
 
-const NEIGHBORS = show('ip neigh');
-const V0 = 'ip addr add 10.0.1.1/24 dev v0';
-const W0 = 'ip addr add 10.0.2.1/24 dev w0';
+export const NEIGHBORS = show('ip neigh');
+export const V0 = 'ip addr add 10.0.1.1/24 dev v0';
+export const W0 = 'ip addr add 10.0.2.1/24 dev w0';
 const conf = (setting: string, dev = 'v0') => `sysctl -w net.ipv4.conf.${dev}.${setting}`;
 const neigh = (setting: string, dev = 'v0') => `sysctl -w net.ipv4.neigh.${dev}.${setting}`;
-const KNOWN_2 = 'ip neigh add 10.0.2.2 lladdr 02:00:00:00:00:02 dev w0 nud permanent';
+export const KNOWN_2 = 'ip neigh add 10.0.2.2 lladdr 02:00:00:00:00:02 dev w0 nud permanent';
 
 /** A setting of each value in turn, and the same steps under each. */
 const under = (setting: string, values: readonly number[], ...steps: readonly CaseStep[]): CaseStep[] =>

@@ -10,6 +10,7 @@ import { ip6tablesCases } from './ip6tables.ts';
 import { iptablesCases } from './iptables.ts';
 import { ipv6Cases } from './ipv6.ts';
 import { ipvsCases } from './ipvs.ts';
+import { neighborsInTimeCases } from './neighbors-in-time.ts';
 import { routerAdvertCases } from './router-advert.ts';
 import { routingCases } from './routing.ts';
 import { sourceAddressCases } from './source-address.ts';
@@ -19,6 +20,7 @@ import { xfrmCases } from './xfrm.ts';
 
 export const GROUPS: readonly CaseGroup[] = [
   arpCases,
+  neighborsInTimeCases,
   ipOptionsCases,
   fragmentsCases,
   iptablesCases,
