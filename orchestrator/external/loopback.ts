@@ -41,13 +41,14 @@ export async function placeLab(lab: CompiledLab): Promise<PlacedLab> {
         continue;
       }
       const first6 = PORTS6 + PORTS6_EACH * (i * (LAST - FIRST + 1) + octet - FIRST);
-      const taken = await takenOn6(first6, ports6);
+      const nodes = lab.nodes.map((node) => placed(node, { range: `127.${octet}`, port, first6 }));
+      // Nodes of a lab whose orchestrator was killed live on for a moment, when nothing says any more that the range is theirs.
+      const taken = (await takenOn6(first6, ports6)) ?? (await takenOf(nodes, `127.${octet}.`));
       if (taken !== null) {
         claim.close();
         reason = taken;
         continue;
       }
-      const nodes = lab.nodes.map((node) => placed(node, { range: `127.${octet}`, port, first6 }));
       return { lab: { ...lab, nodes }, release: () => claim.close() };
     }
   }
@@ -66,10 +67,33 @@ function portsOn6({ nodes }: CompiledLab): number {
 /** Whether somebody has one of the ports, or there is no IPv6; null if not. */
 async function takenOn6(first: number, count: number): Promise<string | null> {
   for (let port = first; port < first + count; port++) {
-    const server = await listen(LOOPBACK6, port);
-    if (typeof server === 'string') return server;
-    await new Promise((resolve) => server.close(resolve));
+    const taken = await takenAt(LOOPBACK6, port);
+    if (taken !== null) return taken;
   }
+  return null;
+}
+
+/** Whether somebody has a place in a range at which one of the nodes or of their daemons is to listen; null if not. */
+async function takenOf(nodes: readonly NodeConfig[], range: string): Promise<string | null> {
+  const transports = nodes.flatMap(({ bgp }) => (bgp?.neighbors ?? []).map(({ external }) => external));
+  const places = new Map<string, readonly [host: string, port: number]>();
+  for (const transport of transports) {
+    if (transport === undefined || transport.remote === null || transport.listen === null) continue;
+    const { local, listen: own, remote } = transport;
+    places.set(`${local} ${own}`, [local, own]);
+    places.set(`${remote.address} ${remote.port}`, [remote.address, remote.port]);
+  }
+  for (const [host, port] of places.values()) {
+    const taken = host.startsWith(range) ? await takenAt(host, port) : null;
+    if (taken !== null) return taken;
+  }
+  return null;
+}
+
+async function takenAt(host: string, port: number): Promise<string | null> {
+  const server = await listen(host, port);
+  if (typeof server === 'string') return server;
+  await new Promise((resolve) => server.close(resolve));
   return null;
 }
 

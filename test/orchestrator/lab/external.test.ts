@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import test from 'ava';
 import { bird } from '../../../orchestrator/external/bird.ts';
 import { frr } from '../../../orchestrator/external/frr.ts';
@@ -50,6 +52,18 @@ test('labs at the same time have no address in common', async (t) => {
   for (const { release } of labs) t.teardown(release);
   const all = labs.flatMap(({ lab }) => neighborsOf(lab, 'd').map(({ external }) => external?.local));
   t.is(new Set(all).size, 3);
+});
+
+test.serial('a lab keeps clear of what nodes of a lab without an orchestrator still have', async (t) => {
+  const before = await placeLab(compile(LAB));
+  const { local = '', listen = 0 } = neighborsOf(before.lab, 'r2')[0]?.external ?? {};
+  before.release();
+  const left = createServer().listen({ host: local, port: listen ?? 0, exclusive: true });
+  t.teardown(() => void left.close());
+  await once(left, 'listening');
+  const { lab, release } = await placeLab(compile(LAB));
+  t.teardown(release);
+  t.not(neighborsOf(lab, 'r2')[0]?.external?.local, local);
 });
 
 test('kind external says itself where it is; without an address it is the one that connects', (t) => {
