@@ -1,4 +1,4 @@
-import { closeSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import type { NatsConnection } from 'nats';
 import { type Logger, pino } from 'pino';
 import type { Subscription } from 'rxjs';
@@ -51,7 +51,8 @@ export class NodeShell {
 
   constructor(boot: ProcessBoot) {
     this.#boot = boot;
-    const destination = pino.destination({ dest: boot.logFile, mkdir: true, sync: false });
+    // Open from the beginning: whoever exits before a file is open fails to write what is left, and then does not exit.
+    const destination = pino.destination({ dest: openSync(boot.logFile, 'a'), sync: false });
     this.#log = pino({ level: boot.logLevel, base: { lab: boot.lab, node: boot.node } }, destination);
   }
 

@@ -42,10 +42,10 @@ export class NodeProcess {
     return this.#child.pid ?? 0;
   }
 
-  /** The error that it has ended by, or the last line that it has written to stderr, and where all of them are. */
+  /** The first error that it has told of, or the last line that it has written to stderr, and where all of them are. */
   lastWords(): string {
     const lines = readFileSync(this.#errorFile).subarray(this.#errorStart).toString().trim().split('\n');
-    const word = lines.findLast((line) => /^\w*Error\b/.test(line)) ?? lines.at(-1);
+    const word = lines.find((line) => /^\w*Error\b/.test(line)) ?? lines.at(-1);
     return `${word === '' ? '' : `${word}; `}its log: ${this.#errorFile}`;
   }
 

@@ -45,6 +45,10 @@ export interface SupervisorOptions {
   readonly logLevel: string;
 }
 
+class StartError extends Error {
+  override readonly name = 'StartError';
+}
+
 /** Processes that may be starting at one time: more would only make each other slow. */
 const WAVE = 6;
 const READY_TIMEOUT = 60_000;
@@ -319,7 +323,10 @@ export class Supervisor implements ActionHost {
     const node = this.#nodes.get(name);
     if (node === undefined || node.state !== 'down') return;
     node.state = 'starting';
-    await this.#turns.take(() => this.#spawn(node, cause, start));
+    await this.#turns.take(async () => {
+      // Whose turn comes when the lab goes down, another node having failed, would outlive it.
+      if (this.#down === null) await this.#spawn(node, cause, start);
+    });
   }
 
   async #spawn(node: Supervised, cause: EventId, start: 'at-once' | 'together'): Promise<void> {
@@ -367,7 +374,7 @@ export class Supervisor implements ActionHost {
       outcome === 'timeout'
         ? `it was not ready within ${READY_TIMEOUT / 1_000} s`
         : `it exited with ${outcome.signal ?? outcome.code}`;
-    throw new Error(`node ${name} did not start, ${how}: ${child.lastWords()}`);
+    throw new StartError(`node ${name} did not start, ${how}: ${child.lastWords()}`);
   }
 
   async #startDaemon(node: Supervised): Promise<void> {

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import test from 'ava';
@@ -125,6 +125,7 @@ topology:
   nodes:
     r1: { kind: router, bgp: { as: 65001 } }
     d: { kind: external, bgp: { as: 65002 }, external: { local: 127.0.0.1, listen: ${port} } }
+${Array.from({ length: 20 }, (_, i) => `    r${i + 2}: { kind: router }`).join('\n')}
   links:
     - { endpoints: ["r1:eth1", "d:eth1"] }
 `,
@@ -137,4 +138,6 @@ topology:
   );
   t.regex(stderr, /already in use [\d.:]+; its log: .*r1\.log\.stderr$/m);
   t.notRegex(stderr, /\n {4}at /);
+  // Those whose turn had not come have not been started after that.
+  t.false(existsSync(join(home, 'labs', 'scn-taken', 'logs', 'r21.log.stderr')));
 });
