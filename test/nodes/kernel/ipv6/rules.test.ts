@@ -1,4 +1,4 @@
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import fc from 'fast-check';
 import type { RuleFacts } from '../../../../nodes/events/kernel.ts';
 import { ANY_FLOW6 } from '../../../../nodes/kernel/ipv6/rules.ts';
@@ -117,11 +117,11 @@ test('rules of IPv6 decide as a naive walk through them does, and the log folds 
       fc.nat(7),
       (rules, flows, gone) => {
         const { rt, kernel, root } = host();
-        for (const rule of rules) root.ipv6.rules.add(rule);
-        const left = rules.filter((_, i) => i !== gone);
-        if (gone < rules.length)
+        const added = rules.filter((rule) => isTaken(t, () => root.ipv6.rules.add(rule)));
+        const left = added.filter((_, i) => i !== gone);
+        if (gone < added.length)
           root.ipv6.rules.delete(
-            (rule) => JSON.stringify({ ...rule }) === JSON.stringify(canonical(rules[gone]!)),
+            (rule) => JSON.stringify({ ...rule }) === JSON.stringify(canonical(added[gone]!)),
           );
         for (const flow of flows) {
           const iif = flow.iif === 'lo' ? null : (root.device(flow.iif) ?? null);
@@ -136,6 +136,17 @@ test('rules of IPv6 decide as a naive walk through them does, and the log folds 
     { numRuns: 200 },
   );
 });
+
+/** Not so one that differs from another in what `rule_exists` does not look at: `not`, or a prefix that it lacks. */
+function isTaken(t: ExecutionContext, add: () => void): boolean {
+  try {
+    add();
+    return true;
+  } catch (error) {
+    t.regex(String(error), /File exists/);
+    return false;
+  }
+}
 
 /** With its keys in the order in which the table keeps them. */
 function canonical(rule: RuleFacts): RuleFacts {
