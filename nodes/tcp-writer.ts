@@ -1,17 +1,20 @@
 import type { IpAddress } from '../protocols/ip.ts';
 import type { TcpSocket } from './kernel/tcp.ts';
 
-/** Writes to a connection without end: what the send buffer does not take waits here, in order. Takes `onDrained` for itself. */
+/** Writes to a connection without end: what the send buffer does not take waits here, in order. Takes `onWritable` for itself. */
 export class TcpWriter {
   readonly #socket: TcpSocket<IpAddress>;
   readonly #unsent: Uint8Array[] = [];
   #ending = false;
-  /** Called when everything written has been acknowledged. */
-  onDrained: (() => void) | null = null;
+  /** Called when what has waited here is taken. */
+  onFlushed: (() => void) | null = null;
 
   constructor(socket: TcpSocket<IpAddress>) {
     this.#socket = socket;
-    socket.onDrained = () => this.#flush();
+    socket.onWritable = () => {
+      this.#flush();
+      if (this.#unsent.length === 0 && !this.#ending) this.onFlushed?.();
+    };
   }
 
   /** Bytes that wait here. */
@@ -42,6 +45,5 @@ export class TcpWriter {
       this.#unsent.shift();
     }
     if (this.#ending) this.#socket.close();
-    else if (this.#socket.unacked === 0 && this.#socket.queued === 0) this.onDrained?.();
   }
 }

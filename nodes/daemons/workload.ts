@@ -48,7 +48,7 @@ export function serveEcho(socket: TcpSocket<IpAddress>, reply: Uint8Array): void
     writer.write(bytes);
     if (writer.waiting > 0) socket.pause();
   });
-  writer.onDrained = () => socket.resume();
+  writer.onFlushed = () => socket.resume();
   socket.onData = (bytes) => stream.receive(bytes);
   socket.onPeerClosed = () => writer.end();
 }

@@ -55,6 +55,7 @@ export class KernelTcpSocket<A extends IpAddress> implements TcpSocket<A> {
   onPeerClosed: (() => void) | null = null;
   onClosed: ((reason: TcpCloseReason) => void) | null = null;
   onDrained: (() => void) | null = null;
+  onWritable: (() => void) | null = null;
   readonly #ns: Netns;
   readonly #inet: InetLayer<A>;
   readonly minTtl: number;
@@ -191,6 +192,7 @@ export class KernelTcpSocket<A extends IpAddress> implements TcpSocket<A> {
         this.onClosed?.(reason);
       },
       drained: () => this.onDrained?.(),
+      writable: () => this.onWritable?.(),
     };
   }
 

@@ -37,7 +37,10 @@ export interface TcpSocket<A extends IpAddress = number> {
   onData: ((bytes: Uint8Array) => void) | null;
   onPeerClosed: (() => void) | null;
   onClosed: ((reason: TcpCloseReason) => void) | null;
+  /** All that was sent has been acknowledged. */
   onDrained: (() => void) | null;
+  /** POLLOUT: there is room again, after a `send` that took less than it was given. */
+  onWritable: (() => void) | null;
   /** Queues bytes under the current cause; returns how many were taken. */
   send(bytes: Uint8Array): number;
   close(): void;

@@ -28,6 +28,8 @@ export interface TcpOutput extends ReceiverOutput {
   closed(reason: TcpCloseReason): void;
   /** Everything handed to `send` so far has been acknowledged. */
   drained?(): void;
+  /** There is room again, after a `send` that took less than it was given. */
+  writable?(): void;
 }
 
 export interface TcpOptions extends SenderOptions {
@@ -69,7 +71,8 @@ export class TcpConnection {
     this.#sender = new Sender(options, cause, {
       emitSyn: (why) => this.#emitSyn(why),
       emit: (flags, seq, payload, why) => this.#emit(flags, seq, payload, why),
-      drained: () => out.drained?.(),
+      drained: () => this.#isOpen() && out.drained?.(),
+      writable: () => out.writable?.(),
     });
   }
 

@@ -34,6 +34,11 @@ export class SendBuffer {
     return this.#limit - (this.#end - this.#start);
   }
 
+  /** Whether whoever waits for room is to be woken: a third of it is free (`sk_stream_is_writeable` of Linux). */
+  get isWritable(): boolean {
+    return this.space >= (this.#limit - this.space) / 2;
+  }
+
   /** Takes what fits; returns how much that was. The bytes are kept, not copied. */
   push(bytes: Uint8Array, cause: number): number {
     const taken = Math.min(bytes.length, this.space);

@@ -6,6 +6,12 @@ export class SendWindow {
   #size = 0;
   #seq = 0;
   #ack = 0;
+  #largest = 0;
+
+  /** The largest that the peer has had, Max(SND.WND). */
+  get largest(): number {
+    return this.#largest;
+  }
 
   get size(): number {
     return this.#size;
@@ -14,6 +20,7 @@ export class SendWindow {
   /** Takes the window of a segment, whatever was known before. */
   learn({ window, seq, ack }: TcpSegment): void {
     this.#size = window;
+    this.#largest = Math.max(this.#largest, window);
     this.#seq = seq;
     this.#ack = ack;
   }

@@ -29,6 +29,8 @@ export interface SenderOutput {
   emit(flags: number, seq: number, payload: Uint8Array, cause: number): void;
   /** Everything that was accepted has been acknowledged. */
   drained(): void;
+  /** There is room again for what `push` has refused. */
+  writable(): void;
 }
 
 const NEVER = Number.POSITIVE_INFINITY;
@@ -55,6 +57,8 @@ export class Sender {
   readonly #buffer: SendBuffer;
   readonly #rto: RtoEstimator;
   readonly #window = new SendWindow();
+  /** SOCK_NOSPACE: `push` has taken less than it was given. */
+  #refused = false;
   #mss: number;
   /** Offset of the oldest unacknowledged byte; -1 while our SYN is. */
   #una = -1;
@@ -162,7 +166,9 @@ export class Sender {
 
   /** Queues bytes; returns how many were taken. */
   push(bytes: Uint8Array, cause: number): number {
-    return this.#buffer.push(bytes, cause);
+    const taken = this.#buffer.push(bytes, cause);
+    this.#refused = taken < bytes.length;
+    return taken;
   }
 
   /** Queues FIN behind what is queued. */
@@ -178,7 +184,7 @@ export class Sender {
     while (this.#nxt < end) {
       const room = this.#window.size - (this.#nxt - this.#una);
       const length = Math.min(end - this.#nxt, this.#mss, room);
-      if (length <= 0) break;
+      if (length <= 0 || this.#isSilly(length)) break;
       this.#sendData(this.#nxt, length, now);
       this.#nxt += length;
     }
@@ -243,7 +249,20 @@ export class Sender {
     }
     if (acked < this.#recover) this.#resend(now);
     else this.#recover = -1;
+    if (this.#refused && this.#buffer.isWritable) {
+      this.#refused = false;
+      this.#out.writable();
+    }
     if (acked >= this.#buffer.end) this.#out.drained();
+  }
+
+  /**
+   * Whether a segment would only fill the end of the window, which it is not to be sent for while others are on their way: what is
+   * neither full, nor all there is, nor half of the largest window (RFC 9293 §3.8.6.2.1).
+   */
+  #isSilly(length: number): boolean {
+    const partial = length < this.#mss && length < this.#buffer.end - this.#nxt;
+    return partial && this.#nxt > this.#una && length < this.#window.largest / 2;
   }
 
   #duplicate(segment: TcpSegment, now: number): void {

@@ -114,7 +114,7 @@ export class TcpSessions {
   #bind(id: ConnectionId, socket: BgpSocket): void {
     this.#sockets.set(id, socket);
     socket.onData = (bytes) => this.#speaker.tcpData(id, bytes);
-    socket.onDrained = () => this.#speaker.tcpWritable(id);
+    socket.onWritable = () => this.#speaker.tcpWritable(id);
     socket.onPeerClosed = () => {
       this.#release(id, socket);
       socket.close();
@@ -131,7 +131,7 @@ export class TcpSessions {
     this.#sockets.delete(id);
     socket.onConnected = null;
     socket.onData = null;
-    socket.onDrained = null;
+    socket.onWritable = null;
     socket.onPeerClosed = null;
     socket.onClosed = null;
   }

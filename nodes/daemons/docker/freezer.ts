@@ -110,6 +110,7 @@ class FrozenSocket implements TcpSocket<IpAddress> {
   onPeerClosed: (() => void) | null = null;
   onClosed: TcpSocket['onClosed'] = null;
   onDrained: (() => void) | null = null;
+  onWritable: (() => void) | null = null;
   /** As the process wants it. */
   #reading = true;
 
@@ -130,6 +131,7 @@ class FrozenSocket implements TcpSocket<IpAddress> {
       freezer.run(() => this.onClosed?.(reason));
     };
     inner.onDrained = () => freezer.run(() => this.onDrained?.());
+    inner.onWritable = () => freezer.run(() => this.onWritable?.());
   }
 
   freeze(): void {

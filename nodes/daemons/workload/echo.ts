@@ -9,6 +9,6 @@ export function echoTcp(socket: TcpSocket<IpAddress>): void {
     writer.write(bytes.slice());
     if (writer.waiting > 0) socket.pause();
   };
-  writer.onDrained = () => socket.resume();
+  writer.onFlushed = () => socket.resume();
   socket.onPeerClosed = () => writer.end();
 }

@@ -93,7 +93,10 @@ export class TcpClient implements RunningTool {
     );
     this.#socket = connectTcp(ctx.ns, peer, options.port);
     this.#socket.onConnected = () => this.#connected();
-    this.#socket.onDrained = () => (this.#state === 'closing' ? this.#end() : this.#fill());
+    this.#socket.onWritable = () => this.#fill();
+    this.#socket.onDrained = () => {
+      if (this.#state === 'closing') this.#end();
+    };
     this.#socket.onClosed = (reason) => this.#closed(reason);
   }
 
@@ -147,13 +150,14 @@ export class TcpClient implements RunningTool {
     if (this.#state !== 'sending') return;
     this.#state = 'closing';
     if (this.#timer !== null) this.#ctx.rt.timers.cancel(this.#timer);
+    // The FIN has what is before it acknowledged at once.
+    this.#socket.close();
     if (this.#acked === this.#sent) this.#end();
   }
 
   /** All has arrived. The connection's own end is the kernel's matter, as after close(2). */
   #end(): void {
     this.#state = 'ended';
-    this.#socket.close();
     this.#report(0, this.#sent);
     this.#out.exit(0);
   }

@@ -194,7 +194,7 @@ test('a pod echoes a long stream whole', (t) => {
   t.is(Buffer.compare(Buffer.concat(got), data), 0);
 });
 
-/** A socket whose send buffer takes `room` bytes, until it is drained. */
+/** A socket whose send buffer takes `room` bytes, until it is writable. */
 class NarrowSocket implements TcpSocket {
   readonly error = null;
   readonly local = { addr: 0, port: 7 };
@@ -208,6 +208,7 @@ class NarrowSocket implements TcpSocket {
   onPeerClosed: TcpSocket['onPeerClosed'] = null;
   onClosed: TcpSocket['onClosed'] = null;
   onDrained: TcpSocket['onDrained'] = null;
+  onWritable: TcpSocket['onWritable'] = null;
   readonly sent: number[] = [];
   reading = true;
   closed = false;
@@ -249,14 +250,14 @@ test('a pod reads no faster than its client, loses nothing, and closes when all 
         given.push(...data);
         if (data.length > 0) socket.onData?.(data);
         socket.room = room;
-        socket.onDrained?.();
+        socket.onWritable?.();
         t.is(socket.reading, socket.sent.length === given.length);
         t.deepEqual(socket.sent, given.slice(0, socket.sent.length));
       }
       socket.onPeerClosed?.();
       t.is(socket.closed, socket.reading);
       socket.room = 10_000;
-      socket.onDrained?.();
+      socket.onWritable?.();
       t.deepEqual(socket.sent, given);
       t.true(socket.closed);
     }),

@@ -133,6 +133,31 @@ test('over IPv6', (t) => {
   t.regex(sized, /^Sending 1450 byte datagrams, IPG target: 11062\.62 us/m);
 });
 
+/** 1 MiB, which is the send buffer, is an odd number of segments over IPv6, and an even one over IPv4. */
+test('TCP never pauses for an acknowledgment that is delayed, over either family', (t) => {
+  for (const to of ['10.0.0.2', 'fd00::2']) {
+    const net = new Network();
+    const [a, b] = [net.host('a', 'on'), net.host('b', 'on')];
+    for (const [i, host] of [a, b].entries()) {
+      net.attach(host, 'lan', 'eth0', `10.0.0.${i + 1}/24`);
+      start(host, `ip addr add fd00::${i + 1}/64 dev eth0 nodad`);
+    }
+    net.advance(3_000);
+    start(b, 'iperf -s -V');
+    const sentAt: number[] = [];
+    net.passes = (frame) => {
+      if (frame.length > 1_000) sentAt.push(a.rt.now);
+      return true;
+    };
+    const client = start(a, `iperf -c ${to} -n 4M`);
+    net.advance(3_000);
+    t.is(client.code, 0);
+    t.is(sentAt.length, to === '10.0.0.2' ? 2_873 : 2_913);
+    const pauses = sentAt.slice(1).map((at, i) => at - sentAt[i]!);
+    t.true(Math.max(...pauses) < 1, `${Math.max(...pauses)} ms`);
+  }
+});
+
 test('a report is read as it was written, and nothing short is one', (t) => {
   const report = {
     bytes: 2 ** 33 + 5,

@@ -27,6 +27,7 @@ export class End implements TcpOutput {
   eof = 0;
   drains = 0;
   onData: (() => void) | null = null;
+  onWritable: (() => void) | null = null;
   readonly #net: Net;
 
   constructor(net: Net, name: string, options: TcpOptions) {
@@ -77,7 +78,13 @@ export class End implements TcpOutput {
   }
 
   drained(): void {
+    this.#over('drained');
     this.drains++;
+  }
+
+  writable(): void {
+    this.#over('writable');
+    this.onWritable?.();
   }
 
   #over(call: string): void {

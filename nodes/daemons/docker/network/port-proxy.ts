@@ -86,7 +86,7 @@ function pipe(from: TcpSocket, to: TcpSocket, open: Set<TcpSocket>): void {
     unsent.push(bytes.slice());
     if (unsent.length === 1) flush();
   };
-  to.onDrained = flush;
+  to.onWritable = flush;
   from.onPeerClosed = () => {
     ended = true;
     flush();
