@@ -8,6 +8,7 @@ import { ensureNatsServer } from '../../orchestrator/setup/nats-server.mjs';
 import { type LabRow, measureLabs } from './lab-rates.ts';
 import { rawRate } from './raw-rate.ts';
 import { measureSteps, type StepRow } from './steps.ts';
+import { measureSteps6 } from './steps6.ts';
 
 const MARKS = ['<!-- bench/forward -->', '<!-- /bench/forward -->'] as const;
 /** The size of the frames that the labs send, and how many of them the raw measurement sends. */
@@ -33,10 +34,13 @@ export async function main(argv: readonly string[], build: string): Promise<numb
   const options = command.opts<Options>();
   const steps: StepRow[] = [];
   if (options.only !== 'labs') {
-    for (const row of measureSteps(options.ms)) {
-      steps.push(row);
-      say(`${row.name.padEnd(36)} ${thousands(row.result.rate)} frames/s, ${row.result.each.toFixed(0)} ns`);
-    }
+    for (const measure of [measureSteps, measureSteps6])
+      for (const row of measure(options.ms)) {
+        steps.push(row);
+        say(
+          `${row.name.padEnd(36)} ${thousands(row.result.rate)} frames/s, ${row.result.each.toFixed(0)} ns`,
+        );
+      }
   }
   const labs: LabRow[] = [];
   let raw = 0;

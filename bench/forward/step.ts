@@ -1,3 +1,4 @@
+import type { Device } from '../../nodes/kernel/device.ts';
 import { Kernel } from '../../nodes/kernel/kernel.ts';
 import type { Netns } from '../../nodes/kernel/netns.ts';
 import { seededRandom } from '../../nodes/random.ts';
@@ -21,7 +22,7 @@ export class Bare {
   readonly #timers: TimerQueue;
   #now = 1;
 
-  constructor() {
+  constructor({ ipv6 = 'off' }: { readonly ipv6?: 'on' | 'off' } = {}) {
     this.#timers = new TimerQueue(() => rt.cause);
     const self = this;
     let seq = 0;
@@ -37,6 +38,7 @@ export class Bare {
     };
     this.kernel = new Kernel(rt, {
       timings: defaultTimings('calico'),
+      ipv6,
       transmit: (_port, frame) => {
         this.transmitted++;
         this.last = frame;
@@ -52,11 +54,17 @@ export class Bare {
     this.#timers.run(this.#now, (fire) => fire());
   }
 
+  /** A port that is up, without an address. */
+  bring(index: number): Device {
+    const name = `eth${index}`;
+    const device = this.root.addPort({ name, mac: 0x020000000000 + index, mtu: 1500, port: index });
+    this.root.setUp(name);
+    return device;
+  }
+
   /** A port with an address, up, and the neighbours that it has. */
   port(index: number, address: string, neighbors: readonly string[] = []): void {
-    const name = `eth${index}`;
-    this.root.addPort({ name, mac: 0x020000000000 + index, mtu: 1500, port: index });
-    this.root.setUp(name);
+    const { name } = this.bring(index);
     this.root.addAddress(name, address);
     for (const [i, neighbor] of neighbors.entries())
       this.root.setNeighbor(name, ip(neighbor), 0x020000000100 + index * 256 + i);
