@@ -11,6 +11,8 @@ export interface StepRow {
 }
 
 const FLOW: Flow = { src: '10.0.0.9', dst: '10.1.0.9', srcPort: 1000, dstPort: 9, size: 1514 };
+/** A host behind the bridge. */
+const HOST = 0x020000000500;
 
 function router(): Bare {
   const bare = new Bare();
@@ -19,9 +21,22 @@ function router(): Bare {
   return bare;
 }
 
+/** A bridge of two ports that knows who is behind the second. */
+function bridge(): Bare {
+  const bare = new Bare();
+  const br0 = bare.root.addBridge({ name: 'br0', mac: 0x020000000200, mtu: 1500 });
+  bare.root.setUp('br0');
+  for (const [index, address] of ['10.0.0.1/24', '10.1.0.1/24'].entries()) {
+    bare.port(index, address);
+    bare.root.setMaster(`eth${index}`, 'br0');
+  }
+  br0.addFdb(HOST, bare.root.links.require('eth1'), 'static');
+  return bare;
+}
+
 /** So many flows, by their source ports. */
-function flows(count: number, flow = FLOW): Uint8Array[] {
-  return Array.from({ length: count }, (_, i) => datagram({ ...flow, srcPort: 1024 + i }));
+function flows(count: number, flow = FLOW, mac?: number): Uint8Array[] {
+  return Array.from({ length: count }, (_, i) => datagram({ ...flow, srcPort: 1024 + i }, mac));
 }
 
 function iptables(bare: Bare, line: string): void {
@@ -119,6 +134,7 @@ export function* measureSteps(ms: number): Iterable<StepRow> {
     const targets = flows(64, { ...FLOW, dst: formatIp4(VIPS + (count >>> 1)) });
     yield row(`IPVS, ${count.toLocaleString('en')} services`, bare, targets);
   }
+  yield row('bridged', bridge(), flows(64, FLOW, HOST));
 }
 
 const VIPS = 0x0a600000;
