@@ -1,8 +1,8 @@
-import { u16 } from '../../../protocols/bytes.ts';
+import { u16, u32 } from '../../../protocols/bytes.ts';
 import { ETH_HLEN } from '../../../protocols/ethernet.ts';
 import { type Ip6, readIp6Cached } from '../../../protocols/ip6.ts';
 import { PROTO_TCP, PROTO_UDP } from '../../../protocols/ipv4.ts';
-import { IP6_SRC, IPV6_HLEN, ip6TrafficClass, upperLayer } from '../../../protocols/ipv6.ts';
+import { IP6_SRC, IPV6_HLEN, ip6NextHeader, ip6TrafficClass, upperLayer } from '../../../protocols/ipv6.ts';
 import type { Device } from '../device.ts';
 import type { PacketOptions } from '../ip/output.ts';
 import type { FlowKey } from '../rules.ts';
@@ -42,4 +42,24 @@ export function sentFlow6(
     iif: null,
     oif: device ?? null,
   };
+}
+
+/** Hash of a flow that is on its way: addresses, protocol, and ports where they follow at once. */
+export function flowHash6(frame: Uint8Array): number {
+  const proto = ip6NextHeader(frame, ETH_HLEN);
+  let hash = proto;
+  for (let at = ETH_HLEN + IP6_SRC; at < ETH_HLEN + IPV6_HLEN; at += 4)
+    hash = Math.imul(hash ^ u32(frame, at), 0x9e3779b1) ^ (hash >>> 15);
+  const at = ETH_HLEN + IPV6_HLEN;
+  if ((proto === PROTO_TCP || proto === PROTO_UDP) && at + 4 <= frame.length)
+    hash = Math.imul(hash ^ u32(frame, at), 0xc2b2ae35);
+  return (hash ^ (hash >>> 13)) >>> 0;
+}
+
+/** The same of a packet that has no header of IPv6 yet: of its addresses and protocol. */
+export function sentHash6({ src, dst, proto }: PacketOptions<Ip6>): number {
+  let hash = proto;
+  for (let i = 0; i < 16; i++)
+    hash = Math.imul(hash ^ (src.charCodeAt(i) << 8) ^ dst.charCodeAt(i), 0x9e3779b1);
+  return hash >>> 0;
 }
