@@ -16,7 +16,9 @@ export interface BfdPlace {
 
 /** RFC 5881 §4 */
 const SOURCE_PORT = 50_000;
+/** µs; and packets in a row that the other end may miss, which is as long as this process may be kept from answering. */
 const INTERVAL = 50_000;
+const MULTIPLIER = 30;
 
 /**
  * One end of a BFD session with nothing of a protocol machine: it answers each packet with one that has the state that it was
@@ -81,7 +83,7 @@ export class BfdPeer {
     const fields = {
       diag: this.state === 'AdminDown' ? 7 : 0,
       state: this.state,
-      detectMult: 3,
+      detectMult: MULTIPLIER,
       myDiscriminator: 77,
       yourDiscriminator: packet.myDiscriminator,
       desiredMinTx: INTERVAL,
