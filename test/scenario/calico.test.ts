@@ -5,7 +5,6 @@ import { parseBlock } from '../../protocols/ipam/calico-block.ts';
 import {
   addressOf,
   converge,
-  type Launched,
   launch,
   pings,
   QUICK_TIMERS,
@@ -14,8 +13,6 @@ import {
   until,
   verifies,
 } from '../support/lab.ts';
-
-const HOLD_TIME = 3_000;
 
 /** Without graceful restart what dies is missed as soon as its connections are. */
 function calico(name: string): string {
@@ -54,11 +51,19 @@ async function established(lab: RunningLab, node: string): Promise<boolean> {
   return report.sessions.some((session) => session.peer === node && session.established);
 }
 
-async function killAndMeasure({ lab }: Launched, how: 'reset' | 'silent'): Promise<number> {
+/** Kills n2, and tells by what rr found out: how soon it did is for a busy machine to say. */
+async function killed(lab: RunningLab, how: 'reset' | 'silent'): Promise<string> {
+  const before = lab.now();
   await lab.act({ type: 'kill', node: 'n2', how });
-  const killed = lab.now();
-  await until(lab, 'rr loses n2', async () => !(await established(lab, 'n2')));
-  return lab.now() - killed;
+  let reason = '';
+  await until(lab, 'rr loses n2', async () => {
+    for await (const { at, event } of lab.records('rr')) {
+      if (event.type !== 'bgp.session' || event.peer !== 'n2' || event.from !== 'Established') continue;
+      if (at >= before) reason = event.reason;
+    }
+    return reason !== '';
+  });
+  return reason;
 }
 
 test('pods reach each other through routes that a reflector passed on; verify holds', async (t) => {
@@ -81,10 +86,9 @@ test('pods reach each other through routes that a reflector passed on; verify ho
 });
 
 test('a node killed with its connections reset is missed at once, and comes back with its disk', async (t) => {
-  const launched = await launch(t, calico('scn-reset'));
-  const { lab } = launched;
+  const { lab } = await launch(t, calico('scn-reset'));
   const blocksBefore = (await lab.list('ipam.blocks.>')).map((entry) => entry.key).sort();
-  t.true((await killAndMeasure(launched, 'reset')) < HOLD_TIME / 2);
+  t.is(await killed(lab, 'reset'), 'TcpConnectionFails');
   await converge(t, lab);
   t.false((await run(lab, 'n1', 'ip route')).output.includes('172.18.18.102'));
   await verifies(t, lab);
@@ -101,11 +105,8 @@ test('a node killed with its connections reset is missed at once, and comes back
 });
 
 test('a node that loses power is missed when the hold timer expires', async (t) => {
-  const launched = await launch(t, calico('scn-silent'));
-  const { lab } = launched;
-  const missed = await killAndMeasure(launched, 'silent');
-  // The last message came up to a keepalive interval before the cut.
-  t.true(missed > HOLD_TIME - 1_500, `missed after ${missed} ms`);
+  const { lab } = await launch(t, calico('scn-silent'));
+  t.regex(await killed(lab, 'silent'), /^HoldTimer_Expires/);
   await converge(t, lab);
   t.false((await run(lab, 'n3', 'ip route')).output.includes('172.18.18.102'));
   await lab.act({ type: 'start', node: 'n2' });
@@ -147,6 +148,10 @@ test('deleting a pod gives its address back, and a cable pulled keeps a node awa
   await lab.act({ type: 'link', node: 'n2', device: 'eth0', carrier: 'up' });
   await until(lab, 'n2 is back', () => established(lab, 'n2'));
   await converge(t, lab);
-  await pings(t, lab, 'web-n1-1', 'web-n2-1');
+  // n1 has asked for n2's MAC address in vain, and what it sends before it gives that up is lost with it (RFC 4861 §7.2.2).
+  await until(lab, 'web-n1-1 reaches it', async () => {
+    const { code } = await run(lab, 'web-n1-1', `ping -n -c 1 -W 1 ${target}`);
+    return code === 0;
+  });
   await verifies(t, lab);
 });
