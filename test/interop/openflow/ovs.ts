@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { OfBody } from '../../../protocols/openflow/message.ts';
+import { eventually } from '../../support/eventually.ts';
 import type { Out } from '../../support/router.ts';
 import { OpenFlowClient } from './client.ts';
 
@@ -90,9 +91,12 @@ export class OpenVswitch {
   async appctl(method: string, params: readonly string[] = []): Promise<void> {
     const socket = connect(join(this.folder, 'vswitchd.ctl'));
     socket.write(JSON.stringify({ method, params, id: 0 }));
-    const [answer] = await once(socket, 'data');
-    socket.destroy();
-    if (!String(answer).includes('"error":null')) throw new Error(`${method}: ${answer}`);
+    let answer = '';
+    for await (const chunk of socket) {
+      answer += chunk;
+      if (isJson(answer)) break;
+    }
+    if (!answer.includes('"error":null')) throw new Error(`${method}: ${answer}`);
   }
 
   async ofctl(args: readonly string[]): Promise<Result> {
@@ -127,11 +131,9 @@ export class OpenVswitch {
   }
 
   async #there(name: string): Promise<void> {
-    const until = Date.now() + 20_000;
-    while (!existsSync(join(this.folder, name))) {
-      if (Date.now() > until) throw new Error(`Open vSwitch has made no ${name} in ${this.folder}`);
-      await new Promise((resolve) => setImmediate(resolve));
-    }
+    await eventually(`Open vSwitch takes connections at ${name} in ${this.folder}`, () =>
+      takesConnections(join(this.folder, name)),
+    );
   }
 
   /** What the ports have sent since the last time. */
@@ -165,6 +167,28 @@ export async function ofctl(args: readonly string[], folder: string): Promise<Re
     const failed = error as { stdout?: string; stderr?: string; code?: unknown };
     if (typeof failed.code !== 'number') throw error;
     return { text: `${failed.stdout ?? ''}${failed.stderr ?? ''}`, code: failed.code };
+  }
+}
+
+/** A socket is there a moment before it can be connected to. */
+async function takesConnections(path: string): Promise<boolean> {
+  const socket = connect(path);
+  try {
+    await once(socket, 'connect');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
+  }
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -17,6 +17,7 @@ import { type BgpMessage, encodeMessage, encodeStateChange } from '../../../prot
 import { tableDump } from '../../../protocols/mrt/table.ts';
 import { route } from '../../protocols/bgp/arbitrary.ts';
 import { concat } from '../../protocols/mrt/bytes.ts';
+import { eventually } from '../../support/eventually.ts';
 import { temporaryFolder } from '../../support/nats.ts';
 import { needing } from '../../support/needs.ts';
 
@@ -211,25 +212,20 @@ async function startGobgp(t: ExecutionContext): Promise<(...args: readonly strin
   const port = await freePort();
   const api = `127.0.0.1:${port}`;
   const daemon = spawn(GOBGPD, ['-f', config, '--pprof-disable', '--api-hosts', api], { stdio: 'ignore' });
+  const exited = new Promise((resolve) => daemon.once('exit', resolve));
   t.teardown(async () => {
     daemon.kill();
-    if (daemon.exitCode === null) await once(daemon, 'exit');
+    await exited;
   });
   const gobgp = async (...args: readonly string[]): Promise<string> =>
     (await run(GOBGP, ['--port', String(port), ...args])).stdout;
-  await until(t, () =>
+  await eventually('gobgpd answers', () =>
     gobgp('global').then(
       (text) => text.includes('64999'),
       () => false,
     ),
   );
   return gobgp;
-}
-
-/** Asks again and again; each question is a process, which takes its time. */
-async function until(t: ExecutionContext, holds: () => Promise<boolean>): Promise<void> {
-  const end = Date.now() + 20_000;
-  while (!(await holds())) if (Date.now() > end) t.fail('it does not come');
 }
 
 /**
