@@ -61,6 +61,8 @@ export class BridgeDevice extends Device implements BridgeMaster {
   readonly #firstAgeing: number;
   #settings: Required<BridgeFacts>;
   #timer: TimerHandle | null = null;
+  /** The addresses of the bridge and its ports; null until they are asked for again. */
+  #macs: ReadonlySet<number> | null = null;
 
   constructor(ns: Netns, options: DeviceOptions, ageing: number) {
     super(ns, options);
@@ -89,6 +91,7 @@ export class BridgeDevice extends Device implements BridgeMaster {
     if (defaultPvid !== 0) port.vlans.add({ vid: defaultPvid, pvid: true, untagged: true });
     this.ports.push(device);
     this.#ports.set(device, port);
+    this.macsChanged();
     device.master = this;
     device.setPromiscuous('wanted');
   }
@@ -96,11 +99,17 @@ export class BridgeDevice extends Device implements BridgeMaster {
   removePort(device: Device): void {
     const port = this.#ports.get(device);
     this.ports.splice(this.ports.indexOf(device), 1);
+    this.macsChanged();
     this.flush(device);
     if (port?.vlans.isDefault(this.#settings.defaultPvid) === false) this.#emitVlansReset(device.name);
     this.#ports.delete(device);
     device.master = null;
     device.setPromiscuous('unwanted');
+  }
+
+  /** The address of the bridge or of a port has changed. */
+  macsChanged(): void {
+    this.#macs = null;
   }
 
   /** Changes settings of a port; the caller tells of it. */
@@ -302,6 +311,8 @@ export class BridgeDevice extends Device implements BridgeMaster {
 
   /** The addresses of the bridge and its ports are the host's own, in the VLANs that they are in (`fdb_add_local`). */
   #isOwn(mac: number, vlan: number): boolean {
+    // Nearly every frame is for somebody else, and a bridge may have a thousand ports.
+    if (!this.owns(mac)) return false;
     const anywhere = !this.#settings.vlanFiltering;
     if (mac === this.mac && (anywhere || this.#own.has(vlan))) return true;
     for (const device of this.ports)
@@ -310,7 +321,8 @@ export class BridgeDevice extends Device implements BridgeMaster {
   }
 
   override owns(mac: number): boolean {
-    return mac === this.mac || this.ports.some((port) => port.mac === mac);
+    this.#macs ??= new Set([this, ...this.ports].map((device) => device.mac));
+    return this.#macs.has(mac);
   }
 
   /** `should_deliver` */

@@ -55,6 +55,8 @@ export interface UpperLinkOptions {
 export class LinkTable {
   readonly #ns: Netns;
   readonly #devices = new Map<string, Device>();
+  /** What `list` gives, until a device comes or goes: it is asked for by packets too. */
+  #listed: readonly Device[] | null = null;
 
   constructor(ns: Netns) {
     this.#ns = ns;
@@ -72,8 +74,9 @@ export class LinkTable {
   }
 
   /** By interface index. */
-  list(): Device[] {
-    return [...this.#devices.values()].sort((a, b) => a.ifindex - b.ifindex);
+  list(): readonly Device[] {
+    this.#listed ??= [...this.#devices.values()].sort((a, b) => a.ifindex - b.ifindex);
+    return this.#listed;
   }
 
   addLoopback(): Device {
@@ -387,6 +390,8 @@ export class LinkTable {
     const lower = device.lower();
     if (lower !== null && old !== lower.mac) lower.setFilter(old, 'unwanted');
     device.mac = mac;
+    const bridge = device instanceof BridgeDevice ? device : device.master;
+    if (bridge instanceof BridgeDevice) bridge.macsChanged();
     if (lower !== null && mac !== lower.mac) lower.setFilter(mac, 'wanted');
     if (device instanceof PortDevice) device.filterChanged();
     this.#changed(device);
@@ -410,6 +415,7 @@ export class LinkTable {
     device.neighbors = new NeighborTable(device);
     device.inet6 = new Inet6Device(device);
     this.#devices.set(device.name, device);
+    this.#listed = null;
     this.#changed(device);
   }
 
@@ -437,6 +443,7 @@ export class LinkTable {
     device.qdisc = null;
     last();
     this.#devices.delete(device.name);
+    this.#listed = null;
     this.#ns.kernel.rt.emit({ type: 'link.removed', ns: this.#ns.name, name: device.name });
   }
 

@@ -144,7 +144,7 @@ export class Netns {
   }
 
   /** By interface index. */
-  devices(): Device[] {
+  devices(): readonly Device[] {
     return this.links.list();
   }
 

@@ -50,6 +50,10 @@ export interface TunnelOptions {
   readonly sequence: 'on' | 'off';
 }
 
+const IPIP: readonly TunnelKind[] = ['ipip'];
+const GRE: readonly TunnelKind[] = ['gre'];
+const GRETAP: readonly TunnelKind[] = ['gretap'];
+
 const DEFAULT_TTL = 64;
 /** `IPTUNNEL_ERR_TIMEO`, ms. */
 const FAILURE_LIFETIME = 30_000;
@@ -287,32 +291,25 @@ export class TunnelTable {
 
   /** Takes an outer packet of a tunnel's protocol; false where no tunnel of the node ever knew of it. */
   receive(proto: number, frame: Uint8Array, at: number, src: number, dst: number): boolean {
-    if (proto !== PROTO_IPIP && proto !== PROTO_GRE) return false;
-    if (!this.#isKnown(proto)) return false;
     if (proto === PROTO_IPIP) {
-      if (frame.length - at < IPV4_HLEN) {
-        this.#ns.kernel.drop('tunnel-malformed');
-        return true;
-      }
-      const device = this.#find(['ipip'], dst, src, null);
-      if (device === null) this.#refuse(frame);
-      else device.decapsulate(frame, at, ETHERTYPE_IPV4);
+      const whole = frame.length - at >= IPV4_HLEN;
+      const device = whole ? this.#find(IPIP, dst, src, null) : null;
+      if (device === null) return this.#refuse(proto, frame, whole ? 'tunnel-unknown' : 'tunnel-malformed');
+      device.decapsulate(frame, at, ETHERTYPE_IPV4);
       return true;
     }
+    if (proto !== PROTO_GRE) return false;
     // Linux takes flags that no RFC has for a part of the version (`gre_rcv`).
     const isGre = frame.length - at >= GRE_LEAST && (frame[at + 1]! & 0x7f) === 0;
     const header = isGre ? decodeGre(frame, at, frame.length - at) : null;
-    if (header === null) {
-      this.#ns.kernel.drop('tunnel-malformed');
-      return true;
-    }
-    const kinds: readonly TunnelKind[] = header.etherType === ETHERTYPE_TEB ? ['gretap'] : ['gre'];
-    const device = this.#find(kinds, dst, src, header.key);
+    if (header === null) return this.#refuse(proto, frame, 'tunnel-malformed');
+    const tap = header.etherType === ETHERTYPE_TEB;
+    const device = this.#find(tap ? GRETAP : GRE, dst, src, header.key);
     if (device === null) {
       // Frames go to the tunnels of packets as well, which have nobody for them.
-      if (header.etherType === ETHERTYPE_TEB && this.#find(['gre'], dst, src, header.key) !== null)
-        this.#ns.kernel.drop('unknown-ethertype');
-      else this.#refuse(frame);
+      if (!tap || this.#find(GRE, dst, src, header.key) === null)
+        return this.#refuse(proto, frame, 'tunnel-unknown');
+      this.#ns.kernel.drop('unknown-ethertype');
     } else if (header.checksum !== (device.options.checksum === 'on'))
       this.#ns.kernel.drop('tunnel-checksum');
     else if (!device.inSequence(header.sequence)) this.#ns.kernel.drop('tunnel-sequence');
@@ -331,13 +328,13 @@ export class TunnelTable {
   ): void {
     if (proto !== PROTO_IPIP && proto !== PROTO_GRE) return;
     let device: IpTunnelDevice | null;
-    if (proto === PROTO_IPIP) device = this.#find(['ipip'], ipSrc(frame, off), ipDst(frame, off), null);
+    if (proto === PROTO_IPIP) device = this.#find(IPIP, ipSrc(frame, off), ipDst(frame, off), null);
     else {
       // "Impossible event", says `ipgre_err`.
       if (kind === 'unreachable' && code === UNREACH_PORT) return;
       const quoted = quotedGre(frame, at);
       if (quoted === null) return;
-      const kinds: readonly TunnelKind[] = quoted.etherType === ETHERTYPE_TEB ? ['gretap'] : ['gre'];
+      const kinds = quoted.etherType === ETHERTYPE_TEB ? GRETAP : GRE;
       device = this.#find(kinds, ipSrc(frame, off), ipDst(frame, off), quoted.key);
     }
     if (device === null || device.options.remote === 0) return;
@@ -354,10 +351,12 @@ export class TunnelTable {
     return false;
   }
 
-  /** No tunnel is for it (`tunnel4_rcv`, `gre_rcv`). */
-  #refuse(frame: Uint8Array): void {
-    this.#ns.kernel.drop('tunnel-unknown');
-    this.#ns.ip.icmpError(ICMP_DEST_UNREACHABLE, UNREACH_PORT, 0, frame);
+  /** No tunnel is for it (`tunnel4_rcv`, `gre_rcv`); false where the protocol is not there either. */
+  #refuse(proto: number, frame: Uint8Array, why: 'tunnel-unknown' | 'tunnel-malformed'): boolean {
+    if (!this.#isKnown(proto)) return false;
+    this.#ns.kernel.drop(why);
+    if (why === 'tunnel-unknown') this.#ns.ip.icmpError(ICMP_DEST_UNREACHABLE, UNREACH_PORT, 0, frame);
+    return true;
   }
 }
 

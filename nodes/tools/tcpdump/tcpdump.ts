@@ -144,7 +144,7 @@ class Tcpdump implements RunningTool {
     this.#finish();
   }
 
-  #devices(): Device[] {
+  #devices(): readonly Device[] {
     const { ns } = this.#ctx;
     const { device: name } = this.#options;
     if (this.#any) return ns.devices();

@@ -133,3 +133,17 @@ test('what a port gets while the bridge is down is lost', (t) => {
   t.deepEqual(receive(0, BROADCAST_MAC, A), []);
   t.is(kernel.drops.get('device-down'), 1);
 });
+
+test('a port is known by the address that it has now, one that has left or was renamed no longer', (t) => {
+  const { root, receive, known, kernel } = bridged();
+  const own = BRIDGE + 2;
+  t.deepEqual(receive(0, own, A), [], 'of p1: the host’s own');
+  t.is(kernel.drops.get('other-host'), 1);
+  root.links.setMac('p1', B);
+  t.deepEqual(receive(0, own, A), [1, 2]);
+  t.deepEqual(receive(0, B, A), []);
+  t.deepEqual(receive(2, A, B), [0]);
+  t.deepEqual(Object.keys(known()), [formatMac(A)], 'nobody else is heard under it');
+  root.setMaster('p1', null);
+  t.deepEqual(receive(0, B, A), [2]);
+});
