@@ -94,6 +94,11 @@ function inLocalTable(ns: Netns, dst: number, hash: number, flow: FlowKey): Path
   return found === 'throw' ? null : found;
 }
 
+/** The row of the local table for an address that somebody has put in by hand; null: there is none. */
+export function customLocalRoute(ns: Netns, dst: number): Route | null {
+  return ns.tables.customLocal ? (ns.tables.get(LOCAL_TABLE)?.lookup(dst) ?? null) : null;
+}
+
 function inTable(
   ns: Netns,
   table: RouteTable,

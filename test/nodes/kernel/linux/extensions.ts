@@ -194,6 +194,36 @@ export const extensionCases: CaseGroup = {
       ],
       steps: [from('192.0.2.1'), counts('raw')],
     },
+    counting(
+      'rpfilter lets who has no address yet ask all, and nobody else of 0.0.0.0/8',
+      ['-m rpfilter'],
+      [
+        ...['0.0.0.0', '0.1.2.3', '10.0.1.2', '192.0.2.1'].flatMap((src) =>
+          ['255.255.255.255', '224.0.0.5', '0.1.2.3'].map((dst) => from(src, { dst })),
+        ),
+      ],
+      '-A PREROUTING',
+    ),
+    {
+      name: 'addrtype knows what was put into the local table by hand, and with a device what is of that one alone',
+      setUp: [
+        ...ROUTER,
+        'ip route add local 10.9.0.0/24 dev lo',
+        'ip route add local 10.9.1.0/24 dev v0',
+        'ip route add local 10.9.2.0/24 dev w0',
+        'ip route add broadcast 10.9.3.255 dev v0 table local',
+        'ip route add unreachable 10.9.4.0/24 table local',
+        ...['', '--limit-iface-in'].flatMap((limit) =>
+          ['LOCAL', 'BROADCAST', 'UNICAST'].map((type) =>
+            `iptables -t raw -A PREROUTING -m addrtype --dst-type ${type} ${limit}`.trim(),
+          ),
+        ),
+      ],
+      steps: [
+        ...['10.0.1.1', '10.0.2.1', '10.0.1.255', '10.0.2.255', '127.0.0.1', '127.9.9.9', '0.1.2.3'],
+        ...['10.9.0.5', '10.9.1.5', '10.9.2.5', '10.9.3.255', '10.9.4.5'],
+      ].flatMap((dst) => [from('10.0.1.2', { dst, upper: icmpEcho('reply') }), counts('raw')]),
+    },
     {
       name: 'rpfilter has its place before routing, in raw and mangle',
       setUp: ROUTER,

@@ -24,11 +24,6 @@ interface Wanted {
   readonly acceptLocal: boolean;
 }
 
-/** 0.0.0.0/8 */
-function isZeronet(addr: number): boolean {
-  return addr >>> 24 === 0;
-}
-
 /** 224.0.0.0/24 */
 function isLocalMulticast(addr: number): boolean {
   return addr >>> 8 === 0xe00000;
@@ -39,9 +34,9 @@ function comesBack4(ns: Netns, { frame, mark }: Skb, device: Device, wanted: Wan
   const src = ipSrc(frame, ETH_HLEN);
   const dst = ipDst(frame, ETH_HLEN);
   // A client that has no address yet asks all, or a group of its link.
-  if (isZeronet(src) && (dst === LIMITED_BROADCAST || isLocalMulticast(dst))) return true;
+  if (src === 0 && (dst === LIMITED_BROADCAST || isLocalMulticast(dst))) return true;
   const flow = {
-    src: isMulticast(dst) || dst === LIMITED_BROADCAST || isZeronet(dst) ? 0 : dst,
+    src: isMulticast(dst) || dst === LIMITED_BROADCAST ? 0 : dst,
     tos: ipTos(frame, ETH_HLEN),
     mark: wanted.validMark ? mark : 0,
     proto: 0,
