@@ -44,6 +44,7 @@ export type XtablesEvent =
   | ({ readonly type: 'recent.added'; readonly ns: string } & RecentFacts)
   | ({ readonly type: 'recent.removed'; readonly ns: string } & RecentFacts)
   /** `-j LOG`: a line of the kernel's log. `level` as syslog(2) numbers them. */
+  | { readonly type: 'packet.logged'; readonly ns: string; readonly level: number; readonly line: string }
   /** `-j NFLOG`: `line` is what LOG would write. */
   | {
       readonly type: 'packet.nflog';
@@ -52,7 +53,6 @@ export type XtablesEvent =
       readonly prefix: string;
       readonly line: string;
     }
-  | { readonly type: 'packet.logged'; readonly ns: string; readonly level: number; readonly line: string }
   /** `-j TRACE`: a rule that a packet fits, a user chain's end, or a builtin chain's policy. */
   | ({
       readonly type: 'packet.trace';
