@@ -12,23 +12,25 @@ import {
   VethDevice,
 } from './device.ts';
 import { Inet6Device } from './ipv6/inet6-device.ts';
-import { IpvlanDevice } from './ipvlan.ts';
-import { MacvlanDevice } from './macvlan.ts';
+import {
+  carrierChanged,
+  changeMac,
+  emitLink,
+  emitNaming,
+  followPorts,
+  notifyArp,
+  refreshBridge,
+  refreshMaster,
+  refreshPeer,
+  refreshUppers,
+} from './link-notifier.ts';
 import { NeighborTable } from './neighbor.ts';
 import { NetlinkError } from './netlink.ts';
 import type { Netns } from './netns.ts';
 import { InternalDevice } from './openflow/internal-device.ts';
 import { IpTunnelDevice, type TunnelOptions } from './tunnels/ip-tunnel.ts';
 import { WireguardDevice } from './tunnels/wireguard.ts';
-import {
-  attachUpper,
-  checkUpper,
-  detachUpper,
-  ipvlanPort,
-  macvlanPort,
-  type UpperOptions,
-} from './uppers.ts';
-import { VlanDevice } from './vlan.ts';
+import { attachUpper, checkUpper, detachUpper, makeUpper, type UpperOptions } from './uppers.ts';
 import { VxlanDevice, type VxlanOptions } from './vxlan.ts';
 
 export interface LinkOptions {
@@ -162,8 +164,7 @@ export class LinkTable {
     const modes = parent.uppers.map((other) => other.detail());
     const device = this.#add(makeUpper(this.#ns, options, parent, upper));
     // The mode of an ipvlan device is that of its siblings too.
-    for (const [i, other] of parent.uppers.entries())
-      if (other.detail() !== modes[i]) other.ns.links.#changed(other);
+    for (const [i, other] of parent.uppers.entries()) if (other.detail() !== modes[i]) emitLink(other);
     attachUpper(device);
     return device;
   }
@@ -185,9 +186,7 @@ export class LinkTable {
     this.#leave(device);
     device.moved(target, as);
     others.#adopt(device);
-    const peer = device.peer();
-    for (const other of peer === null ? device.uppers : [peer, ...device.uppers])
-      other.ns.links.#changed(other);
+    emitNaming(device);
   }
 
   /** `ip link set DEV name NAME`; addresses and routes go with it. @throws NetlinkError */
@@ -210,11 +209,9 @@ export class LinkTable {
       this.#ns.addresses.add(device, `${formatIp4(addr)}/${len}`, { scope, prefixRoute });
     if (isSwitched) {
       device.master = master;
-      this.#changed(device);
+      emitLink(device);
     } else if (master !== null) this.setMaster(as, master.name);
-    const peer = device.peer();
-    for (const other of peer === null ? device.uppers : [peer, ...device.uppers])
-      other.ns.links.#changed(other);
+    emitNaming(device);
   }
 
   /** Takes a device out, with its addresses, routes, neighbours and FDB rows; a veth's peer goes with it. */
@@ -246,12 +243,12 @@ export class LinkTable {
       throw new NetlinkError('RTNETLINK answers: Network is down');
     device.opened();
     device.up = true;
-    this.#changed(device);
-    this.#refreshVeth(device);
+    emitLink(device);
+    refreshPeer(device);
     this.#ns.addresses.deviceUp(device);
-    this.#notifyArp(device);
-    this.#refreshMaster(device);
-    this.#refreshUppers(device);
+    notifyArp(device);
+    refreshMaster(device);
+    refreshUppers(device);
   }
 
   setDown(name: string): void {
@@ -260,24 +257,24 @@ export class LinkTable {
     device.up = false;
     device.stopped();
     device.qdisc?.reset();
-    this.#changed(device);
+    emitLink(device);
     device.neighbors.clear();
-    this.#refreshVeth(device);
+    refreshPeer(device);
     this.#ns.addresses.deviceDown(device);
     this.#ns.pathMtus.deviceDown(device);
     this.#ns.redirects.deviceDown(device);
     this.#ns.nat.deviceDown(device);
     this.#ns.ipv6.nat.deviceDown(device);
-    this.#refreshMaster(device);
-    this.#refreshUppers(device);
+    refreshMaster(device);
+    refreshUppers(device);
   }
 
   setCarrier(device: Device, carrier: boolean): void {
     if (device.carrier === carrier) return;
     device.carrier = carrier;
-    this.#carrierChanged(device);
-    this.#refreshMaster(device);
-    this.#refreshUppers(device);
+    carrierChanged(device);
+    refreshMaster(device);
+    refreshUppers(device);
     this.#ns.kernel.linkChanged(device);
   }
 
@@ -299,18 +296,15 @@ export class LinkTable {
       throw new NetlinkError('RTNETLINK answers: Operation not supported');
     if (old instanceof BridgeDevice) {
       old.removePort(device);
-      if (old.refreshCarrier()) {
-        this.#carrierChanged(old);
-        this.#refreshUppers(old);
-      }
-      this.#followPorts(old);
+      refreshBridge(old);
+      followPorts(old);
     }
     if (master !== null) {
       master.addPort(device);
-      this.#changed(device);
-      this.#refreshMaster(device);
-      this.#followPorts(master);
-    } else this.#changed(device);
+      emitLink(device);
+      refreshMaster(device);
+      followPorts(master);
+    } else emitLink(device);
   }
 
   /** Makes a device a port of what is no device itself: a bridge of Open vSwitch. */
@@ -318,7 +312,7 @@ export class LinkTable {
     if (device.master !== null) throw new NetlinkError('RTNETLINK answers: Device or resource busy');
     device.master = master;
     device.setPromiscuous('wanted');
-    this.#changed(device);
+    emitLink(device);
   }
 
   /** What stands on a device is never larger; an ipvlan device is always as large. @throws NetlinkError */
@@ -334,35 +328,28 @@ export class LinkTable {
     if (device.kind === 'vxlan' && mtu > device.maxMtu)
       throw new NetlinkError('RTNETLINK answers: Invalid argument');
     device.mtu = mtu;
-    this.#changed(device);
+    emitLink(device);
     for (const upper of device.uppers)
       if (upper.mtu > mtu || upper.kind === 'ipvlan') upper.ns.links.setMtu(upper.name, mtu);
     const { master } = device;
     if (device instanceof BridgeDevice) device.mtuSet = true;
-    if (master instanceof BridgeDevice) this.#followPorts(master);
+    if (master instanceof BridgeDevice) followPorts(master);
   }
 
   /** @throws NetlinkError */
   setMac(name: string, mac: number): void {
     const device = this.require(name);
     if (device.kind === 'ipvlan') throw new NetlinkError('RTNETLINK answers: Operation not supported');
-    this.#applyMac(device, mac);
+    changeMac(device, mac);
     if (device instanceof BridgeDevice) device.macSet = true;
     const { master } = device;
-    if (master instanceof BridgeDevice) this.#followPorts(master);
-  }
-
-  /** By arp_notify a device tells its segment of its addresses as it comes up, and as its own changes (`inetdev_event`). */
-  #notifyArp(device: Device): void {
-    if (!device.hasLinkLayer || device.noArp) return;
-    if (Math.max(device.conf.arp_notify, this.#ns.sysctls.all.arp_notify) === 0) return;
-    for (const { addr } of device.addresses) device.neighbors.announce(addr);
+    if (master instanceof BridgeDevice) followPorts(master);
   }
 
   /** Settings of a bridge (`ip link set DEV type bridge …`). @throws NetlinkError */
   configureBridge(bridge: BridgeDevice, settings: BridgeFacts): void {
     bridge.configure(settings);
-    this.#changed(bridge);
+    emitLink(bridge);
   }
 
   /** Settings of a bridge port (`bridge link set`). @throws NetlinkError where it is none. */
@@ -371,33 +358,7 @@ export class LinkTable {
     if (!(master instanceof BridgeDevice))
       throw new NetlinkError('RTNETLINK answers: Operation not supported');
     master.configurePort(device, settings);
-    this.#changed(device);
-  }
-
-  /** A bridge for which neither was chosen has the lowest address and the smallest MTU of its ports. */
-  #followPorts(bridge: BridgeDevice): void {
-    if (!bridge.macSet) this.#applyMac(bridge, bridge.portsMac);
-    const { portsMtu } = bridge;
-    if (bridge.mtuSet || bridge.mtu === portsMtu) return;
-    bridge.mtu = portsMtu;
-    this.#changed(bridge);
-  }
-
-  /** A VLAN that has its parent's address goes with it, and so does every ipvlan device. */
-  #applyMac(device: Device, mac: number): void {
-    const old = device.mac;
-    if (old === mac) return;
-    const lower = device.lower();
-    if (lower !== null && old !== lower.mac) lower.setFilter(old, 'unwanted');
-    device.mac = mac;
-    const bridge = device instanceof BridgeDevice ? device : device.master;
-    if (bridge instanceof BridgeDevice) bridge.macsChanged();
-    if (lower !== null && mac !== lower.mac) lower.setFilter(mac, 'wanted');
-    if (device instanceof PortDevice) device.filterChanged();
-    this.#changed(device);
-    if (device.up) this.#notifyArp(device);
-    for (const upper of device.uppers)
-      if (upper.mac === old && upper.kind !== 'macvlan') upper.ns.links.#applyMac(upper, mac);
+    emitLink(device);
   }
 
   /** @throws NetlinkError */
@@ -416,7 +377,7 @@ export class LinkTable {
     device.inet6 = new Inet6Device(device);
     this.#devices.set(device.name, device);
     this.#listed = null;
-    this.#changed(device);
+    emitLink(device);
   }
 
   #discard(device: Device): void {
@@ -445,67 +406,5 @@ export class LinkTable {
     this.#devices.delete(device.name);
     this.#listed = null;
     this.#ns.kernel.rt.emit({ type: 'link.removed', ns: this.#ns.name, name: device.name });
-  }
-
-  #changed(device: Device): void {
-    this.#ns.kernel.rt.emit({ type: 'link.set', ns: this.#ns.name, link: device.facts() });
-    device.inet6.refresh();
-  }
-
-  #carrierChanged(device: Device): void {
-    this.#changed(device);
-    if (device.carrier) return;
-    const { all } = this.#ns.sysctls;
-    const { all: all6 } = this.#ns.ipv6.sysctls;
-    if ((all.arp_evict_nocarrier & device.conf.arp_evict_nocarrier) !== 0) device.neighbors.carrierLost();
-    if ((all6.ndisc_evict_nocarrier & device.inet6.conf.ndisc_evict_nocarrier) !== 0)
-      device.inet6.neighbors.carrierLost();
-  }
-
-  /** A veth end has carrier while its peer is up. */
-  #refreshVeth(device: Device): void {
-    const peer = device.peer();
-    if (peer === null || peer.carrier === device.up) return;
-    const { links } = peer.ns;
-    if (links.get(peer.name) !== peer) return;
-    peer.carrier = device.up;
-    links.#carrierChanged(peer);
-    links.#refreshMaster(peer);
-    links.#refreshUppers(peer);
-  }
-
-  #refreshMaster(device: Device): void {
-    const { master } = device;
-    if (device instanceof InternalDevice) device.changed();
-    if (!(master instanceof BridgeDevice)) {
-      master?.portChanged?.(device);
-      return;
-    }
-    if (!device.usable) master.flush(device);
-    if (master.refreshCarrier()) {
-      this.#carrierChanged(master);
-      this.#refreshUppers(master);
-    }
-  }
-
-  /** What stands on a device has its carrier, and a VLAN goes up and down with it (`vlan_device_event`). */
-  #refreshUppers(device: Device): void {
-    for (const upper of [...device.uppers]) {
-      const { links } = upper.ns;
-      if (!device.up && upper.kind === 'vlan') links.setDown(upper.name);
-      if (upper.carrier !== device.usable) links.setCarrier(upper, device.usable);
-      if (device.up && upper.kind === 'vlan') links.setUp(upper.name);
-    }
-  }
-}
-
-function makeUpper(ns: Netns, options: DeviceOptions, parent: Device, upper: UpperOptions): Device {
-  switch (upper.kind) {
-    case 'vlan':
-      return new VlanDevice(ns, options, parent, upper);
-    case 'macvlan':
-      return new MacvlanDevice(ns, options, parent, macvlanPort(parent), upper.mode);
-    case 'ipvlan':
-      return new IpvlanDevice(ns, options, parent, ipvlanPort(parent, upper.mode, upper.flag));
   }
 }

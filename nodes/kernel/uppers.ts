@@ -1,8 +1,9 @@
 import { VLAN_ID_MAX } from '../../protocols/vlan.ts';
-import type { Device } from './device.ts';
+import type { Device, DeviceOptions } from './device.ts';
 import { IpvlanDevice, type IpvlanFlag, type IpvlanMode, IpvlanPort } from './ipvlan.ts';
 import { MacvlanDevice, type MacvlanMode, MacvlanPort } from './macvlan.ts';
 import { NetlinkError } from './netlink.ts';
+import type { Netns } from './netns.ts';
 import { VlanDevice, VlanGroup, type VlanOptions } from './vlan.ts';
 
 /** What a device can be that stands on another one. */
@@ -37,8 +38,20 @@ function isAlone(upper: UpperOptions): boolean {
   return upper.kind === 'macvlan' && upper.mode === 'passthru';
 }
 
+/** The device by itself; `attachUpper` joins it to the one that it stands on. */
+export function makeUpper(ns: Netns, options: DeviceOptions, parent: Device, upper: UpperOptions): Device {
+  switch (upper.kind) {
+    case 'vlan':
+      return new VlanDevice(ns, options, parent, upper);
+    case 'macvlan':
+      return new MacvlanDevice(ns, options, parent, macvlanPort(parent), upper.mode);
+    case 'ipvlan':
+      return new IpvlanDevice(ns, options, parent, ipvlanPort(parent, upper.mode, upper.flag));
+  }
+}
+
 /** The port of a device's macvlan devices, made where it is the first. */
-export function macvlanPort(parent: Device): MacvlanPort {
+function macvlanPort(parent: Device): MacvlanPort {
   if (parent.rxHandler instanceof MacvlanPort) return parent.rxHandler;
   const port = new MacvlanPort();
   parent.rxHandler = port;
@@ -46,7 +59,7 @@ export function macvlanPort(parent: Device): MacvlanPort {
 }
 
 /** The port of a device's ipvlan devices: the mode is that of all, and the last to be set (`ipvlan_set_port_mode`). */
-export function ipvlanPort(parent: Device, mode: IpvlanMode, flag: IpvlanFlag): IpvlanPort {
+function ipvlanPort(parent: Device, mode: IpvlanMode, flag: IpvlanFlag): IpvlanPort {
   if (parent.rxHandler instanceof IpvlanPort) {
     parent.rxHandler.mode = mode;
     return parent.rxHandler;
