@@ -13,18 +13,22 @@ export interface UdpDatagram {
   readonly payloadLength: number;
 }
 
-/** Null when truncated, of a bad length, or of a wrong checksum (0: there is none, which IPv6 does not allow, RFC 8200 §8.1). */
+/**
+ * Null when truncated, of a bad length, or of a wrong checksum. One of 0 is none: over IPv4 it may be (`by-family`), over IPv6 it may
+ * not (RFC 8200 §8.1) but for tunnels that take it (RFC 6935).
+ */
 export function decodeUdp(
   buf: Uint8Array,
   off: number,
   len: number,
   src: IpAddress,
   dst: IpAddress,
+  zeroChecksum: 'taken' | 'by-family' = 'by-family',
 ): UdpDatagram | null {
   if (len < UDP_HLEN) return null;
   const length = u16(buf, off + 4);
   if (length < UDP_HLEN || length > len) return null;
-  if (u16(buf, off + 6) !== 0 || typeof src !== 'number') {
+  if (u16(buf, off + 6) !== 0 || (typeof src !== 'number' && zeroChecksum !== 'taken')) {
     if (internetChecksum(buf, off, length, pseudoHeaderSum(src, dst, PROTO_UDP, length)) !== 0) return null;
   }
   return {

@@ -46,7 +46,12 @@ export class IpLayer {
     return this.#output.send(buffer, options, fill);
   }
 
-  /** The same by a way that has been found already. */
+  /** The way of a packet of the host's own that has no IP header yet. */
+  wayOf(buffer: Uint8Array, options: PacketOptions): Path | null {
+    return this.#output.wayOf(buffer, options);
+  }
+
+  /** The same as `output` by a way that has been found already. */
   outputBy(
     path: Path,
     buffer: Uint8Array,

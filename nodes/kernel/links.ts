@@ -32,6 +32,7 @@ import { IpTunnelDevice, type TunnelOptions } from './tunnels/ip-tunnel.ts';
 import { WireguardDevice } from './tunnels/wireguard.ts';
 import { attachUpper, checkUpper, detachUpper, makeUpper, type UpperOptions } from './uppers.ts';
 import { VxlanDevice, type VxlanOptions } from './vxlan.ts';
+import { validateVxlan } from './vxlan-config.ts';
 
 export interface LinkOptions {
   readonly name: string;
@@ -111,11 +112,11 @@ export class LinkTable {
 
   /** @throws NetlinkError */
   addVxlan(options: LinkOptions & VxlanOptions): VxlanDevice {
-    const exists = [...this.#devices.values()].some(
-      (other) =>
-        other instanceof VxlanDevice && other.vni === options.vni && other.dstPort === options.dstPort,
+    const others = [...this.#devices.values()].filter((other) => other instanceof VxlanDevice);
+    validateVxlan(
+      options,
+      others.map((other) => other.options),
     );
-    if (exists) throw new NetlinkError('Error: A VXLAN device with the specified VNI already exists.');
     const device = this.#add(new VxlanDevice(this.#ns, this.#options(options), options));
     device.mtu = Math.min(device.mtu, device.maxMtu);
     device.start();

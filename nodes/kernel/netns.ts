@@ -269,7 +269,7 @@ export class Netns {
   }
 
   /** `bridge fdb append MAC dev DEV dst ADDR` on a VXLAN device. */
-  addVxlanFdb(dev: string, mac: number, dst: number, kind: 'static' | 'permanent'): void {
+  addVxlanFdb(dev: string, mac: number, dst: IpAddress, kind: 'static' | 'permanent'): void {
     const device = this.links.require(dev);
     if (!(device instanceof VxlanDevice))
       throw new NetlinkError('RTNETLINK answers: Operation not supported');
@@ -284,7 +284,7 @@ export class Netns {
     device.setFdb(mac, remote, kind, how);
   }
 
-  deleteVxlanFdb(dev: string, mac: number, dst?: number, via: Device | null = null): boolean {
+  deleteVxlanFdb(dev: string, mac: number, dst?: IpAddress, via: Device | null = null): boolean {
     const device = this.links.require(dev);
     return device instanceof VxlanDevice && device.deleteFdb(mac, dst, via);
   }

@@ -1,4 +1,4 @@
-import { setU16 } from '../../protocols/bytes.ts';
+import { setU16, u16 } from '../../protocols/bytes.ts';
 import { ETH_HLEN } from '../../protocols/ethernet.ts';
 import { frameBuffer } from '../../protocols/frame-buffer.ts';
 import type { IpAddress } from '../../protocols/ip.ts';
@@ -43,6 +43,7 @@ export interface UdpSocket<A extends IpAddress = number> {
 interface Bound<A extends IpAddress> extends UdpSocket<A> {
   readonly addr: A;
   readonly stack: SocketStack;
+  readonly zeroChecksum: 'taken' | 'dropped';
   readonly onDatagram: (datagram: ReceivedDatagram<A>) => void;
 }
 
@@ -75,11 +76,15 @@ export class UdpLayer<A extends IpAddress = number> {
     this.#inet = inet;
   }
 
-  /** @throws PortInUseError */
+  /**
+   * `zeroChecksum` says what becomes of datagrams over IPv6 that have no checksum (UDP_NO_CHECK6_RX of udp(7)).
+   * @throws PortInUseError
+   */
   bind(
     local: { readonly addr: A; readonly port: number },
     onDatagram: (datagram: ReceivedDatagram<A>) => void,
     stack: SocketStack = 'one',
+    zeroChecksum: 'taken' | 'dropped' = 'dropped',
   ): UdpSocket<A> {
     const { unspecified, headerLength } = this.#inet;
     const port = local.port !== 0 ? local.port : this.#ephemeral();
@@ -94,6 +99,7 @@ export class UdpLayer<A extends IpAddress = number> {
       addr: local.addr,
       port,
       stack,
+      zeroChecksum,
       onDatagram,
       onError: null,
       sendTo: (dst, dstPort, payload, options = {}) => {
@@ -155,7 +161,12 @@ export class UdpLayer<A extends IpAddress = number> {
   receive(device: Device, frame: Uint8Array, at: number, length: number): void {
     const src = this.#inet.source(frame);
     const dst = this.#inet.destination(frame);
-    const datagram = decodeUdp(frame, at, length, src, dst);
+    const unsummed =
+      typeof dst === 'string' &&
+      length >= UDP_HLEN &&
+      u16(frame, at + 6) === 0 &&
+      this.#find(dst, u16(frame, at + 2))?.zeroChecksum === 'taken';
+    const datagram = decodeUdp(frame, at, length, src, dst, unsummed ? 'taken' : 'by-family');
     if (datagram === null) {
       this.#ns.kernel.drop('udp-malformed');
       return;

@@ -1,4 +1,4 @@
-import { formatIp4 } from '../../protocols/ip4.ts';
+import { formatIp, type IpAddress } from '../../protocols/ip.ts';
 import { formatMac, isGroupMac } from '../../protocols/mac.ts';
 import type { FdbFacts } from '../events/kernel.ts';
 import type { TimerHandle } from '../runtime.ts';
@@ -7,7 +7,8 @@ import { NetlinkError } from './netlink.ts';
 
 /** One place that frames to a MAC address go to (`vxlan_rdst`). */
 export interface VxlanRemote {
-  readonly dst: number;
+  /** Of the family that carries the device. */
+  readonly dst: IpAddress;
   /** The only device that they leave by; null if routing decides. */
   readonly via: Device | null;
 }
@@ -34,12 +35,18 @@ export class VxlanFdb {
   readonly #device: Device;
   /** Age of what was learned, ms. */
   readonly #ageing: number;
+  /** The address that is no VTEP's. */
+  readonly #unspecified: IpAddress;
   readonly #entries = new Map<number, Entry>();
   #timer: TimerHandle | null = null;
 
-  constructor(device: Device, ageing: number) {
+  constructor(
+    device: Device,
+    { ageing, unspecified }: { readonly ageing: number; readonly unspecified: IpAddress },
+  ) {
     this.#device = device;
     this.#ageing = ageing;
+    this.#unspecified = unspecified;
   }
 
   /** `vxlan_find_mac`, which keeps a row from growing old. */
@@ -51,15 +58,15 @@ export class VxlanFdb {
   }
 
   /** Learns where a source address is; 'conflict': a row that nobody but an administrator moves says otherwise (`vxlan_snoop`). */
-  learn(mac: number, dst: number): 'known' | 'conflict' {
+  learn(mac: number, { dst, via }: VxlanRemote): 'known' | 'conflict' {
     const entry = this.#entries.get(mac);
     if (entry === undefined) {
-      this.#create(mac, 'learned', { dst, via: null });
+      this.#create(mac, 'learned', { dst, via });
       return 'known';
     }
     entry.used = this.#rt.now;
     const first = entry.remotes[0];
-    if (first?.dst === dst && first.via === null) return 'known';
+    if (first?.dst === dst && first.via === via) return 'known';
     if (entry.kind !== 'learned') return 'conflict';
     if (first?.dst !== dst) this.#move(entry, { dst, via: first?.via ?? null });
     return 'known';
@@ -91,13 +98,15 @@ export class VxlanFdb {
   }
 
   /** Removes one destination, or a whole row without one; false if there is no such row (`__vxlan_fdb_delete`). */
-  delete(mac: number, dst = 0, via: Device | null = null): boolean {
+  delete(mac: number, dst = this.#unspecified, via: Device | null = null): boolean {
     const entry = this.#entries.get(mac);
     if (entry === undefined) return false;
     const found =
-      dst === 0 ? undefined : entry.remotes.find((remote) => remote.dst === dst && remote.via === via);
+      dst === this.#unspecified
+        ? undefined
+        : entry.remotes.find((remote) => remote.dst === dst && remote.via === via);
     // Linux finds no fault with one that is not there.
-    if (dst !== 0 && found === undefined) return true;
+    if (dst !== this.#unspecified && found === undefined) return true;
     const gone = found === undefined ? entry.remotes : [found];
     entry.remotes = entry.remotes.filter((remote) => !gone.includes(remote));
     if (entry.remotes.length === 0) this.#entries.delete(mac);
@@ -175,11 +184,11 @@ export class VxlanFdb {
   #emitRemoved(mac: number, { dst }: VxlanRemote): void {
     const { name, ns } = this.#device;
     const removed = { type: 'fdb.removed', ns: ns.name, dev: name, mac: formatMac(mac) } as const;
-    this.#rt.emit({ ...removed, dst: formatIp4(dst) });
+    this.#rt.emit({ ...removed, dst: formatIp(dst) });
   }
 
   #facts({ mac, kind }: Entry, { dst, via }: VxlanRemote): FdbFacts {
-    const facts = { dev: this.#device.name, mac: formatMac(mac), port: '', dst: formatIp4(dst), kind };
+    const facts = { dev: this.#device.name, mac: formatMac(mac), port: '', dst: formatIp(dst), kind };
     return via === null ? facts : { ...facts, via: via.name };
   }
 }

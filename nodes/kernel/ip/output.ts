@@ -39,6 +39,8 @@ export interface PacketOptions<A extends IpAddress = number> {
   readonly ttl?: number | undefined;
   readonly df?: DontFragment | undefined;
   readonly tos?: number;
+  /** Flow label, of IPv6 alone. Default 0. */
+  readonly flowLabel?: number;
   /** The packet's fwmark (SO_MARK), 0 if absent. */
   readonly mark?: number | undefined;
   /** The packet that an ICMP error is about. */
@@ -63,18 +65,25 @@ export class IpOutput {
   /** See `IpLayer.output`. */
   send(buffer: Uint8Array, options: PacketOptions, fill?: (src: number) => void): SendError | null {
     const ns = this.#ns;
-    const { dst, inReplyTo } = options;
+    const { inReplyTo } = options;
     if (inReplyTo !== undefined && ipHeaderLength(inReplyTo, ETH_HLEN) > IPV4_HLEN) {
       const answer = ns.ip.options.answer(inReplyTo);
       if (answer === 'unanswerable') return 'EINVAL';
       if (answer !== null) return this.#sendWithOptions(buffer, options, answer, fill);
     }
-    const bound = ns.rules.custom || options.device !== undefined;
-    const flow = bound ? sentFlow(buffer, options) : ANY_FLOW;
-    const path = ns.lookup(dst, options.src ^ dst ^ options.proto, flow);
+    const path = this.wayOf(buffer, options);
     const error = pathError(path);
     if (path === null || error !== null) return error;
     return this.sendOn(path, buffer, options, fill);
+  }
+
+  /** See `IpLayer.wayOf`. */
+  wayOf(buffer: Uint8Array, options: PacketOptions): Path | null {
+    const ns = this.#ns;
+    const { dst } = options;
+    const bound = ns.rules.custom || options.device !== undefined;
+    const flow = bound ? sentFlow(buffer, options) : ANY_FLOW;
+    return ns.lookup(dst, options.src ^ dst ^ options.proto, flow);
   }
 
   #sendWithOptions(

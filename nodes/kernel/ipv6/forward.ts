@@ -86,6 +86,13 @@ export class Ip6Forward {
       skb.out = path.device;
       if (ipv6.netfilter.run(NF_FORWARD, skb) !== 'accept') return;
     }
+    // What is known of the path is looked at as the packet leaves (`ip6_fragment`).
+    const pathMtu = ipv6.pathMtus.of(dst, path);
+    if (pathMtu < mtu && largest > pathMtu) {
+      icmp.sendError(ICMPV6_PACKET_TOO_BIG, 0, pathMtu, skb === null ? frame : skb.frame, device, skb);
+      kernel.drop('packet-too-big');
+      return;
+    }
     if (path.device !== device || !device.hasLinkLayer) kernel.forwarded++;
     this.#output.finish(path, skb === null ? frame : skb.frame, mtu, skb);
   }

@@ -45,6 +45,8 @@ export class Inet6Device {
   readonly discovery: HostDiscovery;
   /** Largest packet that a router has allowed here, bytes. */
   advertisedMtu = Number.POSITIVE_INFINITY;
+  /** Multicast addresses that somebody has joined, and how many have. */
+  readonly #groups = new Map<Ip6, number>();
   #running = false;
   #configured = false;
 
@@ -105,7 +107,19 @@ export class Inet6Device {
   listensTo(group: Ip6): boolean {
     if (group === ALL_NODES) return true;
     if (group === ALL_ROUTERS) return this.forwarding;
+    if (this.#groups.has(group)) return true;
     return this.addresses.some(({ addr }) => solicitedNode(addr) === group);
+  }
+
+  /** Listens to a multicast address too, as often as it is asked to; no router is told of it (MLD is not there). */
+  join(group: Ip6): void {
+    this.#groups.set(group, (this.#groups.get(group) ?? 0) + 1);
+  }
+
+  leave(group: Ip6): void {
+    const left = (this.#groups.get(group) ?? 0) - 1;
+    if (left > 0) this.#groups.set(group, left);
+    else this.#groups.delete(group);
   }
 
   get forwarding(): boolean {

@@ -71,6 +71,21 @@ export class Ip6Layer {
     return this.#output.send(buffer, options, fill);
   }
 
+  /** The way of a packet of the host's own that has no IP header yet. */
+  wayOf(buffer: Uint8Array, options: PacketOptions<Ip6>): Path<Ip6> | null {
+    return this.#output.wayOf(buffer, options);
+  }
+
+  /** The same as `output` by a way that has been found already. */
+  outputBy(
+    path: Path<Ip6>,
+    buffer: Uint8Array,
+    options: PacketOptions<Ip6>,
+    fill?: (src: Ip6) => void,
+  ): SendError | null {
+    return this.#output.sendOn(path, buffer, options, fill);
+  }
+
   /**
    * Sends a whole packet of the host's own, with room for an Ethernet header, through OUTPUT and POSTROUTING: what REJECT makes.
    * What the skb knows (mark, ct) goes with it.

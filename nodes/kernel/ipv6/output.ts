@@ -25,12 +25,27 @@ export class Ip6Output {
 
   /** See `Ip6Layer.output`. */
   send(buffer: Uint8Array, options: PacketOptions<Ip6>, fill?: (src: Ip6) => void): SendError | null {
-    const { ipv6 } = this.#ns;
-    const { dst, proto, device = null, df = false } = options;
-    const flow = ipv6.rules.custom ? sentFlow6(buffer, options) : null;
-    const path = fib6Lookup(this.#ns, dst, sentHash6(options), device, flow);
+    const path = this.wayOf(buffer, options);
     const error = pathError(path);
     if (path === null || error !== null) return error;
+    return this.sendOn(path, buffer, options, fill);
+  }
+
+  /** See `Ip6Layer.wayOf`. */
+  wayOf(buffer: Uint8Array, options: PacketOptions<Ip6>): Path<Ip6> | null {
+    const flow = this.#ns.ipv6.rules.custom ? sentFlow6(buffer, options) : null;
+    return fib6Lookup(this.#ns, options.dst, sentHash6(options), options.device ?? null, flow);
+  }
+
+  /** See `Ip6Layer.outputBy`. */
+  sendOn(
+    path: Path<Ip6>,
+    buffer: Uint8Array,
+    options: PacketOptions<Ip6>,
+    fill?: (src: Ip6) => void,
+  ): SendError | null {
+    const { ipv6 } = this.#ns;
+    const { dst, proto, df = false } = options;
     const src = options.src !== ANY_IP6 ? options.src : ipv6.sourceFor(path, dst);
     // Without an address nothing but the claim to one may be sent (Linux says EADDRNOTAVAIL).
     if (src === ANY_IP6) return 'ENETUNREACH';
@@ -45,6 +60,7 @@ export class Ip6Output {
       hopLimit: options.ttl ?? (isMulticastIp6(dst) ? 1 : hopLimitOf(path)),
       payloadLength: buffer.length - ETH_HLEN - IPV6_HLEN,
       trafficClass: options.tos ?? 0,
+      flowLabel: options.flowLabel ?? 0,
     });
     const { rt, tracer } = this.#ns.kernel;
     if (rt.cause < 0) {

@@ -1,3 +1,4 @@
+import type { IpAddress } from '../../../protocols/ip.ts';
 import { formatMac, parseMac } from '../../../protocols/mac.ts';
 import { VLAN_ID_MAX } from '../../../protocols/vlan.ts';
 import type { FdbFacts } from '../../events/kernel.ts';
@@ -6,7 +7,7 @@ import type { Device } from '../../kernel/device.ts';
 import { NetlinkError } from '../../kernel/netlink.ts';
 import { VxlanDevice } from '../../kernel/vxlan.ts';
 import { fdbDevice, formatFdb } from '../format/fdb.ts';
-import { type IpContext, requireAddress } from '../ip/context.ts';
+import { type IpContext, requireIpAddress } from '../ip/context.ts';
 import { runSubcommand, type Subcommands } from '../ip/subcommand.ts';
 import { EXIT_USAGE, garbage, invalidArgument, notEmulated, usage, type Words } from '../ip/words.ts';
 import { ToolError } from '../tool.ts';
@@ -137,7 +138,7 @@ interface RowArguments {
   readonly mac: number;
   readonly device: Device;
   /** null: none was given. */
-  readonly dst: number | null;
+  readonly dst: IpAddress | null;
   readonly kind: FdbFacts['kind'];
   /** The only device that it leaves by, of a VXLAN's row. */
   readonly via: Device | null;
@@ -151,14 +152,14 @@ interface RowArguments {
 function parseRow(words: Words, ctx: IpContext): RowArguments {
   let mac: string | null = null;
   let dev: string | null = null;
-  let dst: number | null = null;
+  let dst: IpAddress | null = null;
   let kind: RowArguments['kind'] = 'permanent';
   let vlan = 0;
   let via: Device | null = null;
   let table: 'self' | 'master' = 'self';
   for (let word = words.next(); word !== undefined; word = words.next()) {
     if (word === 'dev') dev = words.argument();
-    else if (word === 'dst') dst = requireAddress(words.argument(), 'any valid');
+    else if (word === 'dst') dst = requireIpAddress(words.argument(), 'any');
     else if (word === 'self' || word === 'master') table = word;
     else if (word === 'vlan') vlan = vlanOf(words.argument());
     else if (word === 'local' || word === 'permanent') kind = 'permanent';
@@ -233,7 +234,7 @@ function remove(words: Words, ctx: IpContext): void {
   const { mac, device, dst, via, bridge } = wanted;
   if (
     !(bridge === null
-      ? ctx.ns.deleteVxlanFdb(device.name, mac, dst ?? 0, via)
+      ? ctx.ns.deleteVxlanFdb(device.name, mac, dst ?? undefined, via)
       : removeRows(ctx, wanted, bridge))
   )
     throw new ToolError('RTNETLINK answers: No such file or directory', EXIT_USAGE);

@@ -61,20 +61,23 @@ function kindText(link: LinkFacts): string {
 }
 
 const VXLAN_DETAIL =
-  /^(.*? )(?:(srcport \d+ \d+) )?(dstport \d+)((?: (?:nolearning|proxy|l2miss|l3miss))*)(?: (tos \S+))?(?: (ttl \S+))?(?: (df \S+))?(?: (ageing \d+))?(?: (noudpcsum))?$/;
+  /^(.*? )(?:(srcport \d+ \d+) )?(dstport \d+)((?: (?:nolearning|proxy|l2miss|l3miss))*)(?: (tos \S+))?(?: (ttl \S+))?(?: (df \S+))?(?: (flowlabel \S+))?(?: (ageing \d+))?(?: (noudpcsum))?(?: (udp6zerocsumtx))?(?: (udp6zerocsumrx))?$/;
 
 /** The device says what is special to it; the rest is as the kernel makes it. */
 function vxlanText(detail: string): string {
-  const [, head = '', srcport = 'srcport 0 0', dstport = '', flags = '', tos, ttl, df, ageing, checksum] =
+  const [, head = '', srcport = 'srcport 0 0', dstport = '', flags = '', tos, ttl, df, label, ...rest] =
     VXLAN_DETAIL.exec(detail) ?? [];
+  const [ageing, checksum, sent6, taken6] = rest;
   return [
     `${head}${srcport} ${dstport}${flags}`,
     ...(tos === undefined ? [] : [tos]),
     ttl ?? 'ttl auto',
     ...(df === undefined ? [] : [df]),
+    ...(label === undefined ? [] : [label]),
     ageing ?? 'ageing 300',
     checksum ?? 'udpcsum',
-    'noudp6zerocsumtx noudp6zerocsumrx',
+    sent6 ?? 'noudp6zerocsumtx',
+    taken6 ?? 'noudp6zerocsumrx',
   ].join(' ');
 }
 

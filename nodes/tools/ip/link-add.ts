@@ -1,8 +1,9 @@
+import { familyOf } from '../../../protocols/ip.ts';
 import { parseMac } from '../../../protocols/mac.ts';
 import type { Netns } from '../../kernel/netns.ts';
 import { tunnelOverhead } from '../../kernel/tunnels/ip-tunnel.ts';
 import { WIREGUARD_MTU } from '../../kernel/tunnels/wireguard.ts';
-import { VXLAN_HEADROOM, type VxlanOptions } from '../../kernel/vxlan.ts';
+import { type VxlanOptions, vxlanHeadroom } from '../../kernel/vxlan.ts';
 import { ToolError } from '../tool.ts';
 import { change, type IpContext, refused, requireDevice } from './context.ts';
 import { type LinkType, parseLinkType } from './link-types.ts';
@@ -154,8 +155,9 @@ function createVxlan(
   { name, mac, mtu }: { name: string; mac: number; mtu: number | null },
   vxlan: VxlanOptions,
 ): void {
-  const least = (vxlan.link?.mtu ?? 1500 + VXLAN_HEADROOM) - VXLAN_HEADROOM;
-  ctx.ns.addVxlan({ name, mac, mtu: mtu ?? Math.max(least, MTU_MIN), ...vxlan });
+  const { link = null, local } = vxlan;
+  const most = link === null ? 1500 : link.mtu - vxlanHeadroom(familyOf(local));
+  ctx.ns.addVxlan({ name, mac, mtu: mtu ?? Math.max(most, MTU_MIN), ...vxlan });
   if (ns !== ctx.ns) ctx.ns.links.move(name, ns);
 }
 

@@ -61,11 +61,18 @@ function printWay({ ns, options, out }: IpContext, { dst, from, flow }: Question
     ...(iif === null ? sourceField(ipv6.sourceFor(path, dst)) : {}),
     metric: facts?.metric ?? (local ? 0 : 256),
   };
+  // What a router has told of the path.
+  const expiry = ipv6.pathMtus.expiry(dst, path);
+  const learned = expiry === null ? null : { expires: Math.floor((expiry - ns.kernel.rt.now) / 1_000) };
+  const metrics = { ...facts, ...(learned === null ? {} : { mtu: ipv6.pathMtus.of(dst, path) }) };
   const input = iif === null ? {} : { iif: iif.name };
   const pref = facts?.preference ?? 'medium';
   if (options.json !== undefined) {
     out.stdout(
-      formatJson([{ ...fields, flags: [], ...metricsField(facts ?? {}), ...input, pref }], options.json),
+      formatJson(
+        [{ ...fields, flags: [], ...learned, ...metricsField(metrics), ...input, pref }],
+        options.json,
+      ),
     );
     return;
   }
@@ -94,7 +101,8 @@ function printWay({ ns, options, out }: IpContext, { dst, from, flow }: Question
     ...(scope === '' ? [] : ['scope', scope]),
     ...(prefsrc === '' ? [] : ['src', prefsrc]),
     ...['metric', String(metric)],
-    ...metricWords(facts ?? {}),
+    ...(learned === null ? [] : ['expires', `${learned.expires}sec`]),
+    ...metricWords(metrics),
     ...(iif === null ? [] : ['iif', iif.name]),
     ...['pref', pref],
   ];

@@ -1,13 +1,14 @@
-import type { VxlanOptions } from '../../kernel/vxlan.ts';
+import { familyOf, type IpAddress } from '../../../protocols/ip.ts';
+import { ANY_IP6 } from '../../../protocols/ip6.ts';
+import { isGroup, type VxlanOptions } from '../../kernel/vxlan.ts';
 import { ToolError } from '../tool.ts';
-import { type IpContext, requireAddress, requireDevice } from './context.ts';
+import { type IpContext, requireDevice, requireIpAddress } from './context.ts';
 import { parseDsfield } from './dsfield.ts';
 import { numberOf } from './rule-words.ts';
 import { EXIT_ARGUMENT, invalidArgument, notEmulated, type Words } from './words.ts';
 
 /** IANA's port is used only where it is asked for. */
 const LINUX_VXLAN_PORT = 8472;
-const QUIET = ['noudp6zerocsumtx', 'noudp6zerocsumrx'];
 const SWITCHES = ['proxy', 'l2miss', 'l3miss'] as const;
 
 type Draft = { -readonly [K in keyof VxlanOptions]?: VxlanOptions[K] };
@@ -18,7 +19,21 @@ export function parseVxlan(words: Words, ctx: IpContext): VxlanOptions {
   for (let word = words.next(); word !== undefined; word = words.next()) option(word, words, ctx, draft);
   const { vni, ...given } = draft;
   if (vni === undefined) throw new ToolError('vxlan: missing virtual network identifier', EXIT_ARGUMENT);
-  return { local: 0, dstPort: LINUX_VXLAN_PORT, learning: 'on', ...given, vni };
+  const { remote, link } = given;
+  if (remote !== undefined && isGroup(remote) && link === undefined)
+    throw new ToolError("vxlan: 'group' requires 'dev' to be specified", EXIT_ARGUMENT);
+  const local = typeof remote === 'string' ? ANY_IP6 : 0;
+  return { local, dstPort: LINUX_VXLAN_PORT, learning: 'on', ...given, vni };
+}
+
+/** An end, of the family of the other one where that has been said. @throws ToolError */
+function end(word: string, other: IpAddress | undefined, what: 'local' | 'remote' | 'group'): IpAddress {
+  const invalid = () => invalidArgument(word, `invalid ${what} address`);
+  if (word === 'any' || word === 'default' || word === 'all') throw invalid();
+  const address = requireIpAddress(word, other === undefined ? 'any' : familyOf(other));
+  if (isGroup(address) !== (what === 'group')) throw invalid();
+  if (what === 'group' && typeof address === 'number') throw notEmulated('vxlan group over IPv4');
+  return address;
 }
 
 function option(word: string, words: Words, ctx: IpContext, draft: Draft): void {
@@ -33,10 +48,11 @@ function option(word: string, words: Words, ctx: IpContext, draft: Draft): void 
       draft.vni = numberOf(words.argument(), 0xff_ffff, 'invalid id');
       return;
     case 'local':
-      draft.local = requireAddress(words.argument(), 'inet');
+      draft.local = end(words.argument(), draft.remote, word);
       return;
     case 'remote':
-      draft.remote = requireAddress(words.argument(), 'inet');
+    case 'group':
+      draft.remote = end(words.argument(), draft.local, word);
       return;
     case 'dev':
       draft.link = requireDevice(ctx.ns, words.argument());
@@ -72,6 +88,10 @@ function option(word: string, words: Words, ctx: IpContext, draft: Draft): void 
       draft.df = text;
       return;
     }
+    case 'flowlabel':
+    case 'flow_label':
+      draft.flowLabel = numberOf(words.argument(), 0xf_ffff, 'invalid flowlabel');
+      return;
     case 'ageing': {
       const text = words.argument();
       // 0 stands for the usual age (`FDB_AGE_DEFAULT`).
@@ -87,7 +107,15 @@ function option(word: string, words: Words, ctx: IpContext, draft: Draft): void 
     case 'noudpcsum':
       draft.checksum = word === 'udpcsum' ? 'compute' : 'zero';
       return;
+    case 'udp6zerocsumtx':
+    case 'noudp6zerocsumtx':
+      draft.checksum6 = word === 'udp6zerocsumtx' ? 'zero' : 'compute';
+      return;
+    case 'udp6zerocsumrx':
+    case 'noudp6zerocsumrx':
+      draft.zeroChecksum6 = word === 'udp6zerocsumrx' ? 'taken' : 'dropped';
+      return;
     default:
-      if (!QUIET.includes(word)) throw notEmulated(`vxlan ${word}`);
+      throw notEmulated(`vxlan ${word}`);
   }
 }

@@ -1,6 +1,8 @@
 import { setU16, setU32, u16 } from '../../../protocols/bytes.ts';
 import { internetChecksum, pseudoHeaderSum } from '../../../protocols/checksum.ts';
 import { ETH_HLEN, ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from '../../../protocols/ethernet.ts';
+import type { IpAddress } from '../../../protocols/ip.ts';
+import { readIp6 } from '../../../protocols/ip6.ts';
 import {
   IPV4_HLEN,
   ipDst,
@@ -11,6 +13,7 @@ import {
   ipTotalLength,
   PROTO_UDP,
 } from '../../../protocols/ipv4.ts';
+import { IP6_DST, IP6_SRC, IPV6_HLEN, ip6NextHeader, ip6PayloadLength } from '../../../protocols/ipv6.ts';
 import { findHeader, NEXT_FRAGMENT } from '../../../protocols/ipv6-headers.ts';
 import { UDP_HLEN } from '../../../protocols/udp.ts';
 import { VLAN_HLEN, vlanProtocol } from '../../../protocols/vlan.ts';
@@ -59,30 +62,38 @@ export function frameTexts(out: readonly Out[], settle: Settle): string[] {
  */
 export function settleVxlan([first, last]: readonly [number, number]) {
   return (frame: Uint8Array): void => {
-    if (isVxlan(frame)) {
-      const port = u16(frame, VXLAN_AT);
-      setU16(frame, VXLAN_AT, port >= first && port < last ? 1 : 0);
-      const checksum = u16(frame, VXLAN_AT + 6);
-      setU16(frame, VXLAN_AT, port);
-      const right = ipMf(frame, ETH_HLEN) ? 1 : checksumOf(frame) === 0 ? 1 : 2;
-      setU16(frame, VXLAN_AT, port >= first && port < last ? 1 : 0);
-      setU16(frame, VXLAN_AT + 6, checksum === 0 ? 0 : right);
-      settleIpId(frame.subarray(VXLAN_INNER));
+    const outer = vxlanOf(frame);
+    if (outer !== null) {
+      const { at, sum } = outer;
+      const port = u16(frame, at);
+      const checksum = u16(frame, at + 6);
+      setU16(frame, at, port >= first && port < last ? 1 : 0);
+      setU16(frame, at + 6, checksum === 0 ? 0 : sum === null || sum === 0 ? 1 : 2);
+      settleIpId(frame.subarray(at + UDP_HLEN + VXLAN_HLEN));
     }
     settleIpId(frame);
   };
 }
 
-function isVxlan(frame: Uint8Array): boolean {
-  if (frame.length < VXLAN_INNER || u16(frame, 12) !== ETHERTYPE_IPV4) return false;
-  if (ipProto(frame, ETH_HLEN) !== PROTO_UDP || ipFragmentOffset(frame, ETH_HLEN) > 0) return false;
-  return u16(frame, VXLAN_AT + 2) === VXLAN_PORT;
+/** Where the UDP header of a frame of VXLAN is, and what the datagram sums up to; null: there is but its first fragment. */
+function vxlanOf(frame: Uint8Array): { readonly at: number; readonly sum: number | null } | null {
+  const type = u16(frame, 12);
+  const at = ETH_HLEN + (type === ETHERTYPE_IPV6 ? IPV6_HLEN : IPV4_HLEN);
+  if (frame.length < at + UDP_HLEN + VXLAN_HLEN || u16(frame, at + 2) !== VXLAN_PORT) return null;
+  if (type === ETHERTYPE_IPV6) {
+    if (ip6NextHeader(frame, ETH_HLEN) !== PROTO_UDP) return null;
+    const [src, dst] = [IP6_SRC, IP6_DST].map((offset) => readIp6(frame, ETH_HLEN + offset));
+    return { at, sum: sumOf(frame, at, ip6PayloadLength(frame, ETH_HLEN), src!, dst!) };
+  }
+  if (type !== ETHERTYPE_IPV4 || ipProto(frame, ETH_HLEN) !== PROTO_UDP) return null;
+  if (ipFragmentOffset(frame, ETH_HLEN) > 0) return null;
+  if (ipMf(frame, ETH_HLEN)) return { at, sum: null };
+  const length = ipTotalLength(frame, ETH_HLEN) - IPV4_HLEN;
+  return { at, sum: sumOf(frame, at, length, ipSrc(frame, ETH_HLEN), ipDst(frame, ETH_HLEN)) };
 }
 
-function checksumOf(frame: Uint8Array): number {
-  const length = ipTotalLength(frame, ETH_HLEN) - IPV4_HLEN;
-  const seed = pseudoHeaderSum(ipSrc(frame, ETH_HLEN), ipDst(frame, ETH_HLEN), PROTO_UDP, length);
-  return internetChecksum(frame, VXLAN_AT, length, seed);
+function sumOf(frame: Uint8Array, at: number, length: number, src: IpAddress, dst: IpAddress): number {
+  return internetChecksum(frame, at, length, pseudoHeaderSum(src, dst, PROTO_UDP, length));
 }
 
 /** The line of `ip -d link` that tells of a VXLAN device. */

@@ -52,7 +52,8 @@ function addDevice(kernel: Kernel, ns: Netns, name: string, far: Netns): void {
   } else if (name.startsWith('br')) ns.addBridge(link);
   else if (name === 'd0') ns.addDummy(link);
   else if (name.startsWith('vx')) {
-    ns.addVxlan({ ...link, vni: Number(name[2]), local: 0x0a000001, dstPort: 8472, learning: 'on' });
+    const local = name === 'vx0' ? 0x0a000001 : parseIp6('2001:db8::1')!;
+    ns.addVxlan({ ...link, vni: Number(name[2]), local, dstPort: 8472, learning: 'on' });
   } else if (name === 'tun0') ns.addTun(link, () => kernel.drop('tun'));
 }
 
@@ -60,7 +61,7 @@ function addDevice(kernel: Kernel, ns: Netns, name: string, far: Netns): void {
 function furnish(kernel: Kernel): void {
   const { root } = kernel;
   const [pod1, pod2] = [kernel.addNetns('pod1'), kernel.addNetns('pod2')];
-  for (const name of ['p0', 'p1', 'br0', 'd0', 'vx0', 'tun0']) addDevice(kernel, root, name, pod1);
+  for (const name of ['p0', 'p1', 'br0', 'd0', 'vx0', 'vx1', 'tun0']) addDevice(kernel, root, name, pod1);
   addDevice(kernel, root, 'v0', pod1);
   addDevice(kernel, pod2, 'd0', pod2);
   for (const [i, ns] of [root, pod1].entries()) {
@@ -337,7 +338,12 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   fc
     .tuple(ns, mac, gateway)
     .map(([name, mac, ip]) => inNs(name, (ns) => ns.addVxlanFdb('vx0', mac, parseIp4(ip) ?? 0, 'static'))),
-  fc.tuple(ns, mac).map(([name, mac]) => inNs(name, (ns) => ns.deleteVxlanFdb('vx0', mac))),
+  fc
+    .tuple(ns, mac, gateway6)
+    .map(([name, mac, ip]) => inNs(name, (ns) => ns.addVxlanFdb('vx1', mac, parseIp6(ip)!, 'static'))),
+  fc
+    .tuple(ns, mac, fc.constantFrom('vx0', 'vx1'))
+    .map(([name, mac, device]) => inNs(name, (ns) => ns.deleteVxlanFdb(device, mac))),
   fc
     .tuple(ns, dev, fc.boolean())
     .map(([name, device, on]) => inNs(name, (ns) => ns.setProxyArp(device, on ? 'on' : 'off'))),

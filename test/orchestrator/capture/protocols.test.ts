@@ -93,6 +93,28 @@ testWithTshark('VXLAN on its own port: inside and outside', async (t) => {
   t.is(await count('frame.interface_name == "h1:vx" && eth && icmp && !vxlan'), 4);
 });
 
+testWithTshark('VXLAN over IPv6: inside and outside', async (t) => {
+  const count = await captured(t, ['lan', 'h1:vx'], async (lab) => {
+    for (const [host, own, remote, inner] of [
+      ['h1', '1', '2', '10.9.0.1'],
+      ['h2', '2', '1', '10.9.0.2'],
+    ] as const) {
+      await shell(t, lab, host, 'sysctl -w net.ipv6.conf.eth0.disable_ipv6=0');
+      await shell(t, lab, host, `ip -6 addr add 2001:db8::${own}/64 dev eth0 nodad`);
+      const ends = `local 2001:db8::${own} remote 2001:db8::${remote} dev eth0`;
+      await shell(t, lab, host, `ip link add vx type vxlan id 42 dstport 4789 ${ends} flowlabel 0x12345`);
+      await shell(t, lab, host, `ip addr add ${inner}/30 dev vx`);
+      await shell(t, lab, host, 'ip link set vx up');
+    }
+    await lab.sleep(3_000);
+    t.regex(await shell(t, lab, 'h1', 'ping -n -c 2 -M do -s 1402 10.9.0.2'), / 2 received/);
+  });
+  t.is(await count('ipv6.flow == 0x12345 && udp.checksum.status == 1 && vxlan.vni == 42 && icmp'), 4);
+  t.is(await count('ipv6.plen == 1460 && vxlan.vni == 42 && icmp'), 4);
+  t.is(await count('ipv6 && vxlan.vni == 42 && arp'), 2);
+  t.is(await count('frame.interface_name == "h1:vx" && eth && icmp && !vxlan'), 4);
+});
+
 testWithTshark("containers: Docker's DNS, HTTP, their veth and their bridge", async (t) => {
   const targets = ['lan', 'h1/box:eth0', 'h1/box:lo', 'h1/web:eth0', 'h1:docker0', 'h1/plain:eth0'];
   const count = await captured(t, targets, async (lab) => {

@@ -16,6 +16,7 @@ import { routingCases } from './routing.ts';
 import { sourceAddressCases } from './source-address.ts';
 import { tunnelCases } from './tunnels.ts';
 import { vxlanCases } from './vxlan.ts';
+import { vxlan6Cases } from './vxlan6.ts';
 import { xfrmCases } from './xfrm.ts';
 
 export const GROUPS: readonly CaseGroup[] = [
@@ -30,6 +31,7 @@ export const GROUPS: readonly CaseGroup[] = [
   routerAdvertCases,
   sourceAddressCases,
   vxlanCases,
+  vxlan6Cases,
   bridgeCases,
   routingCases,
   extensionCases,
