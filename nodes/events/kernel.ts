@@ -98,6 +98,10 @@ export interface LinkFacts {
   readonly bridgePort?: BridgePortFacts;
   /** Whether it asks nobody for addresses (IFF_NOARP), where that is not so of all devices of its kind. */
   readonly noArp?: true;
+  /** A device that stands on it hears all that comes to it: macvlan of mode passthru. */
+  readonly promiscuous?: true;
+  /** Whether its operational state has been told once, where that is not so of all devices of its kind (RFC 2863). */
+  readonly operstate?: 'reported';
   /** Kind-specific facts for display: `vxlan id 1 local 10.0.0.1 dstport 8472 nolearning`; '' if none. */
   readonly detail: string;
 }

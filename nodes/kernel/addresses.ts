@@ -45,6 +45,7 @@ export class AddressTable {
       throw new NetlinkError('RTNETLINK answers: File exists');
     if (subnet.some((other) => other.scope !== scope))
       throw new NetlinkError('Error: ipv4: Invalid scope value.');
+    device.checkAddress(parsed.addr);
     const role = subnet.length === 0 ? 'primary' : 'secondary';
     const address: InterfaceAddress = { ...parsed, scope, role, prefixRoute };
     device.addresses.push(address);

@@ -6,6 +6,7 @@ import {
   writeEthernet,
 } from '../../protocols/ethernet.ts';
 import { frameBuffer } from '../../protocols/frame-buffer.ts';
+import type { IpAddress } from '../../protocols/ip.ts';
 import { formatMac } from '../../protocols/mac.ts';
 import { ETHERTYPE_8021AD, ETHERTYPE_8021Q, VLAN_HLEN, vlanProtocol } from '../../protocols/vlan.ts';
 import type { Cut, LinkFacts, LinkKind } from '../events/kernel.ts';
@@ -50,7 +51,11 @@ export interface BridgeMaster {
 /** Takes frames of a device before its own stack does (`rx_handler_func_t`): those of its macvlan or ipvlan devices. */
 export interface RxHandler {
   readonly kind: 'macvlan' | 'ipvlan';
+  /** Whether the device hears all that comes to it for its sake. */
+  readonly promiscuous: boolean;
   receive(frame: Uint8Array): 'passed' | 'taken';
+  /** Whom a packet of IP is for that the device's own namespace takes first; undefined: for itself. */
+  behind?(frame: Uint8Array): Device | undefined;
 }
 
 /** Which frames a physical port wants of its wire (`ndo_set_rx_mode`). Group addresses always come. */
@@ -173,6 +178,12 @@ export abstract class Device {
     return null;
   }
 
+  /** Refuses a MAC address that it cannot have. @throws NetlinkError */
+  checkMac(_mac: number): void {}
+
+  /** Refuses an address of IPv4 or IPv6 that it cannot have. @throws NetlinkError */
+  checkAddress(_address: IpAddress): void {}
+
   /** IFF_NOARP: a frame goes to the device's own address, whomever it is for. */
   get noArp(): boolean {
     return false;
@@ -239,6 +250,11 @@ export abstract class Device {
   /** Called when the device is taken out of its namespace. */
   removed(): void {}
 
+  /** What its facts say that is not so of all devices of its kind. */
+  protected ownFacts(): Pick<LinkFacts, 'noArp' | 'operstate'> {
+    return {};
+  }
+
   facts(): LinkFacts {
     const peer = this.peer() ?? this.lower();
     return {
@@ -253,7 +269,8 @@ export abstract class Device {
       peerIfindex: peer?.ifindex ?? 0,
       peerNs: peer?.ns.name ?? '',
       detail: this.detail(),
-      ...(this.kind === 'ipvlan' && this.noArp ? { noArp: true as const } : {}),
+      ...(this.rxHandler?.promiscuous === true ? { promiscuous: true as const } : {}),
+      ...this.ownFacts(),
       ...this.master?.portFacts(this),
     };
   }

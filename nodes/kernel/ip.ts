@@ -74,6 +74,16 @@ export class IpLayer {
     return this.#output.sendBy(path, skb);
   }
 
+  /** The same by the routes that lead by one device, or straight to it (`ipvlan_process_v4_outbound`). */
+  localOutVia(device: Device, skb: Skb): SendError | null {
+    return this.#output.sendVia(device, skb);
+  }
+
+  /** A packet for this host that another namespace has been taking so far. */
+  deliver(device: Device, frame: Uint8Array): void {
+    this.#input.deliver(device, frame);
+  }
+
   /** Sends what IPsec has made of a packet, of which `known` is what was known (`xfrm_output_resume`). */
   sendSealed(sealed: Uint8Array, known: Skb | null): void {
     this.#output.sendSealed(sealed, known);

@@ -6,12 +6,16 @@ import {
   ETHERTYPE_IPV6,
   etherType,
 } from '../../protocols/ethernet.ts';
-import { type Ip6, readIp6 } from '../../protocols/ip6.ts';
-import { IPV4_HLEN, ipDst, ipSrc } from '../../protocols/ipv4.ts';
-import { IPV6_HLEN } from '../../protocols/ipv6.ts';
+import type { IpAddress } from '../../protocols/ip.ts';
+import { ANY_IP6, readIp6 } from '../../protocols/ip6.ts';
+import { ipDst, ipSrc, validateIpv4 } from '../../protocols/ipv4.ts';
+import { IP6_DST, IP6_SRC, IPV6_HLEN, ip6NextHeader, PROTO_ICMPV6 } from '../../protocols/ipv6.ts';
 import { isGroupMac, readMac } from '../../protocols/mac.ts';
+import { ND_NEIGHBOR_SOLICIT } from '../../protocols/ndp.ts';
+import type { LinkFacts } from '../events/kernel.ts';
 import { Device, type DeviceOptions, type RxHandler } from './device.ts';
 import { Skb } from './netfilter/skb.ts';
+import { NetlinkError } from './netlink.ts';
 import type { Netns } from './netns.ts';
 
 /** l2: switched by the device below; l3: routed by its namespace, no broadcasts; l3s: the same, symmetric for netfilter. */
@@ -25,12 +29,15 @@ export class IpvlanDevice extends Device {
   override readonly kind = 'ipvlan';
   readonly #parent: Device;
   readonly #port: IpvlanPort;
+  #noArp = false;
+  #carrierChanged = false;
 
   constructor(ns: Netns, options: DeviceOptions, parent: Device, port: IpvlanPort) {
     super(ns, options);
     this.#parent = parent;
     this.#port = port;
     this.carrier = parent.usable;
+    this.#carrierChanged = !this.carrier;
   }
 
   override lower(): Device {
@@ -41,13 +48,54 @@ export class IpvlanDevice extends Device {
     return `ipvlan  mode ${this.#port.mode} ${this.#port.flag}`;
   }
 
-  /** `ipvlan_open`: in l3 nobody is asked for an address. */
   override get noArp(): boolean {
-    return this.#port.mode !== 'l2';
+    return this.#noArp;
+  }
+
+  /** `ipvlan_open`: in l3 nobody is asked for an address. */
+  override opened(): void {
+    this.modeSet();
+  }
+
+  modeSet(): void {
+    this.#noArp = this.#port.mode !== 'l2';
+  }
+
+  /** Its operational state is unknown until its carrier changes (`linkwatch_init_dev`). */
+  carrierSet(): void {
+    this.#carrierChanged = true;
+  }
+
+  protected override ownFacts(): Pick<LinkFacts, 'noArp' | 'operstate'> {
+    return {
+      ...(this.#noArp ? { noArp: true } : {}),
+      ...(this.#carrierChanged ? { operstate: 'reported' } : {}),
+    };
+  }
+
+  /** Change those of all on the same device (`ipvlan_changelink`). */
+  configure(mode: IpvlanMode, flag: IpvlanFlag): void {
+    this.#port.configure(mode, flag);
+  }
+
+  get mode(): IpvlanMode {
+    return this.#port.mode;
+  }
+
+  has(address: IpAddress): boolean {
+    return typeof address === 'number'
+      ? this.addresses.some(({ addr }) => addr === address)
+      : this.inet6.find(address) !== undefined;
+  }
+
+  /** No two have the same address (`ipvlan_addr4_validator_event`). @throws NetlinkError */
+  override checkAddress(address: IpAddress): void {
+    if (this.#port.has(address))
+      throw new NetlinkError('Error: Address already assigned to an ipvlan device.');
   }
 
   /** `ipvlan_queue_xmit` */
-  protected override xmit(frame: Uint8Array): void {
+  protected override xmit(frame: Uint8Array, skb: Skb | null): void {
     const { kernel } = this.ns;
     if (!this.usable) {
       kernel.drop('no-carrier');
@@ -55,11 +103,11 @@ export class IpvlanDevice extends Device {
     }
     const { mode, flag } = this.#port;
     if (mode !== 'l2') {
-      this.#routed(frame);
+      this.#routed(frame, skb);
       return;
     }
     const dst = readMac(frame, 0);
-    if (flag !== 'vepa' && dst === this.mac) {
+    if (flag !== 'vepa' && dst === readMac(frame, 6)) {
       const sibling = this.#port.find(frame);
       if (sibling === undefined) kernel.enqueue(this.#parent, frame);
       else this.#toSibling(sibling, frame);
@@ -69,13 +117,9 @@ export class IpvlanDevice extends Device {
     this.#parent.transmit(frame);
   }
 
-  /** `ipvlan_xmit_mode_l3`: to a sibling, or by the routes of the namespace of the device below. */
-  #routed(frame: Uint8Array): void {
+  /** `ipvlan_xmit_mode_l3`: to a sibling, or by those routes of the namespace of the device below that lead by it. */
+  #routed(frame: Uint8Array, known: Skb | null): void {
     const { kernel } = this.ns;
-    if (etherType(frame) !== ETHERTYPE_IPV4) {
-      kernel.drop('ipvlan-not-ip');
-      return;
-    }
     const sibling = this.#port.flag === 'vepa' ? undefined : this.#port.find(frame);
     if (sibling !== undefined) {
       this.#toSibling(sibling, frame);
@@ -85,8 +129,13 @@ export class IpvlanDevice extends Device {
       kernel.drop('ipvlan-multicast');
       return;
     }
+    const { ns } = this.#parent;
     const skb = new Skb(frame, null);
-    if (this.#parent.ns.ip.localOut(skb) !== null) kernel.drop('no-route');
+    if (ns === this.ns && known !== null) skb.mark = known.mark;
+    const type = etherType(frame);
+    if (type !== ETHERTYPE_IPV4 && type !== ETHERTYPE_IPV6) kernel.drop('ipvlan-not-ip');
+    else if ((type === ETHERTYPE_IPV4 ? ns.ip : ns.ipv6.layer).localOutVia(this.#parent, skb) !== null)
+      kernel.drop('no-route');
   }
 
   #toSibling(sibling: IpvlanDevice, frame: Uint8Array): void {
@@ -95,23 +144,43 @@ export class IpvlanDevice extends Device {
   }
 }
 
+/** Where a neighbour solicitation has the address that it asks for (RFC 4861 §4.3). */
+const SOLICITATION_TARGET = 8;
+
 /** The ipvlan devices of one device (`ipvl_port`): all of one mode. */
 export class IpvlanPort implements RxHandler {
   readonly kind = 'ipvlan';
   readonly devices: IpvlanDevice[] = [];
   mode: IpvlanMode;
-  readonly flag: IpvlanFlag;
+  flag: IpvlanFlag;
+  readonly promiscuous = false;
+  readonly #parent: Device;
 
-  constructor(mode: IpvlanMode, flag: IpvlanFlag) {
+  constructor(parent: Device, mode: IpvlanMode, flag: IpvlanFlag) {
+    this.#parent = parent;
     this.mode = mode;
     this.flag = flag;
   }
 
+  /** `ipvlan_set_port_mode` */
+  configure(mode: IpvlanMode, flag: IpvlanFlag): void {
+    this.flag = flag;
+    if (mode === this.mode) return;
+    this.mode = mode;
+    for (const device of this.devices) device.modeSet();
+  }
+
+  /** Whether one of them has an address, be it down (`ipvlan_addr_busy`). */
+  has(address: IpAddress): boolean {
+    return this.devices.some((device) => device.has(address));
+  }
+
   /** `ipvlan_handle_frame` */
   receive(frame: Uint8Array): 'passed' | 'taken' {
-    if (isGroupMac(readMac(frame, 0))) {
+    if (this.mode === 'l3s') return 'passed';
+    if (this.mode === 'l2' && isGroupMac(readMac(frame, 0))) {
       // What one of them has sent is not heard again.
-      if (this.mode === 'l2' && this.#isExternal(frame)) this.broadcast(frame, null);
+      if (this.#isExternal(frame)) this.broadcast(frame, null);
       return 'passed';
     }
     const device = this.find(frame);
@@ -120,21 +189,15 @@ export class IpvlanPort implements RxHandler {
     return 'taken';
   }
 
+  /** In l3s the device below routes a packet, and filters it, before it is another's (`ipvlan_l3_rcv`, `ipvlan_nf_input`). */
+  behind(frame: Uint8Array): IpvlanDevice | undefined {
+    return this.mode === 'l3s' ? this.find(frame) : undefined;
+  }
+
   /** The device that a frame's destination address, or the one that ARP asks for, is assigned to (`ipvlan_addr_lookup`). */
   find(frame: Uint8Array): IpvlanDevice | undefined {
-    switch (etherType(frame)) {
-      case ETHERTYPE_IPV4:
-        return frame.length < ETH_HLEN + IPV4_HLEN ? undefined : this.#holder(ipDst(frame, ETH_HLEN));
-      case ETHERTYPE_ARP: {
-        const arp = decodeArp(frame, ETH_HLEN, Math.min(frame.length - ETH_HLEN, ARP_LEN));
-        return arp === null ? undefined : this.#holder(arp.tpa);
-      }
-      case ETHERTYPE_IPV6:
-        if (frame.length < ETH_HLEN + IPV6_HLEN) return undefined;
-        return this.#holder6(readIp6(frame, ETH_HLEN + IPV6_HLEN - 16));
-      default:
-        return undefined;
-    }
+    const addr = addressOf(frame, 'destination');
+    return addr === null ? undefined : this.#holder(addr);
   }
 
   broadcast(frame: Uint8Array, from: IpvlanDevice | null): void {
@@ -142,20 +205,42 @@ export class IpvlanPort implements RxHandler {
       if (device !== from && device.up) device.ns.kernel.enqueue(device, frame.slice());
   }
 
-  /** `ipvlan_external_frame`: not from an address of ours. */
+  /** `ipvlan_external_frame`: not of the MAC address of all and an address of one. */
   #isExternal(frame: Uint8Array): boolean {
-    const isIp = etherType(frame) === ETHERTYPE_IPV4 && frame.length >= ETH_HLEN + IPV4_HLEN;
-    const arp =
-      etherType(frame) === ETHERTYPE_ARP ? decodeArp(frame, ETH_HLEN, frame.length - ETH_HLEN) : null;
-    const source = isIp ? ipSrc(frame, ETH_HLEN) : arp?.spa;
-    return source === undefined || this.#holder(source) === undefined;
+    if (readMac(frame, 6) !== this.#parent.mac) return true;
+    const source = addressOf(frame, 'source');
+    return source === null || this.#holder(source) === undefined;
   }
 
-  #holder6(addr: Ip6): IpvlanDevice | undefined {
-    return this.devices.find((device) => device.up && device.inet6.holds(addr));
+  #holder(addr: IpAddress): IpvlanDevice | undefined {
+    return this.devices.find((device) => device.up && device.has(addr));
   }
+}
 
-  #holder(addr: number): IpvlanDevice | undefined {
-    return this.devices.find((device) => device.up && device.addresses.some((own) => own.addr === addr));
+/** The address of IP that a frame is for or from; of one that asks for a neighbour, the neighbour's (`ipvlan_get_L3_hdr`). */
+function addressOf(frame: Uint8Array, end: 'source' | 'destination'): IpAddress | null {
+  const length = frame.length - ETH_HLEN;
+  switch (etherType(frame)) {
+    case ETHERTYPE_IPV4: {
+      const validity = validateIpv4(frame, ETH_HLEN, length);
+      if (validity !== 'ok' && validity !== 'bad-checksum') return null;
+      return end === 'source' ? ipSrc(frame, ETH_HLEN) : ipDst(frame, ETH_HLEN);
+    }
+    case ETHERTYPE_ARP: {
+      const arp = decodeArp(frame, ETH_HLEN, Math.min(length, ARP_LEN));
+      return arp === null ? null : end === 'source' ? arp.spa : arp.tpa;
+    }
+    case ETHERTYPE_IPV6: {
+      if (length < IPV6_HLEN || frame[ETH_HLEN]! >>> 4 !== 6) return null;
+      const src = readIp6(frame, ETH_HLEN + IP6_SRC);
+      const target = ETH_HLEN + IPV6_HLEN + SOLICITATION_TARGET;
+      if (src !== ANY_IP6 || ip6NextHeader(frame, ETH_HLEN) !== PROTO_ICMPV6)
+        return end === 'source' ? src : readIp6(frame, ETH_HLEN + IP6_DST);
+      return frame.length >= target + 16 && frame[ETH_HLEN + IPV6_HLEN] === ND_NEIGHBOR_SOLICIT
+        ? readIp6(frame, target)
+        : null;
+    }
+    default:
+      return null;
   }
 }

@@ -1,5 +1,6 @@
 import { BridgeDevice } from './bridge.ts';
 import { type Device, PortDevice } from './device.ts';
+import { MacvlanDevice } from './macvlan.ts';
 import { InternalDevice } from './openflow/internal-device.ts';
 
 // What a change of one device means to others, as the kernel's notifiers of network devices have it (`call_netdevice_notifiers`).
@@ -9,6 +10,12 @@ export function emitLink(device: Device): void {
   const { ns } = device;
   ns.kernel.rt.emit({ type: 'link.set', ns: ns.name, link: device.facts() });
   device.inet6.refresh();
+}
+
+/** Tells of the device below one that comes up or goes down, where that has to hear more then, or less. */
+export function emitLower(device: Device): void {
+  const lower = device.lower();
+  if (device instanceof MacvlanDevice && device.mode === 'passthru' && lower !== null) emitLink(lower);
 }
 
 /** Tells of those that name a device as the one they stand on, or as their peer. */
@@ -63,6 +70,8 @@ export function refreshBridge(bridge: BridgeDevice): void {
 export function refreshUppers(device: Device): void {
   for (const upper of [...device.uppers]) {
     const { links } = upper.ns;
+    // `ipvlan_device_event` does not look at a device that goes down.
+    if (!device.up && upper.kind === 'ipvlan') continue;
     if (!device.up && upper.kind === 'vlan') links.setDown(upper.name);
     if (upper.carrier !== device.usable) links.setCarrier(upper, device.usable);
     if (device.up && upper.kind === 'vlan') links.setUp(upper.name);
@@ -78,7 +87,7 @@ export function followPorts(bridge: BridgeDevice): void {
   emitLink(bridge);
 }
 
-/** A VLAN that has its parent's address goes with it, and so does every ipvlan device. */
+/** A VLAN that has its parent's address goes with it, and so does every ipvlan device, and a macvlan device of mode passthru. */
 export function changeMac(device: Device, mac: number): void {
   const old = device.mac;
   if (old === mac) return;
@@ -91,7 +100,9 @@ export function changeMac(device: Device, mac: number): void {
   if (device instanceof PortDevice) device.filterChanged();
   emitLink(device);
   if (device.up) notifyArp(device);
-  for (const upper of device.uppers) if (upper.mac === old && upper.kind !== 'macvlan') changeMac(upper, mac);
+  for (const upper of device.uppers)
+    if (upper.mac === old && !(upper instanceof MacvlanDevice && upper.mode !== 'passthru'))
+      changeMac(upper, mac);
 }
 
 /** By arp_notify a device tells its segment of its addresses as it comes up, and as its own changes (`inetdev_event`). */

@@ -1,4 +1,5 @@
 import { formatIp4 } from '../../protocols/ip4.ts';
+import { isGroupMac } from '../../protocols/mac.ts';
 import type { BridgeFacts, BridgePortFacts } from '../events/kernel.ts';
 import { BridgeDevice } from './bridge.ts';
 import {
@@ -12,10 +13,12 @@ import {
   VethDevice,
 } from './device.ts';
 import { Inet6Device } from './ipv6/inet6-device.ts';
+import { IpvlanDevice, type IpvlanFlag, type IpvlanMode } from './ipvlan.ts';
 import {
   carrierChanged,
   changeMac,
   emitLink,
+  emitLower,
   emitNaming,
   followPorts,
   notifyArp,
@@ -24,6 +27,7 @@ import {
   refreshPeer,
   refreshUppers,
 } from './link-notifier.ts';
+import { MacvlanDevice, type MacvlanMode } from './macvlan.ts';
 import { NeighborTable } from './neighbor.ts';
 import { NetlinkError } from './netlink.ts';
 import type { Netns } from './netns.ts';
@@ -158,7 +162,8 @@ export class LinkTable {
   addUpper({ name, parent, upper, ...given }: UpperLinkOptions): Device {
     checkUpper(parent, upper);
     const { mtu = parent.mtu } = given;
-    if (mtu > parent.mtu) throw new NetlinkError('RTNETLINK answers: Numerical result out of range');
+    if (mtu > parent.mtu && upper.kind !== 'ipvlan')
+      throw new NetlinkError('RTNETLINK answers: Invalid argument');
     const inherits = upper.kind === 'ipvlan' || (upper.kind === 'macvlan' && upper.mode === 'passthru');
     const mac = inherits ? parent.mac : (given.mac ?? parent.mac);
     const options = this.#options({ name, mac, mtu });
@@ -245,6 +250,7 @@ export class LinkTable {
     device.opened();
     device.up = true;
     emitLink(device);
+    emitLower(device);
     refreshPeer(device);
     this.#ns.addresses.deviceUp(device);
     notifyArp(device);
@@ -259,6 +265,7 @@ export class LinkTable {
     device.stopped();
     device.qdisc?.reset();
     emitLink(device);
+    emitLower(device);
     device.neighbors.clear();
     refreshPeer(device);
     this.#ns.addresses.deviceDown(device);
@@ -273,6 +280,7 @@ export class LinkTable {
   setCarrier(device: Device, carrier: boolean): void {
     if (device.carrier === carrier) return;
     device.carrier = carrier;
+    if (device instanceof IpvlanDevice) device.carrierSet();
     carrierChanged(device);
     refreshMaster(device);
     refreshUppers(device);
@@ -287,7 +295,7 @@ export class LinkTable {
       throw new NetlinkError('RTNETLINK answers: Operation not supported');
     if (master !== null && device instanceof BridgeDevice)
       throw new NetlinkError('RTNETLINK answers: Too many levels of symbolic links');
-    if (master !== null && !device.hasLinkLayer)
+    if (master !== null && (!device.hasLinkLayer || device.kind === 'ipvlan'))
       throw new NetlinkError('RTNETLINK answers: Invalid argument');
     if (master !== null && device.rxHandler !== null)
       throw new NetlinkError('RTNETLINK answers: Device or resource busy');
@@ -316,11 +324,11 @@ export class LinkTable {
     emitLink(device);
   }
 
-  /** What stands on a device is never larger; an ipvlan device is always as large. @throws NetlinkError */
+  /** What stands on a device is never larger; ipvlan devices become as large as it. @throws NetlinkError */
   setMtu(name: string, mtu: number): void {
     const device = this.require(name);
     const lower = device.lower();
-    if (lower !== null && mtu > lower.mtu) {
+    if (lower !== null && mtu > lower.mtu && device.kind !== 'ipvlan') {
       const vlan = device.kind === 'vlan';
       throw new NetlinkError(
         `RTNETLINK answers: ${vlan ? 'Numerical result out of range' : 'Invalid argument'}`,
@@ -341,10 +349,30 @@ export class LinkTable {
   setMac(name: string, mac: number): void {
     const device = this.require(name);
     if (device.kind === 'ipvlan') throw new NetlinkError('RTNETLINK answers: Operation not supported');
+    if (isGroupMac(mac) || mac === 0)
+      throw new NetlinkError('RTNETLINK answers: Cannot assign requested address');
+    device.checkMac(mac);
+    const lower = device.lower();
+    if (device instanceof MacvlanDevice && device.mode === 'passthru' && lower !== null) {
+      lower.ns.links.setMac(lower.name, mac);
+      return;
+    }
     changeMac(device, mac);
     if (device instanceof BridgeDevice) device.macSet = true;
     const { master } = device;
     if (master instanceof BridgeDevice) followPorts(master);
+  }
+
+  /** `ip link set DEV type macvlan mode MODE` @throws NetlinkError */
+  setMacvlanMode(device: MacvlanDevice, mode: MacvlanMode): void {
+    device.setMode(mode);
+    emitLink(device);
+  }
+
+  /** Mode and flag of an ipvlan device, and of all others on the same. */
+  configureIpvlan(device: IpvlanDevice, mode: IpvlanMode, flag: IpvlanFlag): void {
+    device.configure(mode, flag);
+    for (const other of device.lower()?.uppers ?? []) if (other instanceof IpvlanDevice) emitLink(other);
   }
 
   /** Settings of a bridge (`ip link set DEV type bridge …`). @throws NetlinkError */

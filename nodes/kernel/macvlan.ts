@@ -1,5 +1,6 @@
 import { isGroupMac, readMac } from '../../protocols/mac.ts';
 import { Device, type DeviceOptions, type RxHandler } from './device.ts';
+import { NetlinkError } from './netlink.ts';
 import type { Netns } from './netns.ts';
 
 /** Whom a macvlan device reaches by itself: nobody; nobody, but a switch that sends back may; the others; it is alone. */
@@ -8,7 +9,7 @@ export type MacvlanMode = 'private' | 'vepa' | 'bridge' | 'passthru';
 /** A second MAC address on a device, with a stack of its own (drivers/net/macvlan.c). The device itself is not reached. */
 export class MacvlanDevice extends Device {
   override readonly kind = 'macvlan';
-  readonly mode: MacvlanMode;
+  mode: MacvlanMode;
   readonly #parent: Device;
   readonly #port: MacvlanPort;
 
@@ -26,6 +27,33 @@ export class MacvlanDevice extends Device {
 
   override detail(): string {
     return `macvlan mode ${this.mode} bcqueuelen 1000 usedbcqueuelen 1000`;
+  }
+
+  /** In mode passthru all that comes in is the device's own. */
+  override owns(mac: number): boolean {
+    return mac === this.mac || this.mode === 'passthru';
+  }
+
+  /** `macvlan_open` */
+  override opened(): void {
+    if (this.mode === 'passthru') this.#parent.setPromiscuous('wanted');
+    else this.#port.checkFree(this.mac, this.#parent);
+  }
+
+  override stopped(): void {
+    if (this.mode === 'passthru') this.#parent.setPromiscuous('unwanted');
+  }
+
+  /** Refuses an address that another has (`macvlan_set_mac_address`). @throws NetlinkError */
+  override checkMac(mac: number): void {
+    if (mac !== this.mac && this.mode !== 'passthru') this.#port.checkFree(mac, this.#parent);
+  }
+
+  /** `macvlan_changelink` @throws NetlinkError */
+  setMode(mode: MacvlanMode): void {
+    if ((mode === 'passthru') !== (this.mode === 'passthru'))
+      throw new NetlinkError('RTNETLINK answers: Invalid argument');
+    this.mode = mode;
   }
 
   override setFilter(mac: number, wanted: 'wanted' | 'unwanted'): void {
@@ -64,6 +92,17 @@ export class MacvlanPort implements RxHandler {
 
   get alone(): boolean {
     return this.devices.some(({ mode }) => mode === 'passthru');
+  }
+
+  /** Whether one of them hears all that comes to the device below. */
+  get promiscuous(): boolean {
+    return this.devices.some(({ mode, up }) => mode === 'passthru' && up);
+  }
+
+  /** `macvlan_addr_busy` @throws NetlinkError */
+  checkFree(mac: number, parent: Device): void {
+    if (mac === parent.mac || this.find(mac) !== undefined)
+      throw new NetlinkError('RTNETLINK answers: Address already in use');
   }
 
   find(mac: number): MacvlanDevice | undefined {

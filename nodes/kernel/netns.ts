@@ -345,7 +345,7 @@ export class Netns {
         this.ipv6.layer.input(device, frame, skb);
         return;
       case ETHERTYPE_ARP:
-        if (device.hasLinkLayer) device.neighbors.receiveArp(frame);
+        if (device.hasLinkLayer && !device.noArp) device.neighbors.receiveArp(frame);
         return;
       case ETHERTYPE_8021Q:
       case ETHERTYPE_8021AD:

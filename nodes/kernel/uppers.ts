@@ -14,6 +14,12 @@ export type UpperOptions =
 
 /** Refuses what cannot stand on a device beside what is there. @throws NetlinkError */
 export function checkUpper(parent: Device, upper: UpperOptions): void {
+  if (parent.kind === 'ipvlan')
+    throw new NetlinkError(
+      upper.kind === 'vlan'
+        ? 'Error: 8021q: VLANs not supported on device.'
+        : 'RTNETLINK answers: Invalid argument',
+    );
   if (!parent.hasLinkLayer && parent.kind !== 'loopback')
     throw new NetlinkError('RTNETLINK answers: Invalid argument');
   if (upper.kind === 'vlan') {
@@ -61,10 +67,10 @@ function macvlanPort(parent: Device): MacvlanPort {
 /** The port of a device's ipvlan devices: the mode is that of all, and the last to be set (`ipvlan_set_port_mode`). */
 function ipvlanPort(parent: Device, mode: IpvlanMode, flag: IpvlanFlag): IpvlanPort {
   if (parent.rxHandler instanceof IpvlanPort) {
-    parent.rxHandler.mode = mode;
+    parent.rxHandler.configure(mode, flag);
     return parent.rxHandler;
   }
-  const port = new IpvlanPort(mode, flag);
+  const port = new IpvlanPort(parent, mode, flag);
   parent.rxHandler = port;
   return port;
 }
@@ -80,7 +86,6 @@ export function attachUpper(device: Device): void {
     parent.vlans.add(device);
   } else if (device instanceof MacvlanDevice && port instanceof MacvlanPort) {
     port.devices.push(device);
-    if (device.mode === 'passthru') parent.setPromiscuous('wanted');
   } else if (device instanceof IpvlanDevice && port instanceof IpvlanPort) port.devices.push(device);
   if (device.mac !== parent.mac) parent.setFilter(device.mac, 'wanted');
 }
@@ -97,7 +102,6 @@ export function detachUpper(device: Device): void {
     if (parent.vlans?.size === 0) parent.vlans = null;
   } else if (device instanceof MacvlanDevice && port instanceof MacvlanPort) {
     port.devices.splice(port.devices.indexOf(device), 1);
-    if (device.mode === 'passthru') parent.setPromiscuous('unwanted');
     if (port.devices.length === 0) parent.rxHandler = null;
   } else if (device instanceof IpvlanDevice && port instanceof IpvlanPort) {
     port.devices.splice(port.devices.indexOf(device), 1);

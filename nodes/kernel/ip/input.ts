@@ -67,10 +67,29 @@ export class IpInput {
     this.#route(device, skb.frame, skb);
   }
 
+  /** See `IpLayer.deliver`. */
+  deliver(device: Device, frame: Uint8Array): void {
+    this.#demux(device, frame, null);
+  }
+
   /** `ip_rcv_finish` */
   #route(device: Device, frame: Uint8Array, skb: Skb | null): void {
     const ns = this.#ns;
     const dst = ipDst(frame, ETH_HLEN);
+    const behind = device.rxHandler?.behind?.(frame);
+    if (behind !== undefined) {
+      const way = routeInput(
+        behind.ns,
+        behind,
+        dst,
+        0,
+        receivedFlow(behind.ns, frame, behind, skb?.mark ?? 0),
+      );
+      if (typeof way !== 'string' && way.type === 'local') {
+        this.#deliver(device, frame, skb, behind);
+        return;
+      }
+    }
     if (isMulticast(dst)) {
       ns.kernel.drop(isMartianSource(frame) ? 'ip-martian' : 'ip-multicast');
       return;
@@ -92,7 +111,8 @@ export class IpInput {
     else this.#deliver(device, frame, skb);
   }
 
-  #deliver(device: Device, frame: Uint8Array, skb: Skb | null): void {
+  /** `to`: who it is for in the end, be it another. */
+  #deliver(device: Device, frame: Uint8Array, skb: Skb | null, to = device): void {
     let whole = frame;
     if (isFragment(frame)) {
       const rebuilt = this.#defrag.add(frame);
@@ -101,12 +121,13 @@ export class IpInput {
       if (skb !== null) skb.fragmentSize = this.#defrag.largest;
       if (ipHeaderLength(whole, ETH_HLEN) > IPV4_HLEN) this.#ns.ip.options.adopt(whole);
     }
-    if (skb === null) {
-      this.#demux(device, whole, null);
-      return;
+    if (skb !== null) {
+      skb.frame = whole;
+      if (this.#ns.netfilter.run(NF_LOCAL_IN, skb) !== 'accept') return;
+      whole = skb.frame;
     }
-    skb.frame = whole;
-    if (this.#ns.netfilter.run(NF_LOCAL_IN, skb) === 'accept') this.#demux(device, skb.frame, skb);
+    if (to !== device) to.ns.ip.deliver(to, whole);
+    else this.#demux(device, whole, skb);
   }
 
   #demux(device: Device, frame: Uint8Array, skb: Skb | null): void {

@@ -18,7 +18,7 @@ import type { Netns } from '../netns.ts';
 import { ANY_FLOW } from '../rules.ts';
 import { portsAt } from '../xfrm/flow.ts';
 import { type AnswerOptions, timeOfDay, writeOptions } from './answer-options.ts';
-import { describePath, type Path, pathError, sentFlow } from './path.ts';
+import { describePath, flowHash, type Path, packetFlow, pathError, sentFlow } from './path.ts';
 
 /** Why a packet of the node's own could not be sent. EPERM: netfilter dropped it. */
 export type SendError = 'ENETUNREACH' | 'EINVAL' | 'EHOSTUNREACH' | 'EACCES' | 'EMSGSIZE' | 'EPERM';
@@ -166,6 +166,17 @@ export class IpOutput {
     const dst = ipDst(skb.frame, ETH_HLEN);
     if (rt.cause < 0) tracer.step(this.#ns, { at: 'route', way: describePath(path, dst) }, skb.frame);
     return this.#localOut(path, skb, path.device.mtu);
+  }
+
+  /** See `IpLayer.localOutVia`. */
+  sendVia(device: Device, skb: Skb): SendError | null {
+    const { frame, mark } = skb;
+    const flow = { ...packetFlow(frame, null, mark), oif: device };
+    const dst = ipDst(frame, ETH_HLEN);
+    const policy = this.#ns.sysctls.ipv4.fib_multipath_hash_policy;
+    const path = this.#ns.lookup(dst, flowHash(frame, ETH_HLEN, flow.src, dst, policy), flow);
+    if (path === null || (path.type !== 'unicast' && path.type !== 'local')) return 'ENETUNREACH';
+    return this.sendBy(path, skb);
   }
 
   /** `__ip_local_out` */

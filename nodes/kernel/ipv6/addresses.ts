@@ -52,6 +52,7 @@ export class AddressTable6 {
     if (!device.inet6.enabled) throw new NetlinkError('Error: ipv6: IPv6 is disabled on this device.');
     if (device.inet6.find(parsed.addr) !== undefined)
       throw new NetlinkError('Error: ipv6: address already assigned.');
+    device.checkAddress(parsed.addr);
     this.insert(device, { ...parsed, scope: scopeOf(parsed.addr), ...options });
   }
 

@@ -93,10 +93,17 @@ export class Ip6Input {
     else this.#route(device, frame, dst, skb);
   }
 
+  /** See `Ip6Layer.deliver`. */
+  deliver(device: Device, frame: Uint8Array): void {
+    this.#process(device, frame, null);
+  }
+
   /** `ip6_rcv_finish` */
   #route(device: Device, frame: Uint8Array, dst: Ip6, skb: Skb | null): void {
     const { kernel } = this.#ns;
-    if (isMulticastIp6(dst)) {
+    const behind = device.rxHandler?.behind?.(frame);
+    if (behind?.ns.ipv6.addresses.isLocal(dst, behind) === true) this.#deliver(device, frame, skb, behind);
+    else if (isMulticastIp6(dst)) {
       if (device.kind === 'loopback' || device.inet6.listensTo(dst)) this.#deliver(device, frame, skb);
       else kernel.drop('ip6-multicast');
     } else if (this.#isForUs(device, frame, dst, skb)) {
@@ -112,11 +119,12 @@ export class Ip6Input {
     return fib6Lookup(this.#ns, dst, 0, null, packetFlow6(frame, device, skb?.mark ?? 0))?.type === 'local';
   }
 
-  /** `ip6_input` */
-  #deliver(device: Device, frame: Uint8Array, skb: Skb | null): void {
-    if (skb === null) this.#process(device, frame, null);
-    else if (this.#ns.ipv6.netfilter.run(NF_LOCAL_IN, skb) === 'accept')
-      this.#process(device, skb.frame, skb);
+  /** `ip6_input`. `to`: who it is for in the end, be it another. */
+  #deliver(device: Device, frame: Uint8Array, skb: Skb | null, to = device): void {
+    if (skb !== null && this.#ns.ipv6.netfilter.run(NF_LOCAL_IN, skb) !== 'accept') return;
+    const taken = skb?.frame ?? frame;
+    if (to !== device) to.ns.ipv6.layer.deliver(to, taken);
+    else this.#process(device, taken, skb);
   }
 
   /** By its extension headers to whom it is for (`ip6_protocol_deliver_rcu`). */

@@ -94,6 +94,16 @@ export class Ip6Layer {
     return this.#output.sendWhole(skb);
   }
 
+  /** The same by the routes that lead by one device (`ipvlan_process_v6_outbound`). */
+  localOutVia(device: Device, skb: Skb): SendError | null {
+    return this.#output.sendVia(device, skb);
+  }
+
+  /** A packet for this host that another namespace has been taking so far. */
+  deliver(device: Device, frame: Uint8Array): void {
+    this.#input.deliver(device, frame);
+  }
+
   /**
    * Takes a packet of the host's own whose way is known through OUTPUT and POSTROUTING: what neighbour discovery sends. What is
    * known of it then, null where nothing is registered; 'gone': it is not to be sent.

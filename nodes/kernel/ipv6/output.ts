@@ -12,7 +12,7 @@ import { Skb } from '../netfilter/skb.ts';
 import type { Netns } from '../netns.ts';
 import { portsAt, type XfrmFlow } from '../xfrm/flow.ts';
 import { fib6Lookup } from './fib-lookup.ts';
-import { sentFlow6, sentHash6 } from './flow.ts';
+import { flowHash6, packetFlow6, sentFlow6, sentHash6 } from './flow.ts';
 
 /** From a socket or from forwarding to the neighbour layer (`ip6_local_out`, `ip6_output`, `ip6_finish_output`). */
 export class Ip6Output {
@@ -82,6 +82,15 @@ export class Ip6Output {
   sendWhole(skb: Skb): SendError | null {
     const path = this.#routeAgain(skb);
     return typeof path === 'string' ? path : this.#localOut(path, skb, mtuOfPath(path));
+  }
+
+  /** See `Ip6Layer.localOutVia`. */
+  sendVia(device: Device, skb: Skb): SendError | null {
+    const { frame, mark } = skb;
+    const flow = { ...packetFlow6(frame, null, mark), oif: device };
+    const path = fib6Lookup(this.#ns, destinationOf(frame), flowHash6(frame), device, flow);
+    const error = pathError(path);
+    return path === null || error !== null ? error : this.#localOut(path, skb, mtuOfPath(path));
   }
 
   /** See `Ip6Layer.leave`. */

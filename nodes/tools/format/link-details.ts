@@ -26,7 +26,8 @@ const LEGACY_SEGMENTS = new Set(['vxlan', 'ipip', 'gre', 'gretap']);
 export function limitsText(link: LinkFacts): string {
   const [least, most] = MTU_LIMITS[link.kind] ?? [68, 65_535];
   const watched = link.master === '' ? 0 : 1;
-  return ` promiscuity ${watched}  allmulti ${watched} minmtu ${least} maxmtu ${most} `;
+  const promiscuity = watched + (link.promiscuous === true ? 1 : 0);
+  return ` promiscuity ${promiscuity}  allmulti ${watched} minmtu ${least} maxmtu ${most} `;
 }
 
 /**

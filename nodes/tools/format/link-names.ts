@@ -27,7 +27,7 @@ const traits: Readonly<Record<LinkKind, KindTraits>> = {
   bridge: { ...ethernet, qdisc: 'noqueue', txqlen: 0, operstate: 'reported' },
   vlan: { ...ethernet, qdisc: 'noqueue', txqlen: 1000, operstate: 'reported' },
   macvlan: { ...ethernet, qdisc: 'noqueue', txqlen: 1000, operstate: 'reported' },
-  ipvlan: { ...ethernet, qdisc: 'noqueue', txqlen: 1000, operstate: 'reported' },
+  ipvlan: { ...ethernet, qdisc: 'noqueue', txqlen: 1000, operstate: 'unknown' },
   vxlan: { ...ethernet, qdisc: 'noqueue', txqlen: 0, operstate: 'unknown' },
   tun: {
     flags: ['POINTOPOINT', 'MULTICAST', 'NOARP'],
@@ -138,7 +138,7 @@ export class LinkNames {
   operstate(link: LinkFacts): Operstate {
     if (!link.up) return 'DOWN';
     if (!link.carrier) return this.peer(link) === undefined ? 'DOWN' : 'LOWERLAYERDOWN';
-    return this.traits(link).operstate === 'reported' ? 'UP' : 'UNKNOWN';
+    return (link.operstate ?? this.traits(link).operstate) === 'reported' ? 'UP' : 'UNKNOWN';
   }
 
   linkLayer(link: LinkFacts): LinkLayer | null {

@@ -1,5 +1,5 @@
 import { familyOf } from '../../../protocols/ip.ts';
-import { parseMac } from '../../../protocols/mac.ts';
+import { isGroupMac, parseMac } from '../../../protocols/mac.ts';
 import type { Netns } from '../../kernel/netns.ts';
 import { tunnelOverhead } from '../../kernel/tunnels/ip-tunnel.ts';
 import { WIREGUARD_MTU } from '../../kernel/tunnels/wireguard.ts';
@@ -48,6 +48,12 @@ export function linkAdd(words: Words, ctx: IpContext): void {
     throw new ToolError('Not enough information: "type" argument is required', EXIT_ARGUMENT);
   if (common.mtu !== null && common.mtu < MTU_MIN) throw refused('Error: mtu less than device minimum.');
   if (common.mtu !== null && common.mtu > MTU_MAX) throw refused('Error: mtu greater than device maximum.');
+  if (common.mac !== null && !isStationMac(common.mac) && kindOf(parsed) !== 'ipvlan')
+    throw refused(
+      kindOf(parsed) === 'vlan'
+        ? 'Error: 8021q: Invalid link address.'
+        : 'RTNETLINK answers: Cannot assign requested address',
+    );
   change(() => create(ctx, common, parsed));
 }
 
@@ -92,10 +98,19 @@ function parseCommon(words: Words, ctx: IpContext, onType: (() => void) | null):
   return { name, parent, mac, mtu, ns };
 }
 
+function kindOf(type: LinkType): string {
+  if (type.kind === 'upper') return type.upper.kind;
+  return type.kind === 'tunnel' ? type.tunnel.kind : type.kind;
+}
+
+/** `is_valid_ether_addr` */
+function isStationMac(mac: number): boolean {
+  return mac !== 0 && !isGroupMac(mac);
+}
+
 function create(ctx: IpContext, common: Common, type: LinkType): void {
   const ns = common.ns ?? ctx.ns;
-  const kind =
-    type.kind === 'upper' ? type.upper.kind : type.kind === 'tunnel' ? type.tunnel.kind : type.kind;
+  const kind = kindOf(type);
   const name = common.name ?? freeName(ns, kind);
   const mac = common.mac ?? randomMac(ctx);
   const { mtu } = common;

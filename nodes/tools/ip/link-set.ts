@@ -1,10 +1,12 @@
 import { parseMac } from '../../../protocols/mac.ts';
 import { BridgeDevice } from '../../kernel/bridge.ts';
 import type { Device } from '../../kernel/device.ts';
+import { IpvlanDevice } from '../../kernel/ipvlan.ts';
+import { MacvlanDevice } from '../../kernel/macvlan.ts';
 import type { Netns } from '../../kernel/netns.ts';
 import { ToolError } from '../tool.ts';
 import { change, type IpContext, refused, requireDevice, takeDevice } from './context.ts';
-import { parseBridge } from './link-types.ts';
+import { parseBridge, parseIpvlan, parseMacvlan } from './link-types.ts';
 import { linkNamespace } from './namespaces.ts';
 import { EXIT_ARGUMENT, EXIT_USAGE, invalidArgument, notEmulated, type Words } from './words.ts';
 
@@ -98,13 +100,36 @@ function masterChange(ns: Netns, name: string): Change {
   };
 }
 
-/** `type bridge` with its settings; those of other kinds cannot be changed. */
+/** Settings of a kind of device that can be changed. */
 function typeChange(words: Words): Change {
   const kind = words.argument();
-  if (kind !== 'bridge') throw notEmulated(`ip link set type ${kind}`);
-  const settings = parseBridge(words);
-  return (ns, device) => {
-    if (!(device instanceof BridgeDevice)) throw refused('RTNETLINK answers: Operation not supported');
-    ns.links.configureBridge(device, settings);
-  };
+  switch (kind) {
+    case 'bridge': {
+      const settings = parseBridge(words);
+      return (ns, device) => {
+        if (!(device instanceof BridgeDevice)) throw otherKind();
+        ns.links.configureBridge(device, settings);
+      };
+    }
+    case 'macvlan': {
+      const mode = parseMacvlan(words);
+      return (ns, device) => {
+        if (!(device instanceof MacvlanDevice)) throw otherKind();
+        if (mode !== null) ns.links.setMacvlanMode(device, mode);
+      };
+    }
+    case 'ipvlan': {
+      const { mode, flag } = parseIpvlan(words);
+      return (ns, device) => {
+        if (!(device instanceof IpvlanDevice)) throw otherKind();
+        ns.links.configureIpvlan(device, mode ?? device.mode, flag);
+      };
+    }
+    default:
+      throw notEmulated(`ip link set type ${kind}`);
+  }
+}
+
+function otherKind(): ToolError {
+  return refused('RTNETLINK answers: Operation not supported');
 }

@@ -50,9 +50,9 @@ export function parseLinkType(words: Words, ctx: IpContext): LinkType {
     case 'vlan':
       return { kind: 'upper', upper: parseVlan(words) };
     case 'macvlan':
-      return { kind: 'upper', upper: parseMacvlan(words) };
+      return { kind: 'upper', upper: { kind, mode: parseMacvlan(words) ?? 'vepa' } };
     case 'ipvlan':
-      return { kind: 'upper', upper: parseIpvlan(words) };
+      return { kind: 'upper', upper: ipvlanOf(words) };
     default:
       if (OTHERS.includes(kind)) throw notEmulated(`ip link add type ${kind}`);
       throw refused('Error: Unknown device type.');
@@ -141,6 +141,7 @@ function parsePeer(words: Words): string[] {
 }
 
 function parseVlan(words: Words): UpperOptions {
+  if (words.done) throw refused('Error: 8021q: VLAN properties not specified.');
   let id: number | null = null;
   let protocol: typeof ETHERTYPE_8021Q | typeof ETHERTYPE_8021AD = ETHERTYPE_8021Q;
   for (let word = words.next(); word !== undefined; word = words.next()) {
@@ -174,10 +175,16 @@ function parseVlan(words: Words): UpperOptions {
   return { kind: 'vlan', id, protocol };
 }
 
+function ipvlanOf(words: Words): UpperOptions {
+  const { mode, flag } = parseIpvlan(words);
+  return { kind: 'ipvlan', mode: mode ?? 'l3', flag };
+}
+
 const MACVLAN_MODES: readonly MacvlanMode[] = ['private', 'vepa', 'bridge', 'passthru'];
 
-function parseMacvlan(words: Words): UpperOptions {
-  let mode: MacvlanMode = 'vepa';
+/** The mode, if one is said. @throws ToolError */
+export function parseMacvlan(words: Words): MacvlanMode | null {
+  let mode: MacvlanMode | null = null;
   for (let word = words.next(); word !== undefined; word = words.next()) {
     if (word === 'flag' || word === 'bcqueuelen' || word === 'macaddr') throw notEmulated(`macvlan ${word}`);
     if (word !== 'mode') throw unknownOption('macvlan', word);
@@ -191,18 +198,19 @@ function parseMacvlan(words: Words): UpperOptions {
       );
     mode = found;
   }
-  return { kind: 'macvlan', mode };
+  return mode;
 }
 
 const IPVLAN_MODES: readonly IpvlanMode[] = ['l2', 'l3', 'l3s'];
 const IPVLAN_FLAGS: readonly IpvlanFlag[] = ['bridge', 'private', 'vepa'];
 
-function parseIpvlan(words: Words): UpperOptions {
-  let mode: IpvlanMode = 'l3';
-  let flag: IpvlanFlag = 'bridge';
+/** The mode, if one is said, and the flag, which is always set. @throws ToolError */
+export function parseIpvlan(words: Words): { readonly mode: IpvlanMode | null; readonly flag: IpvlanFlag } {
+  let mode: IpvlanMode | null = null;
+  let flag: IpvlanFlag | null = null;
   for (let word = words.next(); word !== undefined; word = words.next()) {
     const isFlag = IPVLAN_FLAGS.find((candidate) => candidate === word);
-    if (isFlag !== undefined) flag = isFlag;
+    if (isFlag !== undefined && flag === null) flag = isFlag;
     else if (word === 'mode') {
       const name = words.argument();
       const found = IPVLAN_MODES.find((candidate) => candidate === name);
@@ -211,5 +219,5 @@ function parseIpvlan(words: Words): UpperOptions {
       mode = found;
     } else throw unknownOption('ipvlan', word);
   }
-  return { kind: 'ipvlan', mode, flag };
+  return { mode, flag: flag ?? 'bridge' };
 }

@@ -16,7 +16,7 @@ const USAGE = `Usage: ip link add [link DEV] [ name ] NAME
 	ip link delete { DEVICE | dev DEVICE }
 
 	ip link set { DEVICE | dev DEVICE } [ { up | down } ]
-		[ type bridge ARGS ]
+		[ type { bridge | ipvlan | macvlan } ARGS ]
 		[ name NEWNAME ]
 		[ address LLADDR ]
 		[ mtu MTU ]

@@ -46,23 +46,27 @@ async function linuxAnswers(group: CaseGroup, asked: LinuxCase, guest: Guest | u
       if (expected === undefined || text === expected || performance.now() > end) return text;
     }
   };
+  /** What has come out, and what is to come out yet: what a worker sends may be late. */
+  const awaited = async (out: Out[], frames: number): Promise<string[]> => {
+    const end = performance.now() + WORKERS;
+    while (out.length < frames && performance.now() < end)
+      out.push(...(await linux.exchange([], AFTERWARDS)));
+    return frameTexts(out, settle).sort();
+  };
   const answer = async (step: CaseStep, expected: Answer | undefined): Promise<Answer> => {
     switch (step.type) {
       case 'command': {
         const answer = (await linux.run(takenOrRefused(step.line))).trim();
         const frames = expected === undefined ? 0 : expected.length - 1;
-        const out = await linux.exchange([], AFTERWARDS);
-        const end = performance.now() + WORKERS;
-        while (out.length < frames && performance.now() < end)
-          out.push(...(await linux.exchange([], AFTERWARDS)));
-        return [answer, ...frameTexts(out, settle).sort()];
+        return [answer, ...(await awaited(await linux.exchange([], AFTERWARDS), frames))];
       }
       case 'show':
         return shown(step, expected);
       case 'send': {
         const out: Out[] = [];
         for (const frame of step.frames) out.push(...(await linux.send(step.port, frame)));
-        return frameTexts(out, settle).sort();
+        if (expected === undefined) out.push(...(await linux.exchange([], AFTERWARDS)));
+        return awaited(out, expected?.length ?? 0);
       }
       case 'wait':
         return linux.run(`sleep ${step.ms / 1_000}`);

@@ -13,6 +13,13 @@ ln -s "/usr/lib/uml/modules/$(uname -r)" /run/root/lib/modules/
 printf '#!/bin/sh\nexec /sbin/modprobe -d /run/root "$@"\n' >/run/bin/modprobe
 chmod +x /run/bin/modprobe
 echo /run/bin/modprobe >/proc/sys/kernel/modprobe
-/run/bin/modprobe -a ipv6 veth bridge br_netfilter 8021q
+# A namespace within another begins with the variables of that one, and without IPv6, as ours do.
+echo 3 >/proc/sys/net/core/devconf_inherit_init_net
+# Who waits for a neighbour asks again, or gives up, by the clock: not while a test is at it.
+for time in retrans_time_ms=100000 delay_first_probe_time=100; do
+  echo "${time#*=}" >"/proc/sys/net/ipv4/neigh/default/${time%=*}"
+done
+/run/bin/modprobe ipv6 disable_ipv6=1
+/run/bin/modprobe -a veth bridge br_netfilter 8021q
 
 exec python3 "$(dirname "$0")/guest.py"

@@ -3,8 +3,10 @@ import fc from 'fast-check';
 import { Kernel } from '../../../nodes/kernel/kernel.ts';
 import { setU16 } from '../../../protocols/bytes.ts';
 import { internetChecksum } from '../../../protocols/checksum.ts';
+import { writeEthernet } from '../../../protocols/ethernet.ts';
 import { parseIp4 } from '../../../protocols/ip4.ts';
 import { ipHeaderLength } from '../../../protocols/ipv4.ts';
+import { BROADCAST_MAC } from '../../../protocols/mac.ts';
 import { Network } from '../../support/network.ts';
 import { FakeWorld, timings } from '../../support/runtime.ts';
 
@@ -189,8 +191,9 @@ test('a VXLAN station that moves leaves one row, in the log too, and no source o
   t.deepEqual(learned(), ['10.0.0.3']);
   const removed = a.rt.events.filter((event) => event.type === 'fdb.removed');
   t.like(removed, [{ dev: 'vx0', dst: '10.0.0.2' }]);
-  b.kernel.root.setMac('vx0', 0);
-  b.kernel.root.device('vx0')?.neighbors.announce(ip('10.5.0.2'));
+  const anonymous = new Uint8Array(60);
+  writeEthernet(anonymous, BROADCAST_MAC, 0, 0x88b5);
+  b.kernel.root.device('vx0')?.transmit(anonymous);
   net.advance(10);
   t.deepEqual(learned(), ['10.0.0.3']);
 });

@@ -9,7 +9,9 @@ import { ipOptionsCases } from './ip-options.ts';
 import { ip6tablesCases } from './ip6tables.ts';
 import { iptablesCases } from './iptables.ts';
 import { ipv6Cases } from './ipv6.ts';
+import { ipvlanCases } from './ipvlan.ts';
 import { ipvsCases } from './ipvs.ts';
+import { macvlanCases } from './macvlan.ts';
 import { neighborsInTimeCases } from './neighbors-in-time.ts';
 import { routerAdvertCases } from './router-advert.ts';
 import { routingCases } from './routing.ts';
@@ -39,4 +41,6 @@ export const GROUPS: readonly CaseGroup[] = [
   ipvsCases,
   xfrmCases,
   tunnelCases,
+  macvlanCases,
+  ipvlanCases,
 ];
