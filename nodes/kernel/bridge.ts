@@ -10,22 +10,12 @@ import {
   vlanProtocol,
 } from '../../protocols/vlan.ts';
 import type { BridgeFacts, BridgePortFacts, BridgeVlanFacts, FdbFacts, LinkFacts } from '../events/kernel.ts';
-import type { TimerHandle } from '../runtime.ts';
+import { BridgeFdb } from './bridge-fdb.ts';
 import { BridgePort, VlanMembership } from './bridge-port.ts';
 import { type BridgeMaster, Device, type DeviceOptions } from './device.ts';
 import type { Skb } from './netfilter/skb.ts';
 import { isIpv6 } from './netfilter/xtables/packet.ts';
 import type { Netns } from './netns.ts';
-
-interface FdbEntry {
-  readonly mac: number;
-  /** 0 where VLANs are not filtered. */
-  readonly vlan: number;
-  port: Device;
-  readonly kind: FdbFacts['kind'];
-  /** Time of the last frame from this address. */
-  seen: number;
-}
 
 /** As a bridge is made. `ageingTime` comes from the lab's timers. */
 const DEFAULTS = {
@@ -54,22 +44,26 @@ export class BridgeDevice extends Device implements BridgeMaster {
   macSet = true;
   mtuSet = true;
   readonly #ports = new Map<Device, BridgePort>();
-  /** By VLAN, and by address. */
-  readonly #fdb = new Map<number, Map<number, FdbEntry>>();
+  readonly #fdb: BridgeFdb;
   /** VLANs of the host itself. */
   readonly #own = new VlanMembership();
   readonly #firstAgeing: number;
   #settings: Required<BridgeFacts>;
-  #timer: TimerHandle | null = null;
   /** The addresses of the bridge and its ports; null until they are asked for again. */
   #macs: ReadonlySet<number> | null = null;
 
   constructor(ns: Netns, options: DeviceOptions, ageing: number) {
     super(ns, options);
+    this.#fdb = new BridgeFdb(this);
     this.#firstAgeing = ageing / 10;
     this.#settings = { ...DEFAULTS, ageingTime: ageing / 10 };
     this.#own.add({ vid: 1, pvid: true, untagged: true });
     this.carrier = false;
+  }
+
+  /** How long what was learned is kept, ms. */
+  get ageing(): number {
+    return this.#settings.ageingTime * 10;
   }
 
   get settings(): Required<BridgeFacts> {
@@ -135,7 +129,7 @@ export class BridgeDevice extends Device implements BridgeMaster {
     const wasDefault = vlans.isDefault(old);
     const was = vlans.has(old);
     vlans.changeDefault(old, pvid);
-    if (was && !vlans.has(old)) this.#forget(device, old);
+    if (was && !vlans.has(old)) this.#fdb.forget(device, old);
     if (!wasDefault || !vlans.isDefault(pvid)) this.#emitVlans(device);
   }
 
@@ -151,15 +145,8 @@ export class BridgeDevice extends Device implements BridgeMaster {
 
   removeVlan(device: Device, vid: number): void {
     if (this.#membership(device)?.delete(vid) !== true) return;
-    this.#forget(device, vid);
+    this.#fdb.forget(device, vid);
     this.#emitVlans(device);
-  }
-
-  /** What a port learned in a VLAN goes as it leaves that; what was set stays. */
-  #forget(port: Device, vid: number): void {
-    for (const entry of this.#entries())
-      if (entry.vlan === vid && entry.port === port && entry.kind === 'learned')
-        this.deleteFdb(entry.mac, vid);
   }
 
   /** VLANs of the ports, and of the bridge itself, where they are not those of all. */
@@ -215,7 +202,7 @@ export class BridgeDevice extends Device implements BridgeMaster {
     }
     const tci = this.#settings.vlanFiltering ? this.#ingress(port.vlans, frame) : 0;
     if (this.#isForBridges(readMac(frame, 0))) {
-      if (tci >= 0 && port.settings.learning) this.#learn(source, tci & 0xfff, device);
+      if (tci >= 0 && port.settings.learning) this.#fdb.learn(source, tci & 0xfff, device);
       kernel.drop('link-local');
       return;
     }
@@ -242,11 +229,11 @@ export class BridgeDevice extends Device implements BridgeMaster {
       return false;
     }
     const vlan = tci & 0xfff;
-    if (settings.locked && this.#fdb.get(vlan)?.get(source)?.port !== device) {
+    if (settings.locked && this.#fdb.find(source, vlan)?.port !== device) {
       this.ns.kernel.drop('bridge-locked');
       return false;
     }
-    if (settings.learning) this.#learn(source, vlan, device);
+    if (settings.learning) this.#fdb.learn(source, vlan, device);
     return true;
   }
 
@@ -280,13 +267,13 @@ export class BridgeDevice extends Device implements BridgeMaster {
   #forward(from: Device | null, frame: Uint8Array, tci: number, skb: Skb | null): void {
     const dst = readMac(frame, 0);
     const group = isGroupMac(dst);
-    const own = !group && this.#isOwn(dst, tci & 0xfff);
+    const own = !group && this.isOwn(dst, tci & 0xfff);
     if (from !== null && own && dst === this.mac) {
       this.#passUp(frame, tci, skb);
       return;
     }
     const source = from === null ? undefined : this.#ports.get(from);
-    const known = group ? undefined : this.#fdb.get(tci & 0xfff)?.get(dst);
+    const known = group ? undefined : this.#fdb.find(dst, tci & 0xfff);
     const local = from !== null && known?.kind === 'permanent';
     if (known !== undefined && !local) {
       const port = this.#ports.get(known.port);
@@ -310,7 +297,7 @@ export class BridgeDevice extends Device implements BridgeMaster {
   }
 
   /** The addresses of the bridge and its ports are the host's own, in the VLANs that they are in (`fdb_add_local`). */
-  #isOwn(mac: number, vlan: number): boolean {
+  isOwn(mac: number, vlan: number): boolean {
     // Nearly every frame is for somebody else, and a bridge may have a thousand ports.
     if (!this.owns(mac)) return false;
     const anywhere = !this.#settings.vlanFiltering;
@@ -365,78 +352,21 @@ export class BridgeDevice extends Device implements BridgeMaster {
     else if (!isGroupMac(readMac(frame, 0))) this.ns.kernel.drop('bridge-vlan');
   }
 
-  #learn(mac: number, vlan: number, port: Device): void {
-    const { now } = this.ns.kernel.rt;
-    const entry = this.#fdb.get(vlan)?.get(mac);
-    if (entry === undefined) {
-      if (this.#isOwn(mac, vlan)) return;
-      this.#set({ mac, vlan, port, kind: 'learned', seen: now });
-      this.#arm();
-    } else if (entry.kind !== 'permanent') {
-      // A static row moves as well, unless it is sticky (`br_fdb_update`).
-      entry.seen = now;
-      if (entry.port !== port) {
-        entry.port = port;
-        this.#emitSet(entry);
-      }
-    }
-  }
-
-  #arm(): void {
-    if (this.#timer !== null) return;
-    const { rt } = this.ns.kernel;
-    this.#timer = rt.timers.set(rt.now + this.#ageing, () => {
-      this.#timer = null;
-      this.#age();
-    });
-  }
-
-  #age(): void {
-    const { rt } = this.ns.kernel;
-    let next = Number.POSITIVE_INFINITY;
-    for (const entry of this.#entries()) {
-      if (entry.kind !== 'learned') continue;
-      const end = entry.seen + this.#ageing;
-      if (end <= rt.now) this.deleteFdb(entry.mac, entry.vlan);
-      else next = Math.min(next, end);
-    }
-    if (next < Number.POSITIVE_INFINITY) {
-      this.#timer = rt.timers.set(next, () => {
-        this.#timer = null;
-        this.#age();
-      });
-    }
-  }
-
-  get #ageing(): number {
-    return this.#settings.ageingTime * 10;
-  }
-
   addFdb(mac: number, port: Device, kind: 'static' | 'permanent', vlan = 0): void {
-    this.#set({ mac, vlan, port, kind, seen: this.ns.kernel.rt.now });
+    this.#fdb.set(mac, port, kind, vlan);
   }
 
   deleteFdb(mac: number, vlan = 0): boolean {
-    if (this.#fdb.get(vlan)?.delete(mac) !== true) return false;
-    const { name, ns } = this;
-    ns.kernel.rt.emit({
-      type: 'fdb.removed',
-      ns: ns.name,
-      dev: name,
-      mac: formatMac(mac),
-      dst: '',
-      ...(vlan === 0 ? {} : { vlan }),
-    });
-    return true;
+    return this.#fdb.delete(mac, vlan);
   }
 
   /** Forgets what was learned on a port that is leaving or has lost its carrier. */
   flush(port: Device): void {
-    for (const entry of this.#entries()) if (entry.port === port) this.deleteFdb(entry.mac, entry.vlan);
+    this.#fdb.flush(port);
   }
 
   fdb(): FdbFacts[] {
-    return this.#entries().map((entry) => this.#facts(entry));
+    return this.#fdb.list();
   }
 
   /** Rows of the host itself: the addresses of the ports and of the bridge, in each of their VLANs (`br_fdb_add_local`). */
@@ -454,10 +384,6 @@ export class BridgeDevice extends Device implements BridgeMaster {
       }
     }
     return [...rows.values()];
-  }
-
-  #entries(): FdbEntry[] {
-    return [...this.#fdb.values()].flatMap((rows) => [...rows.values()]);
   }
 
   /** The bridge has carrier while a port has. */
@@ -488,25 +414,8 @@ export class BridgeDevice extends Device implements BridgeMaster {
   }
 
   override removed(): void {
-    if (this.#timer !== null) this.ns.kernel.rt.timers.cancel(this.#timer);
-    for (const { mac, vlan } of this.#entries()) this.deleteFdb(mac, vlan);
+    this.#fdb.clear();
     if (!this.#own.isDefault(this.#settings.defaultPvid)) this.#emitVlansReset(this.name);
-  }
-
-  #set(entry: FdbEntry): void {
-    const rows = this.#fdb.get(entry.vlan) ?? new Map<number, FdbEntry>();
-    this.#fdb.set(entry.vlan, rows.set(entry.mac, entry));
-    this.#emitSet(entry);
-  }
-
-  #emitSet(entry: FdbEntry): void {
-    this.ns.kernel.rt.emit({ type: 'fdb.set', ns: this.ns.name, fdb: this.#facts(entry) });
-  }
-
-  #facts(entry: FdbEntry): FdbFacts {
-    const { mac, vlan, port, kind } = entry;
-    const facts = { dev: this.name, mac: formatMac(mac), port: port.name, dst: '', kind };
-    return vlan === 0 ? facts : { ...facts, vlan };
   }
 }
 
