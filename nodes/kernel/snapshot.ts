@@ -37,8 +37,8 @@ export function snapshotKernel(kernel: Kernel): KernelView {
     xtables: collect((ns) => [...ns.xtables.list(), ...ns.ipv6.xtables.list()], viewOrder.xtables),
     recent: collect((ns) => ns.recent.list(), viewOrder.recent),
     ipsets: collect((ns) => ns.ipsets.list(), viewOrder.ipset),
-    xfrmStates: collect((ns) => ns.xfrm.stateFacts(), viewOrder.xfrmState),
-    xfrmPolicies: collect((ns) => ns.xfrm.policyFacts(), viewOrder.xfrmPolicy),
+    xfrmStates: collect((ns) => ns.xfrm.sad.facts(), viewOrder.xfrmState),
+    xfrmPolicies: collect((ns) => ns.xfrm.spd.facts(), viewOrder.xfrmPolicy),
     wireguard: collect(
       (ns) => ns.devices().flatMap((device) => (device instanceof WireguardDevice ? device.state() : [])),
       viewOrder.wireguard,

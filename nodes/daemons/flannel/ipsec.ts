@@ -61,7 +61,7 @@ export class IpsecBackend implements Backend {
     const peer = { address: remote, nonce };
     this.#states.set(lease.subnet, [this.#associate(own, peer), this.#associate(peer, own)]);
     this.#policies(lease, (dir, src, dst, from, to) =>
-      this.#root.xfrm.setPolicy(
+      this.#root.xfrm.spd.set(
         {
           dir,
           src,
@@ -80,10 +80,10 @@ export class IpsecBackend implements Backend {
 
   removePeer(lease: LeaseFacts): void {
     const { xfrm } = this.#root;
-    for (const [dst, spi] of this.#states.get(lease.subnet) ?? []) ifThere(() => xfrm.removeState(dst, spi));
+    for (const [dst, spi] of this.#states.get(lease.subnet) ?? []) ifThere(() => xfrm.sad.remove(dst, spi));
     this.#states.delete(lease.subnet);
     this.#policies(lease, (dir, src, dst) =>
-      ifThere(() => xfrm.removePolicy({ dir, src, dst, ...ANY_PROTOCOL })),
+      ifThere(() => xfrm.spd.remove({ dir, src, dst, ...ANY_PROTOCOL })),
     );
   }
 
@@ -97,8 +97,8 @@ export class IpsecBackend implements Backend {
     const context = `${formatIp4(from.address)} ${from.nonce} ${formatIp4(to.address)} ${to.nonce}`;
     const { spi, suite } = espKeys(this.#psk, context);
     const options = { src: from.address, dst: to.address, spi, reqid: REQID, mode: 'tunnel' } as const;
-    ifThere(() => this.#root.xfrm.removeState(to.address, spi));
-    this.#root.xfrm.setState(
+    ifThere(() => this.#root.xfrm.sad.remove(to.address, spi));
+    this.#root.xfrm.sad.set(
       {
         ...options,
         replayWindow: REPLAY_WINDOW,

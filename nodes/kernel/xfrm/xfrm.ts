@@ -6,38 +6,16 @@ import { familyOf, formatIp, type IpAddress } from '../../../protocols/ip.ts';
 import { readIp6Cached } from '../../../protocols/ip6.ts';
 import { IPV4_HLEN, ipDf, ipDst, ipId, ipSrc, ipTos, ipTtl } from '../../../protocols/ipv4.ts';
 import { IP6_DST, IP6_SRC, IPV6_HLEN, ip6HopLimit, ip6TrafficClass } from '../../../protocols/ipv6.ts';
-import type { XfrmDirection, XfrmPolicyFacts, XfrmStateFacts } from '../../events/xfrm.ts';
-import type { TimerHandle } from '../../runtime.ts';
-import { policyKey, stateKey } from '../../state/xfrm-fold.ts';
 import type { Device } from '../device.ts';
-import { NetlinkError } from '../netlink.ts';
 import type { Netns } from '../netns.ts';
 import { EncapPorts } from './encap.ts';
 import { flowOf, versionOf, type XfrmFlow } from './flow.ts';
-import { type Expiry, Lifetime } from './lifetime.ts';
-import {
-  DIRECTION_NUMBER,
-  isAny,
-  policyFacts,
-  selectorFacts,
-  selects,
-  type XfrmPolicy,
-  type XfrmPolicyEntry,
-  type XfrmSelector,
-  type XfrmTemplate,
-} from './policy.ts';
+import type { XfrmNotice } from './notice.ts';
+import { isAny } from './policy.ts';
+import { Sad } from './sad.ts';
 import { lengthInFront, PROTO_IPV6, sealPacket, writeHeader } from './seal.ts';
-import { XfrmState, type XfrmStateOptions } from './state.ts';
-
-/** What `ip xfrm monitor` is told. */
-export type XfrmNotice =
-  | { readonly type: 'state'; readonly how: 'new' | 'updated' | 'deleted'; readonly state: XfrmState }
-  | { readonly type: 'expired'; readonly limit: Expiry; readonly state: XfrmState }
-  | { readonly type: 'policy'; readonly how: 'new' | 'updated' | 'deleted'; readonly policy: XfrmPolicyEntry }
-  | { readonly type: 'policy-expired'; readonly limit: Expiry; readonly policy: XfrmPolicyEntry }
-  /** A policy wants an association that there is not. */
-  | { readonly type: 'acquire'; readonly flow: XfrmFlow; readonly policy: XfrmPolicyEntry }
-  | { readonly type: 'flushed'; readonly what: 'state' | 'policy' };
+import { Spd } from './spd.ts';
+import type { XfrmState } from './state.ts';
 
 /** A packet of ESP that has come, and what the headers in front of it say. */
 interface Arrived {
@@ -57,22 +35,17 @@ interface Arrived {
 
 /** IPsec of a namespace (net/xfrm): security associations, policies, and what they do to packets of both families. ESP alone. */
 export class Xfrm {
+  readonly sad: Sad;
+  readonly spd: Spd;
   readonly #ns: Netns;
-  readonly #states = new Map<string, XfrmState>();
-  readonly #policies = new Map<string, XfrmPolicyEntry>();
-  readonly #timers = new Map<Lifetime, TimerHandle>();
-  readonly #ports: EncapPorts;
   readonly #watchers = new Set<(notice: XfrmNotice) => void>();
-  /** By direction, in the order in which they are asked. */
-  #ordered: Record<XfrmDirection, XfrmPolicyEntry[]> = { in: [], out: [], fwd: [] };
   /** Through which the packet came that is on its way up (`skb_sec_path`). */
   #path: XfrmState | null = null;
   #id = 0;
-  #index = 0;
 
   constructor(ns: Netns) {
     this.#ns = ns;
-    this.#ports = new EncapPorts(ns, (datagram) =>
+    const ports = new EncapPorts(ns, (datagram) =>
       this.#receive({
         ...datagram,
         id: 0,
@@ -83,11 +56,14 @@ export class Xfrm {
         length: datagram.payload.length,
       }),
     );
+    const tell = (notice: XfrmNotice) => this.#tell(notice);
+    this.sad = new Sad(ns, tell, (states) => ports.sync(states));
+    this.spd = new Spd(ns, tell);
   }
 
   /** Whether there is anything that a packet has to be held against. */
   get active(): boolean {
-    return this.#policies.size > 0 || this.#path !== null;
+    return this.spd.size > 0 || this.#path !== null;
   }
 
   /** The association that the packet on its way up came through (`skb_sec_path`). */
@@ -100,25 +76,6 @@ export class Xfrm {
     return this.#path !== null;
   }
 
-  // ---- the databases
-
-  /** The newest first, as the kernel lists them. */
-  states(): XfrmState[] {
-    return [...this.#states.values()].reverse();
-  }
-
-  policies(): XfrmPolicyEntry[] {
-    return [...this.#policies.values()].reverse();
-  }
-
-  stateFacts(): XfrmStateFacts[] {
-    return [...this.#states.values()].map((state) => state.facts());
-  }
-
-  policyFacts(): XfrmPolicyFacts[] {
-    return [...this.#policies.values()].map(({ policy }) => policyFacts(policy));
-  }
-
   /** Tells of what changes, until the function that it returns is called. */
   watch(onNotice: (notice: XfrmNotice) => void): () => void {
     this.#watchers.add(onNotice);
@@ -129,227 +86,44 @@ export class Xfrm {
     for (const watcher of this.#watchers) watcher(notice);
   }
 
-  /** @throws NetlinkError where there is one of the same destination and SPI, or none to be updated. */
-  setState(options: XfrmStateOptions, how: 'add' | 'update'): void {
-    const { rt } = this.#ns.kernel;
-    const state = new XfrmState(options, rt.now);
-    const facts = state.facts();
-    const key = stateKey(facts);
-    const old = this.#states.get(key);
-    if (how === 'add' && old !== undefined) throw new NetlinkError('RTNETLINK answers: File exists');
-    if (how === 'update' && old === undefined) throw new NetlinkError('RTNETLINK answers: No such process');
-    if (old !== undefined) this.#disarm(old.lifetime);
-    this.#states.delete(key);
-    this.#states.set(key, state);
-    rt.emit({ type: 'xfrm.state.set', ns: this.#ns.name, state: facts });
-    this.#arm(state);
-    this.#ports.sync(this.#states.values());
-    this.#tell({ type: 'state', how: old === undefined ? 'new' : 'updated', state });
-  }
-
-  /** @throws NetlinkError */
-  removeState(dst: IpAddress, spi: number): void {
-    const name = { dst: formatIp(dst), spi };
-    const state = this.#states.get(stateKey(name));
-    if (state === undefined) throw new NetlinkError('RTNETLINK answers: No such process');
-    this.#forget(state);
-    this.#ns.kernel.rt.emit({ type: 'xfrm.state.removed', ns: this.#ns.name, ...name });
-    this.#tell({ type: 'state', how: 'deleted', state });
-  }
-
-  #forget(state: XfrmState): void {
-    this.#states.delete(stateKey({ dst: formatIp(state.options.dst), spi: state.options.spi }));
-    this.#disarm(state.lifetime);
-    this.#ports.sync(this.#states.values());
-  }
-
-  /** @throws NetlinkError where there is one of the same direction and selector, or its template makes no sense. */
-  setPolicy(policy: XfrmPolicy, how: 'add' | 'update'): void {
-    const { rt } = this.#ns.kernel;
-    validateTemplate(policy);
-    const facts = policyFacts(policy);
-    const key = policyKey(facts);
-    const old = this.#policies.get(key);
-    if (how === 'add' && old !== undefined) throw new NetlinkError('RTNETLINK answers: File exists');
-    const index = old?.index ?? this.#nextIndex(policy.dir);
-    const entry = { policy, index, lifetime: new Lifetime(policy.limits, rt.now) };
-    if (old !== undefined) this.#disarm(old.lifetime);
-    this.#policies.delete(key);
-    this.#policies.set(key, entry);
-    this.#order();
-    rt.emit({ type: 'xfrm.policy.set', ns: this.#ns.name, policy: facts });
-    this.#armPolicy(entry);
-    this.#tell({ type: 'policy', how: how === 'update' ? 'updated' : 'new', policy: entry });
-  }
-
-  /** `xfrm_gen_index` */
-  #nextIndex(dir: XfrmDirection): number {
-    const index = this.#index | DIRECTION_NUMBER[dir];
-    this.#index += 8;
-    return index === 0 ? this.#nextIndex(dir) : index;
-  }
-
-  /** @throws NetlinkError */
-  removePolicy(named: XfrmSelector & Pick<XfrmPolicy, 'dir'>): void {
-    const policy = this.#dropPolicy(named);
-    if (policy === null) throw new NetlinkError('RTNETLINK answers: No such file or directory');
-    this.#tell({ type: 'policy', how: 'deleted', policy });
-  }
-
-  #dropPolicy(named: XfrmSelector & Pick<XfrmPolicy, 'dir'>): XfrmPolicyEntry | null {
-    const name = { dir: named.dir, ...selectorFacts(named) };
-    const key = policyKey(name);
-    const policy = this.#policies.get(key);
-    if (policy === undefined) return null;
-    this.#disarm(policy.lifetime);
-    this.#policies.delete(key);
-    this.#order();
-    this.#ns.kernel.rt.emit({ type: 'xfrm.policy.removed', ns: this.#ns.name, ...name });
-    return policy;
-  }
-
   /** All of them at once. */
   flush(what: 'state' | 'policy'): void {
     const watchers = [...this.#watchers];
     this.#watchers.clear();
-    if (what === 'policy') for (const { policy } of this.policies()) this.removePolicy(policy);
-    else for (const { options } of this.states()) this.removeState(options.dst, options.spi);
+    if (what === 'policy') for (const { policy } of this.spd.list()) this.spd.remove(policy);
+    else for (const { options } of this.sad.list()) this.sad.remove(options.dst, options.spi);
     for (const watcher of watchers) this.#watchers.add(watcher);
     this.#tell({ type: 'flushed', what });
-  }
-
-  #order(): void {
-    const of = (dir: XfrmDirection) =>
-      [...this.#policies.values()]
-        .filter(({ policy }) => policy.dir === dir)
-        .sort((a, b) => a.policy.priority - b.policy.priority);
-    this.#ordered = { in: of('in'), out: of('out'), fwd: of('fwd') };
-  }
-
-  #policyFor(dir: XfrmDirection, flow: XfrmFlow): XfrmPolicyEntry | undefined {
-    const found = this.#ordered[dir].find(({ policy }) => selects(policy, flow));
-    if (found !== undefined && found.lifetime.used === null) {
-      found.lifetime.used = this.#ns.kernel.rt.now;
-      this.#armPolicy(found);
-    }
-    return found;
-  }
-
-  // ---- lifetimes
-
-  #arm(state: XfrmState): void {
-    this.#wait(state.lifetime, (expiry) => {
-      this.#expire(state, expiry);
-      if (expiry === 'soft') this.#arm(state);
-    });
-  }
-
-  /** `xfrm_policy_timer` */
-  #armPolicy(entry: XfrmPolicyEntry): void {
-    this.#wait(entry.lifetime, (limit) => {
-      if (limit === 'hard') this.#dropPolicy(entry.policy);
-      else {
-        entry.lifetime.dying = true;
-        this.#armPolicy(entry);
-      }
-      this.#tell({ type: 'policy-expired', limit, policy: entry });
-    });
-  }
-
-  #wait(lifetime: Lifetime, expired: (expiry: Expiry) => void): void {
-    this.#disarm(lifetime);
-    const next = lifetime.next();
-    if (next === null) return;
-    const { rt } = this.#ns.kernel;
-    const { cause } = rt;
-    // What a timer does is not the packet's that happened to set it.
-    rt.cause = Math.abs(cause);
-    this.#timers.set(
-      lifetime,
-      rt.timers.set(next.at, () => expired(next.expiry)),
-    );
-    rt.cause = cause;
-  }
-
-  #disarm(lifetime: Lifetime): void {
-    const timer = this.#timers.get(lifetime);
-    if (timer !== undefined) this.#ns.kernel.rt.timers.cancel(timer);
-    this.#timers.delete(lifetime);
-  }
-
-  /** `km_state_expired` */
-  #expire(state: XfrmState, limit: Expiry): void {
-    const { dst, spi } = state.options;
-    if (limit === 'soft') state.lifetime.dying = true;
-    else this.#forget(state);
-    this.#ns.kernel.rt.emit({
-      type: 'xfrm.state.expired',
-      ns: this.#ns.name,
-      dst: formatIp(dst),
-      spi,
-      limit,
-    });
-    this.#tell({ type: 'expired', limit, state });
-  }
-
-  /** Whether a packet may go through an association still. */
-  #lives(state: XfrmState): boolean {
-    const { lifetime } = state;
-    const first = lifetime.used === null;
-    const expiry = lifetime.check(this.#ns.kernel.rt.now);
-    if (expiry !== null) this.#expire(state, expiry);
-    else if (first && (lifetime.limits.softUse !== 0 || lifetime.limits.hardUse !== 0)) this.#arm(state);
-    return expiry !== 'hard';
   }
 
   // ---- out
 
   /** What a packet that is about to go out is to become (`xfrm_lookup`). */
   #wanted(flow: XfrmFlow): XfrmState | 'plain' | 'drop' {
-    const entry = this.#policyFor('out', flow);
+    const entry = this.spd.use('out', flow);
     if (entry === undefined) return 'plain';
     if (entry.policy.action === 'block') return 'drop';
     const { template } = entry.policy;
     if (template === null) return 'plain';
-    const state = this.#stateFor(template, flow);
+    const state = this.sad.find(template, flow);
     if (state !== null) return state;
     if (template.level === 'use') return 'plain';
     this.#tell({ type: 'acquire', flow, policy: entry });
     return 'drop';
   }
 
-  /** `xfrm_state_find` */
-  #stateFor(template: XfrmTemplate, flow: XfrmFlow): XfrmState | null {
-    const tunnel = template.mode === 'tunnel';
-    const from = tunnel && !isAny(template.src) ? template.src : flow.src;
-    const to = tunnel ? template.dst : flow.dst;
-    const family = familyOf(flow.src);
-    for (const state of this.#states.values()) {
-      const { options } = state;
-      const fits =
-        options.src === from &&
-        options.dst === to &&
-        options.mode === template.mode &&
-        options.reqid === template.reqid &&
-        (options.inner === 'any' || familyOf(options.src) === family) &&
-        (template.spi === 0 || options.spi === template.spi);
-      if (fits) return state;
-    }
-    return null;
-  }
-
   /** The association that a packet is to go through as it leaves by a device, which nobody is told of (`dst->xfrm`). */
   ahead(frame: Uint8Array, device: Device): XfrmState | null {
-    if (this.#ordered.out.length === 0 || device.conf.disable_xfrm !== 0) return null;
+    if (!this.spd.has('out') || device.conf.disable_xfrm !== 0) return null;
     const flow = flowOf(frame);
-    const policy = this.#ordered.out.find((entry) => selects(entry.policy, flow))?.policy;
+    const policy = this.spd.find('out', flow)?.policy;
     const template = policy?.action === 'allow' ? policy.template : null;
-    return template === null ? null : this.#stateFor(template, flow);
+    return template === null ? null : this.sad.find(template, flow);
   }
 
   /** The most that a packet may have that would find `mtu` bytes on its way were it not transformed. */
   mtu(flow: XfrmFlow, mtu: number): number {
-    if (this.#ordered.out.length === 0) return mtu;
+    if (!this.spd.has('out')) return mtu;
     const state = this.#wanted(flow);
     if (typeof state === 'string') return mtu;
     const { suite, mode, dst } = state.options;
@@ -373,7 +147,7 @@ export class Xfrm {
 
   /** What is to be done with a packet that goes out by a device: the association that seals it. */
   outward(frame: Uint8Array, device: Device): XfrmState | 'plain' | 'drop' {
-    if (this.#ordered.out.length === 0 || device.conf.disable_xfrm !== 0) return 'plain';
+    if (!this.spd.has('out') || device.conf.disable_xfrm !== 0) return 'plain';
     const wanted = this.#wanted(flowOf(frame));
     if (wanted === 'drop') this.#ns.kernel.drop('xfrm-out-policy');
     return wanted;
@@ -382,7 +156,7 @@ export class Xfrm {
   /** A packet as an association sends it, of its family; null where it sends nothing (`xfrm_output`). */
   seal(frame: Uint8Array, state: XfrmState, device: Device): Uint8Array | null {
     const { kernel, sysctls, ipv6 } = this.#ns;
-    if (!this.#lives(state)) {
+    if (!this.sad.lives(state)) {
       kernel.drop('xfrm-expired');
       return null;
     }
@@ -444,7 +218,7 @@ export class Xfrm {
       kernel.drop('xfrm-malformed');
       return;
     }
-    const state = this.#states.get(stateKey({ dst: formatIp(dst), spi: head.spi }));
+    const state = this.sad.get(dst, head.spi);
     if (state === undefined) {
       kernel.drop('xfrm-no-state');
       return;
@@ -460,7 +234,7 @@ export class Xfrm {
       kernel.drop('xfrm-replayed');
       return;
     }
-    if (!this.#lives(state)) {
+    if (!this.sad.lives(state)) {
       kernel.drop('xfrm-expired');
       return;
     }
@@ -502,7 +276,7 @@ export class Xfrm {
     const state = this.#path;
     this.#path = null;
     if (device.conf.disable_policy !== 0) return true;
-    const policy = this.#policyFor(dir, flowOf(frame))?.policy;
+    const policy = this.spd.use(dir, flowOf(frame))?.policy;
     if (policy === undefined || policy.template === null)
       return policy?.action !== 'block' && state?.options.mode !== 'tunnel';
     if (policy.action === 'block') return false;
@@ -523,14 +297,4 @@ export class Xfrm {
 /** As `ip xfrm` prints it. */
 function spiText(spi: number): string {
   return `0x${spi.toString(16).padStart(8, '0')}`;
-}
-
-/** `validate_tmpl`. @throws NetlinkError */
-function validateTemplate({ dir, src, template }: XfrmPolicy): void {
-  if (template === null) return;
-  if (template.mode === 'tunnel') {
-    if (template.level === 'use' && dir === 'out')
-      throw new NetlinkError('Error: Mode in optional template not allowed in outbound policy.');
-  } else if (familyOf(template.src) !== familyOf(src.addr))
-    throw new NetlinkError("Error: Mode in template doesn't support a family change.");
 }

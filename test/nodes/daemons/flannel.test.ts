@@ -650,7 +650,7 @@ test('wireguard: a peer is its key, its address and its subnet; a new key takes 
 test('ipsec: policies in three directions and two associations for each peer, with keys that both ends make', (t) => {
   const { lab, a, b } = pair(ipsec);
   const spis = (node: LabNode) =>
-    node.kernel.root.xfrm.states().map(({ options }) => `${formatIp(options.dst)} ${options.spi}`);
+    node.kernel.root.xfrm.sad.list().map(({ options }) => `${formatIp(options.dst)} ${options.spi}`);
   const policies = () =>
     (a.kernel.snapshot().xfrmPolicies[''] ?? []).map(({ dir, src, dst }) => `${dir} ${src} ${dst}`);
   const [own, peer] = [subnetOf(a), subnetOf(b)];
@@ -658,8 +658,8 @@ test('ipsec: policies in three directions and two associations for each peer, wi
   t.deepEqual(spis(a).sort(), spis(b).sort());
   t.is(spis(a).length, 2);
   const keys = (node: LabNode) =>
-    node.kernel.root.xfrm
-      .states()
+    node.kernel.root.xfrm.sad
+      .list()
       .map(({ options }) => options.suite.key.join(','))
       .sort();
   t.deepEqual(keys(a), keys(b));

@@ -1,5 +1,5 @@
 import { bitsOf } from '../../../../protocols/ip.ts';
-import type { XfrmNotice } from '../../../kernel/xfrm/xfrm.ts';
+import type { XfrmNotice } from '../../../kernel/xfrm/notice.ts';
 import { EXIT_INTERRUPTED, type RunningTool, type ToolContext, type ToolOutput } from '../../tool.ts';
 import { type Detail, policyText, selectorText, stateText } from './text.ts';
 

@@ -47,17 +47,17 @@ export function xfrmPolicy(args: readonly string[], ctx: IpContext): void {
         template: given.template?.(selector) ?? null,
         limits: given.limits,
       };
-      change(() => xfrm.setPolicy(policy, command));
+      change(() => xfrm.spd.set(policy, command));
       return;
     }
     case 'delete':
     case 'del': {
-      const entry = one(parse(new Words(rest), command, ctx), xfrm.policies());
-      change(() => xfrm.removePolicy(entry.policy));
+      const entry = one(parse(new Words(rest), command, ctx), xfrm.spd.list());
+      change(() => xfrm.spd.remove(entry.policy));
       return;
     }
     case 'get':
-      ctx.out.stdout(policyText(one(parse(new Words(rest), command, ctx), xfrm.policies()), detail));
+      ctx.out.stdout(policyText(one(parse(new Words(rest), command, ctx), xfrm.spd.list()), detail));
       return;
     case 'list':
     case 'show':
@@ -65,8 +65,8 @@ export function xfrmPolicy(args: readonly string[], ctx: IpContext): void {
     case 'deleteall':
     case 'delall': {
       const given = parse(new Words(rest), command, ctx);
-      const entries = xfrm.policies().filter((entry) => matches(entry, given, ctx));
-      if (command.startsWith('del')) for (const { policy } of entries) xfrm.removePolicy(policy);
+      const entries = xfrm.spd.list().filter((entry) => matches(entry, given, ctx));
+      if (command.startsWith('del')) for (const { policy } of entries) xfrm.spd.remove(policy);
       else ctx.out.stdout(entries.map((entry) => policyText(entry, detail)).join(''));
       return;
     }
@@ -74,7 +74,7 @@ export function xfrmPolicy(args: readonly string[], ctx: IpContext): void {
       xfrm.flush('policy');
       return;
     case 'count': {
-      const count = (dir: XfrmDirection) => xfrm.policies().filter(({ policy }) => policy.dir === dir).length;
+      const count = (dir: XfrmDirection) => xfrm.spd.list().filter(({ policy }) => policy.dir === dir).length;
       const sockets = detail === 'statistics' ? ' (Sock: IN 0 OUT 0 FWD 0)' : '';
       ctx.out.stdout(`\t SPD IN  ${count('in')} OUT ${count('out')} FWD ${count('fwd')}${sockets}\n`);
       return;

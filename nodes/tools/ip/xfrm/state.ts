@@ -31,13 +31,13 @@ export function xfrmState(args: readonly string[], ctx: IpContext): void {
     case 'del': {
       const { id } = parseId(words);
       if (id.proto === undefined) throw required('XFRM-PROTO');
-      change(() => xfrm.removeState(id.dst ?? 0, id.spi));
+      change(() => xfrm.sad.remove(id.dst ?? 0, id.spi));
       return;
     }
     case 'get': {
       const { id } = parseId(words);
-      const state = xfrm
-        .states()
+      const state = xfrm.sad
+        .list()
         .find(({ options }) => options.dst === (id.dst ?? 0) && options.spi === id.spi);
       if (state === undefined) throw new ToolError('RTNETLINK answers: No such process', EXIT_KERNEL);
       ctx.out.stdout(stateText(state, 'shown', detail));
@@ -49,9 +49,9 @@ export function xfrmState(args: readonly string[], ctx: IpContext): void {
     case 'deleteall':
     case 'delall': {
       const found = parseId(words);
-      const states = xfrm.states().filter((state) => matches(state, found, ctx));
+      const states = xfrm.sad.list().filter((state) => matches(state, found, ctx));
       if (command.startsWith('del'))
-        for (const { options } of states) xfrm.removeState(options.dst, options.spi);
+        for (const { options } of states) xfrm.sad.remove(options.dst, options.spi);
       else ctx.out.stdout(states.map((state) => stateText(state, found.nokeys, detail)).join(''));
       return;
     }
@@ -59,7 +59,7 @@ export function xfrmState(args: readonly string[], ctx: IpContext): void {
       xfrm.flush('state');
       return;
     case 'count':
-      ctx.out.stdout(`\t SAD count ${xfrm.states().length}\n`);
+      ctx.out.stdout(`\t SAD count ${xfrm.sad.list().length}\n`);
       return;
     default:
       if (command === 'allocspi') throw notEmulated('ip xfrm state allocspi');
@@ -160,7 +160,7 @@ function modify(words: Words, how: 'add' | 'update', ctx: IpContext): void {
   const any: IpAddress = typeof (id.src ?? id.dst ?? 0) === 'number' ? 0 : '\0'.repeat(16);
   const { src, dst, spi } = { src: id.src ?? any, dst: id.dst ?? any, spi: id.spi };
   const options = { src, dst, spi, reqid, mode, replayWindow, suite, ...flags, encap, limits };
-  change(() => ctx.ns.xfrm.setState(options, how));
+  change(() => ctx.ns.xfrm.sad.set(options, how));
 }
 
 /** @throws ToolError */

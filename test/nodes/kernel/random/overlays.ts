@@ -114,7 +114,7 @@ const xfrmOperation: fc.Arbitrary<Operation> = fc.oneof(
       .tuple(ns, address, address, fc.integer({ min: 256, max: 258 }), mode, how, limits)
       .map(([name, src, dst, spi, mode, how, limits]) =>
         inNs(name, (ns) =>
-          ns.xfrm.setState(
+          ns.xfrm.sad.set(
             {
               ...{ src, dst, spi, reqid: 1, mode, replayWindow: 32, esn: 'off', inner: 'own', encap: null },
               limits,
@@ -127,7 +127,7 @@ const xfrmOperation: fc.Arbitrary<Operation> = fc.oneof(
   },
   fc
     .tuple(ns, address, fc.integer({ min: 256, max: 258 }))
-    .map(([name, dst, spi]) => inNs(name, (ns) => ns.xfrm.removeState(dst, spi))),
+    .map(([name, dst, spi]) => inNs(name, (ns) => ns.xfrm.sad.remove(dst, spi))),
   {
     weight: 3,
     arbitrary: fc
@@ -135,7 +135,7 @@ const xfrmOperation: fc.Arbitrary<Operation> = fc.oneof(
       .chain((drawn) => fc.tuple(fc.constant(drawn), fc.nat(2), fc.boolean(), address, address, limits))
       .map(([[name, dir, src, dst, action, mode, how], priority, plain, from, to, limits]) =>
         inNs(name, (ns) =>
-          ns.xfrm.setPolicy(
+          ns.xfrm.spd.set(
             {
               ...{ dir, src, dst, proto: 0, sport: null, dport: null, action, priority, limits },
               template: plain ? null : { src: from, dst: to, spi: 0, reqid: 1, mode, level: 'required' },
@@ -148,7 +148,7 @@ const xfrmOperation: fc.Arbitrary<Operation> = fc.oneof(
   fc
     .tuple(ns, direction, prefix, prefix)
     .map(([name, dir, src, dst]) =>
-      inNs(name, (ns) => ns.xfrm.removePolicy({ dir, src, dst, proto: 0, sport: null, dport: null })),
+      inNs(name, (ns) => ns.xfrm.spd.remove({ dir, src, dst, proto: 0, sport: null, dport: null })),
     ),
 );
 

@@ -298,8 +298,8 @@ test('bytes, time since it was added and time since its first packet end an asso
 test('extended sequence numbers go on where those of 32 bits would end', (t) => {
   const { a, b, send } = oneWay(t, 'replay-window 64 flag esn');
   const end = 2 ** 32;
-  const [sender] = a.kernel.root.xfrm.states();
-  const [receiver] = b.kernel.root.xfrm.states();
+  const [sender] = a.kernel.root.xfrm.sad.list();
+  const [receiver] = b.kernel.root.xfrm.sad.list();
   sender!.oseq = end - 2;
   receiver!.window.take(end - 2);
   for (let i = 2; i < 6; i++) t.is(send(), i);
@@ -311,8 +311,8 @@ test('extended sequence numbers go on where those of 32 bits would end', (t) => 
   );
   foldIsLive(t, a, b);
   const plain = oneWay(t, 'replay-window 32');
-  plain.a.kernel.root.xfrm.states()[0]!.oseq = end - 2;
-  plain.b.kernel.root.xfrm.states()[0]!.window.take(end - 2);
+  plain.a.kernel.root.xfrm.sad.list()[0]!.oseq = end - 2;
+  plain.b.kernel.root.xfrm.sad.list()[0]!.window.take(end - 2);
   t.is(plain.send(), 2);
   t.is(plain.send(), 2);
   t.is(plain.a.kernel.drops.get('xfrm-sequence'), 1);
