@@ -351,7 +351,7 @@ export class Peer {
 
   #sendInitiation(now: number): void {
     const { keys } = this.#host;
-    if (keys === null || now - this.#lastSentHandshake < REKEY_TIMEOUT) return;
+    if (keys === null || now < this.#lastSentHandshake + REKEY_TIMEOUT) return;
     const index = this.#host.takeIndex(this);
     const ephemeral = this.#host.random(KEY_LENGTH);
     const begun = initiate(keys, this.publicKey, { index, ephemeral, timestamp: tai64n(now) });

@@ -12,8 +12,8 @@ const ORDERS = 12_000;
 
 export interface LivenessOptions {
   readonly node: string;
-  readonly members: Members;
-  readonly sessions: Sessions;
+  readonly members: Pick<Members, 'all' | 'get' | 'lead' | 'leader' | 'managers' | 'setStatus' | 'statusOf'>;
+  readonly sessions: Pick<Sessions, 'heard'>;
   /** Role of this node, null while it is in no swarm. */
   readonly role: () => 'manager' | 'worker' | null;
   /** The leader has found a node to be down. */
@@ -98,16 +98,16 @@ export class Liveness {
     if (leads) {
       for (const row of members.all) {
         if (row.hostname === node || members.statusOf(row).state === 'down') continue;
-        const left = DOWN - this.#silence(row.hostname);
-        if (left > 0) wake = Math.min(wake, now + left);
+        const deadline = this.#heardAt(row.hostname) + DOWN;
+        if (deadline > now) wake = Math.min(wake, deadline);
         else {
           members.setStatus(row, 'down', 'heartbeat failure');
           onDown(row);
         }
       }
     } else if (role() === 'manager') {
-      const left = members.leader === '' ? 0 : this.#patience - this.#silence(members.leader);
-      if (left > 0) wake = Math.min(wake, now + left);
+      const deadline = members.leader === '' ? now : this.#heardAt(members.leader) + this.#patience;
+      if (deadline > now) wake = Math.min(wake, deadline);
       else if (this.hasQuorum && members.leader !== node) {
         this.#patience = ELECTION + this.#rt.random.int(0, ELECTION);
         this.#since = now;
@@ -124,7 +124,15 @@ export class Liveness {
 
   /** How long nothing was heard of a member, ms. */
   #silence(hostname: string): number {
+    return this.#rt.now - this.#heardAt(hostname);
+  }
+
+  /**
+   * Since when nothing was heard of a member. What is waited for is this and a time: what is left of the time can be too
+   * little for a clock of doubles to move by, and would be waited for again and again.
+   */
+  #heardAt(hostname: string): number {
     const heard = this.#options.sessions.heard(hostname) ?? 0;
-    return this.#rt.now - Math.max(heard, this.#known.get(hostname) ?? this.#rt.now, this.#since);
+    return Math.max(heard, this.#known.get(hostname) ?? this.#rt.now, this.#since);
   }
 }
