@@ -233,15 +233,15 @@ test('the server dies with whoever started it, even by kill -9', async (t) => {
   const script = `
     import { BusServer } from './bus/server.ts';
     const server = await BusServer.start({ program: ${JSON.stringify(ensureNatsServer(process.cwd()))}, folder: ${JSON.stringify(folder)} });
-    console.log(server.port);
+    process.stdout.write(String(server.port));
     setInterval(() => {}, 1000);
   `;
   const parent = spawn(process.execPath, ['--import=tsx', '--input-type=module', '-e', script], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  const [line] = (await once(parent.stdout, 'data')) as [Buffer];
-  const port = Number(line.toString());
-  const socket = connectSocket(port, '127.0.0.1');
+  t.teardown(() => void parent.kill('SIGKILL'));
+  const [port] = (await once(parent.stdout, 'data')) as [Buffer];
+  const socket = connectSocket(Number(port), '127.0.0.1');
   // Its INFO tells that the server holds the connection. Until then the kernel does, in the
   // listener's backlog, and the end of the listener resets what waits there.
   const [info] = (await once(socket, 'data')) as [Buffer];
