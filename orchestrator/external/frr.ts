@@ -1,6 +1,8 @@
 import { type DaemonConfig, type DaemonProgram, type DaemonSession, nextHopOf } from './program.ts';
 
 const CONFIG = 'bgpd.conf';
+/** The host's own configuration of vtysh is for root and a group: whoever may not read it would be told so before each answer. */
+const VTYSH = ['--config_dir', '.', '--vty_socket', '.', '-d', 'bgpd'] as const;
 
 /** bgpd of FRRouting 8, without zebra: it takes every next hop as reachable and installs nothing. */
 export const frr: DaemonProgram = {
@@ -8,7 +10,7 @@ export const frr: DaemonProgram = {
   executable: 'bgpd',
   debianPackage: 'frr',
   tools: ['vtysh'],
-  files: (node) => ({ [CONFIG]: frrConfig(node) }),
+  files: (node) => ({ [CONFIG]: frrConfig(node), 'vtysh.conf': '' }),
   args: ({ transport, addresses }) => [
     '--no_zebra',
     '--skip_runas',
@@ -26,8 +28,8 @@ export const frr: DaemonProgram = {
     '--log',
     'stdout',
   ],
-  tool: (_node, tool, args) => [tool, '--vty_socket', '.', '-d', 'bgpd', ...args],
-  probe: () => ['vtysh', '--vty_socket', '.', '-d', 'bgpd', '-c', 'show version'],
+  tool: (_node, tool, args) => [tool, ...VTYSH, ...args],
+  probe: () => ['vtysh', ...VTYSH, '-c', 'show version'],
   afterStart: () => [],
   show: (words) => {
     const [what = 'protocols', ...rest] = words;

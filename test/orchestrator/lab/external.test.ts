@@ -211,6 +211,14 @@ topology:
   t.deepEqual(lines('maximumPaths: 1'), []);
 });
 
+test('vtysh has a configuration beside the daemon’s, and needs not read the host’s', (t) => {
+  const lab = compile(LAB.replace('kind: bird', 'kind: frr').replace('daemon: { config: "# mine" }', ''));
+  const config = daemonConfig(nodeOf(lab, 'd'));
+  t.is(frr.files(config)['vtysh.conf'], '');
+  for (const argv of [frr.probe(config), frr.tool(config, 'vtysh', ['-c', 'show bgp summary'])])
+    t.deepEqual(argv.slice(0, 3), ['vtysh', '--config_dir', '.']);
+});
+
 test('BFD with a daemon that runs elsewhere needs both addresses', (t) => {
   const problem = (node: string, mend: string) =>
     `lab.yaml:6:${node}: topology.nodes.e.external: r1 has BFD with e: between which addresses?; ${mend}`;
