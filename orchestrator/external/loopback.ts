@@ -23,7 +23,7 @@ export interface PlacedLab {
 /**
  * Gives the real ends of a lab's sessions their addresses and ports, in a range of the lab's own. A listening socket on the
  * range's first address says that it is taken; it goes with this process, however that ends.
- * @throws DaemonError if there is no free range, or more sessions over IPv6 than it has ports for.
+ * @throws DaemonError if there is no free range, no ::1 for sessions over IPv6, or more of those than a range has ports for.
  */
 export async function placeLab(lab: CompiledLab): Promise<PlacedLab> {
   if (daemonsOf(lab).every(({ role }) => role === 'external')) return { lab, release: () => {} };
@@ -31,6 +31,11 @@ export async function placeLab(lab: CompiledLab): Promise<PlacedLab> {
   if (ports6 > PORTS6_EACH)
     throw new DaemonError(
       `the sessions with real daemons over IPv6 want ${ports6} ports, and ${PORTS6_EACH} are there for a lab; let some run over IPv4`,
+    );
+  const without6 = ports6 === 0 ? null : await takenAt(LOOPBACK6, 0);
+  if (without6 !== null)
+    throw new DaemonError(
+      `the sessions with real daemons over IPv6 need ${LOOPBACK6}, which this host does not have (${without6}); give lo its address, or let them run over IPv4`,
     );
   let reason = '';
   for (const [i, port] of PORTS.entries()) {
@@ -64,7 +69,7 @@ function portsOn6({ nodes }: CompiledLab): number {
   return Math.max(0, ...ports);
 }
 
-/** Whether somebody has one of the ports, or there is no IPv6; null if not. */
+/** Whether somebody has one of the ports; null if not. */
 async function takenOn6(first: number, count: number): Promise<string | null> {
   for (let port = first; port < first + count; port++) {
     const taken = await takenAt(LOOPBACK6, port);

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
 import anyTest, { type ExecutionContext } from 'ava';
 import { findExecutable } from '../../orchestrator/external/program.ts';
 
@@ -25,6 +26,12 @@ export function missingForBfd(): string | null {
   return String(file).includes('cap_net_') ? null : 'BIRD may not set SO_PRIORITY';
 }
 
+/** What this machine lacks for sessions over IPv6: containers often have none, not even on lo. */
+export function missingForIpv6(): string | null {
+  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+  return all.some(({ address }) => address === '::1') ? null : 'there is no ::1';
+}
+
 /**
  * ava's `test.serial` for a daemon that is installed; without it every test is skipped under a name that says so, or fails
  * where the environment says that nothing may be skipped.
@@ -34,9 +41,14 @@ export function interopTest(
   alsoMissing: string | null = null,
 ): (title: string, implementation: (t: ExecutionContext) => Promise<void>) => void {
   const missing = NEEDS[kind].filter((name) => findExecutable(name) === null);
-  if (missing.length === 0 && alsoMissing === null)
-    return (title, implementation) => anyTest.serial(title, implementation);
-  const reason = missing.length === 0 ? alsoMissing : `${missing.join(', ')} not installed`;
+  return testUnless(missing.length === 0 ? alsoMissing : `${missing.join(', ')} not installed`);
+}
+
+/** The same for what this machine lacks; null: nothing. */
+export function testUnless(
+  reason: string | null,
+): (title: string, implementation: (t: ExecutionContext) => Promise<void>) => void {
+  if (reason === null) return (title, implementation) => anyTest.serial(title, implementation);
   if (process.env.REROUTE_REQUIRE_INTEROP === '1') {
     return (title) =>
       anyTest(`${title} (${reason})`, (t) => t.fail(`${reason}, and REROUTE_REQUIRE_INTEROP is set`));

@@ -3,7 +3,7 @@ import type { BusLab } from '../../orchestrator/bus-lab.ts';
 import { verifyNode } from '../../orchestrator/observe/verify.ts';
 import { QUICK_TIMERS, run, until } from '../support/lab.ts';
 import type { Driver } from './driver.ts';
-import { interopTest } from './harness.ts';
+import { interopTest, missingForIpv6 } from './harness.ts';
 import { foldOf } from './observe.ts';
 import { difference, expectedRoutes, onlyGenerated, routeGroups, routeOfRow } from './routes.ts';
 import { sharedLab } from './start.ts';
@@ -30,7 +30,7 @@ export function ipv6Suite(driver: Driver): void {
   const groups = routeGroups(ROUTES);
   // GoBGP always takes them.
   const hasPlain = kind !== 'gobgp';
-  const test = interopTest(kind);
+  const test = interopTest(kind, missingForIpv6());
   const shared = sharedLab(`
 name: interop-ipv6-${kind}
 topology:
