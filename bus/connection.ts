@@ -19,7 +19,7 @@ export class BusError extends Error {
 }
 
 const RECONNECT_WAIT = 100;
-const FIRST_TIMEOUT = 5_000;
+const FIRST_TIMEOUT = 10_000;
 
 /**
  * Connects to the bus; afterwards reconnects for ever.
@@ -56,4 +56,18 @@ export function reconnects(nc: NatsConnection): Observable<void> {
 export function isTransient(error: unknown): boolean {
   const codes: readonly string[] = [ErrorCode.Timeout, ErrorCode.NoResponders, ErrorCode.Disconnect];
   return error instanceof NatsError && codes.includes(error.code);
+}
+
+/** Tries at what gets no answer, each as long as the request waits: a bus that restarts, or is busy, is back long before the last. */
+export const TRIES = 30;
+
+/** Asks the server for what may be asked for twice, until it answers. @throws NatsError */
+export async function insistently<T>(ask: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (tries === TRIES || !isTransient(error)) throw error;
+    }
+  }
 }

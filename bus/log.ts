@@ -1,6 +1,7 @@
 import { type JetStreamClient, type NatsConnection, NatsError, RetentionPolicy, StorageType } from 'nats';
 import { firstValueFrom, map, type Observable, takeWhile, toArray } from 'rxjs';
 import { decode, encode } from './codec.ts';
+import { insistently } from './connection.ts';
 import { logStream, logSubject, logSubjects } from './subjects.ts';
 import { tail } from './tail.ts';
 
@@ -11,13 +12,15 @@ export interface Numbered {
 
 /** The log as one stream a lab, one subject a node, a batch of records a message. Creates it if it is not there. */
 export async function ensureLog(nc: NatsConnection, lab: string): Promise<void> {
-  const manager = await nc.jetstreamManager();
-  await manager.streams.add({
-    name: logStream(lab),
-    subjects: [logSubjects(lab)],
-    storage: StorageType.File,
-    retention: RetentionPolicy.Limits,
-    duplicate_window: 120 * 1_000_000_000,
+  await insistently(async () => {
+    const manager = await nc.jetstreamManager();
+    await manager.streams.add({
+      name: logStream(lab),
+      subjects: [logSubjects(lab)],
+      storage: StorageType.File,
+      retention: RetentionPolicy.Limits,
+      duplicate_window: 120 * 1_000_000_000,
+    });
   });
 }
 
@@ -152,12 +155,13 @@ export class LogReader<R extends Numbered> {
   }
 
   async #lastSequence(node: string): Promise<number> {
-    const manager = await this.#nc.jetstreamManager();
+    const last = { last_by_subj: logSubject(this.#lab, node) };
     try {
-      const message = await manager.streams.getMessage(logStream(this.#lab), {
-        last_by_subj: logSubject(this.#lab, node),
+      const { seq } = await insistently(async () => {
+        const manager = await this.#nc.jetstreamManager();
+        return manager.streams.getMessage(logStream(this.#lab), last);
       });
-      return message.seq;
+      return seq;
     } catch (error) {
       if (error instanceof NatsError && error.code === '404') return 0;
       throw error;

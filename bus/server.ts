@@ -20,7 +20,7 @@ export interface ServerOptions {
  * collecting it. With these its processor time falls to a quarter, for some 100 MB more.
  */
 const COLLECTOR = { GOGC: '800', GOMEMLIMIT: '1GiB' };
-const START_TIMEOUT = 10_000;
+const START_TIMEOUT = 30_000;
 const LOOK = 5;
 
 /**
@@ -80,7 +80,7 @@ export class BusServer implements BusAddress {
     child.once('exit', () => child.stdin?.destroy());
     const deadline = Date.now() + START_TIMEOUT;
     while (!(await accepts(this.port))) {
-      if (child.exitCode !== null || Date.now() > deadline) {
+      if (child.exitCode !== null || child.signalCode !== null || Date.now() > deadline) {
         const last = readFileSync(join(folder, 'nats.log'), 'utf8').trim().split('\n').slice(-3).join('\n');
         throw new Error(`nats-server did not start:\n${last}`);
       }

@@ -1,7 +1,7 @@
 import { type KV, type KvEntry, type NatsConnection, NatsError, StorageType } from 'nats';
 import { lastValueFrom, map, type Observable, takeWhile } from 'rxjs';
 import { decode, encode } from './codec.ts';
-import { isTransient } from './connection.ts';
+import { insistently, isTransient, TRIES } from './connection.ts';
 import { storeBucket } from './subjects.ts';
 import { type TailMessage, tail } from './tail.ts';
 
@@ -25,8 +25,6 @@ export type Write =
 
 const WRONG_LAST_SEQUENCE = 10_071;
 const ANSWER_TIMEOUT = 1_000;
-/** Tries at a write whose answer did not come: a bus that restarts is back long before. */
-const TRIES = 30;
 
 /** What stands in a row. The nonce tells a writer whose answer was lost whether its write arrived. */
 interface Stored {
@@ -52,10 +50,9 @@ export class Store {
 
   /** Opens the lab's bucket, creating it if it is not there. */
   static async open(nc: NatsConnection, lab: string): Promise<Store> {
-    const kv = await nc
-      .jetstream({ timeout: ANSWER_TIMEOUT })
-      .views.kv(storeBucket(lab), { history: 1, storage: StorageType.File });
-    return new Store(nc, lab, kv);
+    const { views } = nc.jetstream({ timeout: ANSWER_TIMEOUT });
+    const options = { history: 1, storage: StorageType.File };
+    return new Store(nc, lab, await insistently(() => views.kv(storeBucket(lab), options)));
   }
 
   /** Opens the bucket of a lab that is known to have one, without a round trip. */
@@ -87,14 +84,14 @@ export class Store {
 
   /** Revision of the row if it is the one that this write made. */
   async #landed(key: string, nonce: string): Promise<number | null> {
-    const entry = await this.#kv.get(key);
+    const entry = await insistently(() => this.#kv.get(key));
     return entry !== null && entry.operation === 'PUT' && stored(entry).nonce === nonce
       ? entry.revision
       : null;
   }
 
   async get(key: string): Promise<StoreRow | null> {
-    const entry = await this.#kv.get(key);
+    const entry = await insistently(() => this.#kv.get(key));
     if (entry === null || entry.operation !== 'PUT') return null;
     return rowOf(entry);
   }
@@ -119,15 +116,11 @@ export class Store {
   }
 
   async #subjects(filter: string): Promise<string[]> {
-    const manager = await this.#nc.jetstreamManager();
-    for (let tries = 1; ; tries++) {
-      try {
-        const { state } = await manager.streams.info(this.#stream, { subjects_filter: filter });
-        return Object.keys(state.subjects ?? {});
-      } catch (error) {
-        if (tries === TRIES || !isTransient(error)) throw error;
-      }
-    }
+    return insistently(async () => {
+      const manager = await this.#nc.jetstreamManager();
+      const { state } = await manager.streams.info(this.#stream, { subjects_filter: filter });
+      return Object.keys(state.subjects ?? {});
+    });
   }
 
   /** The rows that are there, then every change, for as long as it is subscribed to; survives reconnects. */

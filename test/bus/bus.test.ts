@@ -228,6 +228,27 @@ test('the store compares and swaps, lists, and watches across a restart', async 
   t.deepEqual(await store.list('z.>'), [], 'also where the last row is a deleted one');
 });
 
+test('a server that takes its time is waited for, by who opens, writes and reads', async (t) => {
+  const server = await startServer(t);
+  const nc = await connectTo(t, server);
+  const store = await Store.open(nc, 'a');
+  await store.write({ op: 'put', key: 'x.1', value: { n: 1 } }, 0);
+  nc.subscribe('silence');
+  t.teardown(() => void process.kill(-server.pid, 'SIGCONT'));
+  process.kill(-server.pid, 'SIGSTOP');
+  const answers = Promise.all([
+    Store.open(nc, 'b'),
+    store.get('x.1'),
+    store.write({ op: 'put', key: 'x.2', value: { n: 2 } }, 0),
+  ]);
+  // It gives up after them, had they waited for one answer only.
+  await t.throwsAsync(nc.request('silence', undefined, { timeout: 1_500 }), { message: 'TIMEOUT' });
+  process.kill(-server.pid, 'SIGCONT');
+  const [, row, written] = await answers;
+  t.deepEqual(row?.value, { n: 1 });
+  t.true(written.ok);
+});
+
 test('the server dies with whoever started it, even by kill -9', async (t) => {
   const folder = temporaryFolder(t);
   const script = `
