@@ -108,3 +108,8 @@ function joined(first: { close(): void }, open: () => { close(): void }): { clos
     throw error;
   }
 }
+
+/** Whether an address of either family is the host's own. */
+export function isOwnAddress(ns: Netns, address: IpAddress): boolean {
+  return typeof address === 'number' ? ns.isLocal(address) : ns.ipv6.addresses.isLocal(address, null);
+}

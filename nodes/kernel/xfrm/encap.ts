@@ -1,5 +1,6 @@
 import type { IpAddress } from '../../../protocols/ip.ts';
 import { ANY_IP6 } from '../../../protocols/ip6.ts';
+import { isOwnAddress } from '../dual-stack.ts';
 import type { Netns } from '../netns.ts';
 import { PortInUseError, type ReceivedDatagram } from '../udp.ts';
 import type { XfrmState } from './state.ts';
@@ -27,7 +28,7 @@ export class EncapPorts {
     const wanted = new Set<number>();
     for (const { options } of states) {
       if (options.encap === null) continue;
-      wanted.add(this.#isLocal(options.dst) ? options.encap.dport : options.encap.sport);
+      wanted.add(isOwnAddress(this.#ns, options.dst) ? options.encap.dport : options.encap.sport);
     }
     for (const [port, sockets] of this.#open) {
       if (wanted.has(port)) continue;
@@ -35,11 +36,6 @@ export class EncapPorts {
       this.#open.delete(port);
     }
     for (const port of wanted) if (!this.#open.has(port)) this.#open.set(port, this.#bind(port));
-  }
-
-  #isLocal(address: IpAddress): boolean {
-    const ns = this.#ns;
-    return typeof address === 'number' ? ns.isLocal(address) : ns.ipv6.addresses.isLocal(address, null);
   }
 
   /** A port that a program has stays the program's. */
