@@ -1,10 +1,8 @@
-import { setU16, setU32 } from '../../../protocols/bytes.ts';
 import { ETH_HLEN, ETHERTYPE_IPV4, ETHERTYPE_IPV6, writeEthernet } from '../../../protocols/ethernet.ts';
 import { frameBuffer } from '../../../protocols/frame-buffer.ts';
 import { ICMP_DEST_UNREACHABLE, UNREACH_HOST } from '../../../protocols/icmp.ts';
 import { ICMPV6_DEST_UNREACHABLE, UNREACH6_ADDRESS } from '../../../protocols/icmpv6.ts';
-import { formatIp, type IpAddress, type IpPrefix } from '../../../protocols/ip.ts';
-import { ANY_IP6, writeIp6 } from '../../../protocols/ip6.ts';
+import type { IpAddress, IpPrefix } from '../../../protocols/ip.ts';
 import { IPV4_HLEN, ipTotalLength } from '../../../protocols/ipv4.ts';
 import { IPV6_HLEN, ip6PayloadLength } from '../../../protocols/ipv6.ts';
 import { formatKey, KEY_LENGTH } from '../../../protocols/wireguard/crypto.ts';
@@ -14,17 +12,10 @@ import type { WireguardFacts, WireguardPeerFacts } from '../../events/wireguard.
 import type { TimerHandle } from '../../runtime.ts';
 import type { WireguardState } from '../../state/wireguard-fold.ts';
 import { Device, type DeviceOptions } from '../device.ts';
-import { NetlinkError } from '../netlink.ts';
 import type { Netns } from '../netns.ts';
-import { PortInUseError, type ReceivedDatagram, type UdpSocket } from '../udp.ts';
+import type { ReceivedDatagram } from '../udp.ts';
 import { AllowedIps } from './allowed-ips.ts';
-
-/** Where a peer is, and the address of this end that it talks to. */
-interface Endpoint {
-  readonly addr: IpAddress;
-  readonly port: number;
-  readonly src: IpAddress | null;
-}
+import { type Endpoint, endpointBytes, formatEndpoint, WireguardSocket } from './wireguard-socket.ts';
 
 export interface WireguardSettings {
   /** Null takes it away. */
@@ -45,8 +36,6 @@ export interface WireguardPeerSettings {
 
 /** Outer IPv6 header, UDP header, and the header and tag of transport data: what is left of 1500 bytes is 1420 (`wg_setup`). */
 export const WIREGUARD_MTU = 1420;
-/** `HANDSHAKE_DSCP`, as a TOS byte. */
-const HANDSHAKE_TOS = 0x88;
 const NO_KEY = new Uint8Array(KEY_LENGTH);
 
 /**
@@ -60,24 +49,21 @@ export class WireguardDevice extends Device {
   readonly #timers = new Map<Peer, TimerHandle>();
   /** What the log knows of each peer. */
   readonly #told = new Map<Peer, string>();
-  /** The namespace that it was made in, whose sockets carry it wherever it goes. */
-  readonly #underlay: Netns;
-  #socket: UdpSocket | null = null;
-  #socket6: UdpSocket<string> | null = null;
-  #listenPort = 0;
-  #fwmark = 0;
-  #sending = false;
+  readonly #socket: WireguardSocket;
 
   constructor(ns: Netns, options: DeviceOptions) {
     super(ns, options);
-    this.#underlay = ns;
+    this.#socket = new WireguardSocket(ns, {
+      receive: (datagram) => this.#receive(datagram),
+      portChosen: () => this.#tellFacts(),
+    });
     const mtu = () => this.mtu;
     this.#interface = new Interface<Endpoint>({
       get mtu() {
         return mtu();
       },
       int: (from, to) => ns.kernel.rt.random.int(from, to),
-      send: (endpoint, message, what) => this.#send(endpoint, message, what),
+      send: (endpoint, message, what) => this.#socket.send(endpoint, message, what),
       deliver: (peer, packet) => this.#deliver(peer, packet),
       drop: (reason) => ns.kernel.drop(reason),
       established: (peer, role) =>
@@ -119,12 +105,12 @@ export class WireguardDevice extends Device {
   }
 
   override opened(): void {
-    this.#bind();
+    this.#socket.open();
     for (const peer of this.peers) this.#within(peer, () => peer.start(this.#now));
   }
 
   override stopped(): void {
-    this.#unbind();
+    this.#socket.close();
     for (const peer of this.peers) this.#within(peer, () => peer.stop());
   }
 
@@ -140,21 +126,8 @@ export class WireguardDevice extends Device {
 
   /** @throws NetlinkError where the port is taken; nothing has changed then. */
   configure({ privateKey, listenPort, fwmark }: WireguardSettings): void {
-    if (listenPort !== undefined && listenPort !== this.#listenPort) {
-      const old = this.#listenPort;
-      this.#listenPort = listenPort;
-      if (this.up) {
-        this.#unbind();
-        try {
-          this.#bind();
-        } catch (error) {
-          this.#listenPort = old;
-          this.#bind();
-          throw error;
-        }
-      }
-    }
-    if (fwmark !== undefined) this.#fwmark = fwmark;
+    if (listenPort !== undefined) this.#socket.setPort(listenPort);
+    if (fwmark !== undefined) this.#socket.mark = fwmark;
     if (privateKey !== undefined) {
       const self = this.#interface.setPrivateKey(privateKey);
       if (self !== null) this.#removed(self);
@@ -197,8 +170,8 @@ export class WireguardDevice extends Device {
     return {
       dev: this.name,
       publicKey: keys === null ? '' : formatKey(keys.public),
-      listenPort: this.#listenPort,
-      fwmark: this.#fwmark,
+      listenPort: this.#socket.port,
+      fwmark: this.#socket.mark,
     };
   }
 
@@ -231,7 +204,7 @@ export class WireguardDevice extends Device {
       kernel.drop('device-down');
       return;
     }
-    if (this.#sending) {
+    if (this.#socket.sending) {
       // The route to the peer leads back into the tunnel.
       kernel.drop('tunnel-loop');
       return;
@@ -255,33 +228,6 @@ export class WireguardDevice extends Device {
   #unreachable(frame: Uint8Array): void {
     if (frame[ETH_HLEN]! >> 4 === 4) this.ns.ip.icmpError(ICMP_DEST_UNREACHABLE, UNREACH_HOST, 0, frame);
     else this.ns.ipv6.icmp.sendError(ICMPV6_DEST_UNREACHABLE, UNREACH6_ADDRESS, 0, frame, this);
-  }
-
-  /** `wg_socket_send_skb_to_peer`. It may be fragmented: the outer packet does not say otherwise. */
-  #send({ addr, port, src }: Endpoint, message: Uint8Array, what: 'handshake' | 'data'): void {
-    const ns = this.#underlay;
-    const header = ETH_HLEN + (typeof addr === 'number' ? IPV4_HLEN : IPV6_HLEN) + 8;
-    const packet = frameBuffer(header + message.length);
-    packet.set(message, header);
-    const common = {
-      srcPort: this.#listenPort,
-      dstPort: port,
-      checksum: 'compute',
-      tos: what === 'handshake' ? HANDSHAKE_TOS : 0,
-      mark: this.#fwmark,
-    } as const;
-    const nested = this.#sending;
-    this.#sending = true;
-    const error =
-      typeof addr === 'number'
-        ? ns.udp.sendPacket(packet, {
-            ...common,
-            src: typeof src === 'number' && ns.isLocal(src) ? src : 0,
-            dst: addr,
-          })
-        : ns.ipv6.udp.sendPacket(packet, { ...common, src: ANY_IP6, dst: addr });
-    this.#sending = nested;
-    if (error !== null) ns.kernel.drop('tunnel-xmit');
   }
 
   #receive({ src, srcPort, dst, payload }: ReceivedDatagram<IpAddress>): void {
@@ -321,33 +267,6 @@ export class WireguardDevice extends Device {
     const { cause } = rt;
     this.receive(frame);
     rt.cause = cause;
-  }
-
-  /** @throws NetlinkError */
-  #bind(): void {
-    const ns = this.#underlay;
-    try {
-      this.#socket = ns.udp.bind({ addr: 0, port: this.#listenPort }, (datagram) => this.#receive(datagram));
-      if (ns.kernel.ipv6 === 'on')
-        this.#socket6 = ns.ipv6.udp.bind({ addr: ANY_IP6, port: this.#socket.port }, (datagram) =>
-          this.#receive(datagram),
-        );
-    } catch (error) {
-      this.#unbind();
-      if (error instanceof PortInUseError)
-        throw new NetlinkError('RTNETLINK answers: Address already in use');
-      throw error;
-    }
-    if (this.#listenPort === this.#socket.port) return;
-    this.#listenPort = this.#socket.port;
-    this.#tellFacts();
-  }
-
-  #unbind(): void {
-    this.#socket?.close();
-    this.#socket6?.close();
-    this.#socket = null;
-    this.#socket6 = null;
   }
 
   #forget(peer: Peer): void {
@@ -428,18 +347,4 @@ export class WireguardDevice extends Device {
   #emit(event: Parameters<Netns['kernel']['rt']['emit']>[0]): void {
     this.ns.kernel.rt.emit(event);
   }
-}
-
-/** As a cookie has it (`make_cookie`). */
-function endpointBytes({ addr, port }: Endpoint): Uint8Array {
-  const length = typeof addr === 'number' ? 4 : 16;
-  const bytes = new Uint8Array(length + 2);
-  if (typeof addr === 'number') setU32(bytes, 0, addr);
-  else writeIp6(bytes, 0, addr);
-  setU16(bytes, length, port);
-  return bytes;
-}
-
-function formatEndpoint({ addr, port }: { readonly addr: IpAddress; readonly port: number }): string {
-  return typeof addr === 'number' ? `${formatIp(addr)}:${port}` : `[${formatIp(addr)}]:${port}`;
 }
