@@ -58,6 +58,8 @@ export function isTransient(error: unknown): boolean {
   return error instanceof NatsError && codes.includes(error.code);
 }
 
+/** ms that one request to the server waits. */
+export const ANSWER_TIMEOUT = 1_000;
 /** Tries at what gets no answer, each as long as the request waits: a bus that restarts, or is busy, is back long before the last. */
 export const TRIES = 30;
 

@@ -1,7 +1,7 @@
 import { type JetStreamClient, type NatsConnection, NatsError, RetentionPolicy, StorageType } from 'nats';
 import { firstValueFrom, map, type Observable, takeWhile, toArray } from 'rxjs';
 import { decode, encode } from './codec.ts';
-import { insistently } from './connection.ts';
+import { ANSWER_TIMEOUT, insistently } from './connection.ts';
 import { logStream, logSubject, logSubjects } from './subjects.ts';
 import { tail } from './tail.ts';
 
@@ -13,7 +13,7 @@ export interface Numbered {
 /** The log as one stream a lab, one subject a node, a batch of records a message. Creates it if it is not there. */
 export async function ensureLog(nc: NatsConnection, lab: string): Promise<void> {
   await insistently(async () => {
-    const manager = await nc.jetstreamManager();
+    const manager = await nc.jetstreamManager({ timeout: ANSWER_TIMEOUT });
     await manager.streams.add({
       name: logStream(lab),
       subjects: [logSubjects(lab)],
@@ -158,7 +158,7 @@ export class LogReader<R extends Numbered> {
     const last = { last_by_subj: logSubject(this.#lab, node) };
     try {
       const { seq } = await insistently(async () => {
-        const manager = await this.#nc.jetstreamManager();
+        const manager = await this.#nc.jetstreamManager({ timeout: ANSWER_TIMEOUT });
         return manager.streams.getMessage(logStream(this.#lab), last);
       });
       return seq;

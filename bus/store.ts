@@ -1,7 +1,7 @@
 import { type KV, type KvEntry, type NatsConnection, NatsError, StorageType } from 'nats';
 import { lastValueFrom, map, type Observable, takeWhile } from 'rxjs';
 import { decode, encode } from './codec.ts';
-import { insistently, isTransient, TRIES } from './connection.ts';
+import { ANSWER_TIMEOUT, insistently, isTransient, TRIES } from './connection.ts';
 import { storeBucket } from './subjects.ts';
 import { type TailMessage, tail } from './tail.ts';
 
@@ -24,7 +24,6 @@ export type Write =
   | { readonly op: 'delete'; readonly key: string; readonly revision?: number };
 
 const WRONG_LAST_SEQUENCE = 10_071;
-const ANSWER_TIMEOUT = 1_000;
 
 /** What stands in a row. The nonce tells a writer whose answer was lost whether its write arrived. */
 interface Stored {
@@ -117,7 +116,7 @@ export class Store {
 
   async #subjects(filter: string): Promise<string[]> {
     return insistently(async () => {
-      const manager = await this.#nc.jetstreamManager();
+      const manager = await this.#nc.jetstreamManager({ timeout: ANSWER_TIMEOUT });
       const { state } = await manager.streams.info(this.#stream, { subjects_filter: filter });
       return Object.keys(state.subjects ?? {});
     });
