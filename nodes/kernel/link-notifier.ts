@@ -2,6 +2,7 @@ import { BridgeDevice } from './bridge.ts';
 import { type Device, PortDevice } from './device.ts';
 import { MacvlanDevice } from './macvlan.ts';
 import { InternalDevice } from './openflow/internal-device.ts';
+import { VlanDevice } from './vlan.ts';
 
 // What a change of one device means to others, as the kernel's notifiers of network devices have it (`call_netdevice_notifiers`).
 
@@ -87,7 +88,7 @@ export function followPorts(bridge: BridgeDevice): void {
   emitLink(bridge);
 }
 
-/** A VLAN that has its parent's address goes with it, and so does every ipvlan device, and a macvlan device of mode passthru. */
+/** Gives a device an address, which others have with it. */
 export function changeMac(device: Device, mac: number): void {
   const old = device.mac;
   if (old === mac) return;
@@ -100,9 +101,13 @@ export function changeMac(device: Device, mac: number): void {
   if (device instanceof PortDevice) device.filterChanged();
   emitLink(device);
   if (device.up) notifyArp(device);
-  for (const upper of device.uppers)
-    if (upper.mac === old && !(upper instanceof MacvlanDevice && upper.mode !== 'passthru'))
-      changeMac(upper, mac);
+  for (const upper of device.uppers) if (followsMac(upper)) changeMac(upper, mac);
+}
+
+/** A VLAN that has no address of its own, while it is up, ipvlan devices, and a macvlan device of mode passthru. */
+function followsMac(upper: Device): boolean {
+  if (upper instanceof VlanDevice) return upper.inherits && upper.up;
+  return !(upper instanceof MacvlanDevice) || upper.mode === 'passthru';
 }
 
 /** By arp_notify a device tells its segment of its addresses as it comes up, and as its own changes (`inetdev_event`). */

@@ -35,6 +35,7 @@ import { InternalDevice } from './openflow/internal-device.ts';
 import { IpTunnelDevice, type TunnelOptions } from './tunnels/ip-tunnel.ts';
 import { WireguardDevice } from './tunnels/wireguard.ts';
 import { attachUpper, checkUpper, detachUpper, makeUpper, type UpperOptions } from './uppers.ts';
+import { VlanDevice } from './vlan.ts';
 import { VxlanDevice, type VxlanOptions } from './vxlan.ts';
 import { validateVxlan } from './vxlan-config.ts';
 
@@ -171,6 +172,7 @@ export class LinkTable {
     const device = this.#add(makeUpper(this.#ns, options, parent, upper));
     // The mode of an ipvlan device is that of its siblings too.
     for (const [i, other] of parent.uppers.entries()) if (other.detail() !== modes[i]) emitLink(other);
+    if (device instanceof VlanDevice) device.inherits = given.mac === undefined;
     attachUpper(device);
     return device;
   }
@@ -247,6 +249,7 @@ export class LinkTable {
     if (device.up) return;
     if (device.kind === 'vlan' && device.lower()?.up === false)
       throw new NetlinkError('RTNETLINK answers: Network is down');
+    if (device instanceof VlanDevice && device.inherits) changeMac(device, device.lower()?.mac ?? device.mac);
     device.opened();
     device.up = true;
     emitLink(device);
@@ -357,6 +360,7 @@ export class LinkTable {
       lower.ns.links.setMac(lower.name, mac);
       return;
     }
+    if (device instanceof VlanDevice) device.inherits = false;
     changeMac(device, mac);
     if (device instanceof BridgeDevice) device.macSet = true;
     const { master } = device;

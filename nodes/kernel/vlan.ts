@@ -20,6 +20,8 @@ export class VlanDevice extends Device {
   override readonly kind = 'vlan';
   readonly protocol: VlanProtocol;
   readonly id: number;
+  /** Whether it has the address of the device below for want of another (`NET_ADDR_STOLEN`). */
+  inherits = false;
   readonly #parent: Device;
 
   constructor(ns: Netns, options: DeviceOptions, parent: Device, vlan: VlanOptions) {
@@ -32,6 +34,11 @@ export class VlanDevice extends Device {
 
   override lower(): Device {
     return this.#parent;
+  }
+
+  /** What was for the device below is for it too. */
+  override owns(mac: number): boolean {
+    return mac === this.mac || this.#parent.owns(mac);
   }
 
   override detail(): string {

@@ -77,6 +77,33 @@ export function changeNetem(old: NetemParameters, changes: NetemChanges): NetemP
   return next.reorder > 0 && next.gap === 0 ? { ...next, gap: 1 } : next;
 }
 
+/** What a command of tc makes of settings: some stay that it does not name, others are as at first (`netem_change`). */
+export function changeByTc(old: NetemParameters, changes: NetemChanges): NetemParameters {
+  const { reorder, corrupt, rate, distribution } = old;
+  const loss = changes.loss ?? NO_LOSS;
+  // Those of delay, loss and copies are said together, or not at all.
+  const correlated =
+    changes.delayCorrelation !== undefined ||
+    changes.duplicateCorrelation !== undefined ||
+    (loss.model === 'random' && loss.correlation > 0);
+  const lossCorrelation = !correlated && old.loss.model === 'random' ? old.loss.correlation : 0;
+  const kept: NetemParameters = {
+    ...PLAIN_NETEM,
+    ...{ reorder, corrupt, rate, distribution },
+    ...(changes.reorder === undefined ? { reorderCorrelation: old.reorderCorrelation } : {}),
+    ...(changes.corrupt === undefined ? { corruptCorrelation: old.corruptCorrelation } : {}),
+    ...(correlated
+      ? {}
+      : { delayCorrelation: old.delayCorrelation, duplicateCorrelation: old.duplicateCorrelation }),
+  };
+  const next = changeNetem({ ...kept, reorder: 0 }, changes);
+  return {
+    ...next,
+    reorder: changes.reorder ?? reorder,
+    loss: loss.model === 'random' && lossCorrelation > 0 ? { ...loss, correlation: lossCorrelation } : loss,
+  };
+}
+
 /** Whether netem would do nothing at all. */
 export function isPlain(parameters: NetemParameters): boolean {
   const { delay, jitter, loss, duplicate, reorder, corrupt, rate, limit } = parameters;
@@ -86,7 +113,8 @@ export function isPlain(parameters: NetemParameters): boolean {
 }
 
 /** What tc itself refuses, in words with the mend; null if nothing. */
-export function netemProblem({ reorder, delay, jitter, distribution }: NetemParameters): string | null {
+export function netemProblem({ reorder, delay, jitter, distribution, gap }: NetemParameters): string | null {
+  if (gap > 0 && reorder === 0) return 'gap specified without reorder probability';
   if (reorder > 0 && delay === 0) return 'reordering not possible without specifying some delay';
   if (distribution !== 'uniform' && jitter === 0)
     return 'distribution specified but no latency and jitter values';

@@ -5,8 +5,10 @@ export function parsePercent(text: string): number | null {
   return value <= 1 ? value : null;
 }
 
+/** As tc prints it: the kernel has it as a share of 2³²-1. */
 export function formatPercent(share: number): string {
-  return `${Number((share * 100).toPrecision(4))}%`;
+  const whole = 0xffff_ffff;
+  return `${Number(((Math.round(share * whole) / whole) * 100).toPrecision(6))}%`;
 }
 
 const TIME_UNITS: Readonly<Record<string, number>> = {

@@ -10,7 +10,16 @@ import { formatPercent, formatRate, formatTcTime, parsePercent, parseRate, parse
 
 /** Words that are no netem. The message is what tc(8) says. */
 export class NetemError extends Error {
-  override readonly name = 'NetemError';
+  override readonly name: string = 'NetemError';
+}
+
+/** Words that end too early. */
+export class IncompleteNetemError extends NetemError {
+  override readonly name = 'IncompleteNetemError';
+
+  constructor() {
+    super('Command line is not complete. Try option "help"');
+  }
 }
 
 const LIMIT_MAX = 0xffffffff;
@@ -32,6 +41,10 @@ class Words {
     return this.#words[this.#at++];
   }
 
+  peek(): string | undefined {
+    return this.#words[this.#at];
+  }
+
   /** The next word as a value, if it is one; else it stays. */
   optional(parse: (text: string) => number | null): number | null {
     const word = this.#words[this.#at];
@@ -50,7 +63,8 @@ class Words {
   /** @throws NetemError */
   required(what: string, parse: (text: string) => number | null): number {
     const word = this.next();
-    const value = word === undefined ? null : parse(word);
+    if (word === undefined) throw new IncompleteNetemError();
+    const value = parse(word);
     if (value === null) throw new NetemError(`Illegal "${what}"`);
     return value;
   }
@@ -140,7 +154,8 @@ function parseLoss(input: Words): LossModel {
     const p23 = input.optional(parsePercent) ?? 1;
     return { model: 'state', p13, p31, p32, p23, p14: input.optional(parsePercent) ?? 0 };
   }
-  input.take('random');
+  const word = input.take('random') ? undefined : input.peek();
+  if (word !== undefined && !/^\d/.test(word)) throw new NetemError(`Unknown loss parameter: ${word}`);
   const p = input.required('loss percent', parsePercent);
   return { model: 'random', p, correlation: input.optional(parsePercent) ?? 0 };
 }

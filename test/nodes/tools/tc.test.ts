@@ -15,7 +15,7 @@ test('tc, ip link and ip addr name the same queueing discipline', (t) => {
   t.deepEqual(everywhere('dummy0'), Array(4).fill('noqueue'));
   t.is(
     run('tc qdisc show dev eth0', root).text,
-    'qdisc pfifo_fast 0: dev eth0 root refcnt 2 bands 3 priomap 1 2 2 2 1 2 0 0 1 1 1 1 1 1 1 1\n',
+    'qdisc pfifo_fast 0: root refcnt 2 bands 3 priomap 1 2 2 2 1 2 0 0 1 1 1 1 1 1 1 1\n',
   );
   for (const dev of ['eth0', 'dummy0']) {
     t.is(run(`tc qdisc add dev ${dev} root netem delay 10ms`, root).code, 0);

@@ -13,10 +13,12 @@ import { ipvlanCases } from './ipvlan.ts';
 import { ipvsCases } from './ipvs.ts';
 import { macvlanCases } from './macvlan.ts';
 import { neighborsInTimeCases } from './neighbors-in-time.ts';
+import { netemCases } from './netem.ts';
 import { routerAdvertCases } from './router-advert.ts';
 import { routingCases } from './routing.ts';
 import { sourceAddressCases } from './source-address.ts';
 import { tunnelCases } from './tunnels.ts';
+import { vlanCases } from './vlan.ts';
 import { vxlanCases } from './vxlan.ts';
 import { vxlan6Cases } from './vxlan6.ts';
 import { xfrmCases } from './xfrm.ts';
@@ -43,4 +45,6 @@ export const GROUPS: readonly CaseGroup[] = [
   tunnelCases,
   macvlanCases,
   ipvlanCases,
+  netemCases,
+  vlanCases,
 ];
