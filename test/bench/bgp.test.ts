@@ -30,7 +30,7 @@ const Results = z.array(
 test('a thousand prefixes pass through our own target', async (t) => {
   const json = join(temporaryFolder(t), 'results.json');
   const args = ['bench/bgp/run.mjs', '--quick', '--only', 'a100k', '--daemons', 'reroute', '--json', json];
-  await promisify(execFile)(process.execPath, args, { timeout: 60_000 });
+  await promisify(execFile)(process.execPath, args, { timeout: 150_000 });
   const [result] = Results.parse(JSON.parse(readFileSync(json, 'utf8')));
   t.is(result?.daemons.length, 1);
   const [outcome] = result?.daemons[0]?.outcomes ?? [];

@@ -18,11 +18,11 @@ import { route } from '../protocols/bgp/arbitrary.ts';
 import { nlri, Solo, type SoloPeer } from '../protocols/bgp/solo.ts';
 import { eventually } from '../support/eventually.ts';
 import { temporaryFolder } from '../support/nats.ts';
+import { freePort } from './free-port.ts';
 import { interopTest } from './harness.ts';
 
 const OWN_AS = 65000;
 const PREFIXES = 600;
-const PORT = 1790;
 /** Other than that of labs with daemons of their own. */
 const LOOPBACK = '127.201.7';
 
@@ -83,11 +83,11 @@ function updateOf({ fields, prefix }: Announcement): Uint8Array {
   return encodeUpdate(new Uint8Array(0), encodeAttributes(fields, 4), nlri([prefix]));
 }
 
-function configuration(): string {
+function configuration(port: number): string {
   const sessions = PEERS.map(({ name, asn }, i) =>
     [
       `protocol bgp ${name} {`,
-      `  local ${LOOPBACK}.254 port ${PORT} as ${OWN_AS};`,
+      `  local ${LOOPBACK}.254 port ${port} as ${OWN_AS};`,
       `  neighbor ${LOOPBACK}.${i + 1} as ${asn};`,
       '  passive; multihop; deterministic med on; default bgp_med 0;',
       '  ipv4 { import all; export none; };',
@@ -108,7 +108,8 @@ function configuration(): string {
 async function birdChoices(t: ExecutionContext, said: readonly Announcement[]): Promise<Map<string, string>> {
   const folder = temporaryFolder(t);
   const control = join(folder, 'bird.ctl');
-  writeFileSync(join(folder, 'bird.conf'), configuration());
+  const port = await freePort(`${LOOPBACK}.254`);
+  writeFileSync(join(folder, 'bird.conf'), configuration(port));
   // It ends with the pipe to its guard, however this process ends.
   const guard = 'bird -f -c "$1" -s "$2" </dev/null & cat >/dev/null; kill -9 $!';
   const bird = spawn('sh', ['-c', guard, 'sh', join(folder, 'bird.conf'), control], {
@@ -127,7 +128,7 @@ async function birdChoices(t: ExecutionContext, said: readonly Announcement[]): 
     );
   });
   for (const [i, { asn, address, name }] of PEERS.entries()) {
-    const socket = connect({ host: `${LOOPBACK}.254`, port: PORT, localAddress: `${LOOPBACK}.${i + 1}` });
+    const socket = connect({ host: `${LOOPBACK}.254`, port, localAddress: `${LOOPBACK}.${i + 1}` });
     t.teardown(() => void socket.destroy());
     socket.on('error', () => {});
     socket.on('data', () => {});

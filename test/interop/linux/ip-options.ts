@@ -8,9 +8,10 @@ const MS_A_DAY = 86_400_000;
 /** What the clock of ours has to stand at, ms: of a time of 0 nobody could tell whether it was written. */
 export const OUR_TIME = 1;
 
-/** Whether it is what Linux takes for the time, or what ours does. */
+/** Whether it is what Linux takes for the time, or what ours does. Behind midnight there is another count. */
 function isNow(time: number): boolean {
-  return time === OUR_TIME || Math.abs(time - (Date.now() % MS_A_DAY)) < 120_000;
+  const apart = Math.abs(time - (Date.now() % MS_A_DAY));
+  return time === OUR_TIME || Math.min(apart, MS_A_DAY - apart) < 120_000;
 }
 
 /** Types of ICMP that quote a packet. */
