@@ -158,6 +158,7 @@ export class Draft {
       .filter(({ name }) => !this.#chains.has(name))
       .map(({ name }): TableChange => ({ op: 'gone', chain: name }));
     this.#xtables.change(this.name, [...made, ...spliced, ...gone]);
+    this.#table.renew();
     for (const [name, { touched, rules, policyCounters }] of this.#chains) {
       const live = this.#table.require(name);
       if (touched) for (const [i, { packets, bytes }] of rules.entries()) live.setCounters(i, packets, bytes);

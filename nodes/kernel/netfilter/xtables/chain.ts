@@ -66,6 +66,12 @@ export class Chain {
     this.bytes = spliced(this.bytes, from, count, new Float64Array(added.length));
   }
 
+  /** Has matches begin anew that count by themselves, as the table is changed. */
+  renew(compile: (rule: Rule) => CompiledRule): void {
+    for (const [i, rule] of this.rules.entries())
+      if (rule.matches.some(({ match }) => match.countsAlone === true)) this.#rest[i] = compile(rule).rest;
+  }
+
   /** Sets a rule's counters, as `-c` and iptables-restore -c do. */
   setCounters(index: number, packets: number, bytes: number): void {
     this.packets[index] = packets;

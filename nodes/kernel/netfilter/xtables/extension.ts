@@ -46,6 +46,11 @@ export interface BoundMatch extends Bound {
   readonly asksForSyn?: boolean;
   /** Set of ipset that it asks, which cannot go as long as it does. */
   readonly usesSet?: string;
+  /**
+   * It counts packets where nobody but its rule does: the kernel, which is given a whole table for each change of one, has it begin
+   * anew (`checkentry`).
+   */
+  readonly countsAlone?: true;
   /** Refuses where what it needs is not there, before anything of the table is changed. @throws XtablesError */
   check?(context: CompileContext): void;
   compile(context: CompileContext): MatchFunction;

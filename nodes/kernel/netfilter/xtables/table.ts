@@ -121,6 +121,13 @@ export class Table {
     for (const change of changes) this.#applyOne(change);
   }
 
+  /** What the kernel does beside, whatever it is that has changed. */
+  renew(): void {
+    for (const chain of this.#chains.values()) chain.renew(this.#compile);
+  }
+
+  readonly #compile = (rule: Rule) => compileRule(rule, this.#context, (name) => this.require(name));
+
   #applyOne(change: TableChange): void {
     switch (change.op) {
       case 'chain':
@@ -134,12 +141,8 @@ export class Table {
       case 'rename':
         this.#rename(change.chain, change.to);
         return;
-      case 'splice': {
-        const context = this.#context;
-        this.require(change.chain).splice(change.at, change.remove, change.rules, (rule) =>
-          compileRule(rule, context, (name) => this.require(name)),
-        );
-      }
+      case 'splice':
+        this.require(change.chain).splice(change.at, change.remove, change.rules, this.#compile);
     }
   }
 

@@ -559,6 +559,31 @@ export const extensionCases: CaseGroup = {
       ],
     },
     {
+      name: 'what quota, limit, statistic and connlimit have counted is forgotten as their table is changed, and no other',
+      setUp: [
+        ...ROUTER,
+        'iptables -A FORWARD -m quota --quota 60',
+        'iptables -A FORWARD -m limit --limit 1/hour --limit-burst 2',
+        'iptables -A FORWARD -m statistic --mode nth --every 2 --packet 0',
+        'iptables -A FORWARD -p tcp -m connlimit --connlimit-above 1',
+        'iptables -A FORWARD -m hashlimit --hashlimit-upto 1/hour --hashlimit-burst 2 --hashlimit-name h --hashlimit-mode srcip',
+        'iptables -A FORWARD -m recent --set --name r',
+      ],
+      steps: [
+        'iptables -A INPUT -s 192.0.2.1',
+        'iptables -t mangle -A INPUT -s 192.0.2.1',
+        'iptables -Z INPUT',
+        'iptables -P INPUT ACCEPT',
+        'iptables -N other',
+        'iptables -E other another',
+      ].flatMap((line, i) => [
+        ...[1_000, 1_001].map((port) => from('10.0.1.3', { upper: opening(port + i) })),
+        through(),
+        counts('filter'),
+        command(line),
+      ]),
+    },
+    {
       name: 'CLASSIFY, CHECKSUM and NFLOG let a packet go on as it is, each in its place',
       setUp: [
         ...ROUTER,

@@ -112,6 +112,7 @@ export const connlimit: MatchExtension = {
     return {
       save: `--connlimit-${above ? 'above' : 'upto'} ${limit} --connlimit-mask ${length} --connlimit-${side === 'dst' ? 'd' : 's'}addr`,
       list: () => `#conn ${side}/${length} ${above ? '>' : '<='} ${limit}`,
+      countsAlone: true,
       compile: (context) => {
         context.ns.conntrack.require(context.family);
         const counts = new FlowCounts(context);

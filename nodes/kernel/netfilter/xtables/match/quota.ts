@@ -16,6 +16,7 @@ export const quota: MatchExtension = {
     return {
       save: `${negated ? '! ' : ''}--quota ${bytes}`,
       list: () => `quota: ${bytes} bytes`,
+      countsAlone: true,
       compile: () => {
         let left = Number(bytes);
         return ({ frame }) => {

@@ -74,6 +74,7 @@ export const limit: MatchExtension = {
     return {
       save: `--limit ${text}${burst === DEFAULT_BURST ? '' : ` --limit-burst ${burst}`}`,
       list: () => `limit: avg ${text} burst ${burst}`,
+      countsAlone: true,
       check: () => {
         if (burst === 0 || full < cost) throw new XtablesError('Numerical result out of range.', 1);
       },
@@ -137,6 +138,7 @@ export const statistic: MatchExtension = {
       save: `--mode nth${negated ? ' !' : ''} --every ${n} --packet ${first}`,
       list: () =>
         `statistic mode nth${negated ? ' !' : ''} every ${n}${first === 0 ? '' : ` packet ${first}`}`,
+      countsAlone: true,
       compile: () => {
         // The first packet that counts is number `first`.
         let count = n - 1 - first;
