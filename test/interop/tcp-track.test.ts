@@ -165,15 +165,16 @@ const step = fc.record({
   options: fc.constantFrom(SCALE, PLAIN, NONE),
 });
 /** Most connections begin well: where they go from there is what is drawn. */
-const opening = fc.constantFrom('none', 'syn', 'open', 'closing') as fc.Arbitrary<
-  'none' | 'syn' | 'open' | 'closing'
->;
+const opening = fc.constantFrom<Opening>('none', 'syn', 'both', 'open', 'closing');
+type Opening = 'none' | 'syn' | 'both' | 'open' | 'closing';
 type Step = typeof step extends fc.Arbitrary<infer S> ? S : never;
 
-function prologue(kind: 'none' | 'syn' | 'open' | 'closing'): Step[] {
+function prologue(kind: Opening): Step[] {
   const base = { seqOff: 0, ackOff: 0, window: 65_535, size: 0, options: NONE };
+  const first: Step = { ...base, from: 0, flags: SYN, options: SCALE };
+  if (kind === 'both') return [first, { ...first, from: 1 }];
   const steps: Step[] = [
-    { ...base, from: 0, flags: SYN, options: SCALE },
+    first,
     { ...base, from: 1, flags: SYN | ACK, options: SCALE },
     { ...base, from: 0, flags: ACK },
     { ...base, from: 0, flags: PSH | ACK, size: 100 },

@@ -23,6 +23,8 @@ export const CLOSE_WAIT = 5;
 export const LAST_ACK = 6;
 export const TIME_WAIT = 7;
 export const CLOSE = 8;
+/** A SYN of the other end too: both have opened at once. */
+export const SYN_SENT2 = 9;
 /** The segment cannot be of this connection. */
 export const INVALID = 10;
 /** The segment may be of the connection or not; its receiver will tell. */
@@ -46,7 +48,7 @@ const LETTERS: Readonly<Record<string, number>> = {
   LA: LAST_ACK,
   TW: TIME_WAIT,
   CL: CLOSE,
-  S2: 9,
+  S2: SYN_SENT2,
   IV: INVALID,
   IG: IGNORE,
 };

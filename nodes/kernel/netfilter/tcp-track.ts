@@ -1,7 +1,7 @@
 import { seqLt as before } from '../../../protocols/tcp/sequence.ts';
 import type { CtDirection } from './conntrack-entry.ts';
 import type { ConntrackSettings } from './ct-settings.ts';
-import { highestSack, readSegment, readSynOptions, type Segment, type SynOptions } from './tcp-read.ts';
+import { readSegment, readSynOptions, type Segment } from './tcp-read.ts';
 import {
   CLOSE,
   CLOSE_WAIT,
@@ -18,42 +18,13 @@ import {
   ON_SYNACK,
   SYN_RECV,
   SYN_SENT,
+  SYN_SENT2,
   TCP_STATES,
   type TcpCtState,
   TIME_WAIT,
   transition,
 } from './tcp-states.ts';
-
-/** What one end has been seen to send and allow (`struct ip_ct_tcp_state`). */
-interface End extends SynOptions {
-  /** Highest sequence number sent, behind its last byte. */
-  end: number;
-  /** Highest that the other end has allowed. */
-  maxEnd: number;
-  /** Largest window offered; 0: nothing seen of this end. */
-  maxWindow: number;
-  maxAck: number;
-  closeInit: boolean;
-  liberal: boolean;
-  unacknowledged: boolean;
-  maxAckSet: boolean;
-}
-
-function newEnd(): End {
-  return {
-    end: 0,
-    maxEnd: 0,
-    maxWindow: 0,
-    maxAck: 0,
-    scale: 0,
-    scaled: false,
-    sackPermitted: false,
-    closeInit: false,
-    liberal: false,
-    unacknowledged: false,
-    maxAckSet: false,
-  };
-}
+import { type End, inWindow, newEnd, nothingNoted } from './tcp-window.ts';
 
 /**
  * What becomes of a segment. 'ignored': the flow's, but it changes nothing. 'reopen': the flow is over and the segment opens
@@ -62,10 +33,6 @@ function newEnd(): End {
 export type TcpVerdict = 'accept' | 'ignored' | 'invalid' | 'reopen' | 'reset';
 
 const RST = 4;
-const SYN = 2;
-const ACK = 16;
-/** Least that an ACK may be behind (`MAXACKWINCONST`). */
-const MAX_ACK_WINDOW = 66_000;
 
 /**
  * A connection as one in the middle sees it: state and windows (nf_conntrack_proto_tcp.c; G. van Rooij, Real Stateful TCP
@@ -74,19 +41,14 @@ const MAX_ACK_WINDOW = 66_000;
 export class TcpTrack {
   #state = NONE;
   readonly #ends: [End, End] = [newEnd(), newEnd()];
-  #lastDirection: CtDirection = 0;
-  #lastFlagSet = -1;
-  #lastSeq = 0;
-  #lastAck = 0;
-  /** -1: nothing has been noted yet. */
-  #lastEnd = -1;
-  #lastWindow = 0;
-  #retransmitted = 0;
+  readonly #last = nothingNoted();
   /** Of a SYN that was ignored: its options, should the SYN+ACK prove it right. */
   #lastScale = 0;
   #lastScaled = false;
   #lastSackPermitted = false;
   #expectsChallengeAck = false;
+  /** `IP_CT_TCP_SIMULTANEOUS_OPEN` */
+  #openedByBoth = false;
   /**
    * Seconds that the flow has after the segment just seen, 0 to leave its timer as it is; after an invalid one, the most
    * that it is to have.
@@ -147,7 +109,7 @@ export class TcpTrack {
       if (
         this.#ends[0].closeInit ||
         this.#ends[1].closeInit ||
-        (this.#lastDirection === direction && this.#lastFlagSet === ON_RST)
+        (this.#last.direction === direction && this.#last.flagSet === ON_RST)
       )
         return 'reopen';
       next = IGNORE;
@@ -163,7 +125,9 @@ export class TcpTrack {
     } else if (next === TIME_WAIT && this.#isChallengeAck(segment, direction, old)) {
       this.#expectsChallengeAck = false;
       return 'ignored';
-    }
+    } else if (next === SYN_SENT2) this.#openedByBoth = true;
+    else if (next === SYN_RECV && direction === 1 && flagSet === ON_ACK && this.#openedByBoth)
+      next = ESTABLISHED;
     let checked = false;
     if (next === CLOSE && flagSet === ON_RST) {
       const reset = this.#judgeReset(segment, direction, flow, settings);
@@ -172,12 +136,12 @@ export class TcpTrack {
       checked = reset === 'unchecked';
     }
     if (!checked) {
-      const verdict = this.#inWindow(segment, direction, settings);
+      const verdict = inWindow(this.#ends, this.#last, this.#state, segment, direction, settings);
       if (verdict === 'invalid' && flow.assured) this.#noteEnd(flagSet, direction, settings);
       if (verdict !== 'accept') return verdict;
     }
-    this.#lastFlagSet = flagSet;
-    this.#lastDirection = direction;
+    this.#last.flagSet = flagSet;
+    this.#last.direction = direction;
     this.#state = next;
     if (old !== next && next === FIN_WAIT) this.#ends[direction].closeInit = true;
     return this.#settle(segment, old, next, flow, settings);
@@ -195,11 +159,11 @@ export class TcpTrack {
     const retrans = settings.nf_conntrack_tcp_timeout_max_retrans;
     const unacknowledged = settings.nf_conntrack_tcp_timeout_unacknowledged;
     let timeout = own;
-    if (this.#retransmitted >= settings.nf_conntrack_tcp_max_retrans && own > retrans) timeout = retrans;
+    if (this.#last.retransmitted >= settings.nf_conntrack_tcp_max_retrans && own > retrans) timeout = retrans;
     else if (flagSet === ON_RST) timeout = settings.nf_conntrack_tcp_timeout_close;
     else if ((this.#ends[0].unacknowledged || this.#ends[1].unacknowledged) && own > unacknowledged)
       timeout = unacknowledged;
-    else if (this.#lastWindow === 0 && own > retrans) timeout = retrans;
+    else if (this.#last.window === 0 && own > retrans) timeout = retrans;
     if (!flow.seenReply) {
       if ((flags & RST) !== 0) return 'reset';
       // A client that tries again and again does not keep the flow alive.
@@ -219,17 +183,17 @@ export class TcpTrack {
   #provesIgnoredSyn({ flagSet, ack }: Segment, direction: CtDirection): boolean {
     return (
       flagSet === ON_SYNACK &&
-      this.#lastFlagSet === ON_SYN &&
-      this.#lastDirection !== direction &&
-      ack === this.#lastEnd
+      this.#last.flagSet === ON_SYN &&
+      this.#last.direction !== direction &&
+      ack === this.#last.end
     );
   }
 
   #catchUp(direction: CtDirection): void {
-    const opener = this.#ends[this.#lastDirection];
-    opener.end = this.#lastEnd;
-    opener.maxEnd = this.#lastEnd;
-    opener.maxWindow = Math.max(this.#lastWindow, 1);
+    const opener = this.#ends[this.#last.direction];
+    opener.end = this.#last.end;
+    opener.maxEnd = this.#last.end;
+    opener.maxWindow = Math.max(this.#last.window, 1);
     opener.scale = this.#lastScale;
     opener.scaled = this.#lastScaled;
     opener.sackPermitted = this.#lastSackPermitted;
@@ -237,16 +201,18 @@ export class TcpTrack {
     opener.liberal = false;
     opener.unacknowledged = false;
     opener.maxAckSet = false;
-    this.#ends[direction] = newEnd();
+    this.#expectsChallengeAck = false;
+    const { liberal } = this.#ends[direction];
+    this.#ends[direction] = { ...newEnd(), liberal };
   }
 
   /** Keeps what an ignored segment says. */
   #remember(segment: Segment, direction: CtDirection, old: number): void {
-    this.#lastFlagSet = segment.flagSet;
-    this.#lastDirection = direction;
-    this.#lastSeq = segment.seq;
-    this.#lastEnd = segment.end;
-    this.#lastWindow = segment.window;
+    this.#last.flagSet = segment.flagSet;
+    this.#last.direction = direction;
+    this.#last.seq = segment.seq;
+    this.#last.end = segment.end;
+    this.#last.window = segment.window;
     if (segment.flagSet === ON_SYN && direction === 0) {
       const seen = newEnd();
       readSynOptions(segment.options, seen);
@@ -254,8 +220,9 @@ export class TcpTrack {
       this.#lastScale = seen.scale;
       this.#lastSackPermitted = seen.sackPermitted;
       this.#expectsChallengeAck = old === LAST_ACK;
+      this.#openedByBoth = false;
     }
-    if (old === SYN_SENT && segment.flagSet === ON_ACK && direction === 1) this.#lastAck = segment.ack;
+    if (old === SYN_SENT && segment.flagSet === ON_ACK && direction === 1) this.#last.ack = segment.ack;
   }
 
   /** RFC 5961 §4: the answer to a SYN in LAST_ACK is an ACK, which acknowledges no FIN. */
@@ -263,8 +230,8 @@ export class TcpTrack {
     return (
       old === LAST_ACK &&
       flagSet === ON_ACK &&
-      this.#lastDirection !== direction &&
-      this.#lastFlagSet === ON_SYN &&
+      this.#last.direction !== direction &&
+      this.#last.flagSet === ON_SYN &&
       this.#expectsChallengeAck
     );
   }
@@ -280,22 +247,22 @@ export class TcpTrack {
     const other = this.#ends[direction === 0 ? 1 : 0];
     // `nf_conntrack_tcp_established`
     const established = this.established && flow.assured;
-    if (other.maxAckSet && this.#lastFlagSet !== ON_SYN) {
+    if (other.maxAckSet && this.#last.flagSet !== ON_SYN) {
       if (seq === 0 && !established) return 'close';
       if (before(seq, other.maxAck) && settings.nf_conntrack_tcp_ignore_invalid_rst === 0) return 'invalid';
       if (!established || seq === other.maxAck) return 'close';
       const follows =
-        this.#lastFlagSet === ON_ACK && this.#lastDirection === direction && seq === this.#lastEnd;
+        this.#last.flagSet === ON_ACK && this.#last.direction === direction && seq === this.#last.end;
       return follows ? 'close' : 'keep';
     }
-    const answersIgnored =
-      (flow.seenReply && this.#lastFlagSet === ON_SYN) || (!flow.assured && this.#lastFlagSet === ON_ACK);
-    if (answersIgnored && ack === this.#lastEnd) return 'unchecked';
+    const answersSyn = flow.seenReply && this.#last.flagSet === ON_SYN && this.#last.direction !== direction;
+    const answersAck = !flow.assured && this.#last.flagSet === ON_ACK;
+    if ((answersSyn || answersAck) && ack === this.#last.end) return 'unchecked';
     const answersChallenge =
       this.#state === SYN_SENT &&
-      this.#lastFlagSet === ON_ACK &&
-      this.#lastDirection === 1 &&
-      seq === this.#lastAck;
+      this.#last.flagSet === ON_ACK &&
+      this.#last.direction === 1 &&
+      seq === this.#last.ack;
     return answersChallenge ? 'unchecked' : 'close';
   }
 
@@ -305,136 +272,13 @@ export class TcpTrack {
    */
   #noteEnd(flagSet: number, direction: CtDirection, settings: ConntrackSettings): void {
     if (flagSet !== ON_FIN && flagSet !== ON_RST) return;
-    const answers = this.#lastFlagSet === ON_FIN || this.#lastFlagSet === ON_RST;
-    if (this.#lastDirection !== direction && answers)
+    const answers = this.#last.flagSet === ON_FIN || this.#last.flagSet === ON_RST;
+    if (this.#last.direction !== direction && answers)
       this.timeout = settings.nf_conntrack_tcp_timeout_unacknowledged;
     else {
-      this.#lastFlagSet = flagSet;
-      this.#lastDirection = direction;
+      this.#last.flagSet = flagSet;
+      this.#last.direction = direction;
     }
-  }
-
-  /** `tcp_in_window` */
-  #inWindow(segment: Segment, direction: CtDirection, settings: ConntrackSettings): TcpVerdict {
-    const sender = this.#ends[direction];
-    const receiver = this.#ends[direction === 0 ? 1 : 0];
-    const { flags, flagSet } = segment;
-    let { seq, ack, end, window } = segment;
-    let sack = ack;
-    if (receiver.sackPermitted) sack = highestSack(segment.options, sack);
-    if (sender.maxWindow === 0) {
-      if ((flags & SYN) !== 0) {
-        startEnd(sender, receiver, segment, direction);
-        if ((flags & ACK) === 0) return 'accept';
-      } else {
-        sender.end = end;
-        sender.maxWindow = Math.max(window << sender.scale, 1);
-        sender.maxEnd = (end + sender.maxWindow) >>> 0;
-        if (receiver.maxWindow === 0) {
-          receiver.end = sack;
-          receiver.maxEnd = sack;
-        } else if (sack === (receiver.end + 1) >>> 0) {
-          // A keep-alive of one byte was all that was seen of the other end.
-          receiver.end = (receiver.end + 1) >>> 0;
-        }
-      }
-    } else if (
-      (flags & SYN) !== 0 &&
-      (this.#state === SYN_SENT || this.#state === SYN_RECV) &&
-      after(end, sender.end)
-    ) {
-      // RFC 9293 §3.4.3: whoever starts again need only be above what was used.
-      startEnd(sender, receiver, segment, direction);
-      if (direction === 1 && (flags & ACK) === 0) return 'accept';
-    }
-    // Without ACK, and with the 0 of those who set it in a RST, there is nothing to check.
-    if ((flags & ACK) === 0 || ((flags & RST) !== 0 && ack === 0)) {
-      ack = receiver.end;
-      sack = ack;
-    }
-    // A RST in answer to a SYN has no sequence number of its own.
-    if ((flags & RST) !== 0 && seq === 0 && this.#state === SYN_SENT) {
-      seq = sender.end;
-      end = seq;
-    }
-    const liberal = settings.nf_conntrack_tcp_be_liberal !== 0 || sender.liberal;
-    const lowestAck = receiver.end - Math.max(sender.maxWindow, MAX_ACK_WINDOW) - 1;
-    const inReceiveWindow = after(end, sender.end - receiver.maxWindow - 1);
-    if (!before(seq, sender.maxEnd + 1)) {
-      const overshot = (end - sender.maxEnd + 1) >>> 0;
-      // Some send a little more than they are allowed to; the receiver may acknowledge it, and would be wrong then.
-      const tolerable =
-        receiver.maxWindow !== 0 &&
-        inReceiveWindow &&
-        overshot <= receiver.maxWindow &&
-        before(sack, receiver.end + 1) &&
-        after(sack, lowestAck);
-      if (tolerable) {
-        sender.end = end;
-        sender.unacknowledged = true;
-      }
-      if (liberal) return 'accept';
-      return tolerable ? 'ignored' : 'invalid';
-    }
-    if (!before(sack, receiver.end + 1)) return liberal ? 'accept' : 'invalid';
-    if (receiver.maxWindow !== 0 && !inReceiveWindow) return liberal ? 'accept' : 'ignored';
-    if (!after(sack, lowestAck)) return liberal ? 'accept' : 'ignored';
-
-    if ((flags & SYN) === 0) window = window * 2 ** sender.scale;
-    const offered = window + ((sack - ack) >>> 0);
-    if (sender.maxWindow < offered) sender.maxWindow = offered;
-    if (after(end, sender.end)) {
-      sender.end = end;
-      sender.unacknowledged = true;
-    }
-    if ((flags & ACK) !== 0 && (!sender.maxAckSet || after(ack, sender.maxAck))) {
-      sender.maxAck = ack;
-      sender.maxAckSet = true;
-    }
-    if (receiver.maxWindow !== 0 && after(end, sender.maxEnd))
-      receiver.maxWindow += (end - sender.maxEnd) >>> 0;
-    if (after(sack + window, receiver.maxEnd - 1)) {
-      receiver.maxEnd = (sack + window + (window === 0 ? 1 : 0)) >>> 0;
-    }
-    if (ack === receiver.end) receiver.unacknowledged = false;
-    if (flagSet === ON_ACK) this.#countRetransmission(seq, ack, end, window, direction);
-    return 'accept';
-  }
-
-  #countRetransmission(seq: number, ack: number, end: number, window: number, direction: CtDirection): void {
-    if (
-      this.#lastDirection === direction &&
-      this.#lastSeq === seq &&
-      this.#lastAck === ack &&
-      this.#lastEnd === end &&
-      this.#lastWindow === window
-    ) {
-      this.#retransmitted++;
-      return;
-    }
-    this.#lastDirection = direction;
-    this.#lastSeq = seq;
-    this.#lastAck = ack;
-    this.#lastEnd = end;
-    this.#lastWindow = window;
-    this.#retransmitted = 0;
-  }
-}
-
-function after(a: number, b: number): boolean {
-  return before(b, a);
-}
-
-/** `tcp_init_sender` */
-function startEnd(sender: End, receiver: End, segment: Segment, direction: CtDirection): void {
-  sender.end = segment.end;
-  sender.maxEnd = segment.end;
-  sender.maxWindow = Math.max(segment.window, 1);
-  readSynOptions(segment.options, sender);
-  // RFC 7323 §2.2: both ends must offer to scale.
-  if (direction === 1 && !(sender.scaled && receiver.scaled)) {
-    sender.scale = 0;
-    receiver.scale = 0;
   }
 }
 

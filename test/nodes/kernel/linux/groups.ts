@@ -17,6 +17,7 @@ import { netemCases } from './netem.ts';
 import { routerAdvertCases } from './router-advert.ts';
 import { routingCases } from './routing.ts';
 import { sourceAddressCases } from './source-address.ts';
+import { tcpTrackCases } from './tcp-track.ts';
 import { tunnelCases } from './tunnels.ts';
 import { vlanCases } from './vlan.ts';
 import { vxlanCases } from './vxlan.ts';
@@ -29,6 +30,7 @@ export const GROUPS: readonly CaseGroup[] = [
   ipOptionsCases,
   fragmentsCases,
   iptablesCases,
+  tcpTrackCases,
   ipv6Cases,
   ip6tablesCases,
   dadCases,

@@ -1,10 +1,11 @@
 import { ETH_HLEN } from '../../../../protocols/ethernet.ts';
 import { BROADCAST_MAC } from '../../../../protocols/mac.ts';
 import { settleIpId } from '../../../interop/linux/settle.ts';
-import { type CaseGroup, type CaseStep, command, send, show, trimmed } from './case.ts';
+import { type CaseGroup, command, send, show } from './case.ts';
+import { connection, DATA, END, FIRST, FOLLOWED, flows, NEXT, OPEN, RESET, SCALED } from './connection4.ts';
 import { fragments4, icmpEcho, icmpError, packet4 } from './frames4.ts';
 import { ROUTER, SYN, through } from './router4.ts';
-import { rest, type Tcp, tcp, udp } from './transport.ts';
+import { rest, udp } from './transport.ts';
 
 /** A packet of 10.0.2.2 that goes back where it came from. */
 const BACK = { src: '10.0.2.2', dst: '10.0.2.3', upper: udp(25_551, 8_080, 7) };
@@ -16,58 +17,6 @@ const counted = (chain: string, table: string) => show(`iptables -t ${table} -nv
 function damaged(frame: Uint8Array): Uint8Array {
   return frame.map((byte, i) => (i === frame.length - 1 ? byte ^ 1 : byte));
 }
-
-/** Flows, their times in tens of seconds, begun ones for whole. */
-const flows = show('conntrack -L', (text) =>
-  trimmed(text)
-    .split('\n')
-    .filter((line) => /^\w+ +\d+ \d+ /.test(line))
-    .map((line) =>
-      line.replace(/^(\w+ +\d+) (\d+) /, (_, proto, left) => `${proto} ${Math.ceil(left / 10) * 10} `),
-    )
-    .join('\n'),
-);
-
-interface Segment extends Partial<Tcp> {
-  readonly from: 'client' | 'server';
-  readonly flags: Tcp['flags'];
-}
-
-const SCALED = [2, 4, 5, 0xb4, 1, 3, 3, 7, 1, 1, 4, 2];
-const FIRST: Segment = { from: 'client', flags: ['syn'], seq: 0xffff_ff00, window: 65_535, options: SCALED };
-const DATA = ['psh', 'ack'] as const;
-const RESET = ['rst', 'ack'] as const;
-const END = ['fin', 'ack'] as const;
-/** The first sequence number after it. */
-const NEXT = 0xffff_ff01;
-
-/** A connection that is open, from 100 and 1,000 on. */
-const OPEN: readonly Segment[] = [
-  { from: 'client', flags: ['syn'], seq: 99, window: 65_535, options: SCALED },
-  { from: 'server', flags: ['syn', 'ack'], seq: 999, ack: 100, window: 65_535, options: SCALED },
-  { from: 'client', flags: ['ack'], seq: 100, ack: 1_000, window: 512 },
-];
-
-/** Segments between 10.0.1.2 and 10.0.2.2, and the flow after each. */
-function connection(...segments: readonly Segment[]): CaseStep[] {
-  return segments.flatMap(({ from, ...segment }) => {
-    const frame =
-      from === 'client'
-        ? packet4({
-            src: '10.0.1.2',
-            dst: '10.0.2.2',
-            upper: tcp({ srcPort: 1_000, dstPort: 80, ...segment }),
-          })
-        : packet4({
-            src: '10.0.2.2',
-            dst: '10.0.1.2',
-            upper: tcp({ srcPort: 80, dstPort: 1_000, ...segment }),
-          });
-    return [send(from === 'client' ? 0 : 1, frame), flows];
-  });
-}
-
-const FOLLOWED = [...ROUTER, 'iptables -A FORWARD -m conntrack --ctstate INVALID -j DROP'];
 
 /** What REJECT says about a datagram to a service, whose NAT the sender is not to hear of. */
 const rejected = (...options: readonly string[]) => ({
