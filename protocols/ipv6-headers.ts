@@ -1,4 +1,5 @@
 import { u16 } from './bytes.ts';
+import { ETH_HLEN } from './ethernet.ts';
 import { FRAGMENT_HLEN, IPV6_HLEN, ip6NextHeader } from './ipv6.ts';
 
 /** Extension headers by their numbers (RFC 8200 §4, RFC 4302). */
@@ -36,6 +37,14 @@ export interface LastHeader {
   readonly fragment: number;
 }
 
+/** What nearly every packet of a frame leads to, made once for all: it has no extension headers. */
+const FIRST_HEADER = ETH_HLEN + IPV6_HLEN;
+const PLAIN: readonly LastHeader[] = Array.from({ length: 256 }, (_, proto) => ({
+  proto,
+  offset: FIRST_HEADER,
+  fragment: 0,
+}));
+
 /**
  * Goes past the extension headers of the packet at `off` that ends at `end`, without a look at what they say, as those on the way
  * do (`ipv6_find_hdr` for no header in particular). Null: they end in the middle of one.
@@ -43,6 +52,7 @@ export interface LastHeader {
 export function lastHeader(buf: Uint8Array, off: number, end: number): LastHeader | null {
   let proto = ip6NextHeader(buf, off);
   let at = off + IPV6_HLEN;
+  if (at === FIRST_HEADER && !isExtensionHeader(proto)) return PLAIN[proto]!;
   while (isExtensionHeader(proto) && proto !== NEXT_NONE) {
     if (at + 2 > end) return null;
     if (proto === NEXT_FRAGMENT) {

@@ -1,4 +1,5 @@
 import { setU16, setU32, u16, u32 } from './bytes.ts';
+import { ETH_HLEN } from './ethernet.ts';
 import { type Ip6, isMulticast6, writeIp6 } from './ip6.ts';
 
 /**
@@ -99,6 +100,15 @@ export const PROBLEM_NEXT_HEADER = 1;
 export const PROBLEM_OPTION = 2;
 export const PROBLEM_INCOMPLETE = 3;
 
+/** What nearly every packet of a frame leads to, made once for all: it has no extension headers. */
+const FIRST_HEADER = ETH_HLEN + IPV6_HLEN;
+const PLAIN: readonly UpperLayer[] = Array.from({ length: 256 }, (_, proto) => ({
+  type: 'upper',
+  proto,
+  offset: FIRST_HEADER,
+  namedAt: ETH_HLEN + 6,
+}));
+
 /**
  * Walks the extension headers of a valid packet (RFC 8200 §4) and acts on them as its destination: options by the two
  * highest bits of their type (§4.2), routing headers of no segments left passed over, others refused (§4.4, RFC 5095).
@@ -122,6 +132,7 @@ export function upperLayer(buf: Uint8Array, off: number, end: number): UpperLaye
       case NEXT_AH:
         break;
       default:
+        if (at === FIRST_HEADER && namedAt === off + 6) return PLAIN[next]!;
         return { type: 'upper', proto: next, offset: at, namedAt };
     }
     if (at + 8 > end) return { type: 'truncated' };

@@ -15,7 +15,7 @@ import type { Skb } from '../netfilter/skb.ts';
 import type { Netns } from '../netns.ts';
 import { flowOf } from '../xfrm/flow.ts';
 import { fib6Lookup } from './fib-lookup.ts';
-import { flowHash6, packetFlow6 } from './flow.ts';
+import { packetFlow6 } from './flow.ts';
 import { type Ip6Output, mtuOfPath } from './output.ts';
 
 /** 'administratively prohibited', 'beyond scope of source address' (RFC 4443 §3.1). */
@@ -39,7 +39,7 @@ export class Ip6Forward {
     const src = readIp6Cached(frame, ETH_HLEN + IP6_SRC);
     const flow = ipv6.rules.custom ? packetFlow6(frame, device, skb?.mark ?? 0) : null;
     // What is for the link is sent back to it, and nowhere else (`rt6_need_strict`).
-    const path = fib6Lookup(this.#ns, dst, flowHash6(frame), isLinkLocal(dst) ? device : null, flow);
+    const path = fib6Lookup(this.#ns, dst, frame, isLinkLocal(dst) ? device : null, flow);
     if (kernel.rt.cause < 0)
       kernel.tracer.step(this.#ns, { at: 'route', way: describePath(path ?? 'no-route', dst) }, frame);
     if (path === null || path.type === 'unreachable' || path.type === 'prohibit') {

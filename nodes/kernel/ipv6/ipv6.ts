@@ -85,6 +85,8 @@ export class Ipv6 {
 
   #inet(): InetLayer<Ip6> {
     const { layer, addresses } = this;
+    // One for each segment of a stream would be as much garbage as the segment: the last is kept.
+    let last: { readonly addr: Ip6; readonly port: number; readonly key: string } | null = null;
     return {
       unspecified: ANY_IP6,
       headerLength: IPV6_HLEN,
@@ -108,7 +110,11 @@ export class Ipv6 {
       scope: (addr, device) => scopeDevice(device, addr),
       needsScope: isLinkLocal,
       hasAddress: () => addresses.usable,
-      remoteKey: (addr, port, scope) => `${addr}${port}${scope === undefined ? '' : `%${scope.ifindex}`}`,
+      remoteKey: (addr, port, scope) => {
+        if (scope !== undefined) return `${addr}${port}%${scope.ifindex}`;
+        if (last?.addr !== addr || last.port !== port) last = { addr, port, key: `${addr}${port}` };
+        return last.key;
+      },
     };
   }
 }

@@ -8,8 +8,8 @@ import type { Skb } from '../netfilter/skb.ts';
 import type { Netns } from '../netns.ts';
 import type { FlowKey } from '../rules.ts';
 import type { XfrmFlow } from '../xfrm/flow.ts';
-import { fib6Lookup } from './fib-lookup.ts';
-import { flowHash6, packetFlow6 } from './flow.ts';
+import { fib6Lookup, type HashOf } from './fib-lookup.ts';
+import { packetFlow6 } from './flow.ts';
 import { Ip6Forward } from './forward.ts';
 import { Ip6Input } from './input.ts';
 import { Ip6Output } from './output.ts';
@@ -43,14 +43,14 @@ export class Ip6Layer {
   }
 
   /** See `fib6Lookup`. */
-  lookup(dst: Ip6, hash: number, device: Device | null, flow: FlowKey<Ip6> | null = null): Path<Ip6> | null {
+  lookup(dst: Ip6, hash: HashOf, device: Device | null, flow: FlowKey<Ip6> | null = null): Path<Ip6> | null {
     return fib6Lookup(this.#ns, dst, hash, device, flow);
   }
 
   /** The way of a packet that is complete; `iif` is null for one of the host's own. */
   lookupPacket(frame: Uint8Array, iif: Device | null, mark: number): Path<Ip6> | null {
     const flow = this.#ns.ipv6.rules.custom ? packetFlow6(frame, iif, mark) : null;
-    return this.lookup(readIp6Cached(frame, ETH_HLEN + IP6_DST), flowHash6(frame), null, flow);
+    return this.lookup(readIp6Cached(frame, ETH_HLEN + IP6_DST), frame, null, flow);
   }
 
   /** The largest packet for a destination by a path to it, bytes, unless IPsec makes another of it. */

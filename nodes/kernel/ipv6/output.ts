@@ -12,7 +12,7 @@ import { Skb } from '../netfilter/skb.ts';
 import type { Netns } from '../netns.ts';
 import { portsAt, type XfrmFlow } from '../xfrm/flow.ts';
 import { fib6Lookup } from './fib-lookup.ts';
-import { flowHash6, packetFlow6, sentFlow6, sentHash6 } from './flow.ts';
+import { packetFlow6, sentFlow6, sentHash6 } from './flow.ts';
 
 /** From a socket or from forwarding to the neighbour layer (`ip6_local_out`, `ip6_output`, `ip6_finish_output`). */
 export class Ip6Output {
@@ -49,8 +49,10 @@ export class Ip6Output {
     const src = options.src !== ANY_IP6 ? options.src : ipv6.sourceFor(path, dst);
     // Without an address nothing but the claim to one may be sent (Linux says EADDRNOTAVAIL).
     if (src === ANY_IP6) return 'ENETUNREACH';
-    const ports = portsAt(buffer, ETH_HLEN + IPV6_HLEN, proto);
-    const mtu = df === 'probe' ? mtuOfPath(path) : this.flowMtu({ src, dst, proto, ...ports }, path);
+    let mtu = df === 'probe' ? mtuOfPath(path) : this.mtuOf(dst, path);
+    const { xfrm } = this.#ns;
+    if (xfrm.active && df !== 'probe')
+      mtu = xfrm.mtu({ src, dst, proto, ...portsAt(buffer, ETH_HLEN + IPV6_HLEN, proto) }, mtu);
     if (df !== false && buffer.length - ETH_HLEN > mtu) return 'EMSGSIZE';
     fill?.(src);
     writeIpv6Header(buffer, ETH_HLEN, {
@@ -88,7 +90,7 @@ export class Ip6Output {
   sendVia(device: Device, skb: Skb): SendError | null {
     const { frame, mark } = skb;
     const flow = { ...packetFlow6(frame, null, mark), oif: device };
-    const path = fib6Lookup(this.#ns, destinationOf(frame), flowHash6(frame), device, flow);
+    const path = fib6Lookup(this.#ns, destinationOf(frame), frame, device, flow);
     const error = pathError(path);
     return path === null || error !== null ? error : this.#localOut(path, skb, mtuOfPath(path));
   }
