@@ -457,6 +457,25 @@ test('headers are gone past to the last one, and a header is found where it is',
   t.is(lastHeader(packet.subarray(0, 57), 0, 57), null, 'it ends in the middle');
 });
 
+test('without extension headers, in a frame, where they lead to costs nothing to say', (t) => {
+  const frames = [17, 6].map((proto) => {
+    const frame = new Uint8Array(100);
+    frame[14] = 0x60;
+    frame[20] = proto;
+    return frame;
+  });
+  for (const frame of frames) {
+    const proto = frame[20]!;
+    t.deepEqual(lastHeader(frame, 14, 100), { proto, offset: 54, fragment: 0 });
+    t.deepEqual(upperLayer(frame, 14, 100), { type: 'upper', proto, offset: 54, namedAt: 20 });
+    t.is(lastHeader(frame, 14, 100), lastHeader(frame.slice(), 14, 100));
+    t.is(upperLayer(frame, 14, 100), upperLayer(frame.slice(), 14, 100));
+  }
+  const other = frames[0]!.subarray(8);
+  t.deepEqual(lastHeader(other, 6, 92), { proto: 17, offset: 46, fragment: 0 });
+  t.deepEqual(upperLayer(other, 6, 92), { type: 'upper', proto: 17, offset: 46, namedAt: 12 });
+});
+
 test('no bytes behind a header make the walk through the headers throw or run away', (t) => {
   fc.assert(
     fc.property(fc.constantFrom(0, 43, 44, 51, 60), fc.uint8Array({ maxLength: 200 }), (next, bytes) => {

@@ -1,6 +1,9 @@
 import test from 'ava';
 import { BROADCAST_MAC } from '../../../../protocols/mac.ts';
 import { Network } from '../../../support/network.ts';
+import { EmulatedPorts } from '../../../support/router.ts';
+import { run } from '../../tools/support/run.ts';
+import { packet6, udp6 } from '../linux/frames6.ts';
 import { CLAIMED, foldOf, ip6, neighbors, pinger, route, routed, shown, text } from './lab.ts';
 
 test('two hosts on a segment resolve each other and ping', (t) => {
@@ -222,4 +225,41 @@ test('IPv6 travels inside a VXLAN over IPv4, within its smaller MTU', (t) => {
   );
   // 50 bytes around each: no packet of the underlay is longer than its MTU.
   t.is(Math.max(...net.frames.map(({ frame }) => frame.length)), 14 + 1500);
+});
+
+test('flows are spread over the next hops of a route, and each keeps to one, whichever way it is found', (t) => {
+  const router = new EmulatedPorts([{ name: 'v0' }, { name: 'w0' }, { name: 'w1' }]);
+  const commands = [
+    'sysctl -w net.ipv6.conf.all.forwarding=1',
+    ...['v0', 'w0', 'w1'].map((dev) => `sysctl -w net.ipv6.conf.${dev}.disable_ipv6=0`),
+    'ip -6 addr add 2001:db8::1/64 dev v0 nodad',
+    ...[0, 1].flatMap((i) => [
+      `ip -6 addr add 2001:db8:${i + 1}::1/64 dev w${i} nodad`,
+      `ip -6 neigh add 2001:db8:${i + 1}::2 lladdr 02:00:00:00:00:02 dev w${i} nud permanent`,
+    ]),
+    'ip -6 route add 2001:db8:9::/48 nexthop via 2001:db8:1::2 nexthop via 2001:db8:2::2',
+  ];
+  for (const line of commands) t.is(run(line, router.root).code, 0, line);
+  const waysOf = (srcPort: number) =>
+    [1, 2].map(() => {
+      const upper = udp6(srcPort, 53, 20);
+      return router
+        .send(0, packet6({ src: '2001:db8::2', dst: '2001:db8:9::5', upper }))
+        .map(({ port }) => port);
+    });
+  const flows = Array.from({ length: 64 }, (_, i) => waysOf(1_000 + i));
+  t.true(flows.every(([once, again]) => once!.length === 1 && once![0] === again![0]));
+  t.deepEqual([...new Set(flows.flat(2))].sort(), [1, 2]);
+  // A rule that decides nothing, and netfilter, have packets looked up in other ways.
+  for (const line of [
+    'ip -6 rule add from 2001:db8:77::/48 lookup 100',
+    'ip6tables -A FORWARD -m conntrack --ctstate INVALID -j DROP',
+  ]) {
+    t.is(run(line, router.root).code, 0, line);
+    t.deepEqual(
+      flows.map((_, i) => waysOf(1_000 + i)),
+      flows,
+      line,
+    );
+  }
 });
