@@ -3,16 +3,7 @@ import { usage } from '../error.ts';
 import type { Given, MatchExtension } from '../extension.ts';
 import { transportAt } from '../packet.ts';
 import { byteOf, once } from '../values.ts';
-import {
-  DPORT,
-  listPortsOf,
-  PORT_OPTIONS,
-  portsMatch,
-  portsOf,
-  requireProto,
-  SPORT,
-  savePortsOf,
-} from './ports.ts';
+import { PORT_OPTIONS, PortPair, requireProto } from './ports.ts';
 
 const PROTO_DCCP = 33;
 /** Ports, data offset, CCVal and CsCov, checksum, type, sequence number; more of that if X is set (RFC 4340 §5.1). */
@@ -76,8 +67,7 @@ export const dccp: MatchExtension = {
   name: 'dccp',
   options: { ...PORT_OPTIONS, '--dccp-types': 1, '--dccp-option': 1 },
   bind(given, head) {
-    const sport = portsOf('dccp', given, SPORT, PROTO_DCCP);
-    const dport = portsOf('dccp', given, DPORT, PROTO_DCCP);
+    const ports = new PortPair('dccp', given, PROTO_DCCP);
     const typesGiven = once('dccp', given, '--dccp-types');
     const optionGiven = once('dccp', given, '--dccp-option');
     const types = typesGiven === undefined ? null : typesOf(typesGiven);
@@ -86,23 +76,21 @@ export const dccp: MatchExtension = {
     const not = (found: Given | undefined, mark: string) => (found?.negated === true ? mark : '');
     return {
       save: [
-        ...savePortsOf('--sport', sport),
-        ...savePortsOf('--dport', dport),
+        ...ports.save(),
         ...(types === null ? [] : [`${not(typesGiven, '! ')}--dccp-types ${typesText(types, false)}`]),
         ...(option === null ? [] : [`${not(optionGiven, '! ')}--dccp-option ${option}`]),
       ].join(' '),
       list: (numeric) =>
         [
           'dccp',
-          ...listPortsOf('spt', sport, PROTO_DCCP, numeric),
-          ...listPortsOf('dpt', dport, PROTO_DCCP, numeric),
+          ...ports.list(numeric),
           ...(types === null ? [] : [`${not(typesGiven, '! ')}${typesText(types, numeric)}`]),
           ...(option === null ? [] : [`option=${not(optionGiven, '!')}${option}`]),
         ].join(' '),
       compile: () => {
-        const ports = portsMatch(sport, dport, HEADER);
+        const portsFit = ports.match(HEADER);
         return (skb) => {
-          if (!ports(skb)) return false;
+          if (!portsFit(skb)) return false;
           const at = transportAt(skb, HEADER);
           const type = (skb.frame[at + 8]! >> 1) & 0xf;
           if (types !== null && types.includes(type) === (typesGiven?.negated === true)) return false;

@@ -4,16 +4,7 @@ import type { Skb } from '../../skb.ts';
 import { usage } from '../error.ts';
 import type { Given, MatchExtension } from '../extension.ts';
 import { transportAt } from '../packet.ts';
-import {
-  DPORT,
-  listPortsOf,
-  PORT_OPTIONS,
-  portsMatch,
-  portsOf,
-  requireProto,
-  SPORT,
-  savePortsOf,
-} from './ports.ts';
+import { PORT_OPTIONS, PortPair, requireProto } from './ports.ts';
 
 /** Names of chunks in the order of their numbers; flags that may be asked for, the lowest bit last. */
 const CHUNKS: readonly (readonly [name: string, type: number, flags: string])[] = [
@@ -141,29 +132,26 @@ export const sctp: MatchExtension = {
   name: 'sctp',
   options: { ...PORT_OPTIONS, '--chunk-types': 2 },
   bind(given, head) {
-    const sport = portsOf('sctp', given, SPORT, PROTO_SCTP);
-    const dport = portsOf('sctp', given, DPORT, PROTO_SCTP);
+    const ports = new PortPair('sctp', given, PROTO_SCTP);
     const chunks = chunksOf(given);
     requireProto(head, PROTO_SCTP);
     const inverted = chunks?.negated === true;
     return {
       save: [
-        ...savePortsOf('--sport', sport),
-        ...savePortsOf('--dport', dport),
+        ...ports.save(),
         ...(chunks === null ? [] : [`${inverted ? '! ' : ''}--chunk-types ${chunksText(chunks, false)}`]),
       ].join(' '),
       list: (numeric) =>
         [
           'sctp',
-          ...listPortsOf('spt', sport, PROTO_SCTP, numeric),
-          ...listPortsOf('dpt', dport, PROTO_SCTP, numeric),
+          ...ports.list(numeric),
           ...(chunks === null ? [] : [`${inverted ? '! ' : ''}${chunksText(chunks, numeric)}`]),
         ].join(' '),
       compile: () => {
-        const ports = portsMatch(sport, dport, SCTP_HLEN);
-        if (chunks === null) return ports;
+        const portsFit = ports.match(SCTP_HLEN);
+        if (chunks === null) return portsFit;
         return (skb) => {
-          if (!ports(skb)) return false;
+          if (!portsFit(skb)) return false;
           const has = hasChunks(skb, transportAt(skb, SCTP_HLEN) + SCTP_HLEN, chunks);
           return !skb.hotdrop && has !== inverted;
         };

@@ -4,18 +4,7 @@ import { usage } from '../error.ts';
 import type { Given, MatchExtension, MatchFunction } from '../extension.ts';
 import { findTcpOption, transportAt } from '../packet.ts';
 import { listPorts, once, type PortRange, parseNumber, parsePort, savePorts } from '../values.ts';
-import {
-  DPORT,
-  isEvery,
-  listPortsOf,
-  PORT_OPTIONS,
-  type Ports,
-  portsMatch,
-  portsOf,
-  requireProto,
-  SPORT,
-  savePortsOf,
-} from './ports.ts';
+import { PORT_OPTIONS, PortPair, requireProto } from './ports.ts';
 
 /** Names and bits of --tcp-flags, in the order in which they are printed. */
 const FLAGS = [
@@ -30,27 +19,16 @@ const ALL_FLAGS = 0x3f;
 const SYN_MASK = 0x17;
 const SYN = 0x02;
 
-/** As -S prints ports of tcp and udp, which leave out those that every packet has, be there a `!` or not. */
-function told(option: string, ports: Ports | null): string[] {
-  return ports === null || isEvery(ports) ? [] : savePortsOf(option, ports);
-}
-
 export const udp: MatchExtension = {
   name: 'udp',
   options: PORT_OPTIONS,
   bind(given, head) {
     requireProto(head, PROTO_UDP);
-    const sport = portsOf('udp', given, SPORT, PROTO_UDP);
-    const dport = portsOf('udp', given, DPORT, PROTO_UDP);
+    const ports = new PortPair('udp', given, PROTO_UDP);
     return {
-      save: [...told('--sport', sport), ...told('--dport', dport)].join(' '),
-      list: (numeric) =>
-        [
-          'udp',
-          ...listPortsOf('spt', sport, PROTO_UDP, numeric),
-          ...listPortsOf('dpt', dport, PROTO_UDP, numeric),
-        ].join(' '),
-      compile: () => portsMatch(sport, dport, 8),
+      save: ports.save().join(' '),
+      list: (numeric) => ['udp', ...ports.list(numeric)].join(' '),
+      compile: () => ports.match(8),
     };
   },
 };
@@ -65,27 +43,21 @@ export const tcp: MatchExtension = {
   },
   bind(given, head) {
     requireProto(head, PROTO_TCP);
-    const sport = portsOf('tcp', given, SPORT, PROTO_TCP);
-    const dport = portsOf('tcp', given, DPORT, PROTO_TCP);
+    const ports = new PortPair('tcp', given, PROTO_TCP);
     const asked = flagsOf(once('tcp', given, '--tcp-flags', '--syn'));
     // Nothing is asked for where no flag is looked at.
     const flags = asked !== null && asked.mask === 0 && !asked.negated ? null : asked;
     const option = optionOf(once('tcp', given, '--tcp-option'));
     const inverted = (negated: boolean) => (negated ? '! ' : '');
     const save = [
-      ...told('--sport', sport),
-      ...told('--dport', dport),
+      ...ports.save(),
       ...(option === null ? [] : [`${inverted(option.negated)}--tcp-option ${option.kind}`]),
       ...(flags === null
         ? []
         : [`${inverted(flags.negated)}--tcp-flags ${flagNames(flags.mask)} ${flagNames(flags.value)}`]),
     ].join(' ');
     const list = (numeric: boolean) => {
-      const words = [
-        'tcp',
-        ...listPortsOf('spt', sport, PROTO_TCP, numeric),
-        ...listPortsOf('dpt', dport, PROTO_TCP, numeric),
-      ];
+      const words = ['tcp', ...ports.list(numeric)];
       if (option !== null) words.push(`option=${option.negated ? '!' : ''}${option.kind}`);
       if (flags !== null) {
         const show = numeric ? flagBits : flagNames;
@@ -94,9 +66,9 @@ export const tcp: MatchExtension = {
       return words.join(' ');
     };
     const compile = (): MatchFunction => {
-      const ports = portsMatch(sport, dport, 20);
+      const portsFit = ports.match(20);
       return (skb) => {
-        if (!ports(skb)) return false;
+        if (!portsFit(skb)) return false;
         const at = transportAt(skb, 20);
         const { frame } = skb;
         if (flags !== null && ((frame[at + 13]! & flags.mask) === flags.value) === flags.negated)
