@@ -7,13 +7,13 @@ import {
   maskIp6,
   parseAddress6,
 } from '../../../protocols/ip6.ts';
-import type { AddressFacts } from '../../state/kernel-view.ts';
+import type { AddressFacts } from '../../events/kernel.ts';
 import type { Device } from '../device.ts';
 import { NetlinkError } from '../netlink.ts';
 import type { Netns } from '../netns.ts';
 import { isDead, type Route } from '../route-table.ts';
 import type { Inet6Address } from './inet6-device.ts';
-import { KERNEL_METRIC } from './route-table.ts';
+import { prefixRoute } from './route-table.ts';
 import { sourceAddress } from './source-address.ts';
 
 export interface Inet6AddressOptions {
@@ -170,16 +170,7 @@ export class AddressTable6 {
 
   #addPrefixRoute(device: Device, address: Inet6Address): void {
     if (address.scope === 'host' || address.prefixRoute === 'none' || address.origin === 'router') return;
-    const dst = prefixOf(address);
-    this.#ns.ipv6.routes.set({
-      dst,
-      type: 'unicast',
-      protocol: 'kernel',
-      scope: 'global',
-      metric: KERNEL_METRIC,
-      src: '',
-      nexthops: [{ via: '', dev: device.name, onlink: false, weight: 1 }],
-    });
+    this.#ns.ipv6.routes.set(prefixRoute(prefixOf(address), device));
   }
 
   #emit(device: Device, address: Inet6Address): void {

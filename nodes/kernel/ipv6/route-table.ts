@@ -1,5 +1,7 @@
 import { ANY_IP6, formatPrefix6, type Ip6, parseIp6, parsePrefix6 } from '../../../protocols/ip6.ts';
 import { Lpm6Trie } from '../../../protocols/trie6.ts';
+import type { RouteFacts } from '../../events/kernel.ts';
+import type { Device } from '../device.ts';
 import type { Netns } from '../netns.ts';
 import type { RouteFamily } from '../route-family.ts';
 import { RouteTables } from '../route-tables.ts';
@@ -24,4 +26,17 @@ const INET6: RouteFamily<Ip6> = {
 
 export function inet6RouteTables(ns: Netns): RouteTables<Ip6> {
   return new RouteTables(ns, INET6);
+}
+
+/** The route to the subnet of an address, by the device that it is of (`addrconf_prefix_route`). */
+export function prefixRoute(dst: string, { name: dev }: Device): RouteFacts {
+  return {
+    dst,
+    type: 'unicast',
+    protocol: 'kernel',
+    scope: 'global',
+    metric: KERNEL_METRIC,
+    src: '',
+    nexthops: [{ via: '', dev, onlink: false, weight: 1 }],
+  };
 }

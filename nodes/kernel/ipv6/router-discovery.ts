@@ -15,7 +15,7 @@ import type { RouteFacts } from '../../events/kernel.ts';
 import type { TimerHandle } from '../../runtime.ts';
 import { RouteError } from '../route-error.ts';
 import type { Inet6Device } from './inet6-device.ts';
-import { KERNEL_METRIC, USER_METRIC } from './route-table.ts';
+import { KERNEL_METRIC, prefixRoute, USER_METRIC } from './route-table.ts';
 
 type RouterAdvert = Extract<NdpMessage, { type: 'router-advert' }>;
 
@@ -229,16 +229,8 @@ export class HostDiscovery {
         this.#routes.delete(dst, KERNEL_METRIC, device.name);
     };
     this.#prefixes.set(dst, until === null ? null : timers.set(until, gone));
-    this.#routes.set({
-      dst,
-      type: 'unicast',
-      protocol: 'kernel',
-      scope: 'global',
-      metric: KERNEL_METRIC,
-      src: '',
-      nexthops: [{ via: '', dev: device.name, onlink: false, weight: 1 }],
-      ...(until === null ? {} : { expires: until }),
-    });
+    const route = prefixRoute(dst, device);
+    this.#routes.set(until === null ? route : { ...route, expires: until });
   }
 
   /** RFC 4862 §5.5.3, `addrconf_prefix_rcv_add_addr` */
