@@ -1,4 +1,4 @@
-import type { NeighborConfig, SpeakerConfig } from '../protocols/bgp/config.ts';
+import type { NeighborConfig, SpeakerConfig, SpeakerTimings } from '../protocols/bgp/config.ts';
 import type { PolicyConfig } from '../protocols/bgp/policy/config.ts';
 import type { NetemParameters } from '../protocols/netem/parameters.ts';
 import type { BfdMode } from './events/bfd.ts';
@@ -176,19 +176,7 @@ export type FlannelBackend =
 
 /** All in ms, after the lab's time scale. Defaults in orchestrator/lab are those of the real systems. */
 export interface Timings {
-  readonly bgp: {
-    readonly holdTime: number;
-    readonly keepalive: number;
-    readonly connectRetry: number;
-    readonly connectDelay: number;
-    readonly mraiIbgp: number;
-    readonly mraiEbgp: number;
-    readonly idleHold: number;
-    readonly idleHoldMax: number;
-    readonly startupHold?: number;
-    readonly delayOpen?: number;
-    readonly sendHold?: number;
-  };
+  readonly bgp: SpeakerTimings;
   /** Absent for RFC 5880's own. */
   readonly bfd?: { readonly slowInterval: number };
   readonly neighbor: {
