@@ -300,6 +300,25 @@ export type RouteChange =
       readonly at?: number;
     };
 
+export interface AddressFacts {
+  readonly dev: string;
+  /** Address with prefix length, `172.17.0.2/16`. */
+  readonly address: string;
+  readonly scope: RouteScope;
+  /** Another address of the same subnet was there before it. */
+  readonly secondary?: true;
+  /** IPv6: not yet known to be nobody else's, or known to be (RFC 4862 §5.4). */
+  readonly dad?: 'tentative' | 'failed';
+  /** IPv6: what it was added with. */
+  readonly nodad?: true;
+  readonly noprefixroute?: true;
+  /** IPv6, of an advertised prefix: when it ceases to be preferred and valid, ms at the node; absent for ever. */
+  readonly preferredUntil?: number;
+  readonly validUntil?: number;
+  /** IPv6: of an advertised prefix. Those that have an end are so too where an older log does not say it. */
+  readonly advertised?: true;
+}
+
 export type KernelEvent =
   | IpsetEvent
   | IpvsEvent
@@ -313,26 +332,7 @@ export type KernelEvent =
   | { readonly type: 'link.set'; readonly ns: string; readonly link: LinkFacts }
   | { readonly type: 'link.removed'; readonly ns: string; readonly name: string }
   /** Added, made its subnet's primary address, or changed in what follows. */
-  | {
-      readonly type: 'addr.added';
-      readonly ns: string;
-      readonly dev: string;
-      /** Address with prefix length, `172.17.0.2/16`. */
-      readonly address: string;
-      readonly scope: RouteScope;
-      /** Another address of the same subnet was there before it. */
-      readonly secondary?: true;
-      /** IPv6: not yet known to be nobody else's, or known to be (RFC 4862 §5.4). */
-      readonly dad?: 'tentative' | 'failed';
-      /** IPv6: what it was added with. */
-      readonly nodad?: true;
-      readonly noprefixroute?: true;
-      /** IPv6, of an advertised prefix: when it ceases to be preferred and valid, ms at the node; absent for ever. */
-      readonly preferredUntil?: number;
-      readonly validUntil?: number;
-      /** IPv6: of an advertised prefix. Those that have an end are so too where an older log does not say it. */
-      readonly advertised?: true;
-    }
+  | ({ readonly type: 'addr.added'; readonly ns: string } & AddressFacts)
   | { readonly type: 'addr.removed'; readonly ns: string; readonly dev: string; readonly address: string }
   /** `table` 254 is main. Route tables change in batches: a BGP update can touch thousands of rows. */
   | {

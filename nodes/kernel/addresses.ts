@@ -8,8 +8,7 @@ import {
   prefixContains,
   prefixMask,
 } from '../../protocols/ip4.ts';
-import type { RouteScope } from '../events/kernel.ts';
-import type { AddressFacts } from '../state/kernel-view.ts';
+import type { AddressFacts, RouteScope } from '../events/kernel.ts';
 import type { Device, InterfaceAddress } from './device.ts';
 import { NetlinkError } from './netlink.ts';
 import type { Netns } from './netns.ts';

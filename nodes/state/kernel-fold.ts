@@ -1,4 +1,5 @@
 import type {
+  AddressFacts,
   ConntrackFacts,
   CutFacts,
   FdbFacts,
@@ -15,7 +16,6 @@ import type { NodeEvent } from '../events/node.ts';
 import { IpsetSlice } from './ipset-fold.ts';
 import { IpvsSlice } from './ipvs-fold.ts';
 import {
-  type AddressFacts,
   type DeviceVlans,
   type KernelView,
   type TableRouteFacts,

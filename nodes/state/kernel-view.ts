@@ -1,6 +1,7 @@
 import type { IpsetFacts } from '../events/ipset.ts';
 import type { IpvsConnectionFacts, IpvsServiceView, IpvsTimeoutFacts } from '../events/ipvs.ts';
 import type {
+  AddressFacts,
   BridgeVlanFacts,
   ConntrackFacts,
   CtTupleFacts,
@@ -12,7 +13,6 @@ import type {
   QdiscFacts,
   RedirectFacts,
   RouteFacts,
-  RouteScope,
   RuleFacts,
   SysctlFacts,
 } from '../events/kernel.ts';
@@ -20,25 +20,6 @@ import type { XfrmPolicyFacts, XfrmStateFacts } from '../events/xfrm.ts';
 import type { RecentFacts, XtablesChainFacts } from '../events/xtables.ts';
 import type { WireguardState } from './wireguard-fold.ts';
 import { policyKey, stateKey } from './xfrm-fold.ts';
-
-export interface AddressFacts {
-  readonly dev: string;
-  /** With prefix length. */
-  readonly address: string;
-  readonly scope: RouteScope;
-  /** Another address of the same subnet was there before it. */
-  readonly secondary?: true;
-  /** IPv6: not yet known to be nobody else's, or known to be (RFC 4862 §5.4). */
-  readonly dad?: 'tentative' | 'failed';
-  /** IPv6: what it was added with. */
-  readonly nodad?: true;
-  readonly noprefixroute?: true;
-  /** IPv6, of an advertised prefix: when it ceases to be preferred and valid, ms at the node. */
-  readonly preferredUntil?: number;
-  readonly validUntil?: number;
-  /** IPv6: of an advertised prefix. */
-  readonly advertised?: true;
-}
 
 /** The VLANs that a bridge or a port of one is in. */
 export interface DeviceVlans {

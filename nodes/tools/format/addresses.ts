@@ -1,8 +1,7 @@
 import { formatIp, type IpAddress, type IpPrefix } from '../../../protocols/ip.ts';
 import { broadcastOf, formatIp4, parseAddress, parsePrefix } from '../../../protocols/ip4.ts';
 import { type Ip6, parseAddress6 } from '../../../protocols/ip6.ts';
-import type { LinkFacts } from '../../events/kernel.ts';
-import type { AddressFacts } from '../../state/kernel-view.ts';
+import type { AddressFacts, LinkFacts } from '../../events/kernel.ts';
 import { formatJson, type Json, type JsonStyle } from './json.ts';
 import { LinkNames } from './link-names.ts';
 import {

@@ -1,7 +1,6 @@
 import { formatIp } from '../../../protocols/ip.ts';
 import { formatIp4, formatPrefix, parsePrefix } from '../../../protocols/ip4.ts';
-import type { LinkFacts, RouteFacts, RouteScope, RouteType } from '../../events/kernel.ts';
-import type { AddressFacts } from '../../state/kernel-view.ts';
+import type { AddressFacts, LinkFacts, RouteFacts, RouteScope, RouteType } from '../../events/kernel.ts';
 import { addresses6Of, addressesOf } from './addresses.ts';
 
 /** The local table (255), which the kernel keeps by itself: it follows from the addresses (`fib_add_ifaddr`). */

@@ -6,9 +6,8 @@ import {
   ipPrefixContains,
 } from '../../../protocols/ip.ts';
 import { broadcastOf, formatIp4, parsePrefix } from '../../../protocols/ip4.ts';
-import type { RouteScope } from '../../events/kernel.ts';
+import type { AddressFacts, RouteScope } from '../../events/kernel.ts';
 import type { Netns } from '../../kernel/netns.ts';
-import type { AddressFacts } from '../../state/kernel-view.ts';
 import { addresses6Of, addressesOf, formatAddresses, type ShownAddress } from '../format/addresses.ts';
 import { ToolError } from '../tool.ts';
 import {
