@@ -5,7 +5,7 @@ import type { FamilyName, NeighborConfig, SpeakerTimings } from './config.ts';
 import { Connection, type ConnectionChange, type ConnectionOwner, isCounted } from './connection.ts';
 import { ConnectionPair, fellBack } from './connection-pair.ts';
 import { FAMILIES, type Family, familyName, MessageType } from './constants.ts';
-import type { FsmEvent, SessionState } from './fsm.ts';
+import type { SessionState } from './fsm.ts';
 import { messageType } from './header.ts';
 import type { ConnectionId, SpeakerHost, TimerHandle } from './host.ts';
 import { IdleHold } from './idle-hold.ts';
@@ -19,14 +19,6 @@ import type { Exchange, SessionCounters, SessionOptions, SessionOwner } from './
 import { noStats, type SessionStats } from './session-stats.ts';
 import { Settling } from './settling.ts';
 import { Staleness } from './staleness.ts';
-
-/** Well above the idle hold time that others do not let their neighbours' operators choose: GoBGP's is 5 s, ms. */
-const OTHERS_IDLE_HOLD = 8_000;
-
-/** Above what ARP and TCP wait for before they send again, 1 s, ms. */
-const UNANSWERED = 2_000;
-/** EHOSTUNREACH: nobody has answered ARP, which may have been asked for all of its 3 s over a link that was down. */
-const NO_ROUTE = 'No route to host';
 
 /** The session with one neighbour: its connections, how it goes on from one to the next, and its RIBs. */
 export class Session implements ConnectionOwner {
@@ -399,7 +391,12 @@ export class Session implements ConnectionOwner {
       (from === 'Connect' && (event === 'TcpConnectionFails' || event === 'ConnectRetryTimer_Expires')) ||
       (fellBack(from, to) && event !== 'OpenCollisionDump');
     // Where the other connection goes on, nothing has failed yet.
-    if (failed && !this.#connections.goesOnWithout(connection)) this.#settle(connection, from, event);
+    if (failed && !this.#connections.goesOnWithout(connection))
+      this.#settling.attemptFailed(
+        { from, event, origin: connection.origin, reason: connection.closeReason },
+        this.host.now,
+        this.timings,
+      );
     if (to !== 'Idle' && !failed) return;
     if (event === 'ManualStop') this.#lastError = '';
     else if (event === 'TcpConnectionFails') this.#lastError = `Socket: ${connection.closeReason}`;
@@ -407,19 +404,6 @@ export class Session implements ConnectionOwner {
       const received = event === 'NotifMsg' || event === 'NotifMsgVerErr';
       this.#lastError = `${received ? 'Received' : 'Error'}: ${notificationText(notification)}`;
     }
-  }
-
-  /** An attempt has failed: whether that is enough to know that there is no use in waiting. */
-  #settle({ closeReason, origin }: Connection, from: SessionState, event: FsmEvent): void {
-    const { now } = this.host;
-    const { connectRetry, idleHoldMax } = this.timings;
-    if (event === 'ConnectRetryTimer_Expires') this.#settling.unanswered('before', now, UNANSWERED);
-    else if (event !== 'TcpConnectionFails') this.#settling.failed();
-    else if (from !== 'Connect' && origin === 'outgoing')
-      this.#settling.refusedInSilence(now, Math.max(idleHoldMax, OTHERS_IDLE_HOLD));
-    else if (closeReason === NO_ROUTE && connectRetry < UNANSWERED)
-      this.#settling.unanswered('this', now, UNANSWERED);
-    else this.#settling.failed();
   }
 
   /** Out of Idle again: at once when the connection just broke, after the IdleHoldTime when there was an error. */

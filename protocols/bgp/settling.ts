@@ -1,3 +1,25 @@
+import type { SpeakerTimings } from './config.ts';
+import type { Connection } from './connection.ts';
+import type { FsmEvent, SessionState } from './fsm.ts';
+
+/** Well above the idle hold time that others do not let their neighbours' operators choose: GoBGP's is 5 s, ms. */
+const OTHERS_IDLE_HOLD = 8_000;
+
+/** Above what ARP and TCP wait for before they send again, 1 s, ms. */
+const UNANSWERED = 2_000;
+/** EHOSTUNREACH: nobody has answered ARP, which may have been asked for all of its 3 s over a link that was down. */
+const NO_ROUTE = 'No route to host';
+
+/** How an attempt to set a session up has ended. */
+interface FailedAttempt {
+  /** The state that its connection was in. */
+  readonly from: SessionState;
+  readonly event: FsmEvent;
+  readonly origin: Connection['origin'];
+  /** Why TCP says that the connection is gone. */
+  readonly reason: string;
+}
+
 interface Attempt {
   /** How often the session had had to be tried anew by then. */
   readonly epoch: number;
@@ -60,19 +82,32 @@ export class Settling {
     this.#attempt = { epoch: this.#epoch, at: now };
   }
 
-  /** The attempt has failed. */
-  failed(): void {
+  /** An attempt has failed: whether that is enough to know that there is no use in waiting. */
+  attemptFailed(
+    { from, event, origin, reason }: FailedAttempt,
+    now: number,
+    { connectRetry, idleHoldMax }: SpeakerTimings,
+  ): void {
+    if (event === 'ConnectRetryTimer_Expires') this.#unanswered('before', now);
+    else if (event !== 'TcpConnectionFails') this.#failed();
+    else if (from !== 'Connect' && origin === 'outgoing')
+      this.#refusedInSilence(now, Math.max(idleHoldMax, OTHERS_IDLE_HOLD));
+    else if (reason === NO_ROUTE && connectRetry < UNANSWERED) this.#unanswered('this', now);
+    else this.#failed();
+  }
+
+  #failed(): void {
     this.#row = null;
     this.#giveUp(this.#attempt);
   }
 
   /**
    * Nothing has come of an attempt, this one or the one before it, within a short retry time. That may be the neighbour's
-   * address, still asked for, or a lost SYN: it has failed once this has gone on for `patience` ms.
+   * address, still asked for, or a lost SYN: it has failed once this has gone on for a while.
    */
-  unanswered(which: 'this' | 'before', now: number, patience: number): void {
+  #unanswered(which: 'this' | 'before', now: number): void {
     const attempt = which === 'this' ? this.#attempt : this.#attemptBefore;
-    if (attempt.epoch === this.#epoch && this.#hasGoneOn('unanswered', attempt, now, patience))
+    if (attempt.epoch === this.#epoch && this.#hasGoneOn('unanswered', attempt, now, UNANSWERED))
       this.#giveUp(attempt);
   }
 
@@ -80,7 +115,7 @@ export class Settling {
    * The peer has taken the connection and closed it without a word, as one does in its Idle state (GoBGP, BIRD). That may be
    * over by the next attempt, so it has failed only once this has gone on for `patience` ms.
    */
-  refusedInSilence(now: number, patience: number): void {
+  #refusedInSilence(now: number, patience: number): void {
     if (this.#hasGoneOn('turned-away', this.#attempt, now, patience)) this.#giveUp(this.#attempt);
     else this.#settled = false;
   }
