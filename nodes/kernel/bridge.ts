@@ -18,7 +18,7 @@ import { isIpv6 } from './netfilter/xtables/packet.ts';
 import type { Netns } from './netns.ts';
 
 /** As a bridge is made. `ageingTime` comes from the lab's timers. */
-const DEFAULTS = {
+export const BRIDGE_DEFAULTS = {
   vlanFiltering: false,
   vlanProtocol: '802.1Q',
   defaultPvid: 1,
@@ -56,7 +56,7 @@ export class BridgeDevice extends Device implements BridgeMaster {
     super(ns, options);
     this.#fdb = new BridgeFdb(this);
     this.#firstAgeing = ageing / 10;
-    this.#settings = { ...DEFAULTS, ageingTime: ageing / 10 };
+    this.#settings = { ...BRIDGE_DEFAULTS, ageingTime: ageing / 10 };
     this.#own.add({ vid: 1, pvid: true, untagged: true });
     this.carrier = false;
   }
@@ -405,7 +405,7 @@ export class BridgeDevice extends Device implements BridgeMaster {
   }
 
   override facts(): LinkFacts {
-    const firsts: Required<BridgeFacts> = { ...DEFAULTS, ageingTime: this.#firstAgeing };
+    const firsts: Required<BridgeFacts> = { ...BRIDGE_DEFAULTS, ageingTime: this.#firstAgeing };
     const changed = Object.entries(this.#settings).filter(
       ([name, value]) => value !== firsts[name as keyof BridgeFacts],
     );

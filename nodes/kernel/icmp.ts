@@ -163,17 +163,7 @@ export class IcmpLayer {
     const packet = frameBuffer(start + length);
     packet.set(frame.subarray(at, at + length), start);
     writeEcho(packet, start, ICMP_ECHO_REPLY, u16(frame, at + 4), u16(frame, at + 6), length - ICMP_HLEN);
-    const dst = ipDst(frame, ETH_HLEN);
-    // From the address that was asked, which a local route may have made ours (`fib_compute_spec_dst`).
-    const src = this.#isBroadcast(dst) ? 0 : dst;
-    const tos = ipTos(frame, ETH_HLEN);
-    this.#ns.ip.output(packet, {
-      src,
-      dst: ipSrc(frame, ETH_HLEN),
-      proto: PROTO_ICMP,
-      tos,
-      inReplyTo: frame,
-    });
+    this.#reply(packet, frame);
   }
 
   /** `icmp_timestamp` (RFC 1122 §3.2.2.8) */
@@ -181,7 +171,13 @@ export class IcmpLayer {
     const start = ETH_HLEN + IPV4_HLEN;
     const packet = frameBuffer(start + ICMP_TIMESTAMP_LENGTH);
     writeTimestampReply(packet, start, message, Math.floor(this.#ns.kernel.rt.now) % MS_A_DAY);
+    this.#reply(packet, frame);
+  }
+
+  /** Sends the answer to a request (`icmp_reply`). */
+  #reply(packet: Uint8Array, frame: Uint8Array): void {
     const dst = ipDst(frame, ETH_HLEN);
+    // From the address that was asked, which a local route may have made ours (`fib_compute_spec_dst`).
     const src = this.#isBroadcast(dst) ? 0 : dst;
     const tos = ipTos(frame, ETH_HLEN);
     this.#ns.ip.output(packet, {

@@ -37,17 +37,6 @@ const SWITCHES = [
 
 export type DigSwitch = (typeof SWITCHES)[number];
 
-const DEFAULTS: readonly DigSwitch[] = [
-  'cmd',
-  'comments',
-  'question',
-  'answer',
-  'authority',
-  'additional',
-  'stats',
-  'recurse',
-  'edns',
-];
 const SECTIONS: readonly DigSwitch[] = [
   'cmd',
   'comments',
@@ -57,6 +46,7 @@ const SECTIONS: readonly DigSwitch[] = [
   'additional',
   'stats',
 ];
+const DEFAULTS: readonly DigSwitch[] = [...SECTIONS, 'recurse', 'edns'];
 const ALIASES: Readonly<Record<string, DigSwitch>> = {
   vc: 'tcp',
   rec: 'recurse',

@@ -1,19 +1,9 @@
 import type { BridgeFacts, LinkFacts } from '../../events/kernel.ts';
+import { BRIDGE_DEFAULTS } from '../../kernel/bridge.ts';
 import { PORT_DEFAULTS } from '../../kernel/bridge-port.ts';
 
 /** A bridge as the kernel makes it; times in hundredths of a second. */
-const BRIDGE: Required<BridgeFacts> = {
-  vlanFiltering: false,
-  vlanProtocol: '802.1Q',
-  defaultPvid: 1,
-  ageingTime: 30_000,
-  forwardDelay: 1500,
-  helloTime: 200,
-  maxAge: 2000,
-  priority: 32_768,
-  groupFwdMask: 0,
-  mcastSnooping: true,
-};
+const BRIDGE: Required<BridgeFacts> = { ...BRIDGE_DEFAULTS, ageingTime: 30_000 };
 
 /** `min_mtu` and `max_mtu`, by kind, where they are not those of Ethernet. */
 const MTU_LIMITS: Readonly<Record<string, readonly [number, number]>> = {
