@@ -151,6 +151,11 @@ export abstract class Device {
     return mac === this.mac;
   }
 
+  /** Whether a group's frames are for it: of IPv4's it is in that of all hosts, and as a port of a bridge it hears all. */
+  hearsGroup(mac: number): boolean {
+    return mac < IPV4_GROUPS || mac > IPV4_GROUPS + 0x7f_ffff || mac === ALL_HOSTS || this.master !== null;
+  }
+
   /** The largest MTU that it can be given, bytes. */
   get maxMtu(): number {
     return 65_535;
@@ -275,6 +280,10 @@ export abstract class Device {
     };
   }
 }
+
+/** MAC addresses of IPv4's groups (RFC 1112 §6.4), 224.0.0.1's among them. */
+const IPV4_GROUPS = 0x0100_5e00_0000;
+const ALL_HOSTS = 0x0100_5e00_0001;
 
 /** A frame with a tag has something behind it (`skb_vlan_untag`). */
 const TAGGED_LEAST = ETH_HLEN + VLAN_HLEN + 2;

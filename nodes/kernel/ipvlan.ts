@@ -201,8 +201,10 @@ export class IpvlanPort implements RxHandler {
   }
 
   broadcast(frame: Uint8Array, from: IpvlanDevice | null): void {
+    const group = readMac(frame, 0);
     for (const device of this.devices)
-      if (device !== from && device.up) device.ns.kernel.enqueue(device, frame.slice());
+      if (device !== from && device.up && device.hearsGroup(group))
+        device.ns.kernel.enqueue(device, frame.slice());
   }
 
   /** `ipvlan_external_frame`: not of the MAC address of all and an address of one. */

@@ -130,8 +130,9 @@ export class MacvlanPort implements RxHandler {
   }
 
   broadcast(frame: Uint8Array, from: MacvlanDevice | null, modes: readonly MacvlanMode[]): void {
+    const group = readMac(frame, 0);
     for (const device of this.devices)
-      if (device !== from && device.up && modes.includes(device.mode))
+      if (device !== from && device.up && modes.includes(device.mode) && device.hearsGroup(group))
         device.ns.kernel.enqueue(device, frame.slice());
   }
 }

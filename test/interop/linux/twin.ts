@@ -5,6 +5,10 @@ import { onLinux, takenOrRefused, words } from './command.ts';
 import { LinuxNamespace, type LinuxPort, type NamespaceOptions } from './namespace.ts';
 import { frameTexts, type Settle, settleIpId } from './settle.ts';
 
+/** How long a worker of the kernel may take, ms, and how often it is looked. */
+const WORKERS = 2_000;
+const AFTERWARDS = 20;
+
 export interface TwinOptions extends NamespaceOptions {
   /** Commands for Linux alone, before the others. */
   readonly first?: readonly string[];
@@ -70,6 +74,10 @@ export class Twin {
     if (this.ours.deviceOf(port)?.fits(frame) !== true) return [];
     const theirs = await this.linux.send(port, frame);
     const mine = this.ours.send(port, frame);
+    // What a worker of the kernel sends may be late.
+    const end = performance.now() + WORKERS;
+    while (theirs.length < mine.length && performance.now() < end)
+      theirs.push(...(await this.linux.exchange([], AFTERWARDS)));
     this.#story.push(`> ${port} ${told} ${Buffer.from(frame.subarray(0, 100)).toString('hex')}`);
     const texts = frameTexts(theirs, this.settle).sort();
     assert.deepEqual(frameTexts(mine, this.settle).sort(), texts, this.story());

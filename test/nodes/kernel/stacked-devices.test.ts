@@ -12,6 +12,7 @@ import { BROADCAST_MAC, isGroupMac } from '../../../protocols/mac.ts';
 import { ETHERTYPE_8021AD, ETHERTYPE_8021Q, tagged, vlanId } from '../../../protocols/vlan.ts';
 import { mac, Network } from '../../support/network.ts';
 import { run } from '../tools/support/run.ts';
+import { icmpEcho, packet4 } from './linux/frames4.ts';
 
 /** Two hosts on one wire, 10.0.0.1 and 10.0.0.2. */
 function pair() {
@@ -270,6 +271,23 @@ test('ipvlan private: the children of one device do not reach each other', (t) =
   const lab = pair();
   const [c0] = ipvlans(lab, 'l3', 'private', '10.9.0');
   t.false(lab.reaches(c0!, '10.9.0.11'));
+});
+
+test('a device that stands on another hears no group of IPv4 that it is not in (`mc_filter`)', (t) => {
+  const lab = pair();
+  const { net, a, b } = lab;
+  macvlans(lab, 'bridge', 1);
+  const answers = (to: number) => {
+    const before = net.frames.length;
+    const ping = packet4({ src: '10.0.0.2', dst: '10.0.0.10', to, upper: icmpEcho('request') });
+    b.root.links.require('eth0').transmit(ping);
+    net.advance(10);
+    return net.frames.length - before - 1;
+  };
+  t.true(answers(BROADCAST_MAC) > 0);
+  t.is(answers(0x0100_5e01_0203), 0);
+  t.true(answers(0x0100_5e00_0001) > 0);
+  t.is(a.drops.get('ip-multicast'), undefined);
 });
 
 test('a device has either macvlan or ipvlan children, or a bridge', (t) => {
