@@ -43,10 +43,11 @@ export async function cli(t: ExecutionContext, home: string, ...argv: readonly s
   const child = startCli(t, home, ...argv);
   let stdout = '';
   let stderr = '';
-  child.stdout?.on('data', (chunk) => {
+  // A chunk may end within a character.
+  child.stdout?.setEncoding('utf8').on('data', (chunk) => {
     stdout += chunk;
   });
-  child.stderr?.on('data', (chunk) => {
+  child.stderr?.setEncoding('utf8').on('data', (chunk) => {
     stderr += chunk;
   });
   const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
