@@ -11,7 +11,8 @@ export const OUR_TIME = 1;
 /** Whether it is what Linux takes for the time, or what ours does. Behind midnight there is another count. */
 function isNow(time: number): boolean {
   const apart = Math.abs(time - (Date.now() % MS_A_DAY));
-  return time === OUR_TIME || Math.min(apart, MS_A_DAY - apart) < 120_000;
+  // What is no time of a day is an address.
+  return time === OUR_TIME || (time < MS_A_DAY && Math.min(apart, MS_A_DAY - apart) < 120_000);
 }
 
 /** Types of ICMP that quote a packet. */
