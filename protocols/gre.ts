@@ -3,6 +3,7 @@ import { internetChecksum } from './checksum.ts';
 
 /** IP protocol numbers of tunnels. */
 export const PROTO_IPIP = 4;
+export const PROTO_IPV6 = 41;
 export const PROTO_GRE = 47;
 
 /** EtherType of a bridged Ethernet frame in GRE (gretap). */

@@ -25,6 +25,10 @@ export type LinkKind =
   | 'gretap'
   | 'dummy'
   | 'ipip'
+  | 'sit'
+  | 'ip6tnl'
+  | 'ip6gre'
+  | 'ip6gretap'
   | 'wireguard'
   | 'openvswitch';
 

@@ -161,6 +161,11 @@ export abstract class Device {
     return 65_535;
   }
 
+  /** The smallest, bytes. */
+  get minMtu(): number {
+    return 0;
+  }
+
   get usable(): boolean {
     return this.up && this.carrier;
   }

@@ -1,4 +1,5 @@
 import { formatIp4 } from '../../protocols/ip4.ts';
+import { IPV6_MIN_MTU } from '../../protocols/ipv6.ts';
 import { isGroupMac } from '../../protocols/mac.ts';
 import type { BridgeFacts, BridgePortFacts } from '../events/kernel.ts';
 import { BridgeDevice } from './bridge.ts';
@@ -33,6 +34,10 @@ import { NetlinkError } from './netlink.ts';
 import type { Netns } from './netns.ts';
 import { InternalDevice } from './openflow/internal-device.ts';
 import { IpTunnelDevice, type TunnelOptions } from './tunnels/ip-tunnel.ts';
+import { Ip6TunnelDevice, isOver6, type Tunnel6Options } from './tunnels/ip6-tunnel.ts';
+import { SitDevice } from './tunnels/sit.ts';
+import { isFallback, isSameTunnel, TunnelDevice } from './tunnels/tunnel-device.ts';
+import { tunnelMtu } from './tunnels/tunnel-mtu.ts';
 import { WireguardDevice } from './tunnels/wireguard.ts';
 import { attachUpper, checkUpper, detachUpper, makeUpper, type UpperOptions } from './uppers.ts';
 import { VlanDevice } from './vlan.ts';
@@ -132,18 +137,21 @@ export class LinkTable {
     return this.#add(new TunDevice(this.#ns, this.#options({ ...options, mac: 0 }), onPacket));
   }
 
-  /** A tunnel of IP in IP or GRE. @throws NetlinkError */
-  addTunnel(options: LinkOptions, tunnel: TunnelOptions): IpTunnelDevice {
+  /** A tunnel of IP in IP or GRE. Its MTU is its own unless one is given. @throws NetlinkError */
+  addTunnel(
+    { mtu, ...options }: Omit<LinkOptions, 'mtu'> & { readonly mtu?: number },
+    tunnel: TunnelOptions | Tunnel6Options,
+  ): TunnelDevice {
     const taken = [...this.#devices.values()].some(
-      (other) =>
-        other instanceof IpTunnelDevice &&
-        other.kind === tunnel.kind &&
-        other.options.local === tunnel.local &&
-        other.options.remote === tunnel.remote &&
-        other.options.key === tunnel.key,
+      (other) => other instanceof TunnelDevice && isSameTunnel(other.options, tunnel),
     );
-    if (taken) throw new NetlinkError('RTNETLINK answers: File exists');
-    return this.#add(new IpTunnelDevice(this.#ns, this.#options(options), tunnel));
+    if (taken || isFallback(tunnel)) throw new NetlinkError('RTNETLINK answers: File exists');
+    if (mtu !== undefined && tunnel.kind === 'sit' && mtu < IPV6_MIN_MTU)
+      throw new NetlinkError('Error: mtu less than device minimum.');
+    const link = this.#options({ ...options, mtu: mtu ?? tunnelMtu(this.#ns, tunnel) });
+    if (isOver6(tunnel)) return this.#add(new Ip6TunnelDevice(this.#ns, link, tunnel));
+    const Kind = tunnel.kind === 'sit' ? SitDevice : IpTunnelDevice;
+    return this.#add(new Kind(this.#ns, link, tunnel));
   }
 
   addWireguard(options: Omit<LinkOptions, 'mac'>): WireguardDevice {
@@ -337,7 +345,9 @@ export class LinkTable {
         `RTNETLINK answers: ${vlan ? 'Numerical result out of range' : 'Invalid argument'}`,
       );
     }
-    if (device.kind === 'vxlan' && mtu > device.maxMtu)
+    if (device.kind === 'sit' && mtu < device.minMtu)
+      throw new NetlinkError('Error: mtu less than device minimum.');
+    if ((device.kind === 'vxlan' && mtu > device.maxMtu) || mtu < device.minMtu)
       throw new NetlinkError('RTNETLINK answers: Invalid argument');
     device.mtu = mtu;
     emitLink(device);

@@ -50,7 +50,7 @@ import {
   type TcpSocket,
   type TcpSocketOptions,
 } from './tcp.ts';
-import { TunnelTable } from './tunnels/ip-tunnel.ts';
+import { TunnelTable } from './tunnels/tunnel-table.ts';
 import { type ReceivedDatagram, UdpLayer, type UdpPacketOptions, type UdpSocket } from './udp.ts';
 import { VxlanDevice, type VxlanOptions } from './vxlan.ts';
 import type { FdbRequest, VxlanRemote } from './vxlan-fdb.ts';

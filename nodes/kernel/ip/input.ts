@@ -154,13 +154,10 @@ export class IpInput {
         return;
       default:
         if (
-          ns.tunnels.receive(
-            ipProto(frame, ETH_HLEN),
-            frame,
-            at,
-            ipSrc(frame, ETH_HLEN),
-            ipDst(frame, ETH_HLEN),
-          )
+          ns.tunnels.receive({
+            ...{ proto, frame, at, device },
+            ...{ src: ipSrc(frame, ETH_HLEN), dst: ipDst(frame, ETH_HLEN) },
+          })
         )
           return;
         ns.kernel.drop('unknown-protocol');

@@ -162,6 +162,7 @@ export class Icmp6Layer {
       for (const scope of this.#scopesOf(device, frame, inner))
         ipv6.tcp.error(u16(frame, at), remote, scope, kind, report.mtu);
     }
+    this.#ns.tunnels.error6(proto, { frame, off: inner, at, type, code, extra, device });
     for (const socket of [...this.#sockets]) socket.onError(report);
   }
 

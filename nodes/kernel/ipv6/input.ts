@@ -192,6 +192,13 @@ export class Ip6Input {
       case NO_NEXT_HEADER:
         return;
       default:
+        if (
+          this.#ns.tunnels.receive6({
+            ...{ proto, frame, at, device },
+            ...{ src: readIp6Cached(frame, ETH_HLEN + IP6_SRC), dst: destinationOf(frame) },
+          })
+        )
+          return;
         kernel.drop('unknown-protocol');
         ipv6.icmp.sendError(
           ICMPV6_PARAMETER_PROBLEM,

@@ -7,10 +7,11 @@ const BRIDGE: Required<BridgeFacts> = { ...BRIDGE_DEFAULTS, ageingTime: 30_000 }
 
 /** `min_mtu` and `max_mtu`, by kind, where they are not those of Ethernet. */
 const MTU_LIMITS: Readonly<Record<string, readonly [number, number]>> = {
+  ...{ sit: [1280, 65_555], ip6gre: [0, 0], ip6gretap: [68, 0] },
   ...{ loopback: [0, 0], dummy: [0, 0], ipip: [0, 0], gre: [0, 0], gretap: [68, 0], vlan: [0, 65_535] },
 };
 /** Kinds that take no larger segments than a packet may have (`TSO_LEGACY_MAX_SIZE`). */
-const LEGACY_SEGMENTS = new Set(['vxlan', 'ipip', 'gre', 'gretap']);
+const LEGACY_SEGMENTS = new Set(['vxlan', 'ipip', 'gre', 'gretap', 'sit', 'ip6tnl', 'ip6gre', 'ip6gretap']);
 
 /** `noop` below, of the listing: what `ip -d link` adds to the line of the link layer. */
 export function limitsText(link: LinkFacts): string {

@@ -4,7 +4,7 @@ interface KindTraits {
   /** Flags that the kind of device has for good. */
   readonly flags: readonly string[];
   /** ARPHRD_* as iproute2 names it. */
-  readonly linkType: 'loopback' | 'ether' | 'none' | 'ipip' | 'gre';
+  readonly linkType: 'loopback' | 'ether' | 'none' | 'ipip' | 'gre' | 'sit' | 'tunnel6' | 'gre6';
   readonly qdisc: 'noqueue' | 'pfifo_fast';
   /** 0: not shown. CNI plug-ins and dockerd make their devices without a queue. */
   readonly txqlen: number;
@@ -53,6 +53,10 @@ const traits: Readonly<Record<LinkKind, KindTraits>> = {
     operstate: 'unknown',
   },
   openvswitch: { ...ethernet, qdisc: 'noqueue', txqlen: 1000, operstate: 'unknown' },
+  sit: { flags: ['NOARP'], linkType: 'sit', qdisc: 'noqueue', txqlen: 1000, operstate: 'unknown' },
+  ip6tnl: { flags: ['NOARP'], linkType: 'tunnel6', qdisc: 'noqueue', txqlen: 1000, operstate: 'unknown' },
+  ip6gre: { flags: ['NOARP'], linkType: 'gre6', qdisc: 'noqueue', txqlen: 1000, operstate: 'unknown' },
+  ip6gretap: { ...ethernet, qdisc: 'noqueue', txqlen: 1000, operstate: 'unknown' },
   ipip: { flags: ['NOARP'], linkType: 'ipip', qdisc: 'noqueue', txqlen: 1000, operstate: 'unknown' },
 };
 
@@ -125,7 +129,7 @@ export class LinkNames {
   flags(link: LinkFacts): string[] {
     const flags: string[] = [];
     if (link.up && !link.carrier) flags.push('NO-CARRIER');
-    if (this.traits(link).linkType !== 'ether' && tunnelEnds(link)?.remote) flags.push('POINTOPOINT');
+    if (isPointToPoint(link)) flags.push('POINTOPOINT');
     flags.push(...this.traits(link).flags);
     if (link.noArp === true) flags.push('NOARP');
     if (link.up) flags.push('UP');
@@ -146,10 +150,12 @@ export class LinkNames {
       case 'none':
         return null;
       case 'ipip':
-      case 'gre': {
-        const { local, remote } = tunnelEnds(link) ?? { local: '', remote: '' };
-        return { address: local === '' ? '0.0.0.0' : local, broadcast: remote === '' ? '0.0.0.0' : remote };
-      }
+      case 'gre':
+      case 'sit':
+        return tunnelLayer(link, '0.0.0.0');
+      case 'tunnel6':
+      case 'gre6':
+        return tunnelLayer(link, '::');
       case 'loopback':
         return { address: '00:00:00:00:00:00', broadcast: '00:00:00:00:00:00' };
       case 'ether':
@@ -164,7 +170,24 @@ export class LinkNames {
 
 /** A tunnel device, which has no device below it: `tunl0@NONE`. */
 export function isTunnel({ kind }: LinkFacts): boolean {
-  return kind === 'ipip' || kind === 'gre' || kind === 'gretap';
+  return TUNNELS.has(kind);
+}
+
+const TUNNELS: ReadonlySet<LinkKind> = new Set([
+  ...(['ipip', 'gre', 'gretap', 'sit', 'ip6tnl', 'ip6gre', 'ip6gretap'] as const),
+]);
+
+/** A tunnel of packets over IPv4 is where it has a remote end, one over IPv6 where it has both. */
+function isPointToPoint(link: LinkFacts): boolean {
+  const { linkType } = traits[link.kind];
+  const ends = tunnelEnds(link);
+  if (linkType === 'ether' || ends === null || ends.remote === '') return false;
+  return ends.local !== '' || (linkType !== 'tunnel6' && linkType !== 'gre6');
+}
+
+function tunnelLayer(link: LinkFacts, unspecified: string): LinkLayer {
+  const { local, remote } = tunnelEnds(link) ?? { local: '', remote: '' };
+  return { address: local === '' ? unspecified : local, broadcast: remote === '' ? unspecified : remote };
 }
 
 /** Addresses of a tunnel's ends, '' for any. */

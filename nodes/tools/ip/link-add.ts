@@ -1,7 +1,7 @@
 import { familyOf } from '../../../protocols/ip.ts';
 import { isGroupMac, parseMac } from '../../../protocols/mac.ts';
 import type { Netns } from '../../kernel/netns.ts';
-import { tunnelOverhead } from '../../kernel/tunnels/ip-tunnel.ts';
+import { isTap } from '../../kernel/tunnels/tunnel-device.ts';
 import { WIREGUARD_MTU } from '../../kernel/tunnels/wireguard.ts';
 import { type VxlanOptions, vxlanHeadroom } from '../../kernel/vxlan.ts';
 import { ToolError } from '../tool.ts';
@@ -143,8 +143,8 @@ function create(ctx: IpContext, common: Common, type: LinkType): void {
     }
     case 'tunnel': {
       const { tunnel } = type;
-      const own = tunnel.kind === 'gretap' ? mac : 0;
-      ns.links.addTunnel({ name, mac: own, mtu: mtu ?? 1500 - tunnelOverhead(tunnel) }, tunnel);
+      const own = isTap(tunnel.kind) ? mac : 0;
+      ns.links.addTunnel({ name, mac: own, ...(mtu === null ? {} : { mtu }) }, tunnel);
       return;
     }
     case 'vxlan':

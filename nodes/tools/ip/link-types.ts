@@ -3,12 +3,14 @@ import type { BridgeFacts } from '../../events/kernel.ts';
 import type { IpvlanFlag, IpvlanMode } from '../../kernel/ipvlan.ts';
 import type { MacvlanMode } from '../../kernel/macvlan.ts';
 import type { TunnelOptions } from '../../kernel/tunnels/ip-tunnel.ts';
+import type { Tunnel6Options } from '../../kernel/tunnels/ip6-tunnel.ts';
 import type { UpperOptions } from '../../kernel/uppers.ts';
 import type { VxlanOptions } from '../../kernel/vxlan.ts';
 import { ToolError } from '../tool.ts';
 import { type IpContext, refused } from './context.ts';
 import { numberOf } from './rule-words.ts';
 import { parseTunnel } from './tunnel-type.ts';
+import { parseTunnel6 } from './tunnel6-type.ts';
 import { parseVxlan } from './vxlan-type.ts';
 import { EXIT_ARGUMENT, invalidArgument, notEmulated, type Words } from './words.ts';
 
@@ -19,13 +21,13 @@ export type LinkType =
   | { readonly kind: 'wireguard' }
   | { readonly kind: 'veth'; readonly peer: readonly string[] }
   | { readonly kind: 'vxlan'; readonly vxlan: VxlanOptions }
-  | { readonly kind: 'tunnel'; readonly tunnel: TunnelOptions }
+  | { readonly kind: 'tunnel'; readonly tunnel: TunnelOptions | Tunnel6Options }
   | { readonly kind: 'upper'; readonly upper: UpperOptions };
 
 /** Kinds that iproute2 knows and the emulation has no device of, or only one that a daemon makes. */
 const OTHERS = [
-  ...['amt', 'bareudp', 'bond', 'dsa', 'erspan', 'geneve', 'gtp', 'ifb', 'ip6gre', 'ip6tnl'],
-  ...['ipoib', 'ipvtap', 'macsec', 'macvtap', 'netdevsim', 'sit', 'team', 'tun', 'vcan', 'vrf', 'vti'],
+  ...['amt', 'bareudp', 'bond', 'dsa', 'erspan', 'geneve', 'gtp', 'ifb'],
+  ...['ipoib', 'ipvtap', 'macsec', 'macvtap', 'netdevsim', 'team', 'tun', 'vcan', 'vrf', 'vti'],
   'xfrm',
 ];
 
@@ -44,9 +46,14 @@ export function parseLinkType(words: Words, ctx: IpContext): LinkType {
     case 'vxlan':
       return { kind, vxlan: parseVxlan(words, ctx) };
     case 'ipip':
+    case 'sit':
     case 'gre':
     case 'gretap':
       return { kind: 'tunnel', tunnel: parseTunnel(kind, words) };
+    case 'ip6tnl':
+    case 'ip6gre':
+    case 'ip6gretap':
+      return { kind: 'tunnel', tunnel: parseTunnel6(kind, words) };
     case 'vlan':
       return { kind: 'upper', upper: parseVlan(words) };
     case 'macvlan':

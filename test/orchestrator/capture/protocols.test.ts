@@ -93,6 +93,65 @@ testWithTshark('VXLAN on its own port: inside and outside', async (t) => {
   t.is(await count('frame.interface_name == "h1:vx" && eth && icmp && !vxlan'), 4);
 });
 
+for (const [kind, options, filter] of [
+  ['ip6tnl', '', 'ipv6.opt.tel == 4 && ipv6.nxt == 60'],
+  ['ip6tnl', 'encaplimit none flowlabel 0x12345', 'ipv6.flow == 0x12345 && !ipv6.opt.tel'],
+  [
+    'ip6gre',
+    'key 7 csum seq',
+    'gre.key == 7 && gre.checksum.status == 1 && gre.sequence_number && ipv6.opt.tel == 4',
+  ],
+  ['ip6gretap', '', 'gre.proto == 0x6558 && ipv6.opt.tel == 4 && eth'],
+] as const)
+  testWithTshark(`${kind} ${options}: inside and outside`, async (t) => {
+    const count = await captured(t, ['lan', 'h1:tun1'], async (lab) => {
+      for (const [host, own, remote] of [
+        ['h1', '1', '2'],
+        ['h2', '2', '1'],
+      ] as const)
+        for (const line of [
+          'sysctl -w net.ipv6.conf.eth0.disable_ipv6=0',
+          `ip -6 addr add 2001:db8::${own}/64 dev eth0 nodad`,
+          `ip link add tun1 type ${kind} local 2001:db8::${own} remote 2001:db8::${remote} ${options}`.trim(),
+          `ip addr add 10.9.0.${own}/30 dev tun1`,
+          'sysctl -w net.ipv6.conf.tun1.disable_ipv6=0',
+          `ip -6 addr add fd00:9::${own}/64 dev tun1 nodad`,
+          'ip link set tun1 up',
+        ])
+          await shell(t, lab, host, line);
+      await lab.sleep(3_000);
+      t.regex(await shell(t, lab, 'h1', 'ping -n -c 2 -s 1300 10.9.0.2'), / 2 received/);
+      t.regex(await shell(t, lab, 'h1', 'ping -n -c 2 -s 1300 fd00:9::2'), / 2 received/);
+    });
+    t.is(await count(`frame.interface_name == "lan" && ${filter} && icmp`), 4);
+    t.is(
+      await count(`frame.interface_name == "lan" && ${filter} && (icmpv6.type == 128 || icmpv6.type == 129)`),
+      4,
+    );
+    const link = kind === 'ip6gretap' ? 'eth' : 'raw && !eth';
+    t.is(await count(`frame.interface_name == "h1:tun1" && ${link} && icmp && !gre`), 4);
+  });
+
+testWithTshark('sit: inside and outside', async (t) => {
+  const count = await captured(t, ['lan', 'h1:tun1'], async (lab) => {
+    for (const [host, own, remote] of [
+      ['h1', '1', '2'],
+      ['h2', '2', '1'],
+    ] as const)
+      for (const line of [
+        `ip link add tun1 type sit local 10.0.0.1${own} remote 10.0.0.1${remote} ttl 64`,
+        'sysctl -w net.ipv6.conf.tun1.disable_ipv6=0',
+        `ip -6 addr add fd00:9::${own}/64 dev tun1`,
+        'ip link set tun1 up',
+      ])
+        await shell(t, lab, host, line);
+    await lab.sleep(3_000);
+    t.regex(await shell(t, lab, 'h1', 'ping -n -c 2 -s 1300 fd00:9::2'), / 2 received/);
+  });
+  t.is(await count('frame.interface_name == "lan" && ip.proto == 41 && icmpv6'), 4);
+  t.is(await count('frame.interface_name == "h1:tun1" && raw && !eth && icmpv6 && !ip'), 4);
+});
+
 testWithTshark('VXLAN over IPv6: inside and outside', async (t) => {
   const count = await captured(t, ['lan', 'h1:vx'], async (lab) => {
     for (const [host, own, remote, inner] of [

@@ -19,6 +19,7 @@ import { routingCases } from './routing.ts';
 import { sourceAddressCases } from './source-address.ts';
 import { tcpTrackCases } from './tcp-track.ts';
 import { tunnelCases } from './tunnels.ts';
+import { gre6Cases, sitCases, tunnel6Cases, tunnel6SettingCases } from './tunnels6.ts';
 import { vlanCases } from './vlan.ts';
 import { vxlanCases } from './vxlan.ts';
 import { vxlan6Cases } from './vxlan6.ts';
@@ -49,4 +50,8 @@ export const GROUPS: readonly CaseGroup[] = [
   ipvlanCases,
   netemCases,
   vlanCases,
+  tunnel6Cases,
+  gre6Cases,
+  sitCases,
+  tunnel6SettingCases,
 ];
