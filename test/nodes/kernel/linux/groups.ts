@@ -50,8 +50,10 @@ export const GROUPS: readonly CaseGroup[] = [
   ipvlanCases,
   netemCases,
   vlanCases,
-  tunnel6Cases,
-  gre6Cases,
-  sitCases,
-  tunnel6SettingCases,
 ];
+
+/**
+ * Those that were asked of a guest one case at a time: a guest with several of their namespaces at once comes to a stop, so Linux is
+ * not asked again by the test that asks all others.
+ */
+export const ASKED_ONCE: readonly CaseGroup[] = [tunnel6Cases, gre6Cases, sitCases, tunnel6SettingCases];
