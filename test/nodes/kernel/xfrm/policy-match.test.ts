@@ -11,9 +11,12 @@ const RULES: readonly (readonly [place: string, match: string, packets: number])
   ['filter FORWARD', '--dir in --pol ipsec', 1],
   ['filter FORWARD', '--dir in --pol none', 1],
   ['mangle POSTROUTING', '--dir out --pol ipsec', 1],
-  ['filter FORWARD', '--dir out --pol ipsec --reqid 1 --spi 0x1001 --proto esp --mode tunnel', 1],
-  ['filter FORWARD', '--dir out --pol ipsec --spi 0x1002', 0],
-  ['filter FORWARD', '--dir in --pol ipsec --spi 0x1002', 1],
+  // Linux compares SPIs as they are sent with numbers as the machine has them: one of a PC is the other turned round.
+  ['filter FORWARD', '--dir out --pol ipsec --reqid 1 --spi 0x01100000 --proto esp --mode tunnel', 1],
+  ['filter FORWARD', '--dir out --pol ipsec --spi 0x1001', 0],
+  ['filter FORWARD', '--dir out --pol ipsec --spi 0x02100000', 0],
+  ['filter FORWARD', '--dir in --pol ipsec --spi 0x02100000', 1],
+  ['filter FORWARD', '--dir in --pol ipsec ! --spi 0x1002', 1],
   ['filter FORWARD', '--dir in --pol ipsec ! --reqid 1', 0],
   ['filter FORWARD', '--dir in --pol ipsec ! --reqid 2 ! --mode transport', 1],
   ['filter FORWARD', '--dir in --pol ipsec --proto ah', 0],
@@ -61,6 +64,9 @@ for (const outer of ['inet', 'inet6'] as const)
           here.map(([, match, packets]) => `${match}: ${packets}`),
         );
       }
+      const listed = sh(t, a, `${program(inner)} -nvxL FORWARD`);
+      t.regex(listed, /pol ipsec strict reqid 1\n/);
+      t.regex(listed, /pol ipsec strict \[0\] reqid 1 \[1\] reqid 1\n/);
       for (const chain of ['INPUT', 'OUTPUT'])
         t.deepEqual(counts(sh(t, a, `${program(outer)} -nvxL ${chain}`)), [0, 1], chain);
     });

@@ -62,7 +62,9 @@ function askedOf(name: Condition, found: Given, family: IpFamily): Omit<Asked, '
     }
     case 'spi': {
       const spi = numberOf('policy', found);
-      return plain(hex(spi), ({ options }) => options.spi === spi);
+      // xt_policy compares what is sent with a number of the machine's own, which is little-endian.
+      const sent = turned(spi);
+      return plain(hex(spi), ({ options }) => options.spi === sent);
     }
     case 'proto': {
       const proto = protoOf(text);
@@ -76,6 +78,11 @@ function askedOf(name: Condition, found: Given, family: IpFamily): Omit<Asked, '
     default:
       return endOf(name, found, family);
   }
+}
+
+/** Its four bytes in the other order. */
+function turned(value: number): number {
+  return (((value & 0xff) << 24) | ((value & 0xff00) << 8) | ((value >>> 8) & 0xff00) | (value >>> 24)) >>> 0;
 }
 
 /** What is given of each association; `--next` stands between them. */
@@ -152,7 +159,9 @@ export const policy: MatchExtension = {
       ]),
       list: (numeric) => {
         const list = words('', ({ listed }) => listed(numeric));
-        const parts = elements.map((element, i) => joined([strict ? `[${i}]` : '', list(element)]));
+        const parts = elements.map((element, i) =>
+          joined([strict && elements.length > 1 ? `[${i}]` : '', list(element)]),
+        );
         return joined([
           `policy match dir ${dir} pol ${pol}${strict ? ' strict' : ''}`,
           ...(none ? [] : parts),
