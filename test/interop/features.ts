@@ -215,7 +215,11 @@ ${QUICK_TIMERS}`,
     await until(lab, 'it keeps ours', () => isStaleAt('l2', R4));
     await lab.act({ type: 'start', node: 'r4' });
     await until(lab, 'it has ours anew', async () => !(await isStaleAt('l2', R4)));
-    await until(lab, 'and its own', async () => (await driver.paths(lab, 'l2', MID4)).length > 0);
+    // What l2 keeps of before has the community: until it is gone, r4 need not have heard of l1 yet.
+    await until(lab, 'and its own', async () => {
+      const paths = await driver.paths(lab, 'l2', MID4);
+      return paths.length > 0 && paths.every(({ communities }) => !communities.includes(LLGR_STALE));
+    });
 
     await lab.act({ type: 'kill', node: 'l1', how: 'reset' });
     await until(lab, 'its own goes on as long-lived stale', () => isStaleAt('l2', MID4));
