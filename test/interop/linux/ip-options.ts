@@ -5,20 +5,18 @@ import { IPOPT_TIMESTAMP } from '../../../protocols/ipv4-options.ts';
 import { settleIpId } from './settle.ts';
 
 const MS_A_DAY = 86_400_000;
+/** Flags of a timestamp option that holds no addresses (RFC 791). */
+const TIMES_ALONE = 0;
 /** What the clock of ours has to stand at, ms: of a time of 0 nobody could tell whether it was written. */
 export const OUR_TIME = 1;
-
-/** Whether it is what Linux takes for the time, or what ours does. Behind midnight there is another count. */
-function isNow(time: number): boolean {
-  const apart = Math.abs(time - (Date.now() % MS_A_DAY));
-  // What is no time of a day is an address.
-  return time === OUR_TIME || (time < MS_A_DAY && Math.min(apart, MS_A_DAY - apart) < 120_000);
-}
 
 /** Types of ICMP that quote a packet. */
 const ERRORS = [3, 5, 11, 12];
 
-/** Takes the time out of timestamp options, in a packet and in one that it quotes: Linux' time becomes ours. And IP ids. */
+/**
+ * Takes the time out of timestamp options, in a packet and in one that it quotes: Linux' time becomes ours. And IP ids.
+ * It looks at no clock: whatever can be a time of a day, and stands where times were written, is one.
+ */
 export function settleTimes(frame: Uint8Array): void {
   settleIpId(frame);
   if (etherType(frame) !== ETHERTYPE_IPV4) return;
@@ -37,12 +35,22 @@ function settleHeader(frame: Uint8Array, start: number): void {
     const length = frame[at] === 1 ? 1 : frame[at + 1]!;
     if (frame[at] !== 1 && length < 2) break;
     if (frame[at] === IPOPT_TIMESTAMP)
-      for (let slot = at + 4; slot + 4 <= Math.min(at + length, end); slot++)
-        if (isNow(u32(frame, slot))) {
-          setU32(frame, slot, OUR_TIME);
-          changed = true;
-        }
+      for (const slot of writtenTimes(frame, at, Math.min(at + length, end))) {
+        setU32(frame, slot, OUR_TIME);
+        changed = true;
+      }
     at += length;
   }
   if (changed) frame.fill(0, start + 10, start + 12);
+}
+
+/** Where times stand in the timestamp option at `at`: before its pointer, each behind an address unless the flags say none. */
+function* writtenTimes(frame: Uint8Array, at: number, end: number): Generator<number> {
+  const pointer = at + frame[at + 2]! - 1;
+  const step = (frame[at + 3]! & 0x0f) === TIMES_ALONE ? 4 : 8;
+  for (let slot = pointer - 4; slot >= at + 4; slot -= step) {
+    if (slot + 4 > end) continue;
+    const value = u32(frame, slot);
+    if (value > 0 && value < MS_A_DAY) yield slot;
+  }
 }
