@@ -78,9 +78,9 @@ export class BusServer implements BusAddress {
     });
     this.#child = child;
     child.once('exit', () => child.stdin?.destroy());
-    const deadline = Date.now() + START_TIMEOUT;
+    const deadline = performance.now() + START_TIMEOUT;
     while (!(await accepts(this.port))) {
-      if (child.exitCode !== null || child.signalCode !== null || Date.now() > deadline) {
+      if (child.exitCode !== null || child.signalCode !== null || performance.now() > deadline) {
         const last = readFileSync(join(folder, 'nats.log'), 'utf8').trim().split('\n').slice(-3).join('\n');
         throw new Error(`nats-server did not start:\n${last}`);
       }

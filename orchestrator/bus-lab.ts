@@ -138,7 +138,7 @@ export class BusLab implements RunningLab {
   }
 
   async #supervisor(command: SupervisorCommand): Promise<unknown> {
-    const reply = await this.#ask(command, Date.now() + RECONNECTED_WITHIN);
+    const reply = await this.#ask(command, performance.now() + RECONNECTED_WITHIN);
     if (reply.type === 'value') return reply.value;
     throw new ActionError(reply.message);
   }
@@ -152,7 +152,7 @@ export class BusLab implements RunningLab {
       } catch (error) {
         if (!(error instanceof NoResponderError)) throw error;
       }
-      if (Date.now() > deadline)
+      if (performance.now() > deadline)
         throw new LabGoneError(
           `the supervisor of lab ${this.name} has gone; clean up with: reroute down --lab ${this.name}`,
         );

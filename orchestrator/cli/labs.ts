@@ -26,9 +26,9 @@ export async function down(name: string | undefined): Promise<void> {
       await lab.detach();
     }
   }
-  const deadline = Date.now() + DOWN_TIMEOUT;
+  const deadline = performance.now() + DOWN_TIMEOUT;
   while (home.status()?.status !== 'down' && isAlive(status.pid)) {
-    if (Date.now() > deadline)
+    if (performance.now() > deadline)
       throw new LabHomeError(`lab ${home.name} does not end; its supervisor is process ${status.pid}`);
     await pause(LOOK);
   }

@@ -103,9 +103,10 @@ export class DaemonProcess {
   async ready(): Promise<void> {
     const { program, config } = this.#options;
     await this.#pid;
-    const deadline = Date.now() + START_TIMEOUT;
+    const deadline = performance.now() + START_TIMEOUT;
     while ((await this.run(program.probe(config))).code !== 0) {
-      if (this.#gone || Date.now() > deadline) throw new DaemonError(`${config.name}: ${this.#lastWords()}`);
+      if (this.#gone || performance.now() > deadline)
+        throw new DaemonError(`${config.name}: ${this.#lastWords()}`);
       await pause(LOOK);
     }
     for (const line of program.afterStart(config)) {
