@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { parseIp4 } from '../../../protocols/ip4.ts';
 import { fragments4, icmpEcho, packet4 } from '../../nodes/kernel/linux/frames4.ts';
-import { tcp, udp } from '../../nodes/kernel/linux/transport.ts';
+import { tcp, type Upper, udp } from '../../nodes/kernel/linux/transport.ts';
 import { OUR_TIME, settleTimes } from './ip-options.ts';
 import { linuxTest, runs } from './suite.ts';
 import { Twin } from './twin.ts';
@@ -96,12 +96,12 @@ const step = fc
     host: one(2, 2, 3),
     dst: one(...ADDRESSES),
     options,
-    upper: one(
-      icmpEcho('request', 4),
-      icmpEcho('request', 600),
-      udp(1_000, 53, 4),
-      udp(1_000, 53, 900),
-      tcp({ srcPort: 1_000, dstPort: 80, flags: ['syn'] }),
+    upper: one<(sender: number) => Upper<number>>(
+      (sender) => icmpEcho('request', 4, sender),
+      (sender) => icmpEcho('request', 600, sender),
+      (sender) => udp(sender, 53, 4),
+      (sender) => udp(sender, 53, 900),
+      (sender) => tcp({ srcPort: sender, dstPort: 80, flags: ['syn'] }),
     ),
     ttl: one(64, 64, 64, 64, 64, 1),
     tos: one(0, 0, 0x10),
@@ -109,10 +109,12 @@ const step = fc
     part: one(0, 0, 0, 0, 304),
     all: fc.nat(12),
   })
-  .map(({ port, host, part, all, ...rest }) => {
+  .map(({ port, host, part, all, upper, ...rest }) => {
     const packet = {
       src: `10.0.${port + 1}.${host}`,
       ...rest,
+      // No two senders have a port in common: of two behind one address the other's would be drawn at random.
+      upper: upper(1_000 + port * 10 + host),
       ...(all === 0 ? { to: 0xffff_ffff_ffff } : {}),
     };
     const frames = part === 0 ? [packet4(packet)] : fragments4({ ...packet, df: false }, part);

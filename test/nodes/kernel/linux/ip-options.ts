@@ -248,5 +248,16 @@ export const ipOptionsCases: CaseGroup = {
         through({ options, upper: SYN }),
       ]),
     })),
+    ...[false, true].map((seen) => ({
+      name: `REJECT ${seen ? 'resets' : 'does not reset'} what has been written into and is for the host, where conntrack has ${seen ? '' : 'not '}seen it`,
+      setUp: [
+        ...ROUTER,
+        ...(seen ? ['iptables -A FORWARD -m conntrack --ctstate INVALID -j DROP'] : []),
+        'iptables -A INPUT -p tcp -j REJECT --reject-with tcp-reset',
+      ],
+      steps: [record(0, FREE), record(1, '10.9.9.9')].map((options) =>
+        through({ dst: '10.0.1.1', options, upper: SYN }),
+      ),
+    })),
   ],
 };

@@ -21,7 +21,7 @@ import { IP6_DST, IP6_SRC, IPV6_HLEN, PROTO_ICMPV6, writeIpv6Header } from '../.
 import { resetFor } from '../../../../../protocols/tcp/reset.ts';
 import { decodeTcp, encodeTcp, RST } from '../../../../../protocols/tcp/segment.ts';
 import type { Netns } from '../../../netns.ts';
-import { NF_FORWARD, NF_LOCAL_IN, NF_LOCAL_OUT } from '../../hooks.ts';
+import { type Hook, NF_FORWARD, NF_LOCAL_IN, NF_LOCAL_OUT } from '../../hooks.ts';
 import { isHeaderSumRight, mayTellOfReject } from '../../packet-checks.ts';
 import { Skb } from '../../skb.ts';
 import { invalid, usage } from '../error.ts';
@@ -99,7 +99,7 @@ function rejectTarget({ codes, aliases, usual }: Kinds): TargetExtension {
           ({ ns }) =>
           (skb, hook) => {
             ns.kernel.drop('netfilter-reject');
-            if (code === undefined) sendReset(ns, skb);
+            if (code === undefined) sendReset(ns, skb, hook);
             else if (mayTellOfReject(skb) && !(hook === NF_LOCAL_OUT && isAnswer(skb)))
               sendUnreachable(ns, skb, code);
             return 'drop';
@@ -127,7 +127,7 @@ function sendUnreachable(ns: Netns, skb: Skb, code: number): void {
 }
 
 /** `nf_send_reset`, `nf_send_reset6` */
-function sendReset(ns: Netns, skb: Skb): void {
+function sendReset(ns: Netns, skb: Skb, hook: Hook): void {
   if (isIpv6(skb)) {
     sendReset6(ns, skb);
     return;
@@ -135,7 +135,10 @@ function sendReset(ns: Netns, skb: Skb): void {
   const { frame } = skb;
   const src = ipSrc(frame, ETH_HLEN);
   const dst = ipDst(frame, ETH_HLEN);
-  if (ipFragmentOffset(frame, ETH_HLEN) > 0 || ns.isBroadcast(dst) || !isHeaderSumRight(frame)) return;
+  if (ipFragmentOffset(frame, ETH_HLEN) > 0 || ns.isBroadcast(dst)) return;
+  // What conntrack has summed counts until the packet is sent on (`skb_forward_csum`).
+  const summed = skb.ct !== null && hook === NF_LOCAL_IN;
+  if (!summed && !isHeaderSumRight(frame)) return;
   const at = ETH_HLEN + ipHeaderLength(frame, ETH_HLEN);
   const segment = decodeTcp(frame, at, frame.length - at, src, dst);
   if (segment === null || (segment.flags & RST) !== 0) return;
