@@ -134,9 +134,34 @@ export class HostDiscovery {
     if (old !== undefined) timers.cancel(old);
     this.#routers.delete(src);
     const row = this.#rowOf(src);
-    if (routerLifetime > 0) {
+    const heeded = hopLimit !== 0 && hopLimit >= conf.accept_ra_min_hop_limit;
+    if (routerLifetime === 0) this.#removeRow(src);
+    else {
       // One that somebody has put in by hand stays as it is.
       if (row !== undefined && row.protocol !== 'ra') return false;
+      const { preference: _preference, ...known } = row ?? {
+        dst: '::/0',
+        type: 'unicast',
+        protocol: 'ra',
+        scope: 'global',
+        metric: USER_METRIC,
+        src: '',
+        nexthops: [{ via: formatIp6(src), dev: device.name, onlink: false, weight: 1 }],
+      };
+      const facts: RouteFacts = {
+        ...known,
+        expires: until,
+        ...(heeded ? { hopLimit } : {}),
+        ...(preference === 'medium' || conf.accept_ra_rtr_pref === 0 ? {} : { preference }),
+      };
+      try {
+        if (row === undefined) this.#routes.add(facts, 'last');
+        else this.#routes.replace(row, facts);
+      } catch (error) {
+        // Nobody is a gateway for himself.
+        if (!(error instanceof RouteError)) throw error;
+        return false;
+      }
       this.#routers.set(
         src,
         timers.set(until, () => {
@@ -144,33 +169,8 @@ export class HostDiscovery {
           this.#removeRow(src);
         }),
       );
-    } else this.#removeRow(src);
-    const heeded = hopLimit !== 0 && hopLimit >= conf.accept_ra_min_hop_limit;
-    if (heeded) conf.hop_limit = hopLimit;
-    if (routerLifetime === 0) return true;
-    const { preference: _preference, ...known } = row ?? {
-      dst: '::/0',
-      type: 'unicast',
-      protocol: 'ra',
-      scope: 'global',
-      metric: USER_METRIC,
-      src: '',
-      nexthops: [{ via: formatIp6(src), dev: device.name, onlink: false, weight: 1 }],
-    };
-    const facts: RouteFacts = {
-      ...known,
-      expires: until,
-      ...(heeded ? { hopLimit } : {}),
-      ...(preference === 'medium' || conf.accept_ra_rtr_pref === 0 ? {} : { preference }),
-    };
-    try {
-      if (row === undefined) this.#routes.add(facts, 'last');
-      else this.#routes.replace(row, facts);
-    } catch (error) {
-      // Nobody is a gateway for himself.
-      if (!(error instanceof RouteError)) throw error;
-      return false;
     }
+    if (heeded) conf.hop_limit = hopLimit;
     return true;
   }
 

@@ -247,6 +247,20 @@ export const routerAdvertCases: CaseGroup = {
       ],
     },
     {
+      name: 'whose route cannot be there says nothing of the hop limit either',
+      setUp: [...HOST, 'sysctl -w net.ipv6.conf.v0.accept_ra_from_local=1'],
+      steps: [
+        send(0, routerAdvert({ src: 'fe80::1', hopLimit: 50 })),
+        show('sysctl net.ipv6.conf.v0.hop_limit'),
+        command('ip -6 route add default via fe80::9 dev v0'),
+        send(0, routerAdvert({ hopLimit: 51 })),
+        show('sysctl net.ipv6.conf.v0.hop_limit'),
+        send(0, routerAdvert({ hopLimit: 52, lifetime: 0 })),
+        show('sysctl net.ipv6.conf.v0.hop_limit'),
+        ROUTES,
+      ],
+    },
+    {
       name: 'an advertisement from afar is none',
       setUp: HOST,
       steps: [
