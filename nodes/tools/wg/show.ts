@@ -82,7 +82,10 @@ function timeText(seconds: number): string {
 function bytesText(bytes: number): string {
   if (bytes < 1024) return `${bytes} B`;
   const power = Math.min(4, Math.floor(Math.log2(bytes) / 10));
-  return `${(bytes / 1024 ** power).toFixed(2)} ${'KMGT'[power - 1]}iB`;
+  const value = bytes / 1024 ** power;
+  // Half a hundredth is printf's to round to an even digit, and toFixed's to round up.
+  const shown = (value * 8) % 4 === 1 ? value - 0.005 : value;
+  return `${shown.toFixed(2)} ${'KMGT'[power - 1]}iB`;
 }
 
 const secondsText = (at: number | null) => String(Math.floor((at ?? 0) / 1000));
