@@ -27,9 +27,10 @@ export interface Conntrack {
   mark: number;
   readonly srcNat: boolean;
   readonly dstNat: boolean;
-  /** IPS_SEEN_REPLY, IPS_ASSURED. */
+  /** IPS_SEEN_REPLY, IPS_ASSURED, IPS_CONFIRMED: the last once its first packet has got through. */
   readonly seenReply: boolean;
   readonly assured: boolean;
+  readonly confirmed: boolean;
   /** Packets and bytes one way, then the other; null where nobody counts them. */
   readonly counters: Float64Array | null;
   /** When it is forgotten if no more packets come, ms at the node. */

@@ -163,6 +163,25 @@ export const iptablesCases: CaseGroup = {
       steps: [through(), counted('PREROUTING', 'mangle')],
     },
     {
+      name: 'a flow is confirmed once its first packet has got through',
+      setUp: [
+        ...ROUTER,
+        ...['PREROUTING', 'POSTROUTING'].flatMap((chain) =>
+          ['CONFIRMED', 'SEEN_REPLY,CONFIRMED', 'NONE']
+            .flatMap((status) => [`--ctstatus ${status}`, `! --ctstatus ${status}`])
+            .map((match) => `iptables -t mangle -A ${chain} -m conntrack ${match}`),
+        ),
+      ],
+      steps: [
+        through(),
+        counted('PREROUTING', 'mangle'),
+        counted('POSTROUTING', 'mangle'),
+        through(),
+        counted('PREROUTING', 'mangle'),
+        counted('POSTROUTING', 'mangle'),
+      ],
+    },
+    {
       name: 'a limit of more credits than Linux has bits for is refused',
       setUp: ROUTER,
       steps: [

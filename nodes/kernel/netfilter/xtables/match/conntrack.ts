@@ -72,8 +72,12 @@ function portCondition(found: Given | undefined, pick: (ct: Conntrack) => number
   return [{ option: found.option, text: savePorts(range), negated: found.negated, holds }];
 }
 
-function statusOf({ assured, seenReply }: Conntrack): readonly string[] {
-  return [...(seenReply ? ['SEEN_REPLY'] : []), ...(assured ? ['ASSURED'] : []), 'CONFIRMED'];
+function hasStatus({ assured, seenReply, confirmed }: Conntrack, name: string): boolean {
+  return (
+    (seenReply && name === 'SEEN_REPLY') ||
+    (assured && name === 'ASSURED') ||
+    (confirmed && name === 'CONFIRMED')
+  );
 }
 
 export const conntrack: MatchExtension = {
@@ -130,8 +134,7 @@ export const conntrack: MatchExtension = {
     if (status !== undefined) {
       const none = status.values[0]?.toUpperCase() === 'NONE';
       const asked = none ? [] : words('ctstatus', status, STATUS);
-      const holds = ({ ct }: Skb) =>
-        ct !== null && (none ? false : statusOf(ct).some((name) => asked.some((one) => one === name)));
+      const holds = ({ ct }: Skb) => ct !== null && asked.some((name) => hasStatus(ct, name));
       conditions.push({
         option: '--ctstatus',
         text: none ? 'NONE' : asked.join(','),
