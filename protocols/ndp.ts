@@ -8,6 +8,8 @@ export const ND_ROUTER_ADVERT = 134;
 export const ND_NEIGHBOR_SOLICIT = 135;
 export const ND_NEIGHBOR_ADVERT = 136;
 export const ND_REDIRECT = 137;
+/** Length of a redirect without options. */
+export const ND_REDIRECT_HLEN = 40;
 
 /** Prefix information, RFC 4861 §4.6.2. Lifetimes are seconds; 0xffffffff is for ever. */
 export interface PrefixInformation {
@@ -71,7 +73,7 @@ const FIXED: Readonly<Record<NdpMessage['type'], number>> = {
   'router-advert': 16,
   'neighbor-solicit': 24,
   'neighbor-advert': 24,
-  redirect: 40,
+  redirect: ND_REDIRECT_HLEN,
 };
 
 const TYPES: Readonly<Record<NdpMessage['type'], number>> = {
@@ -131,7 +133,10 @@ export function decodeNdp(buf: Uint8Array, off: number, len: number): NdpMessage
       };
     }
     case ND_REDIRECT: {
-      const options = len < 40 || buf[off + 24] === 0xff ? null : decodeOptions(buf, off + 40, end);
+      const options =
+        len < ND_REDIRECT_HLEN || buf[off + 24] === 0xff
+          ? null
+          : decodeOptions(buf, off + ND_REDIRECT_HLEN, end);
       return (
         options && {
           type: 'redirect',
@@ -149,7 +154,8 @@ export function decodeNdp(buf: Uint8Array, off: number, len: number): NdpMessage
 const OPT_SOURCE_MAC = 1;
 const OPT_TARGET_MAC = 2;
 const OPT_PREFIX = 3;
-const OPT_REDIRECTED = 4;
+/** Option of the packet that a redirect is about (RFC 4861 §4.6.3). */
+export const ND_OPT_REDIRECTED = 4;
 const OPT_MTU = 5;
 const OPT_RDNSS = 25;
 
@@ -164,7 +170,7 @@ function decodeOptions(buf: Uint8Array, start: number, end: number): NdpOptions 
     if (type === OPT_SOURCE_MAC && length === 8) options = { ...options, sourceMac: readMac(buf, at + 2) };
     else if (type === OPT_TARGET_MAC && length === 8)
       options = { ...options, targetMac: readMac(buf, at + 2) };
-    else if (type === OPT_REDIRECTED) options = { ...options, redirected: buf.slice(at + 8, at + length) };
+    else if (type === ND_OPT_REDIRECTED) options = { ...options, redirected: buf.slice(at + 8, at + length) };
     else if (type === OPT_MTU && length === 8) options = { ...options, mtu: u32(buf, at + 4) };
     else if (type === OPT_PREFIX && length === 32 && buf[at + 2]! <= 128)
       prefixes.push({
@@ -247,7 +253,7 @@ function encodeOptions(buf: Uint8Array, start: number, options: NdpOptions): voi
     setU32(buf, from + 8, preferredLifetime);
     writeIp6(buf, from + 16, prefix);
   }
-  if (redirected !== undefined) buf.set(redirected, begin(OPT_REDIRECTED, 8 + redirected.length) + 8);
+  if (redirected !== undefined) buf.set(redirected, begin(ND_OPT_REDIRECTED, 8 + redirected.length) + 8);
   if (mtu !== undefined) setU32(buf, begin(OPT_MTU, 8) + 4, mtu);
   for (const { lifetime, servers } of rdnss) {
     const from = begin(OPT_RDNSS, 8 + IP6_LENGTH * servers.length);

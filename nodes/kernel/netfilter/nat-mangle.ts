@@ -18,6 +18,7 @@ import {
 } from '../../../protocols/ipv4.ts';
 import { IP6_DST, IP6_SRC, PROTO_ICMPV6 } from '../../../protocols/ipv6.ts';
 import { lastHeader } from '../../../protocols/ipv6-headers.ts';
+import { ND_REDIRECT } from '../../../protocols/ndp.ts';
 import { PROTO_SCTP, SCTP_CHECKSUM, SCTP_HLEN, sctpChecksum } from '../../../protocols/sctp.ts';
 import { UDP_HLEN } from '../../../protocols/udp.ts';
 import type { CtTuple } from './conntrack-entry.ts';
@@ -32,7 +33,6 @@ export type Manip = 'src' | 'dst';
 const TCP_HLEN = 20;
 const TCP_CHECKSUM = 16;
 const UDP_CHECKSUM = 6;
-const NDP_REDIRECT = 137;
 /** What UDP sends where its sum comes to 0, which means none. */
 const UDP_ZERO_SUM = 0xffff;
 
@@ -166,7 +166,7 @@ export function applyToError(skb: Skb, flow: Flow, manip: Manip): boolean {
   if (six ? !isSumRight(frame, at, length, PROTO_ICMPV6) : internetChecksum(frame, at, length) !== 0)
     return false;
   // Who is told of a better way would not know the addresses that it is about.
-  const redirects = frame[at] === (six ? NDP_REDIRECT : ICMP_REDIRECT);
+  const redirects = frame[at] === (six ? ND_REDIRECT : ICMP_REDIRECT);
   if (redirects && (flow.srcNat || flow.dstNat || !flow.srcNatDone || !flow.dstNatDone)) return false;
   if (!isManipulated(flow, skb.ctDirection, manip)) return true;
   const answer = skb.ctDirection === 0 ? flow.reply : flow.original;

@@ -22,6 +22,7 @@ import {
   PROTO_UDP,
 } from '../../../protocols/ipv4.ts';
 import { IP6_DST, IP6_SRC, IPV6_HLEN, PROTO_ICMPV6 } from '../../../protocols/ipv6.ts';
+import { ND_OPT_REDIRECTED, ND_REDIRECT, ND_REDIRECT_HLEN } from '../../../protocols/ndp.ts';
 import { PROTO_SCTP, SCTP_CHECKSUM, SCTP_HLEN, sctpChecksum } from '../../../protocols/sctp.ts';
 import { UDP_HLEN } from '../../../protocols/udp.ts';
 import type { Skb } from './skb.ts';
@@ -144,14 +145,25 @@ export function quotedPacket(frame: Uint8Array, at: number, length: number): num
   return ipFragmentOffset(frame, inner) > 0 ? -1 : inner;
 }
 
-/** The same of an ICMPv6 message: all types below 128 are errors (RFC 4443 §2.1). */
+/**
+ * The same of an ICMPv6 message: all types below 128 are errors (RFC 4443 §2.1), and a redirect is like one where the packet that it is
+ * about is its first option (`nf_conntrack_icmpv6_redirect`).
+ */
 export function quotedPacket6(frame: Uint8Array, at: number, length: number): number | null {
-  if (frame[at]! >= 128) return null;
-  const inner = at + ICMPV6_HLEN;
-  return length < ICMPV6_HLEN + IPV6_HLEN || frame[inner]! >> 4 !== 6 ? -1 : inner;
+  const type = frame[at]!;
+  if (type >= 128 && type !== ND_REDIRECT) return null;
+  let offset = ICMPV6_HLEN;
+  if (type === ND_REDIRECT) {
+    const option = at + ND_REDIRECT_HLEN;
+    if (length < ND_REDIRECT_HLEN + 2 || frame[option] !== ND_OPT_REDIRECTED || frame[option + 1] === 0)
+      return -1;
+    offset = ND_REDIRECT_HLEN + 8;
+  }
+  const inner = at + offset;
+  return length < offset + IPV6_HLEN || frame[inner]! >> 4 !== 6 ? -1 : inner;
 }
 
 /** Messages of ICMPv6 that belong to no flow: those of multicast listeners, of routers and of neighbours (`noct_valid_new`). */
 export function isOfTheLink(type: number): boolean {
-  return (type >= 130 && type <= 137) || type === 143;
+  return (type >= 130 && type <= 136) || type === 143;
 }

@@ -158,6 +158,21 @@ export function advert({ target, flags = [], targetMac }: Advert, between: Ndp):
   );
 }
 
+/** A redirect of ND about the head of a frame, whose length 8 divides, or about none. */
+export function ndRedirect(about: Uint8Array | null, options: NdpOptions, between: Ndp): Uint8Array {
+  const head = about?.subarray(ETH_HLEN);
+  const redirected = head?.subarray(0, head.length & ~7);
+  return ndp(
+    {
+      type: 'redirect',
+      target: ip6('fe80::9'),
+      destination: ip6('2001:db8:1::2'),
+      options: redirected === undefined ? options : { ...options, redirected },
+    },
+    between,
+  );
+}
+
 export interface Routers {
   readonly src?: string;
   readonly hops?: number;

@@ -1,4 +1,5 @@
 import { settleFragmentId } from '../../../interop/linux/settle.ts';
+import { NEIGHBOR_MAC } from '../../../support/router.ts';
 import { type CaseGroup, type CaseStep, command, send, show, trimmed } from './case.ts';
 import {
   advert,
@@ -9,6 +10,7 @@ import {
   hopByHop,
   icmpError,
   icmpType,
+  ndRedirect,
   type Packet6,
   packet6,
   rest,
@@ -49,6 +51,8 @@ const BRIDGED = { src: '2001:db8::2', dst: '2001:db8::5', to: 0x0200_0000_0205, 
 const THROUGH = { src: '2001:db8:1::2', dst: '2001:db8:2::2', upper: udp6(1_000, 53) };
 const BACK = { src: '2001:db8:2::2', dst: '2001:db8:1::2', upper: udp6(53, 1_000) };
 const HERE = { src: '2001:db8:1::2', dst: '2001:db8:1::1', upper: echo6('request') };
+const ANSWER = { src: '2001:db8:1::1', dst: '2001:db8:1::2', upper: echo6('reply') };
+const REDIRECT = { src: 'fe80::2', dst: '2001:db8:1::1' };
 const SYN = tcp6({ srcPort: 1_000, dstPort: 80, flags: ['syn'] });
 
 const NO_OPTIONS = [1, 4, 0, 0, 0, 0] as const;
@@ -327,6 +331,28 @@ export const ip6tablesCases: CaseGroup = {
         send(1, packet6({ ...BACK, upper: icmpError(1, 4, packet6(THROUGH)) })),
         send(1, packet6({ ...BACK, upper: icmpError(1, 4, packet6({ ...THROUGH, upper: udp6(9, 9) })) })),
         counted('FORWARD'),
+      ],
+    },
+    {
+      name: 'a redirect is RELATED to the flow of the packet that it is about, one about none INVALID',
+      setUp: [
+        ...ROUTER,
+        ...['RELATED', 'INVALID', 'UNTRACKED', 'ESTABLISHED'].map(
+          (state) => `ip6tables -A INPUT -p icmpv6 --icmpv6-type redirect -m conntrack --ctstate ${state}`,
+        ),
+      ],
+      steps: [
+        send(0, packet6(HERE)),
+        ...[packet6(ANSWER), packet6(HERE), packet6({ ...ANSWER, upper: udp6(9, 9) }), null].flatMap(
+          (about) =>
+            [{}, { targetMac: NEIGHBOR_MAC }].flatMap((options) => [
+              send(0, ndRedirect(about, options, REDIRECT)),
+              counted('INPUT'),
+            ]),
+        ),
+        send(0, packet6({ ...HERE, upper: icmpError(137, 0, packet6(ANSWER)) })),
+        counted('INPUT'),
+        flows,
       ],
     },
     {
