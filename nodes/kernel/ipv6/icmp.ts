@@ -197,7 +197,8 @@ export class Icmp6Layer {
     const unknown = type === ICMPV6_PARAMETER_PROBLEM && code === PROBLEM_OPTION;
     const toMany =
       type === ICMPV6_PACKET_TOO_BIG || (unknown && ((frame[ETH_HLEN + extra] ?? 0) & 0xc0) === 0x80);
-    if (!toMany && (isMulticastIp6(dst) || (frame[0]! & 1) !== 0)) return;
+    const wasForMany = isMulticastIp6(dst) || (frame[0]! & 1) !== 0;
+    if (wasForMany && !toMany) return;
     if (isError(frame)) return;
     // The default of net.ipv6.icmp.ratemask: all errors but 'packet too big'.
     if (type !== ICMPV6_PACKET_TOO_BIG && !this.#admits(src)) {
@@ -206,7 +207,7 @@ export class Icmp6Layer {
     }
     const at = ETH_HLEN + IPV6_HLEN;
     const packet = encodeIcmpv6Error(type, code, extra, frame.subarray(ETH_HLEN), at);
-    const own = ipv6.addresses.isLocal(dst, device) ? dst : this.#sourceOf(device, src);
+    const own = !wasForMany && ipv6.addresses.isLocal(dst, device) ? dst : this.#sourceOf(device, src);
     const out = device === null ? undefined : scopeDevice(device, src);
     ipv6.layer.output(packet, { src: own, dst: src, proto: PROTO_ICMPV6, device: out, about }, (from) =>
       sealIcmpv6(packet, at, packet.length - at, from, src),

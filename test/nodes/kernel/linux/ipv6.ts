@@ -187,6 +187,15 @@ export const ipv6Cases: CaseGroup = {
       ],
     },
     {
+      name: 'an error about what came in a frame to many comes from an address of where it came in, whatever it was for',
+      setUp: [...ROUTER, 'ip -6 addr add 2001:db8:1::77/64 dev v0 nodad'],
+      steps: ['2001:db8:2::1', '2001:db8:1::77', '2001:db8:1::1'].flatMap((dst) =>
+        [{}, { to: 0x3333_0000_0001 }].map((to) =>
+          send(0, packet6({ ...THROUGH, dst, headers: [unknown('tell')], ...to })),
+        ),
+      ),
+    },
+    {
       name: 'no error is about an error, but about redirects and types of no meaning there is one',
       setUp: ROUTER,
       steps: [1, 4, 100, 127, 128, 137, 139, 200].map((type) =>
