@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
-import { connect as connectSocket, createServer } from 'node:net';
+import { mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect as connectSocket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { BusAddress } from './connection.ts';
@@ -11,8 +11,6 @@ export interface ServerOptions {
   readonly program: string;
   /** Folder for the configuration, the log and the JetStream store. */
   readonly folder: string;
-  /** Port and token of an earlier run of the same server; chosen freely without. */
-  readonly address?: { readonly port: number; readonly token: string };
 }
 
 /**
@@ -22,6 +20,8 @@ export interface ServerOptions {
 const COLLECTOR = { GOGC: '800', GOMEMLIMIT: '1GiB' };
 const START_TIMEOUT = 30_000;
 const LOOK = 5;
+/** By this number a server takes a port of its own choice. One that was seen to be free may be another's by the time it begins. */
+const ANY_PORT = -1;
 
 /**
  * Waits on its standard input beside the server: when whoever started it dies, even by kill -9, the pipe closes and
@@ -37,26 +37,28 @@ wait $server
 
 /** A NATS server of a lab's own: loopback only, a free port, a random token, JetStream in the lab's folder. */
 export class BusServer implements BusAddress {
-  readonly url: string;
-  readonly token: string;
-  readonly port: number;
+  readonly token = randomBytes(18).toString('base64url');
   readonly #options: ServerOptions;
+  #port = ANY_PORT;
   #child: ChildProcess | null = null;
 
-  private constructor(options: ServerOptions, port: number, token: string) {
+  private constructor(options: ServerOptions) {
     this.#options = options;
-    this.port = port;
-    this.token = token;
-    this.url = `nats://127.0.0.1:${port}`;
   }
 
   /** Starts a server and resolves when it takes connections. @throws Error with the server's own words. */
   static async start(options: ServerOptions): Promise<BusServer> {
-    const port = options.address?.port ?? (await freePort());
-    const token = options.address?.token ?? randomBytes(18).toString('base64url');
-    const server = new BusServer(options, port, token);
+    const server = new BusServer(options);
     await server.start();
     return server;
+  }
+
+  get url(): string {
+    return `nats://127.0.0.1:${this.#port}`;
+  }
+
+  get port(): number {
+    return this.#port;
   }
 
   get pid(): number {
@@ -67,6 +69,9 @@ export class BusServer implements BusAddress {
   async start(): Promise<void> {
     const { folder, program } = this.#options;
     mkdirSync(folder, { recursive: true });
+    // One that was killed has left its own there.
+    rmSync(this.#portsFolder, { recursive: true, force: true });
+    mkdirSync(this.#portsFolder);
     const config = join(folder, 'nats.conf');
     writeFileSync(config, this.#config(), { mode: 0o600 });
     const log = openSync(join(folder, 'nats.log'), 'a');
@@ -79,7 +84,7 @@ export class BusServer implements BusAddress {
     this.#child = child;
     child.once('exit', () => child.stdin?.destroy());
     const deadline = performance.now() + START_TIMEOUT;
-    while (!(await accepts(this.port))) {
+    while (!(await this.#takesConnections())) {
       if (child.exitCode !== null || child.signalCode !== null || performance.now() > deadline) {
         const last = readFileSync(join(folder, 'nats.log'), 'utf8').trim().split('\n').slice(-3).join('\n');
         throw new Error(`nats-server did not start:\n${last}`);
@@ -109,9 +114,19 @@ export class BusServer implements BusAddress {
     this.#child = null;
   }
 
+  get #portsFolder(): string {
+    return join(this.#options.folder, 'ports');
+  }
+
+  async #takesConnections(): Promise<boolean> {
+    if (this.#port === ANY_PORT) this.#port = chosenPort(this.#portsFolder) ?? ANY_PORT;
+    return this.#port !== ANY_PORT && (await accepts(this.#port));
+  }
+
   #config(): string {
     return [
-      `listen: "127.0.0.1:${this.port}"`,
+      `listen: "127.0.0.1:${this.#port}"`,
+      `ports_file_dir: ${JSON.stringify(this.#portsFolder)}`,
       `authorization { token: "${this.token}" }`,
       `jetstream { store_dir: ${JSON.stringify(join(this.#options.folder, 'jetstream'))} }`,
       'max_payload: 8MB',
@@ -123,16 +138,12 @@ export class BusServer implements BusAddress {
   }
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer();
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      const port = typeof address === 'object' && address !== null ? address.port : 0;
-      server.close(() => resolve(port));
-    });
-  });
+/** What a server has written of its port, in JSON: `{"nats": ["nats://127.0.0.1:40123"]}`; null while there is none, or but a part. */
+function chosenPort(folder: string): number | null {
+  const [name] = readdirSync(folder);
+  const text = name === undefined ? '' : readFileSync(join(folder, name), 'utf8');
+  const port = /"nats":\["nats:\/\/[^"]*:(\d+)"/.exec(text)?.[1];
+  return port === undefined ? null : Number(port);
 }
 
 function accepts(port: number): Promise<boolean> {

@@ -1,12 +1,13 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { connect as connectSocket } from 'node:net';
+import { connect as connectSocket, createServer } from 'node:net';
 import test from 'ava';
 import { filter, firstValueFrom, take, toArray } from 'rxjs';
 import { BlockPool } from '../../bus/blocks.ts';
 import { CommandClient, NoResponderError, serveCommands } from '../../bus/commands.ts';
 import { BusError, connectBus } from '../../bus/connection.ts';
 import { ensureLog, LogPublisher, LogReader } from '../../bus/log.ts';
+import { BusServer } from '../../bus/server.ts';
 import { Store } from '../../bus/store.ts';
 import { token } from '../../bus/subjects.ts';
 import { WirePort } from '../../bus/wire.ts';
@@ -271,6 +272,24 @@ test('the server dies with whoever started it, even by kill -9', async (t) => {
   parent.kill('SIGKILL');
   // The connection ends when the server does: nothing to poll for.
   await t.notThrowsAsync(closed);
+});
+
+test('a server has a port of its own choice, and keeps it, but not for the next one of its folder', async (t) => {
+  const options = { program: ensureNatsServer(process.cwd()), folder: temporaryFolder(t) };
+  const first = await BusServer.start(options);
+  t.teardown(() => first.kill());
+  const { port } = first;
+  await first.kill();
+  await first.start();
+  t.is(first.port, port);
+  await first.kill();
+  const other = createServer().listen(port, '127.0.0.1');
+  t.teardown(() => void other.close());
+  await once(other, 'listening');
+  const second = await BusServer.start(options);
+  t.teardown(() => second.stop());
+  t.not(second.port, port);
+  await (await connectTo(t, second)).flush();
 });
 
 test('an unreachable bus and an impossible name are named', async (t) => {
