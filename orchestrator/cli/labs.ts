@@ -47,7 +47,7 @@ export function ls(output: OutputFormat): void {
       status: lost ? 'lost' : (status?.status ?? 'down'),
       shell: status?.shell ?? 'processes',
       nodes: home.compiled().nodes.length,
-      age: humanAge(Date.now() - (status?.startedAt ?? 0)),
+      age: humanAge(Math.max(Date.now() - (status?.startedAt ?? 0), 0)),
       file: status?.file ?? '',
       bus: running ? (status?.bus.url ?? '') : '',
       folder: home.folder,

@@ -1,7 +1,5 @@
 import { execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { ExecutionContext } from 'ava';
@@ -15,6 +13,7 @@ import { parseIp4 } from '../../../protocols/ip4.ts';
 import { parseIp6 } from '../../../protocols/ip6.ts';
 import { type BgpMessage, encodeMessage, encodeStateChange } from '../../../protocols/mrt/bgp4mp.ts';
 import { tableDump } from '../../../protocols/mrt/table.ts';
+import { freePort } from '../../interop/free-port.ts';
 import { route } from '../../protocols/bgp/arbitrary.ts';
 import { concat } from '../../protocols/mrt/bytes.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -194,23 +193,16 @@ testWithBgpdump('bgpdump reads a log of messages and states', async (t) => {
   });
 });
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return address !== null && typeof address === 'object' ? address.port : 0;
-}
-
 /** The command line of a GoBGP that runs until the test ends. */
 async function startGobgp(t: ExecutionContext): Promise<(...args: readonly string[]) => Promise<string>> {
   const folder = temporaryFolder(t);
   const config = join(folder, 'gobgpd.toml');
   // Port -1: it listens for no peers.
   writeFileSync(config, '[global.config]\nas = 64999\nrouter-id = "10.0.0.9"\nport = -1\n');
-  const port = await freePort();
-  const api = `127.0.0.1:${port}`;
+  // No other test has this address: nobody takes the port before gobgpd does.
+  const host = '127.202.0.1';
+  const port = await freePort(host);
+  const api = `${host}:${port}`;
   const daemon = spawn(GOBGPD, ['-f', config, '--pprof-disable', '--api-hosts', api], { stdio: 'ignore' });
   const exited = new Promise((resolve) => daemon.once('exit', resolve));
   t.teardown(async () => {
@@ -218,7 +210,7 @@ async function startGobgp(t: ExecutionContext): Promise<(...args: readonly strin
     await exited;
   });
   const gobgp = async (...args: readonly string[]): Promise<string> =>
-    (await run(GOBGP, ['--port', String(port), ...args])).stdout;
+    (await run(GOBGP, ['--host', host, '--port', String(port), ...args])).stdout;
   await eventually('gobgpd answers', () =>
     gobgp('global').then(
       (text) => text.includes('64999'),

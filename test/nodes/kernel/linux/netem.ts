@@ -8,7 +8,7 @@ const ping = packet4({ src: '10.0.0.2', dst: '10.0.0.1', to: PORTS[0]!.mac, uppe
 /** Without handles, which the kernel numbers, how often the device was busy, and tc's usage. */
 function ofTc(text: string): string {
   return text
-    .replaceAll(/ 800\d:/g, ' 8000:')
+    .replaceAll(/ 8[\da-f]{3}:/g, ' 8000:')
     .replaceAll(/ requeues \d+/g, '')
     .replaceAll(/^(Usage:|\t| {3,}).*\n?/gm, '')
     .replaceAll(/ +$/gm, '')
