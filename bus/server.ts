@@ -24,14 +24,14 @@ const LOOK = 5;
 const ANY_PORT = -1;
 
 /**
- * Waits on its standard input beside the server: when whoever started it dies, even by kill -9, the pipe closes and
- * the server goes too.
+ * Waits on its standard input beside the server for the signal that is to end it: when whoever started it dies, even by
+ * kill -9, the pipe closes and the server goes too. It ends when the server has, and holds no port any more.
  */
 const GUARD = `
 exec 3<&0
 "$@" </dev/null &
 server=$!
-{ cat <&3 >/dev/null; kill -TERM $server 2>/dev/null; } &
+{ read -r signal <&3; kill -"\${signal:-TERM}" $server 2>/dev/null; } &
 wait $server
 `;
 
@@ -98,11 +98,9 @@ export class BusServer implements BusAddress {
     return this.#end(() => this.#child?.stdin?.end());
   }
 
-  /** Ends the server and its guard with SIGKILL, as a crash would. */
+  /** Ends the server with SIGKILL, as a crash would. */
   kill(): Promise<void> {
-    return this.#end(() => {
-      if (this.#child?.pid !== undefined) process.kill(-this.#child.pid, 'SIGKILL');
-    });
+    return this.#end(() => this.#child?.stdin?.write('KILL\n'));
   }
 
   async #end(how: () => void): Promise<void> {
