@@ -56,17 +56,21 @@ export class IpvsHooks {
     this.#defrag = new IpDefrag(ns);
   }
 
-  /** The first service is added. */
-  register(): void {
-    if (this.#registered) return;
-    this.#registered = true;
+  /** They are there while there are services (`ip_vs_register_hooks`): without one even connections are left alone. */
+  stand(services: 'some' | 'none'): void {
+    if (this.#registered === (services === 'some')) return;
+    this.#registered = services === 'some';
     const { netfilter } = this.#ns;
-    netfilter.register(NF_LOCAL_IN, NF_PRI.natSrc - 2, this.#out);
-    netfilter.register(NF_LOCAL_IN, NF_PRI.natSrc - 1, this.#in);
-    netfilter.register(NF_LOCAL_OUT, NF_PRI.natDst + 1, this.#out);
-    netfilter.register(NF_LOCAL_OUT, NF_PRI.natDst + 2, this.#in);
-    netfilter.register(NF_FORWARD, 99, this.#forwardIcmp);
-    netfilter.register(NF_FORWARD, 100, this.#out);
+    for (const [hook, priority, run] of [
+      [NF_LOCAL_IN, NF_PRI.natSrc - 2, this.#out],
+      [NF_LOCAL_IN, NF_PRI.natSrc - 1, this.#in],
+      [NF_LOCAL_OUT, NF_PRI.natDst + 1, this.#out],
+      [NF_LOCAL_OUT, NF_PRI.natDst + 2, this.#in],
+      [NF_FORWARD, 99, this.#forwardIcmp],
+      [NF_FORWARD, 100, this.#out],
+    ] as const)
+      if (this.#registered) netfilter.register(hook, priority, run);
+      else netfilter.unregister(hook, run);
   }
 
   /** From clients (`ip_vs_in`). */

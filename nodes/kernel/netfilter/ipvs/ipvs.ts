@@ -129,7 +129,7 @@ export class Ipvs {
       this.#services.set(key.addr, services.set(key.proto * 65_536 + key.port, service));
       if (key.port === 0) this.#catchAll++;
     }
-    this.#hooks.register();
+    this.#hooks.stand('some');
     this.#emit({ type: 'ipvs.service.set', ns: this.#ns.name, service: service.facts() });
   }
 
@@ -150,6 +150,7 @@ export class Ipvs {
       if (services?.size === 0) this.#services.delete(key.addr);
       if (key.port === 0) this.#catchAll--;
     }
+    if (this.#services.size === 0 && this.#byMark.size === 0) this.#hooks.stand('none');
     this.#emit({ type: 'ipvs.service.removed', ns: this.#ns.name, service: service.text });
     for (const destination of service.destinations.splice(0)) this.#discard(destination);
   }

@@ -147,5 +147,19 @@ export const ipvsCases: CaseGroup = {
         show('ipvsadm -Ln'),
       ],
     },
+    {
+      name: 'packets of connections whose service has gone are dropped, but only while there is any service',
+      setUp: [...balanced('-m'), `ipvsadm -A -u ${VIP}:53 -s rr`, `ipvsadm -a -u ${VIP}:53 -r 10.0.2.2 -m`],
+      steps: [
+        send(0, packet4(client({ upper: udp(2_000, 53) }))),
+        command(`ipvsadm -D -u ${VIP}:53`),
+        send(0, packet4(client({ upper: udp(2_000, 53) }))),
+        command('ipvsadm -C'),
+        send(0, packet4(client({ upper: udp(2_000, 53) }))),
+        show('ipvsadm -Lnc', connections),
+        command(`ipvsadm -A -t ${VIP}:80 -s rr`),
+        send(0, packet4(client({ upper: udp(2_000, 53) }))),
+      ],
+    },
   ],
 };
