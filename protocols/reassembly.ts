@@ -162,7 +162,7 @@ export class Reassembler {
     if (place === 'behind') datagram.runs.at(-1)!.end = end;
     else datagram.runs.push({ start: offset, end });
     datagram.runs.sort((one, other) => one.start - other.start);
-    if (offset === 0) datagram.first = packet;
+    if (offset === 0) datagram.first = packet.subarray(0, packet.length - (whole - end));
     datagram.pieces.push({ offset, data });
     datagram.ecn |= 1 << ecn;
     datagram.bytes += data.length;

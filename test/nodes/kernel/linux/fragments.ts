@@ -141,6 +141,11 @@ export const fragmentsCases: CaseGroup = {
       ],
     },
     {
+      name: 'of a first fragment that is not of whole words only these are quoted',
+      setUp: [...ROUTER, SOON],
+      steps: [pieces(ECHO, [0, 13]), pieces({ ...ECHO, id: 99 }, [0, 21]), listen(LATE)],
+    },
+    {
       name: 'conntrack keeps fragments back, and tells only for the host itself what did not come',
       setUp: [...FOLLOWED, SOON],
       steps: [
