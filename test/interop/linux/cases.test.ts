@@ -38,7 +38,7 @@ async function linuxAnswers(group: CaseGroup, asked: LinuxCase, guest: Guest | u
     ipv6,
     ...(guest === undefined ? {} : { guest }),
   });
-  await linux.run(AWAIT_ADDRESSES);
+  if (setUp.some((line) => line.includes('nodad'))) await linux.run(AWAIT_ADDRESSES);
   const shown = async (step: ShowStep, expected: Answer | undefined): Promise<Answer> => {
     const end = performance.now() + WORKERS;
     for (;;) {

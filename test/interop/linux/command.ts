@@ -8,9 +8,18 @@ export function onLinux(command: string): string {
   return command.replace(/^(ip6?tables)(-save|-restore)?(?= |$)/, '$1-legacy$2');
 }
 
-/** Until addresses that were added with `nodad` are good in Linux too: a worker sees to that. */
-export const AWAIT_ADDRESSES =
-  'for i in $(seq 100); do ip -6 addr show tentative | grep -q nodad || break; sleep 0.002; done';
+/**
+ * Until addresses that were added with `nodad` are good in Linux too: a worker makes their local routes (`addrconf_dad_completed`),
+ * without which a packet for them is sent on. They are not `tentative` meanwhile.
+ */
+export const AWAIT_ADDRESSES = String.raw`
+for i in $(seq 100); do
+  routes=$(ip -6 route show table all type local)
+  ip -6 -o addr show up | sed -n 's|^[0-9]*: *\([^ ]*\) *inet6 \([^/ ]*\).* nodad.*|local \2 dev \1 |p' | {
+    while read -r route; do case "$routes" in *"$route "*) ;; *) exit 1 ;; esac; done
+  } && break
+  sleep 0.002
+done`;
 
 /** A shell line that says whether a command of ours is taken. */
 export function takenOrRefused(command: string): string {

@@ -17,6 +17,8 @@ ETH_P_ALL = 0x0003
 ETH_P_8021Q = 0x8100
 ETH_P_IP = 0x0800
 ETH_P_SENTINEL = 0x88B5
+IPPROTO_IGMP = 2
+IGMPV3_ROUTERS = bytes([224, 0, 0, 22])
 PACKET_AUXDATA = 8
 SOL_PACKET = 263
 TP_STATUS_CSUMNOTREADY = 1 << 3
@@ -106,6 +108,8 @@ def completed(frame):
 
 def is_unasked(frame):
     """What a host sends when it likes: reports of multicast listeners, router solicitations."""
+    if frame[12:14] == b"\x08\x00":
+        return frame[23] == IPPROTO_IGMP and frame[30:34] == IGMPV3_ROUTERS
     if frame[12:14] != b"\x86\xdd":
         return False
     if frame[20] == 0 and frame[54] == 58:
