@@ -4,9 +4,13 @@ line of stdin is {"ports": [[name, mac, peer's mac], …], "setUp": [shell comma
 stdout and whether it succeeded, {"exchange": [[port, hex], …], "within": seconds} sends frames and waits for what a process inside
 may answer: until a frame has come out, or in vain."""
 
+import ctypes
+import fcntl
 import json
 import os
+import re
 import select
+import shlex
 import socket
 import struct
 import subprocess
@@ -26,49 +30,108 @@ TP_STATUS_VLAN_VALID = 1 << 4
 # A frame crosses fewer queues than this between one port and another.
 ROUNDS = 6
 
-# Words before a command that run it inside.
-INSIDE = []
+libc = ctypes.CDLL(None)
+
 SYSCTLS = [
     "net.ipv4.icmp_ratelimit=0 net.ipv4.icmp_msgs_per_sec=100000 net.ipv4.icmp_msgs_burst=100000",
     # Multicast listeners report themselves at once, before the rules of a test can count it.
     "net.ipv6.conf.default.mldv2_unsolicited_report_interval=1",
     "net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0",
 ]
+LINKS = "ip -o link"
 NO_IPV6 = "sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1"
 
 
-def sh(command, where):
-    subprocess.run([*where, "sh", "-c", command], check=True, stdout=subprocess.DEVNULL)
+class Inside:
+    """The namespace within: a shell in it that takes commands. To enter it for each takes three programs instead of one, and in a
+    guest the start of a program takes longer than what it does."""
+
+    def __init__(self):
+        self.outputs = [appended(number, name) for number, name in ((8, "stdout"), (9, "stderr"))]
+        self.shell = subprocess.Popen(
+            ["unshare", "-n", "sh"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, pass_fds=self.outputs
+        )
+
+    def do(self, command, where):
+        """In a shell of its own, as it were: what it changes in there, or gets wrong, ends with it. Tells the status."""
+        self.shell.stdin.write(f"(eval {shlex.quote(command)}) </dev/null {where}\necho $?\n")
+        self.shell.stdin.flush()
+        return int(self.shell.stdout.readline())
+
+    def run(self, command):
+        """What it says on stdout and stderr, and the status between."""
+        for output in self.outputs:
+            os.truncate(output, 0)
+        code = self.do(command, ">&8 2>&9")
+        stdout, stderr = (os.pread(output, os.fstat(output).st_size, 0).decode() for output in self.outputs)
+        return [stdout, code, stderr]
+
+    def set_up(self, command):
+        if self.do(command, ">/dev/null") != 0:
+            raise RuntimeError(f"not taken: {command}")
+
+    def end(self):
+        self.shell.kill()
 
 
-def batch(links):
+def appended(number, name):
+    """A file in memory under this descriptor, a single digit as the shell wants it, for whoever has it to write to its end."""
+    file = os.memfd_create(name)
+    os.dup2(file, number)
+    os.close(file)
+    fcntl.fcntl(number, fcntl.F_SETFL, os.O_APPEND)
+    return number
+
+
+# What `ip -batch` reads as the shell does. An option before the object is not for its lines.
+PLAIN_IP = re.compile(r"ip (\w[\w .:/=,+-]*)")
+
+
+def batch(lines):
     """As few processes as may be: in a guest each takes its time."""
-    return "\n".join(["ip -batch - <<end", *(f"link {link}" for link in links), "end"])
+    return "\n".join(["ip -batch - <<end", *lines, "end"])
 
 
-def set_up(ports, commands):
-    links = ["set lo up"]
+def script(commands):
+    """One for all of them that ends with the first that fails."""
+    parts = ["set -e"]
+    lines = []
+    for command in [*commands, None]:
+        plain = command is not None and PLAIN_IP.fullmatch(command)
+        if plain:
+            lines.append(plain[1])
+            continue
+        if lines:
+            parts.append(batch(lines))
+            lines = []
+        if command is not None:
+            parts.append(command)
+    return "\n".join(parts)
+
+
+def set_up(ports, commands, inside):
+    links = ["link set lo up"]
     for dev, mac, far in ports:
         links += [
-            f"add {dev} address {mac} type veth peer name {dev}-far address {far}",
-            f"set {dev}-far netns {os.getpid()}",
-            f"set {dev} up",
+            f"link add {dev} address {mac} type veth peer name {dev}-far address {far}",
+            f"link set {dev}-far netns {os.getpid()}",
+            f"link set {dev} up",
         ]
-    far_ends = [f"set {dev}-far up" for dev, _, _ in ports]
-    queue = ["add q0 type veth peer name q1", "set q0 up", "set q1 up"]
-    sh(f"{NO_IPV6} {' '.join(SYSCTLS)} && {batch(links)}", INSIDE)
-    sh(f"{NO_IPV6} && {batch([*far_ends, *queue])}", [])
-    await_up([dev for dev, _, _ in ports], INSIDE)
-    await_up([*(f"{dev}-far" for dev, _, _ in ports), "q0", "q1"], [])
+    far_ends = [f"link set {dev}-far up" for dev, _, _ in ports]
+    queue = ["link add q0 type veth peer name q1", "link set q0 up", "link set q1 up"]
+    inside.set_up(f"{NO_IPV6} {' '.join(SYSCTLS)} && {batch(links)}")
+    subprocess.run(["sh", "-c", f"{NO_IPV6} && {batch([*far_ends, *queue])}"], check=True, stdout=subprocess.DEVNULL)
+    await_up([dev for dev, _, _ in ports], lambda: inside.run(LINKS)[0])
+    far = [*(f"{dev}-far" for dev, _, _ in ports), "q0", "q1"]
+    await_up(far, lambda: subprocess.run(LINKS.split(), capture_output=True, text=True).stdout)
     if commands:
-        sh("\n".join(["set -e", *commands]), INSIDE)
+        inside.set_up(script(commands))
 
 
-def await_up(devices, where):
+def await_up(devices, links):
     """Until then a device drops what it is given: that its link is up is told by a worker that may be late."""
     while True:
-        done = subprocess.run([*where, "ip", "-o", "link"], capture_output=True, text=True)
-        states = {line.split()[1].split("@")[0].rstrip(":"): " state UP " in line for line in done.stdout.splitlines()}
+        states = {line.split()[1].split("@")[0].rstrip(":"): " state UP " in line for line in links().splitlines()}
         if all(states.get(device) for device in devices):
             return
 
@@ -145,9 +208,9 @@ def drain(ports):
     return out
 
 
-def serve():
+def serve(inside):
     given = json.loads(sys.stdin.readline())
-    set_up(given["ports"], given["setUp"])
+    set_up(given["ports"], given["setUp"], inside)
     ports = [open_port(f"{dev}-far") for dev, _, _ in given["ports"]]
     tail, head = open_port("q0", ETH_P_SENTINEL), open_port("q1", ETH_P_SENTINEL)
     sentinel = b"\xff" * 6 + b"\x02\0\0\0\0\x09" + struct.pack("!H", ETH_P_SENTINEL) + bytes(46)
@@ -162,8 +225,7 @@ def serve():
     for line in sys.stdin:
         request = json.loads(line)
         if "run" in request:
-            done = subprocess.run([*INSIDE, "sh", "-c", request["run"]], capture_output=True, text=True)
-            print(json.dumps([done.stdout, done.returncode, done.stderr]), flush=True)
+            print(json.dumps(inside.run(request["run"])), flush=True)
             continue
         if "exchange" in request:
             for number, frame in request["exchange"]:
@@ -183,16 +245,13 @@ def serve():
 
 
 def main():
-    global INSIDE
-    # What a veth is given waits in its CPU's queue, in order.
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    inner = subprocess.Popen(["unshare", "-n", "sh", "-c", "echo; exec cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    inner.stdout.readline()
-    INSIDE = ["nsenter", "-t", str(inner.pid), "-n"]
+    # What a veth is given waits in the queue of its CPU, in order: one for all, where the scheduler has found room.
+    os.sched_setaffinity(0, {libc.sched_getcpu()})
+    inside = Inside()
     try:
-        serve()
+        serve(inside)
     finally:
-        inner.kill()
+        inside.end()
 
 
 if __name__ == "__main__":
