@@ -33,16 +33,10 @@ import type { IcmpErrorReport, IcmpHandlers, IcmpSocket } from '../icmp.ts';
 import type { Skb } from '../netfilter/skb.ts';
 import type { Netns } from '../netns.ts';
 
-/** Tokens that a host may have saved up (`XRLIM_BURST_FACTOR`), and hosts that are kept account of. */
-const BURST = 6;
-const BUCKETS = 1024;
-
 /** ICMPv6 of a namespace (RFC 4443): answers echoes, sends errors, brings those of others to the sockets they are about. */
 export class Icmp6Layer {
   readonly #ns: Netns;
   readonly #sockets = new Set<IcmpHandlers<Ip6>>();
-  /** Time worth of tokens by destination, ms, and when it was counted. */
-  readonly #buckets = new Map<Ip6, { tokens: number; at: number }>();
 
   constructor(ns: Netns) {
     this.#ns = ns;
@@ -201,7 +195,7 @@ export class Icmp6Layer {
     if (wasForMany && !toMany) return;
     if (isError(frame)) return;
     // The default of net.ipv6.icmp.ratemask: all errors but 'packet too big'.
-    if (type !== ICMPV6_PACKET_TOO_BIG && !this.#admits(src)) {
+    if (type !== ICMPV6_PACKET_TOO_BIG && !ipv6.peers.admits(src, ipv6.sysctls.icmp.ratelimit)) {
       this.#ns.kernel.drop('icmp6-ratelimit');
       return;
     }
@@ -220,27 +214,6 @@ export class Icmp6Layer {
     if (device === null) return ANY_IP6;
     const path = layer.lookup(to, 0, scopeDevice(device, to) ?? null);
     return path === null || path.src !== ANY_IP6 ? ANY_IP6 : (addresses.sourceFor(to, device) ?? ANY_IP6);
-  }
-
-  /** `icmpv6_xrlim_allow` and `inet_peer_xrlim_allow`: the wider the route to a host, the more it may have. */
-  #admits(dst: Ip6): boolean {
-    const { now } = this.#ns.kernel.rt;
-    const { sysctls, layer } = this.#ns.ipv6;
-    const plen = layer.lookup(dst, 0, null)?.route?.len ?? 128;
-    const ratelimit = Math.floor(sysctls.icmp.ratelimit / 2 ** ((128 - plen) >> 5));
-    if (ratelimit === 0) return true;
-    const bucket = this.#buckets.get(dst) ?? { tokens: BURST * ratelimit, at: now };
-    this.#buckets.delete(dst);
-    this.#buckets.set(dst, bucket);
-    if (this.#buckets.size > BUCKETS) {
-      const [oldest] = this.#buckets.keys();
-      if (oldest !== undefined) this.#buckets.delete(oldest);
-    }
-    bucket.tokens = Math.min(BURST * ratelimit, bucket.tokens + (now - bucket.at));
-    bucket.at = now;
-    if (bucket.tokens < ratelimit) return false;
-    bucket.tokens -= ratelimit;
-    return true;
   }
 }
 

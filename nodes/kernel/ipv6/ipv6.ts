@@ -25,6 +25,7 @@ import { TcpLayer } from '../tcp.ts';
 import { UdpLayer } from '../udp.ts';
 import { AddressTable6 } from './addresses.ts';
 import { Icmp6Layer, scopeDevice } from './icmp.ts';
+import { InetPeers } from './inet-peers.ts';
 import { Ip6Layer } from './layer.ts';
 import { NdpLayer } from './ndp.ts';
 import { RedirectSender6 } from './redirect.ts';
@@ -48,6 +49,7 @@ export class Ipv6 {
   readonly pathMtus: PathMtuCache<Ip6>;
   readonly redirects: RedirectCache<Ip6>;
   readonly redirectSender: RedirectSender6;
+  readonly peers: InetPeers;
   readonly netfilter = new NetfilterHooks();
   readonly nat: Nat;
   readonly xtables: Xtables;
@@ -69,6 +71,7 @@ export class Ipv6 {
     // `ip6_rt_gc_timeout`: one that nothing goes by for so long is forgotten.
     this.redirects = new RedirectCache(ns, { from: 'used', ms: 60_000 });
     this.redirectSender = new RedirectSender6(ns);
+    this.peers = new InetPeers(ns.kernel.rt);
     this.pathMtus = new PathMtuCache(ns, {
       least: IPV6_MIN_MTU,
       unspecified: ANY_IP6,

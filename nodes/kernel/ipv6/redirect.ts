@@ -36,20 +36,12 @@ export function receiveRedirect6(ns: Netns, device: Device, message: Redirect, r
   ns.ipv6.redirects.learn(destination, path, target);
 }
 
-interface Tokens {
-  left: number;
-  at: number;
-}
-
-/** `XRLIM_BURST_FACTOR`; and the time that one redirect more takes, ms. */
-const BURST = 6;
+/** The time that one redirect more takes, of its destination and of its source, ms. */
 const INTERVAL = 1000;
-const PEERS = 1024;
 
 /** Tells senders of the better way to a host (RFC 4861 §8.2, `ndisc_send_redirect`). */
 export class RedirectSender6 {
   readonly #ns: Netns;
-  readonly #peers = new Map<Ip6, Tokens>();
 
   constructor(ns: Netns) {
     this.#ns = ns;
@@ -61,12 +53,12 @@ export class RedirectSender6 {
     const { inet6 } = device;
     const src = readIp6Cached(frame, ETH_HLEN + IP6_SRC);
     const destination = readIp6Cached(frame, ETH_HLEN + IP6_DST);
-    if (!this.#admits(destination)) return;
+    if (!ipv6.peers.admits(destination, INTERVAL)) return;
     const own = inet6.linkLocal();
     // Who sends it has to know it for a router's, and its target for one.
     if (own === null || (target !== destination && !isLinkLocal(target))) return;
     if (ipv6.addresses.isLocal(src, device)) return;
-    if (ipv6.layer.lookup(src, 0, device)?.nexthop !== src || !this.#admits(src)) return;
+    if (ipv6.layer.lookup(src, 0, device)?.nexthop !== src || !ipv6.peers.admits(src, INTERVAL)) return;
     const mac = inet6.neighbors.macOf(target);
     const room = IPV6_MIN_MTU - IPV6_HLEN - REDIRECT_LENGTH - OPTION_HEAD - (mac === null ? 0 : 8);
     const quoted = Math.min(room, frame.length - ETH_HLEN) & ~7;
@@ -77,23 +69,5 @@ export class RedirectSender6 {
       { type: 'redirect', target, destination, options },
       { src: own, dst: src, mac: null },
     );
-  }
-
-  /** `inet_peer_xrlim_allow`, of the destination and of the source. */
-  #admits(peer: Ip6): boolean {
-    const { now } = this.#ns.kernel.rt;
-    const full = BURST * INTERVAL;
-    const tokens = this.#peers.get(peer) ?? { left: full, at: now };
-    this.#peers.delete(peer);
-    this.#peers.set(peer, tokens);
-    if (this.#peers.size > PEERS) {
-      const [oldest] = this.#peers.keys();
-      if (oldest !== undefined) this.#peers.delete(oldest);
-    }
-    tokens.left = Math.min(full, tokens.left + now - tokens.at);
-    tokens.at = now;
-    if (tokens.left < INTERVAL) return false;
-    tokens.left -= INTERVAL;
-    return true;
   }
 }

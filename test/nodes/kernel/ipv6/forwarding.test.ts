@@ -99,14 +99,14 @@ test('no route, unreachable, blackhole, and a neighbour that is not there', (t) 
   t.is(r.kernel.drops.get('neighbor-failed'), 1);
 });
 
-test('errors to one host are limited: six at once, then four a second to one on a /64', (t) => {
+test('errors to one host are limited: six at once, then one a second', (t) => {
   const { net, a, r } = routed();
   const ping = pinger(a.kernel.root);
   for (let i = 0; i < 20; i++) ping.send('2001:db8:9::1');
   net.advance(10);
   t.is(ping.errors.length, 6);
   t.is(r.kernel.drops.get('icmp6-ratelimit'), 14);
-  net.advance(500);
+  net.advance(2_000);
   for (let i = 0; i < 3; i++) ping.send('2001:db8:9::1');
   net.advance(10);
   t.is(ping.errors.length, 8);
