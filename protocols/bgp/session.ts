@@ -301,8 +301,10 @@ export class Session implements ConnectionOwner {
     if (subtype === RefreshSubtype.request) {
       this.advertiser?.refresh(name, agreed.routeRefresh === 'enhanced' ? 'marked' : 'plain');
       this.advertiser?.flush();
-    } else if (subtype === RefreshSubtype.begin) this.#staleness.begin(name);
-    else if (subtype === RefreshSubtype.end) this.#staleness.told(name);
+    } else if (subtype === RefreshSubtype.begin) {
+      // RFC 7313 §4: with graceful restart the initial table has to be here first.
+      if (agreed.restart === null || !this.#awaitedEndOfRib.has(name)) this.#staleness.begin(name);
+    } else if (subtype === RefreshSubtype.end) this.#staleness.refreshed(name);
   }
 
   writable(): void {

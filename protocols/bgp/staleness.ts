@@ -19,6 +19,8 @@ export class Staleness {
   readonly #config: GracefulRestartConfig | null;
   readonly #timers = new Map<FamilyName, TimerHandle>();
   readonly #longLived = new Set<FamilyName>();
+  /** Families that the peer has begun to tell anew. */
+  readonly #refreshing = new Set<FamilyName>();
   #restart: PeerRestart | null = null;
 
   constructor(session: Session, owner: SessionOwner, config: GracefulRestartConfig | null) {
@@ -35,6 +37,7 @@ export class Staleness {
   /** The session is lost: keeps the families that the peer said it would restart gracefully. */
   lost(agreed: Negotiated | null, change: ConnectionChange): void {
     const restart = agreed?.restart ?? null;
+    this.#refreshing.clear();
     if (restart === null || !isGraceful(restart, change)) {
       this.#cancelAll();
       return;
@@ -73,12 +76,18 @@ export class Staleness {
   /** The peer begins to tell all of a family anew (BoRR). */
   begin(family: FamilyName): void {
     const { ribIn, host, name } = this.#session;
+    this.#refreshing.add(family);
     ribIn.markStale(family);
     host.stale(name, family, 'retained');
     this.#arm(family, this.#config?.stalePathTime ?? STALE_PATH_TIME, () => this.#sweep(family));
   }
 
-  /** It has told all of it (End-of-RIB, EoRR). */
+  /** It has told all of a family anew (EoRR); ignored if it never began to (RFC 7313 §4). */
+  refreshed(family: FamilyName): void {
+    if (this.#refreshing.delete(family)) this.told(family);
+  }
+
+  /** It has told all that it has of a family (End-of-RIB). */
   told(family: FamilyName): void {
     this.#cancel(family);
     this.#sweep(family);

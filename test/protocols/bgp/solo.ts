@@ -29,6 +29,8 @@ export interface SoloPeer {
   readonly options?: Partial<NeighborOptions>;
   /** Without the 4-octet AS capability. */
   readonly old?: boolean;
+  /** What it announces beside the 4-octet AS and the route refresh capability. */
+  readonly capabilities?: readonly Capability[];
 }
 
 /** What a peer has been told, as text: `+10.0.0.0/24 10.9.9.9 65000 65001`, `-10.0.0.0/24`, `end-of-rib`. */
@@ -41,7 +43,7 @@ export class RawPeer {
   readonly id: ConnectionId;
   readonly #node: LabNode;
 
-  constructor(node: LabNode, { asn, address, old }: SoloPeer, localAddress: string) {
+  constructor(node: LabNode, { asn, address, old, capabilities: more = [] }: SoloPeer, localAddress: string) {
     const { speaker } = node;
     const identifier = parseIp4(address)!;
     const id = speaker.admit(identifier)!;
@@ -49,7 +51,7 @@ export class RawPeer {
     this.#node = node;
     node.pipes.set(id, { node, id, far: null, open: true, inFlight: 0, blocked: false });
     speaker.tcpAccepted(id, { addr: parseIp4(localAddress)!, port: 179 }, { addr: identifier, port: 40_000 });
-    const wide: Capability[] = [{ type: 'route-refresh' }, { type: 'four-octet-as', asn }];
+    const wide: Capability[] = [{ type: 'route-refresh' }, { type: 'four-octet-as', asn }, ...more];
     const capabilities = old === true ? [] : wide;
     this.feed(encodeOpen({ version: 4, asn, holdTime: 0, identifier, capabilities }));
     this.feed(encodeKeepalive());
