@@ -54,11 +54,21 @@ export class ExportVariants {
 
   /** The number of a peer's kind. */
   of(peer: Peer, family: FamilyName): number {
-    const { kind, asn, nextHopSelf, extendedNextHop, options } = peer;
+    const { kind, asn, nextHopSelf, extendedNextHop, longLived, options } = peer;
     const { privateAs = '', asOverride = 'off', med = '' } = options;
     const override = asOverride === 'on' ? asn : '';
     const own = Object.values(ownNextHop(peer, family) ?? {});
-    const name = [family, kind, nextHopSelf, extendedNextHop, privateAs, override, med, ...own].join(' ');
+    const name = [
+      family,
+      kind,
+      nextHopSelf,
+      extendedNextHop,
+      longLived,
+      privateAs,
+      override,
+      med,
+      ...own,
+    ].join(' ');
     const known = this.#variants.get(name);
     if (known !== undefined) return known;
     this.#variants.set(name, this.#variants.size);
@@ -122,7 +132,7 @@ export class Exporter {
       const stays =
         communities.includes(WellKnown.noExport) || communities.includes(WellKnown.noExportSubconfed);
       if (stays) return 'no-export';
-      // RFC 9494 §4.6: a peer that does not know what it is must not prefer it to anything.
+      // RFC 9494 §4.3: a peer that does not know what it is must not prefer it to anything.
       if (communities.includes(WellKnown.llgrStale) && !knowsLongLived(peer)) return 'long-lived-stale';
       return ebgpRequiresPolicy === 'on' && this.#policy === null ? 'no-export-policy' : null;
     }
@@ -211,10 +221,17 @@ export class Exporter {
     const changed: AttributeFields = {
       ...attributes,
       ...nextHop,
-      localPref: attributes.localPref ?? DEFAULT_LOCAL_PREF,
+      ...(this.#isDeployedInPart(attributes)
+        ? { localPref: 0, communities: withNoExport(attributes.communities) }
+        : { localPref: attributes.localPref ?? DEFAULT_LOCAL_PREF }),
     };
     if (source?.kind !== 'internal' || clusterId === null) return table.intern(changed);
     return table.intern(reflected(changed, source, clusterId));
+  }
+
+  /** RFC 9494 §4.6: whoever does not know LLGR_STALE is to prefer anything else, and to keep the route inside the AS. */
+  #isDeployedInPart({ communities }: PathAttributes): boolean {
+    return communities.includes(WellKnown.llgrStale) && !knowsLongLived(this.#peer);
   }
 
   /** A next hop that is passed on, without what means nothing beyond its link (RFC 2545 §3). */
@@ -226,6 +243,10 @@ export class Exporter {
     if (family === 'ipv4' && this.#peer.extendedNextHop === 'no') return 'no-extended-next-hop';
     return { nextHop: null, nextHop6: global };
   }
+}
+
+function withNoExport(communities: readonly number[]): readonly number[] {
+  return communities.includes(WellKnown.noExport) ? communities : [...communities, WellKnown.noExport];
 }
 
 function knowsLongLived({ longLived }: Peer): boolean {

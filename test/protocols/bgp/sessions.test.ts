@@ -311,6 +311,27 @@ test('long-lived stale routes are the last choice, marked, and end with their ti
   checkFolds(t, lab);
 });
 
+test('RFC 9494 §4.6: inside the AS a peer that does not know LLGR gets stale routes as the last choice, and keeps them there', (t) => {
+  const llgr = { gracefulRestart: { restartTime: 1_000, longLivedTime: 60_000 } };
+  const lab = run(
+    [
+      speaker(1, 65001, { networks: [P], ...llgr }),
+      speaker(2, 65002, llgr),
+      speaker(3, 65002),
+      speaker(4, 65002, llgr),
+    ],
+    [link(1, 2), link(2, 3), link(2, 4)],
+  );
+  lab.cut('n1', 'n2');
+  lab.reset('n1', 'n2');
+  lab.run(2_000);
+  const at = (name: string) => paths(lab.node(name), P)[0]!.attributes;
+  t.deepEqual(at('n3').communities, [WellKnown.llgrStale, WellKnown.noExport]);
+  t.is(at('n3').localPref, 0);
+  t.deepEqual(at('n4').communities, [WellKnown.llgrStale]);
+  t.is(at('n4').localPref, 100);
+});
+
 // ---- attributes for external peers
 
 test('allowas-in, as-override, private AS numbers, MED and LOCAL_PREF', (t) => {
