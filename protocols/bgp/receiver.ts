@@ -153,7 +153,7 @@ export class Receiver {
     this.#put(ribIn, destination, path, judged, cause);
   }
 
-  #withdrawn({ stats, ribIn, name }: Session, prefixes: Prefixes, { cause, now }: Arrival): void {
+  #withdrawn({ stats, ribIn, name, kind }: Session, prefixes: Prefixes, { cause, now }: Arrival): void {
     const { keys, pathIds } = prefixes;
     stats.importWithdraws += keys.length;
     for (let i = 0; i < keys.length; i++) {
@@ -161,7 +161,7 @@ export class Receiver {
       const destination = this.#context.locRib.get(key);
       const path = destination && ribIn.get(destination, pathIds?.[i] ?? 0);
       if (destination === undefined || path === undefined) continue;
-      this.#context.damping?.withdrawn(name, key, path.pathId, now);
+      if (kind === 'external') this.#context.damping?.withdrawn(name, key, path.pathId, now);
       this.#remove(ribIn, { destination, path }, cause);
     }
   }
@@ -175,7 +175,9 @@ export class Receiver {
     { now: at, cause }: Arrival,
   ): void {
     const { stats, ribIn } = session;
-    const { locRib, damping } = this.#context;
+    const { locRib } = this.#context;
+    // Within the AS all have to choose among the same routes.
+    const damping = peer.kind === 'external' ? this.#context.damping : null;
     stats.importUpdates += keys.length;
     if (keys.length === 0) return;
     const telling = ribIn.telling(familyOf(keys[0]!));

@@ -523,6 +523,18 @@ test('a route that flaps is suppressed, and used again when its penalty has deca
   checkFolds(t, lab);
 });
 
+test('as in FRR, routes of internal peers are not damped: the routers of the AS would disagree', (t) => {
+  const damping = { halfLife: 60_000, suppress: 2_500, reuse: 750, maxSuppress: 240_000 };
+  const lab = run([speaker(1, 65001, { networks: [P] }), speaker(2, 65001, { damping })], [link(1, 2)]);
+  for (let i = 0; i < 4; i++) {
+    lab.node('n1').speaker.withdraw(P);
+    lab.run(100);
+    lab.node('n1').speaker.originate(P);
+    lab.run(100);
+  }
+  t.deepEqual(lab.node('n2').routes(), [`${P} 10.0.0.1`]);
+});
+
 // ---- everything at once
 
 test('whatever happens, the fold of the events is the state, and nothing stays unsaid', (t) => {
