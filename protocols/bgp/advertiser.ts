@@ -66,6 +66,8 @@ export class Advertiser {
   #mrai: TimerHandle | null = null;
   readonly #endOfRibDue: Set<FamilyName>;
   readonly #endOfRefreshDue = new Set<FamilyName>();
+  /** Families that were asked for anew before they had been told for the first time. */
+  readonly #refreshDue = new Set<FamilyName>();
   /** End-of-RIB is not sent, and nothing else, until this speaker has heard from its own peers (RFC 4724 §4.1). */
   #deferred: boolean;
 
@@ -220,6 +222,7 @@ export class Advertiser {
         this.#endOfRibDue.delete(family);
         this.#owner.send(encodeEndOfRib(family));
       }
+      if (this.#refreshDue.size > 0) this.#beginRefreshes();
       for (const family of this.#endOfRefreshDue) {
         if (this.#owner.blocked) return;
         this.#endOfRefreshDue.delete(family);
@@ -235,12 +238,23 @@ export class Advertiser {
   refresh(family: FamilyName, markers: 'marked' | 'plain'): void {
     if (!this.#options.families.includes(family)) return;
     if (markers === 'marked') {
+      // RFC 7313 §4: not before the End-of-RIB.
+      if (this.#endOfRibDue.has(family)) {
+        this.#refreshDue.add(family);
+        return;
+      }
       this.#owner.send(encodeRouteRefresh({ family: FAMILIES[family], subtype: RefreshSubtype.begin }));
       this.#endOfRefreshDue.add(family);
     }
     const which = ({ key }: Target) => familyOf(key) === family;
     this.ribOut.retell(which);
     this.pathsOut.retell(which);
+  }
+
+  #beginRefreshes(): void {
+    for (const family of this.#refreshDue) this.refresh(family, 'marked');
+    this.#refreshDue.clear();
+    this.flush();
   }
 
   /** The session is gone. */

@@ -1,6 +1,7 @@
 import test from 'ava';
 import type { Capability } from '../../../protocols/bgp/capability.ts';
 import { IPV4_UNICAST } from '../../../protocols/bgp/constants.ts';
+import { decodeMessage } from '../../../protocols/bgp/message.ts';
 import { encodeRouteRefresh, RefreshSubtype } from '../../../protocols/bgp/route-refresh.ts';
 import { encodeEndOfRib } from '../../../protocols/bgp/update.ts';
 import { parseIp4 } from '../../../protocols/ip4.ts';
@@ -11,6 +12,7 @@ const P = '10.9.0.0/24';
 const ROUTE = `${P} 10.0.0.1`;
 const BORR = encodeRouteRefresh({ family: IPV4_UNICAST, subtype: RefreshSubtype.begin });
 const EORR = encodeRouteRefresh({ family: IPV4_UNICAST, subtype: RefreshSubtype.end });
+const REQUEST = encodeRouteRefresh({ family: IPV4_UNICAST, subtype: RefreshSubtype.request });
 const END_OF_RIB = encodeEndOfRib('ipv4');
 
 const CAPABILITIES: readonly Capability[] = [
@@ -52,4 +54,29 @@ test('RFC 7313 §4: an end of a refresh that never began is ignored: what a rest
   t.is(one.speaker.session('p')!.ribIn.staleCount, 1);
   one.feed('p', END_OF_RIB);
   t.deepEqual(one.node.routes(), []);
+});
+
+/** What a peer has been sent of refreshes, and of UPDATEs as `told` has them, in order. */
+function sent(one: Solo, name: string): string[] {
+  return one.node.log.flatMap(({ event }) => {
+    if (event.type !== 'bgp.sent' || event.peer !== name) return [];
+    const decoded = decodeMessage(event.message);
+    if (decoded.type === 'route-refresh')
+      return [decoded.refresh.subtype === RefreshSubtype.begin ? 'BoRR' : 'EoRR'];
+    return decoded.type === 'update' ? ['update'] : [];
+  });
+}
+
+test('RFC 7313 §4: no BoRR goes out before the End-of-RIB: a refresh that is asked for earlier comes after it', (t) => {
+  const one = solo();
+  one.lose('p');
+  one.speaker.originate(P);
+  one.speaker.restart('daemon-forwarding-kept', 10_000, () => {});
+  one.establish('p');
+  const before = sent(one, 'p').length;
+  one.feed('p', REQUEST);
+  one.feed('p', REQUEST);
+  t.deepEqual(sent(one, 'p').slice(before), []);
+  one.feed('p', END_OF_RIB);
+  t.deepEqual(sent(one, 'p').slice(before), ['update', 'update', 'BoRR', 'update', 'EoRR']);
 });
