@@ -1,8 +1,8 @@
 import { setU16, setU32, u16, u32 } from '../bytes.ts';
 import { AS_TRANS } from './constants.ts';
 
-/** AS_PATH segment types, RFC 4271 §4.3 b. Confederation segments (3, 4) are not valid outside one. */
-const SegmentType = { set: 1, sequence: 2 } as const;
+/** AS_PATH segment types, RFC 4271 §4.3 b, and those of confederations, which are not valid outside one (RFC 5065 §5). */
+const SegmentType = { set: 1, sequence: 2, confedSequence: 3, confedSet: 4 } as const;
 
 export interface AsSegment {
   readonly type: 'set' | 'sequence';
@@ -20,9 +20,15 @@ export type AsSize = 2 | 4;
 
 /**
  * Segments: type (1), count (1), AS numbers. Null if malformed: unknown type, empty segment, overrun
- * (RFC 7606 §7.2), a confederation segment (RFC 5065 §5), AS 0 (RFC 7607).
+ * (RFC 7606 §7.2), a confederation segment (RFC 5065 §5) that is not left out, AS 0 (RFC 7607).
  */
-export function decodeAsPath(buf: Uint8Array, off: number, end: number, size: AsSize): AsPath | null {
+export function decodeAsPath(
+  buf: Uint8Array,
+  off: number,
+  end: number,
+  size: AsSize,
+  confederations: 'malformed' | 'left-out' = 'malformed',
+): AsPath | null {
   if (off === end) return EMPTY_AS_PATH;
   let segments: readonly AsSegment[] = EMPTY_AS_PATH;
   let at = off;
@@ -30,7 +36,9 @@ export function decodeAsPath(buf: Uint8Array, off: number, end: number, size: As
     if (at + 2 > end) return null;
     const code = buf[at]!;
     const count = buf[at + 1]!;
-    if ((code !== SegmentType.set && code !== SegmentType.sequence) || count === 0) return null;
+    const confederation = code === SegmentType.confedSequence || code === SegmentType.confedSet;
+    const plain = code === SegmentType.set || code === SegmentType.sequence;
+    if (count === 0 || !(plain || (confederation && confederations === 'left-out'))) return null;
     at += 2;
     if (at + count * size > end) return null;
     const asns = new Array<number>(count);
@@ -39,6 +47,7 @@ export function decodeAsPath(buf: Uint8Array, off: number, end: number, size: As
       if (asn === 0) return null;
       asns[i] = asn;
     }
+    if (confederation) continue;
     // Paths are kept: an array that grows by pushing would keep room for sixteen more.
     segments = [...segments, { type: code === SegmentType.set ? 'set' : 'sequence', asns }];
   }

@@ -315,10 +315,13 @@ function parseExtendedCommunities({ draft }: Parse, buf: Uint8Array, off: number
   return null;
 }
 
-/** RFC 6793 §6: an AS4_PATH that is malformed, or comes from a speaker with 4-octet AS numbers, is discarded. */
+/**
+ * RFC 6793 §6: an AS4_PATH that is malformed, or comes from a speaker with 4-octet AS numbers, is discarded, and of another the
+ * segments of confederations are.
+ */
 function parseAs4Path(state: Parse, buf: Uint8Array, off: number, end: number): Verdict {
   if (state.context.asSize === 4) return OPTIONAL_DISCARD;
-  const path = decodeAsPath(buf, off, end, 4);
+  const path = decodeAsPath(buf, off, end, 4, 'left-out');
   if (path === null || path.length === 0) return OPTIONAL_DISCARD;
   state.as4Path = path;
   return null;

@@ -541,6 +541,8 @@ test('RFC 6793 §4.2.3: AS4_PATH counts unless the AGGREGATOR is of a speaker th
   t.deepEqual(asPathOf(`${head} ${as4Path}`)?.asPath, [{ type: 'sequence', asns: [23456, 65001] }]);
   const before = asPathOf(`${ORIGIN} c0 11 0a 02 02 00010001 0000fde9 ${path} ${NEXT_HOP}`);
   t.deepEqual(before?.asPath, [{ type: 'sequence', asns: [65537, 65001] }], 'AS4_PATH before AS_PATH');
+  const within = 'c0 11 10 03 01 0000fde8 02 02 00010001 0000fde9';
+  t.deepEqual(asPathOf(`${head} ${within}`)?.asPath, before?.asPath, 'segments of a confederation');
   const translated = asPathOf(`${head} c0 07 06 5ba0 0a000002 ${as4Path} ${as4Aggregator}`);
   t.deepEqual(translated?.aggregator, { asn: 65537, address: 0x0a000002 });
   const old = asPathOf(`${head} c0 07 06 fde9 0a000002 c0 11 0a 02 02 00010001 0000fde9 ${as4Aggregator}`);
