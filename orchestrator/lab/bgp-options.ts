@@ -8,6 +8,7 @@ import type {
   NeighborOptions,
   SpeakerConfig,
 } from '../../protocols/bgp/config.ts';
+import { DAMPING_DEFAULTS, dampingCeiling } from '../../protocols/bgp/damping.ts';
 import { formatIpPrefix } from '../../protocols/ip.ts';
 import { anyCidr, asNumber, duration, ip4, ip6, map, name } from './schema-types.ts';
 
@@ -24,6 +25,27 @@ export const gracefulRestart = z.union([
     notification: z.boolean().optional(),
   }),
 ]);
+
+const damping = map({
+  halfLife: duration.optional(),
+  maxSuppress: duration.optional(),
+  suppress: z.int().min(1).optional(),
+  reuse: z.int().min(1).optional(),
+}).check((ctx) => {
+  const config = present(ctx.value);
+  const { suppress, reuse } = { ...DAMPING_DEFAULTS, ...config };
+  const ceiling = dampingCeiling(config);
+  if (suppress <= reuse)
+    ctx.issues.push({
+      ...{ code: 'custom', input: ctx.value, path: [] },
+      message: `a route that is suppressed above ${suppress} cannot be used again below ${reuse}; give a suppress above reuse`,
+    });
+  else if (ceiling <= suppress)
+    ctx.issues.push({
+      ...{ code: 'custom', input: ctx.value, path: [] },
+      message: `nothing is ever suppressed: no penalty is above ${Math.floor(ceiling)} (reuse × 2^(maxSuppress / halfLife)), and suppress is ${suppress}; give a longer maxSuppress or a shorter halfLife`,
+    });
+});
 
 /** How a session may be configured, in `session`, a group, `peers` or `neighbors`; each overrides the one before. */
 const sessionShape = {
@@ -95,12 +117,7 @@ export const speakerShape = {
   compareMed: z.enum(['same-as', 'always']).optional(),
   multipathAsPath: z.enum(['relaxed', 'same']).optional(),
   ebgpRequiresPolicy: z.boolean().optional(),
-  damping: map({
-    halfLife: duration.optional(),
-    maxSuppress: duration.optional(),
-    suppress: z.int().min(1).optional(),
-    reuse: z.int().min(1).optional(),
-  }).optional(),
+  damping: damping.optional(),
   gracefulRestart: sessionShape.gracefulRestart,
   jitter: z.boolean().optional(),
   originate: map({ mrt: z.string().min(1), peer: z.string().optional() }).optional(),

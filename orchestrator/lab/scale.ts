@@ -1,12 +1,11 @@
 import type { BgpConfig, BgpNeighbor, Timings } from '../../nodes/config.ts';
 import type { DampingConfig, GracefulRestartConfig, NeighborOptions } from '../../protocols/bgp/config.ts';
+import { DAMPING_DEFAULTS } from '../../protocols/bgp/damping.ts';
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 /** What holds where a lab says nothing, as in the protocols that have them, for a scale to be laid on. */
 const STALE_PATH_TIME = 6 * MINUTE;
-const HALF_LIFE = 15 * MINUTE;
-const MAX_SUPPRESS = 60 * MINUTE;
 const SEND_HOLD = 8 * MINUTE;
 /** RFC 5880 §6.8.3 */
 const SLOW_INTERVAL = SECOND;
@@ -75,6 +74,6 @@ function restart(config: GracefulRestartConfig, scale: number): GracefulRestartC
 }
 
 function dampingOf(config: DampingConfig, scale: number): DampingConfig {
-  const { halfLife = HALF_LIFE, maxSuppress = MAX_SUPPRESS } = config;
+  const { halfLife, maxSuppress } = { ...DAMPING_DEFAULTS, ...config };
   return { ...config, halfLife: halfLife * scale, maxSuppress: maxSuppress * scale };
 }

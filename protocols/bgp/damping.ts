@@ -5,9 +5,17 @@ const MINUTE = 60_000;
 /** Added by a withdrawal and by a change of attributes (RFC 2439 §4.8.4, in the units of RFC 7196). */
 const WITHDRAWAL_PENALTY = 1000;
 const CHANGE_PENALTY = 500;
-/** RFC 7196 §3: 6000 in place of the 2000 to 3000 that vendors had. */
-const SUPPRESS = 6000;
-const REUSE = 750;
+/** Times in ms. RFC 7196 §3: 6000 in place of the 2000 to 3000 that vendors had. */
+export const DAMPING_DEFAULTS: Required<DampingConfig> = {
+  ...{ halfLife: 15 * MINUTE, maxSuppress: 60 * MINUTE },
+  ...{ suppress: 6000, reuse: 750 },
+};
+
+/** RFC 2439 §4.2: no figure of merit is higher than what decays to the reuse threshold within the longest time of suppression. */
+export function dampingCeiling(config: DampingConfig): number {
+  const { halfLife, maxSuppress, reuse } = { ...DAMPING_DEFAULTS, ...config };
+  return reuse * 2 ** (maxSuppress / halfLife);
+}
 
 interface Figure {
   penalty: number;
@@ -27,12 +35,11 @@ export class Damping {
   readonly #figures = new Map<string, Map<PrefixKey, Map<number, Figure>>>();
 
   constructor(config: DampingConfig) {
-    const { halfLife = 15 * MINUTE, reuse = REUSE, suppress = SUPPRESS, maxSuppress = 60 * MINUTE } = config;
+    const { halfLife, reuse, suppress } = { ...DAMPING_DEFAULTS, ...config };
     this.#halfLife = halfLife;
     this.#reuse = reuse;
     this.#suppress = suppress;
-    // RFC 2439 §4.2: no higher than what decays to the reuse threshold within the longest time of suppression.
-    this.#ceiling = reuse * 2 ** (maxSuppress / halfLife);
+    this.#ceiling = dampingCeiling(config);
   }
 
   withdrawn(peer: string, key: PrefixKey, pathId: number, now: number): void {

@@ -94,3 +94,20 @@ topology:
     'lab.yaml:5:30: topology.nodes.r1.bgp: r1 has bfd with r2, which has none: BFD never comes up, and only the hold timer sees the neighbour go; set it for r2 too',
   ]);
 });
+
+test('damping that could never suppress, or never use again, is refused', (t) => {
+  const damped = (damping: string) =>
+    problemsOf(
+      `name: x\ntopology:\n  nodes:\n    r1: { kind: router, bgp: { as: 1, damping: ${damping} } }\n`,
+    );
+  for (const right of ['{}', '{ halfLife: 1m }', '{ suppress: 3000, reuse: 1000 }'])
+    t.deepEqual(damped(right), []);
+  const at = 'lab.yaml:4:48: topology.nodes.r1.bgp.damping:';
+  t.deepEqual(damped('{ halfLife: 60m }'), [
+    `${at} nothing is ever suppressed: no penalty is above 1500 (reuse × 2^(maxSuppress / halfLife)), and suppress is 6000; give a longer maxSuppress or a shorter halfLife`,
+  ]);
+  t.deepEqual(damped('{ suppress: 12000 }').length, 1);
+  t.deepEqual(damped('{ reuse: 6000 }'), [
+    `${at} a route that is suppressed above 6000 cannot be used again below 6000; give a suppress above reuse`,
+  ]);
+});
