@@ -32,11 +32,16 @@ ROUNDS = 6
 
 libc = ctypes.CDLL(None)
 
+# A namespace begins with what the machine's administrator has set for IPv4 (devconf_inherit_init_net): these are Linux' own values.
+OWN = """accept_local=0 accept_redirects=1 accept_source_route=1 arp_accept=0 arp_announce=0 arp_filter=0 arp_ignore=0 arp_notify=0
+ log_martians=0 promote_secondaries=0 proxy_arp=0 route_localnet=0 rp_filter=0 secure_redirects=1 send_redirects=1 shared_media=1"""
 SYSCTLS = [
+    *(f"net.ipv4.conf.{dev}.{value}" for dev in ("all", "default", "lo") for value in OWN.split()),
+    "net.ipv4.conf.all.accept_source_route=0",
     "net.ipv4.icmp_ratelimit=0 net.ipv4.icmp_msgs_per_sec=100000 net.ipv4.icmp_msgs_burst=100000",
     # Multicast listeners report themselves at once, before the rules of a test can count it.
     "net.ipv6.conf.default.mldv2_unsolicited_report_interval=1",
-    "net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0",
+    "net.ipv4.ip_forward=1",
 ]
 LINKS = "ip -o link"
 NO_IPV6 = "sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1"
