@@ -4,6 +4,8 @@ import type { Runtime } from '../../runtime.ts';
 /** Intervals that a host may have saved up (`XRLIM_BURST_FACTOR`), and hosts that are kept account of. */
 const BURST = 6;
 const PEERS = 1024;
+/** What a host has saved up that nobody knew before, ms (`inet_getpeer`). */
+const AT_FIRST = 60_000;
 
 /** What hosts have been told of late (`struct inet_peer`): errors and redirects draw on one account. */
 export class InetPeers {
@@ -19,7 +21,7 @@ export class InetPeers {
   admits(peer: Ip6, interval: number): boolean {
     const { now } = this.#rt;
     const most = BURST * interval;
-    const account = this.#accounts.get(peer) ?? { left: most, at: now };
+    const account = this.#accounts.get(peer) ?? { left: AT_FIRST, at: now };
     this.#accounts.delete(peer);
     this.#accounts.set(peer, account);
     if (this.#accounts.size > PEERS) {
