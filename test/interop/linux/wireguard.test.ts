@@ -191,39 +191,57 @@ wireguardTest(
   },
 );
 
+/** How long wireguard-go takes itself to be under load after it was last, ms (`UnderLoadAfterTime`), less what an exchange takes. */
+const UNDER_LOAD = 800;
+
+/**
+ * Has wireguard-go answer an initiation with a cookie, then one that shows the cookie wrongly, and one that shows it; what the two
+ * were answered, null where that took so long that it need not be under load any more.
+ */
+async function answersUnderLoad(t: ExecutionContext): Promise<number[] | null> {
+  const pair = await Pair.start(t, null);
+  const peer = `wg set wg0 peer ${publicOf(2)}`;
+  let got = () => 0;
+  let since = 0;
+  // Whether so many bring it under load is up to its scheduler, one time in ten or so: until it is when our initiation comes.
+  for (let left = 500; !pair.received.includes(TYPE_COOKIE); left--) {
+    t.true(left > 0);
+    pair.received.splice(0);
+    pair.sh(`${peer} remove`);
+    pair.sh(`${peer} endpoint 10.0.0.2:51820 allowed-ips 10.9.0.2/32`);
+    pair.collect(() => pair.ours.world.advance(1_000));
+    since = performance.now();
+    pair.flood(2, 800);
+    got = pair.ping(56);
+    while ((await pair.exchange(100)).length > 0);
+  }
+  t.is(got(), 0);
+  // With another second MAC our next initiation would be worth a cookie again.
+  const [shown] = pair.ours
+    .during(() => pair.ours.world.advance(5_400))
+    .filter((out) => typeOf(out) === TYPE_INITIATION);
+  t.true(shown!.frame.subarray(-16).some((byte) => byte !== 0));
+  const wrong = shown!.frame.slice();
+  wrong[wrong.length - 1]! ^= 1;
+  wrong.fill(0, 40, 42);
+  const answers: number[] = [];
+  for (const frame of [wrong, shown!.frame]) {
+    pair.received.splice(0);
+    pair.give([{ port: 0, frame }]);
+    await pair.until('an answer', () => pair.received.some((type) => type !== 0));
+    answers.push(pair.received[0]!);
+  }
+  if (performance.now() - since > UNDER_LOAD) return null;
+  await pair.until('an answer to the ping', () => got() === 56);
+  return answers;
+}
+
 wireguardTest(
   'wireguard-go under load gives a cookie, and answers the handshake that shows it',
   async (t) => {
-    const pair = await Pair.start(t, null);
-    const peer = `wg set wg0 peer ${publicOf(2)}`;
-    let got = () => 0;
-    // Whether so many bring it under load is up to its scheduler, one time in ten or so: until it is when our initiation comes.
-    for (let left = 500; !pair.received.includes(TYPE_COOKIE); left--) {
-      t.true(left > 0);
-      pair.received.splice(0);
-      pair.sh(`${peer} remove`);
-      pair.sh(`${peer} endpoint 10.0.0.2:51820 allowed-ips 10.9.0.2/32`);
-      pair.collect(() => pair.ours.world.advance(1_000));
-      pair.flood(2, 800);
-      got = pair.ping(56);
-      while ((await pair.exchange(100)).length > 0);
-    }
-    t.is(got(), 0);
-    // It is under load for another second. With another second MAC our next initiation would be worth a cookie again.
-    const [shown] = pair.ours
-      .during(() => pair.ours.world.advance(5_400))
-      .filter((out) => typeOf(out) === TYPE_INITIATION);
-    t.true(shown!.frame.subarray(-16).some((byte) => byte !== 0));
-    const wrong = shown!.frame.slice();
-    wrong[wrong.length - 1]! ^= 1;
-    wrong.fill(0, 40, 42);
-    for (const frame of [wrong, shown!.frame]) {
-      pair.received.splice(0);
-      pair.give([{ port: 0, frame }]);
-      await pair.until('an answer', () => pair.received.some((type) => type !== 0));
-      t.is(pair.received[0], frame === wrong ? TYPE_COOKIE : TYPE_RESPONSE);
-    }
-    await pair.until('an answer to the ping', () => got() === 56);
+    let answers: number[] | null = null;
+    while (answers === null) answers = await answersUnderLoad(t);
+    t.deepEqual(answers, [TYPE_COOKIE, TYPE_RESPONSE]);
   },
 );
 
