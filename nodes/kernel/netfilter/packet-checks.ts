@@ -81,9 +81,9 @@ const NOT_SUMMED: ReadonlySet<number> = new Set([33, 47, 50, 51, 132, 136]);
 /**
  * Whether a packet that is refused may be told of: one with a wrong checksum may be of somebody else (`nf_reject_verify_csum`,
  * `nf_ip_checksum`, `nf_ip6_checksum`). A protocol that Linux does not know is taken for one whose payload adds up, of IPv6 with
- * the pseudo-header. A later fragment is not told of.
+ * the pseudo-header. A later fragment is not told of. `known` is what conntrack has summed, which is not summed again.
  */
-export function mayTellOfReject({ frame, upper, ct }: Skb): boolean {
+export function mayTellOfReject({ frame, upper }: Skb, sums: 'known' | 'unknown'): boolean {
   const six = isIpv6(frame);
   if (six ? upper === null || upper.fragment !== 0 : ipFragmentOffset(frame, ETH_HLEN) > 0) return false;
   const proto = six ? upper!.proto : ipProto(frame, ETH_HLEN);
@@ -93,8 +93,7 @@ export function mayTellOfReject({ frame, upper, ct }: Skb): boolean {
   if (NOT_SUMMED.has(proto)) return true;
   if (proto === PROTO_UDP && length >= UDP_HLEN && u16(frame, at + 6) === 0) return true;
   if (six) return isSumRight(frame, at, length, proto);
-  // What conntrack has seen is not summed again.
-  const seen = ct !== null && (proto === PROTO_TCP || proto === PROTO_UDP || proto === PROTO_ICMP);
+  const seen = sums === 'known' && (proto === PROTO_TCP || proto === PROTO_UDP || proto === PROTO_ICMP);
   if (!seen && !isHeaderSumRight(frame)) return false;
   if (proto === PROTO_TCP || proto === PROTO_UDP) return isSumRight(frame, at, length, proto);
   return internetChecksum(frame, at, length) === 0;

@@ -259,5 +259,21 @@ export const ipOptionsCases: CaseGroup = {
         through({ dst: '10.0.1.1', options, upper: SYN }),
       ),
     })),
+    {
+      name: 'REJECT sums what conntrack has seen and not summed',
+      setUp: [
+        ...ROUTER,
+        'iptables -A FORWARD -m conntrack --ctstate INVALID -j DROP',
+        'sysctl -w net.netfilter.nf_conntrack_checksum=0',
+        'iptables -A INPUT -p tcp -j REJECT --reject-with tcp-reset',
+        'iptables -A INPUT -j REJECT',
+        'iptables -A FORWARD -j REJECT',
+      ],
+      steps: [record(0, FREE), record(1, '10.9.9.9')].flatMap((options) => [
+        through({ options }),
+        through({ dst: '10.0.1.1', options }),
+        through({ dst: '10.0.1.1', options, upper: SYN }),
+      ]),
+    },
   ],
 };

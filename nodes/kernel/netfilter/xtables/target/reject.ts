@@ -100,7 +100,7 @@ function rejectTarget({ codes, aliases, usual }: Kinds): TargetExtension {
           (skb, hook) => {
             ns.kernel.drop('netfilter-reject');
             if (code === undefined) sendReset(ns, skb, hook);
-            else if (mayTellOfReject(skb) && !(hook === NF_LOCAL_OUT && isAnswer(skb)))
+            else if (mayTellOfReject(skb, sumsOf(ns, skb)) && !(hook === NF_LOCAL_OUT && isAnswer(skb)))
               sendUnreachable(ns, skb, code);
             return 'drop';
           },
@@ -120,6 +120,11 @@ function isAnswer(skb: Skb): boolean {
   return protoOf(skb) === PROTO_ICMP && (type === ICMP_ECHO_REPLY || type === ICMP_TIMESTAMP_REPLY);
 }
 
+/** Whether conntrack has made sure of a packet's checksums. */
+function sumsOf({ conntrack }: Netns, { ct }: Skb): 'known' | 'unknown' {
+  return ct !== null && conntrack.settings.nf_conntrack_checksum !== 0 ? 'known' : 'unknown';
+}
+
 function sendUnreachable(ns: Netns, skb: Skb, code: number): void {
   const { frame } = skb;
   if (isIpv6(skb)) ns.ipv6.icmp.sendError(ICMPV6_DEST_UNREACHABLE, code, 0, frame, skb.in, skb);
@@ -136,9 +141,9 @@ function sendReset(ns: Netns, skb: Skb, hook: Hook): void {
   const src = ipSrc(frame, ETH_HLEN);
   const dst = ipDst(frame, ETH_HLEN);
   if (ipFragmentOffset(frame, ETH_HLEN) > 0 || ns.isBroadcast(dst)) return;
-  // What conntrack has summed counts until the packet is sent on (`skb_forward_csum`).
-  const summed = skb.ct !== null && hook === NF_LOCAL_IN;
-  if (!summed && !isHeaderSumRight(frame)) return;
+  // What is known counts until the packet is sent on (`skb_forward_csum`).
+  const known = hook === NF_LOCAL_IN && sumsOf(ns, skb) === 'known';
+  if (!known && !isHeaderSumRight(frame)) return;
   const at = ETH_HLEN + ipHeaderLength(frame, ETH_HLEN);
   const segment = decodeTcp(frame, at, frame.length - at, src, dst);
   if (segment === null || (segment.flags & RST) !== 0) return;
