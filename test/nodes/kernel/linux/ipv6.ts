@@ -387,7 +387,7 @@ export const ipv6Cases: CaseGroup = {
         send(0, packet6({ ...THROUGH, dst: '2001:db8:1::5', ...more })),
       ]),
     },
-    ...[10_000, 25_000, 61_000].map((ratelimit) => ({
+    ...[10_000, 25_000, 90_000].map((ratelimit) => ({
       name: `a host is told at first of what a minute has room for, of six errors at most: at one in ${ratelimit} ms`,
       setUp: [
         ...HOST,
