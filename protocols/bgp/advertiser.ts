@@ -222,7 +222,10 @@ export class Advertiser {
         this.#endOfRibDue.delete(family);
         this.#owner.send(encodeEndOfRib(family));
       }
-      if (this.#refreshDue.size > 0) this.#beginRefreshes();
+      if (this.#refreshDue.size > 0) {
+        this.#beginRefreshes();
+        return;
+      }
       for (const family of this.#endOfRefreshDue) {
         if (this.#owner.blocked) return;
         this.#endOfRefreshDue.delete(family);

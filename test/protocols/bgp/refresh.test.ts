@@ -1,5 +1,6 @@
 import test from 'ava';
 import type { Capability } from '../../../protocols/bgp/capability.ts';
+import type { SpeakerTimings } from '../../../protocols/bgp/config.ts';
 import { IPV4_UNICAST } from '../../../protocols/bgp/constants.ts';
 import { decodeMessage } from '../../../protocols/bgp/message.ts';
 import { encodeRouteRefresh, RefreshSubtype } from '../../../protocols/bgp/route-refresh.ts';
@@ -26,9 +27,9 @@ const CAPABILITIES: readonly Capability[] = [
   },
 ];
 
-function solo(): Solo {
+function solo(timings: Partial<SpeakerTimings> = {}): Solo {
   const peer = { name: 'p', asn: 65001, address: '10.0.0.1', capabilities: CAPABILITIES };
-  return new Solo({ asn: 65000, gracefulRestart: { restartTime: 60_000 } }, [peer]);
+  return new Solo({ asn: 65000, gracefulRestart: { restartTime: 60_000 } }, [peer], timings);
 }
 
 test('RFC 7313 §4: with graceful restart a refresh that begins before the End-of-RIB is ignored', (t) => {
@@ -78,5 +79,19 @@ test('RFC 7313 §4: no BoRR goes out before the End-of-RIB: a refresh that is as
   one.feed('p', REQUEST);
   t.deepEqual(sent(one, 'p').slice(before), []);
   one.feed('p', END_OF_RIB);
+  t.deepEqual(sent(one, 'p').slice(before), ['update', 'update', 'BoRR', 'update', 'EoRR']);
+});
+
+test('RFC 7313 §4.2: an end of a refresh waits for what MRAI holds back', (t) => {
+  const one = solo({ mraiEbgp: 5_000 });
+  one.lose('p');
+  one.speaker.originate(P);
+  one.speaker.restart('daemon-forwarding-kept', 10_000, () => {});
+  one.establish('p');
+  const before = sent(one, 'p').length;
+  one.feed('p', REQUEST);
+  one.feed('p', END_OF_RIB);
+  t.deepEqual(sent(one, 'p').slice(before), ['update', 'update', 'BoRR']);
+  one.lab.run(6_000);
   t.deepEqual(sent(one, 'p').slice(before), ['update', 'update', 'BoRR', 'update', 'EoRR']);
 });
